@@ -1,0 +1,115 @@
+"""Cameras as values. Projection and triangulation live in `calibration/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from labsys.core.arrays import FloatArray, as_floats, check_unique
+from labsys.core.errors import InputError, UnknownNameError
+from labsys.core.rigid import RigidTransform
+
+
+class LensModel(StrEnum):
+    """OpenCV's two lens models."""
+
+    PINHOLE = "pinhole"
+    FISHEYE = "fisheye"
+
+
+@dataclass(frozen=True, eq=False)
+class Intrinsics:
+    """How one camera maps its own frame to pixels (OpenCV's model).
+
+    Attributes:
+        matrix: (3, 3) camera matrix, px.
+        distortion: (5,) k1 k2 p1 p2 k3 for PINHOLE, (4,) k1..k4 for FISHEYE.
+        size_px: (width, height) of the image that the matrix belongs to.
+    """
+
+    matrix: FloatArray
+    distortion: FloatArray
+    size_px: tuple[int, int]
+    model: LensModel = LensModel.PINHOLE
+
+    def __post_init__(self) -> None:
+        matrix = as_floats("camera matrix", self.matrix, (3, 3), finite=True)
+        count = 5 if self.model is LensModel.PINHOLE else 4
+        distortion = np.ravel(np.asarray(self.distortion, dtype=np.float64))
+        if self.model is LensModel.PINHOLE and distortion.size == 4:
+            distortion = np.append(distortion, 0.0)
+        if matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
+            raise InputError(f"focal length is not positive: fx={matrix[0, 0]:g}, fy={matrix[1, 1]:g} px")
+        if min(self.size_px) <= 0:
+            raise InputError(f"image size is not positive: {self.size_px[0]}x{self.size_px[1]}")
+        object.__setattr__(self, "matrix", matrix)
+        object.__setattr__(self, "distortion", as_floats("distortion", distortion, (count,), finite=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """A calibrated camera: a name, its lens, and where it stands.
+
+    Attributes:
+        T_cam_lab: takes LAB points (m) into the CAMERA frame.
+    """
+
+    name: str
+    intrinsics: Intrinsics
+    T_cam_lab: RigidTransform
+
+    @property
+    def centre_lab_m(self) -> FloatArray:
+        """Optical centre in LAB, (3,) m."""
+        return self.T_cam_lab.inverse().translation_m
+
+
+@dataclass(frozen=True, eq=False)
+class CameraRig:
+    """Calibrated cameras of one rig, in a fixed order, with unique names."""
+
+    cameras: tuple[Camera, ...]
+
+    def __post_init__(self) -> None:
+        if not self.cameras:
+            raise InputError("a rig needs at least one camera")
+        check_unique("camera names", self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Camera names in order."""
+        return tuple(c.name for c in self.cameras)
+
+    def select(self, names: tuple[str, ...]) -> CameraRig:
+        """The same rig with these cameras, in this order (UnknownNameError otherwise)."""
+        by_name = {c.name: c for c in self.cameras}
+        for name in names:
+            if name not in by_name:
+                raise UnknownNameError("camera", name, valid=self.names)
+        return CameraRig(tuple(by_name[n] for n in names))
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A rig placed in LAB, with what is known about how well.
+
+    Attributes:
+        rig: cameras with `T_cam_lab`.
+        source: which engine or file format it came from ("labsys", "anipose", "qualisys", …).
+        heading_known: False when LAB's X was never tied to the belt or the run direction; transverse angles are then
+            relative to an arbitrary heading.
+        grade: "A", "B", "C", or None when nobody graded it (imported calibrations).
+        up_sd_rad, heading_sd_rad: uncertainty of gravity and heading, NaN when unknown.
+        override_reason: why a refused calibration is used all the same; empty when it was not refused. Results made
+            from an overridden calibration are not for comparison.
+    """
+
+    rig: CameraRig
+    source: str
+    heading_known: bool = True
+    grade: str | None = None
+    up_sd_rad: float = float("nan")
+    heading_sd_rad: float = float("nan")
+    override_reason: str = ""

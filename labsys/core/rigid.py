@@ -1,0 +1,62 @@
+"""Rigid transforms: `T_a_b` takes points in b to points in a, so inner letters cancel: `T_a_c = T_a_b @ T_b_c`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.spatial.transform import Rotation
+
+from labsys.core.arrays import FloatArray, as_floats
+from labsys.core.errors import InputError
+
+_ORTHONORMAL_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class RigidTransform:
+    """One rotation and translation, `p_to = R p_from + t`.
+
+    Attributes:
+        rotation: (3, 3), orthonormal, determinant +1.
+        translation_m: (3,), m.
+    """
+
+    rotation: FloatArray
+    translation_m: FloatArray
+
+    def __post_init__(self) -> None:
+        R = as_floats("rotation", self.rotation, (3, 3), finite=True)
+        if np.abs(R @ R.T - np.eye(3)).max() > _ORTHONORMAL_TOLERANCE or np.linalg.det(R) < 0:
+            raise InputError(
+                "rotation is not a proper rotation matrix", remedy="Mirrored and scaled axes are not accepted"
+            )
+        object.__setattr__(self, "rotation", R)
+        object.__setattr__(self, "translation_m", as_floats("translation", self.translation_m, (3,), finite=True))
+
+    @classmethod
+    def identity(cls) -> RigidTransform:
+        """The transform that changes nothing."""
+        return cls(np.eye(3), np.zeros(3))
+
+    @classmethod
+    def from_rotvec(cls, rotvec_rad: ArrayLike, translation_m: ArrayLike) -> RigidTransform:
+        """From a rotation vector (3,) in rad (OpenCV's Rodrigues vector) and a translation (3,) in m."""
+        R = Rotation.from_rotvec(np.asarray(rotvec_rad, dtype=np.float64)).as_matrix()
+        return cls(R, np.asarray(translation_m, dtype=np.float64))
+
+    def as_rotvec(self) -> FloatArray:
+        """Rotation vector (3,), rad."""
+        return np.asarray(Rotation.from_matrix(self.rotation).as_rotvec(), dtype=np.float64)
+
+    def apply(self, points: ArrayLike) -> FloatArray:
+        """Transform points (..., 3); NaN stays NaN."""
+        return np.asarray(points, dtype=np.float64) @ self.rotation.T + self.translation_m
+
+    def inverse(self) -> RigidTransform:
+        """`T_from_to`."""
+        return RigidTransform(self.rotation.T, -self.rotation.T @ self.translation_m)
+
+    def __matmul__(self, other: RigidTransform) -> RigidTransform:
+        return RigidTransform(self.rotation @ other.rotation, self.apply(other.translation_m))

@@ -1,0 +1,185 @@
+"""Who, when and under what conditions: identity and conditions, no arrays and no names of people.
+
+A trial's full name is `SUBJECT/SESSION/TRIAL`. Every noun has a stable UUID beside its readable code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from labsys.core.errors import InputError
+from labsys.core.skeleton import Side
+
+
+class TrialKind(StrEnum):
+    """What a trial is; only RUN and WALK have strides and metrics."""
+
+    STATIC = "static"
+    RUN = "run"
+    WALK = "walk"
+    OTHER = "other"
+
+
+class Surface(StrEnum):
+    """What the subject moves on."""
+
+    TREADMILL = "treadmill"
+    OVERGROUND = "overground"
+
+
+class Phase(StrEnum):
+    """Where a session stands relative to what was done to the subject."""
+
+    BASELINE = "baseline"
+    PRE = "pre"
+    POST = "post"
+    FOLLOWUP = "followup"
+
+
+class GoalDirection(StrEnum):
+    """Which way the clinician wants a metric to go. Metrics have no good direction of their own."""
+
+    TOWARD_HIGHER = "toward_higher"
+    TOWARD_LOWER = "toward_lower"
+
+
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def check_code(kind: str, code: str) -> str:
+    """Return the code if it can name a folder on every system; InputError otherwise."""
+    if not _CODE.fullmatch(code) or code.endswith("."):
+        raise InputError(
+            f"'{code}' cannot name a {kind}",
+            remedy="Use 1-64 letters, digits, '_', '-' or '.', beginning with a letter or digit",
+        )
+    return code
+
+
+@dataclass(frozen=True)
+class TrialName:
+    """`SUBJECT/SESSION/TRIAL`."""
+
+    subject: str
+    session: str
+    trial: str
+
+    def __post_init__(self) -> None:
+        check_code("subject", self.subject)
+        check_code("session", self.session)
+        check_code("trial", self.trial)
+
+    @classmethod
+    def parse(cls, text: str) -> TrialName:
+        """From `SUBJECT/SESSION/TRIAL` (InputError otherwise)."""
+        parts = text.split("/")
+        if len(parts) != 3:
+            raise InputError(f"'{text}' does not name a trial", remedy="A trial is named SUBJECT/SESSION/TRIAL")
+        return cls(*parts)
+
+    def __str__(self) -> str:
+        return f"{self.subject}/{self.session}/{self.trial}"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A person, known by a code. The name lives in the identity table of the database alone."""
+
+    uuid: str
+    code: str
+    sex: str = ""
+    birth_year: int | None = None
+    leg_dominance: str = ""
+    consent: tuple[str, ...] = ()
+    notes: str = ""
+    updated_at: str = ""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What the clinician wants to change, declared before the post visit."""
+
+    metric: str
+    side: Side
+    direction: GoalDirection
+    date: str
+
+
+@dataclass(frozen=True)
+class Episode:
+    """An injury or programme with an index date; at most three goals."""
+
+    uuid: str
+    subject: str
+    label: str
+    index_date: str
+    goals: tuple[Goal, ...] = ()
+    notes: str = ""
+    updated_at: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.goals) > 3:
+            raise InputError(f"episode {self.label} has {len(self.goals)} goals", remedy="Declare at most three")
+
+
+@dataclass(frozen=True)
+class Anthropometry:
+    """Body measures of one session; None where not measured."""
+
+    mass_kg: float | None = None
+    height_m: float | None = None
+    leg_length_m: float | None = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """One visit. `session` is its readable code, usually the date; `captured_at` is ISO-8601 UTC."""
+
+    uuid: str
+    subject: str
+    session: str
+    captured_at: str
+    phase: Phase | None = None
+    episode: str = ""
+    operator: str = ""
+    anthropometry: Anthropometry = Anthropometry()
+    scores: Mapping[str, float] = field(default_factory=dict)
+    notes: str = ""
+    updated_at: str = ""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Under what conditions a trial was recorded; None or empty where not stated."""
+
+    surface: Surface | None = None
+    speed_mps: float | None = None
+    incline_pct: float = 0.0
+    footwear: str = ""
+    pain_0_10: float | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A take with its meaning.
+
+    Attributes:
+        static: name of the static trial to reference to; empty means "choose" (spec: latest before it in the visit).
+        excluded: kept and visible, never counted; `exclusion_reason` says why.
+        accepted_sizes: camera -> (width, height) of videos whose size differs from their calibration's, accepted by hand.
+    """
+
+    uuid: str
+    name: TrialName
+    kind: TrialKind
+    recorded_at: str
+    conditions: Conditions = Conditions()
+    static: str = ""
+    excluded: bool = False
+    exclusion_reason: str = ""
+    accepted_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    notes: str = ""
+    updated_at: str = ""
