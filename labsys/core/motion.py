@@ -126,7 +126,7 @@ class Stride:
 
 @dataclass(frozen=True, eq=False)
 class StrideValues:
-    """Values of one metric, one per valid stride, inside units. stride_index: (S,) index of the stride; values: (S,)."""
+    """Values of one metric, one per valid stride, inside units. stride_index, values: (S,)."""
 
     id: str
     side: Side
@@ -136,7 +136,7 @@ class StrideValues:
 
 @dataclass(frozen=True, eq=False)
 class StrideCurves:
-    """Curves of one angle over the stride, foot strike = 0 %, next foot strike = 100 %. values_rad: (S, 101) rad."""
+    """One angle over the stride, foot strike = 0 %, next foot strike = 100 %. values_rad: (S, 101) rad."""
 
     id: str
     side: Side

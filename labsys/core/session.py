@@ -169,7 +169,7 @@ class Trial:
     Attributes:
         static: name of the static trial to reference to; empty means "choose" (spec: latest before it in the visit).
         excluded: kept and visible, never counted; `exclusion_reason` says why.
-        accepted_sizes: camera -> (width, height) of videos whose size differs from their calibration's, accepted by hand.
+        accepted_sizes: camera -> (width, height) of videos that differ from their calibration's size, accepted by hand.
     """
 
     uuid: str
