@@ -1,0 +1,1 @@
+"""Pixels to space and back: lenses, triangulation, calibration files, solving a rig. Knows no trial and no person."""

@@ -1,0 +1,145 @@
+"""The two lens models as scalar functions, compiled once (numba), for everything that maps pixels to rays and back.
+
+A lens is a row of eleven numbers (`pack_lens`): fx, skew, cx, fy, cy, five distortion coefficients, model. Scalars and
+rows rather than objects, because compiled loops over millions of observations call these functions.
+
+Models: https://docs.opencv.org/4.x/d9/d0c/group__calib3d.html (pinhole) and .../d3/d0b (fisheye, Kannala-Brandt).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from labsys.core.arrays import FloatArray
+from labsys.core.cameras import Intrinsics, LensModel
+
+LENS_SIZE = 11
+_MAX_ITERATIONS = 50
+_CONVERGED = 1e-13  # in units of the normalised image; 1e-10 px at a focal length of 1000 px
+_FISHEYE = 1.0
+
+
+def pack_lens(intrinsics: Intrinsics) -> FloatArray:
+    """One lens as a row (11,) for the compiled functions."""
+    K = intrinsics.matrix
+    row = np.zeros(LENS_SIZE)
+    row[:5] = K[0, 0], K[0, 1], K[0, 2], K[1, 1], K[1, 2]
+    row[5 : 5 + intrinsics.distortion.size] = intrinsics.distortion
+    row[10] = _FISHEYE if intrinsics.model is LensModel.FISHEYE else 0.0
+    return row
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _distort_pinhole(x, y, lens):  # type: ignore[no-untyped-def]  # compiled
+    k1, k2, p1, p2, k3 = lens[5], lens[6], lens[7], lens[8], lens[9]
+    r2 = x * x + y * y
+    radial = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3))
+    slope = 2.0 * (k1 + r2 * (2.0 * k2 + 3.0 * r2 * k3))
+    xd = x * radial + 2.0 * p1 * x * y + p2 * (r2 + 2.0 * x * x)
+    yd = y * radial + p1 * (r2 + 2.0 * y * y) + 2.0 * p2 * x * y
+    cross = x * y * slope + 2.0 * p1 * x + 2.0 * p2 * y
+    j00 = radial + x * x * slope + 2.0 * p1 * y + 6.0 * p2 * x
+    j11 = radial + y * y * slope + 6.0 * p1 * y + 2.0 * p2 * x
+    return xd, yd, j00, cross, cross, j11
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _distort_fisheye(x, y, lens):  # type: ignore[no-untyped-def]  # compiled
+    k1, k2, k3, k4 = lens[5], lens[6], lens[7], lens[8]
+    r = math.sqrt(x * x + y * y)
+    if r < 1e-12:
+        return x, y, 1.0, 0.0, 0.0, 1.0
+    theta = math.atan(r)
+    t2 = theta * theta
+    bent = theta * (1.0 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4))))
+    bent_slope = (1.0 + t2 * (3.0 * k1 + t2 * (5.0 * k2 + t2 * (7.0 * k3 + t2 * 9.0 * k4)))) / (1.0 + r * r)
+    scale = bent / r
+    radial = (bent_slope - scale) / (r * r)
+    cross = x * y * radial
+    return x * scale, y * scale, scale + x * x * radial, cross, cross, scale + y * y * radial
+
+
+@njit(cache=True, nogil=True)
+def distort(x, y, lens):  # type: ignore[no-untyped-def]  # compiled
+    """Bend a normalised point; returns it and its Jacobian (row-major): xd, yd, dxd/dx, dxd/dy, dyd/dx, dyd/dy."""
+    if lens[10] == 1.0:
+        return _distort_fisheye(x, y, lens)
+    return _distort_pinhole(x, y, lens)
+
+
+@njit(cache=True, nogil=True)
+def _undistort_fisheye(xd, yd, lens):  # type: ignore[no-untyped-def]  # compiled
+    """Newton on the angle; NaN at and beyond 90 degrees, which no normalised point can express."""
+    k1, k2, k3, k4 = lens[5], lens[6], lens[7], lens[8]
+    bent = math.sqrt(xd * xd + yd * yd)
+    if bent < 1e-12:
+        return xd, yd
+    theta = min(bent, 1.5)
+    for _ in range(_MAX_ITERATIONS):
+        t2 = theta * theta
+        value = theta * (1.0 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4)))) - bent
+        slope = 1.0 + t2 * (3.0 * k1 + t2 * (5.0 * k2 + t2 * (7.0 * k3 + t2 * 9.0 * k4)))
+        if slope <= 0.0:
+            return math.nan, math.nan
+        step = value / slope
+        theta -= step
+        if abs(step) < _CONVERGED:
+            if theta <= 0.0 or theta >= 0.5 * math.pi:
+                return math.nan, math.nan
+            scale = math.tan(theta) / bent
+            return xd * scale, yd * scale
+    return math.nan, math.nan
+
+
+@njit(cache=True, nogil=True)
+def _undistort_pinhole(xd, yd, lens):  # type: ignore[no-untyped-def]  # compiled
+    """Newton in the plane from the bent point outwards; NaN beyond the fold, where no ray or several would answer."""
+    x, y = xd, yd
+    for _ in range(_MAX_ITERATIONS):
+        xb, yb, a, b, c, d = _distort_pinhole(x, y, lens)
+        det = a * d - b * c
+        if det <= 0.0 or a + d <= 0.0:
+            return math.nan, math.nan
+        ex, ey = xb - xd, yb - yd
+        dx = (d * ex - b * ey) / det
+        dy = (a * ey - c * ex) / det
+        x -= dx
+        y -= dy
+        if abs(dx) + abs(dy) < _CONVERGED * (1.0 + abs(x) + abs(y)):
+            return x, y
+    return math.nan, math.nan
+
+
+@njit(cache=True, nogil=True)
+def undistort_point(u, v, lens):  # type: ignore[no-untyped-def]  # compiled
+    """Pixel to normalised point; NaN in gives NaN out."""
+    if not (math.isfinite(u) and math.isfinite(v)):
+        return math.nan, math.nan
+    yd = (v - lens[4]) / lens[3]
+    xd = (u - lens[2] - lens[1] * yd) / lens[0]
+    if lens[10] == 1.0:
+        return _undistort_fisheye(xd, yd, lens)
+    return _undistort_pinhole(xd, yd, lens)
+
+
+@njit(cache=True, nogil=True)
+def undistort_points(xy_px, lens, out):  # type: ignore[no-untyped-def]  # compiled
+    """Fill out (N, 2) with the normalised points of xy_px (N, 2)."""
+    for i in range(xy_px.shape[0]):
+        out[i, 0], out[i, 1] = undistort_point(xy_px[i, 0], xy_px[i, 1], lens)
+
+
+@njit(cache=True, nogil=True)
+def project_points(points_cam_m, lens, out):  # type: ignore[no-untyped-def]  # compiled
+    """Fill out (N, 2) px with the images of points_cam_m (N, 3); NaN behind the camera and beyond the lens's fold."""
+    for i in range(points_cam_m.shape[0]):
+        z = points_cam_m[i, 2]
+        out[i, 0], out[i, 1] = math.nan, math.nan
+        if z > 0.0:
+            xd, yd, a, b, c, d = distort(points_cam_m[i, 0] / z, points_cam_m[i, 1] / z, lens)
+            if a * d - b * c > 0.0 and a + d > 0.0:
+                out[i, 0] = lens[0] * xd + lens[1] * yd + lens[2]
+                out[i, 1] = lens[3] * yd + lens[4]
