@@ -1,0 +1,60 @@
+# Everything that is done to labsys more than once. Needs make, Python 3.11-3.13 and a package index that pip can reach.
+#
+#   make setup    environment in .venv (again only when pyproject.toml or constraints.txt changed)
+#   make test     format, lint, types, import contracts and every test, the slow ones too; CI runs this
+#   make check    the same without the slow tests, for the minutes between two edits
+#   make demo     the main job on a synthetic runner, into demo-lab/
+#   make bench    ours beside the peers, into benchmarks/results.json
+#   make accept   the long suite; writes docs/accuracy.md and docs/performance.md
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.PHONY: setup demo test check bench accept lint
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+UV_VERSION := 0.13.9
+# PYTHON=... chooses another interpreter; shims that exist but do not run are passed over.
+SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	if "$$p" -c '$(SUITABLE)' 2>/dev/null; then echo "$$p"; break; fi; done)
+WORKERS ?= 2
+# The public recordings, where this checkout has them beside it.
+SHARED_DATA := $(wildcard ../shared/data)
+ifneq ($(SHARED_DATA),)
+export LABSYS_DATA ?= $(abspath $(SHARED_DATA))
+endif
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found. Install one, or run: make setup PYTHON=/path/to/python" >&2; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -c '$(SUITABLE)' || { echo "$(VENV) holds an unsuitable Python; delete $(VENV) and try again" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet "uv==$(UV_VERSION)"
+	.ci/uv pip install --python $(BIN)/python -e '.[dev]' -c constraints.txt
+	@# Last: aniposelib brings the OpenCV wheel that needs graphics libraries; the headless one goes over it (docs/adr/0003).
+	.ci/uv pip install --python $(BIN)/python --reinstall --no-deps "$$(grep '^opencv-python-headless==' constraints.txt)"
+	@touch $@
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: lint
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+check: lint
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
+
+demo: $(INSTALLED)
+	$(BIN)/labsys demo --out demo-lab
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks
+
+accept: $(INSTALLED)
+	$(BIN)/python -m pytest -p no:xdist --timeout 0 tests/accept
