@@ -1,0 +1,186 @@
+"""One run of a trial, read into rows: what made it, its files, and its metrics with the conditions they belong to."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from api.gather_files import file_row
+from api.moments import parse_moment
+from api.tables import EpisodeRow, FileRow, RunRow, SessionRow, TrialRow
+from calibration.formats import read_calibration
+from labsys.core.arrays import FloatArray
+from labsys.core.catalogue import find_metric
+from labsys.core.motion import Metric, MotionResult, Quality
+from labsys.core.session import TrialName
+from labsys.core.skeleton import Side
+from labsys.storage.calibrations import calibration_folder
+from labsys.storage.lab import Lab
+from labsys.storage.results import read_motion
+from labsys.storage.runs import RunRecord, current_run, run_file, run_folder
+from labsys.storage.takes import has_take, load_take
+
+_HASH = re.compile(r"\b[0-9a-f]{12,64}\b")
+
+
+@dataclass(frozen=True)
+class RunRows:
+    """A run's row, its files and its numbers (column -> value, per metric and side)."""
+
+    run: RunRow
+    files: list[FileRow]
+    numbers: list[dict[str, Any]]
+
+    def metric_rows(self, trial: TrialRow, current: RunRow | None) -> list[dict[str, Any]]:
+        """The numbers with the conditions of their trial. `current` is the run that counts: its coming changes others."""
+        shared = _conditions(trial) | _made_by(self.run)
+        moments = [trial.updated_at, trial.session.updated_at, self.run.finished_at]
+        moments += [trial.session.episode.updated_at] if trial.session.episode else []
+        moments += [current.finished_at] if current else []
+        excluded = {"quality": Quality.EXCLUDED} if trial.excluded else {}
+        return [shared | numbers | excluded | {"updated_at": max(moments)} for numbers in self.numbers]
+
+
+def gather_run(lab: Lab, name: TrialName, trial: TrialRow, record: RunRecord) -> RunRows:
+    """Read one complete run (InputError, UnknownNameError)."""
+    motion = read_motion(run_folder(lab, name, record.run))
+    made = record.provenance
+    started = parse_moment(made.started_at)
+    run = RunRow(
+        trial_id=trial.id,
+        trial=trial,
+        run=record.run,
+        is_current=record.run == current_run(lab, name),
+        started_at=started,
+        finished_at=started + timedelta(seconds=sum(s for s in made.seconds.values() if math.isfinite(s))),
+        pipeline_version=made.version,
+        definition_version=made.definition_version,
+        model=made.model,
+        calibration=made.calibration,
+        heading_known=record.heading_known,
+        static=made.static,
+        static_shares_calibration=_shares_calibration(lab, name, made.static, made.calibration),
+        not_for_comparison=record.not_for_comparison,
+        tier=int(motion.tier) if motion.tier is not None else None,
+        n_strides_left=motion.n_strides(Side.LEFT),
+        n_strides_right=motion.n_strides(Side.RIGHT),
+        inputs=dict(sorted(made.inputs.items())),
+        parameters=dict(sorted(made.parameters.items())),
+        seconds=dict(sorted(made.seconds.items())),
+        **_calibration_columns(lab, made.calibration),
+    )
+    return RunRows(run, _run_files(lab, name, trial, record), _numbers(motion))
+
+
+def _calibration_columns(lab: Lab, name: str) -> dict[str, Any]:
+    if not name:
+        return {"calibration_grade": None, "up_sd_rad": None, "heading_sd_rad": None}
+    calibration = read_calibration(calibration_folder(lab, name) / "calibration.toml", axes=None)
+    return {
+        "calibration_grade": calibration.grade,
+        "up_sd_rad": finite_or_none(calibration.up_sd_rad),
+        "heading_sd_rad": finite_or_none(calibration.heading_sd_rad),
+    }
+
+
+def _shares_calibration(lab: Lab, name: TrialName, static: str, calibration: str) -> bool:
+    if not static or not calibration:
+        return False
+    of_static = TrialName(name.subject, name.session, static.rsplit("/", 1)[-1])
+    return has_take(lab, of_static) and load_take(lab, of_static).calibration == calibration
+
+
+def _run_files(lab: Lab, name: TrialName, trial: TrialRow, record: RunRecord) -> list[FileRow]:
+    root = lab.root.resolve()
+    held = {path: run_file(lab, name, record.run, path).resolve() for path in record.files}
+    return [
+        file_row(lab, trial, p.relative_to(root).as_posix(), kind="result", sha256=record.files[path], run=record.run)
+        for path, p in sorted(held.items())
+    ]
+
+
+def _numbers(motion: MotionResult) -> list[dict[str, Any]]:
+    strides = {(v.id, v.side): v.values for v in motion.stride_values}
+    return [_metric_numbers(m, strides.get((m.id, m.side), np.empty(0))) for m in motion.metrics]
+
+
+def _metric_numbers(metric: Metric, values: FloatArray) -> dict[str, Any]:
+    find_metric(metric.id)  # a metric that the catalogue does not know has no unit and cannot be shown
+    median, p05, p95 = _percentiles(values)
+    return {
+        "metric": metric.id,
+        "side": metric.side,
+        "n": metric.n,
+        "mean": finite_or_none(metric.mean),
+        "sd": finite_or_none(metric.sd),
+        "median": median,
+        "p05": p05,
+        "p95": p95,
+        "lag1": finite_or_none(metric.lag1),
+        "ci95_low": finite_or_none(metric.ci95[0]),
+        "ci95_high": finite_or_none(metric.ci95[1]),
+        "ci95_strides_low": finite_or_none(metric.ci95_strides[0]),
+        "ci95_strides_high": finite_or_none(metric.ci95_strides[1]),
+        "se_reconstruction": finite_or_none(metric.se_reconstruction),
+        "sem_measurement": finite_or_none(metric.sem_measurement),
+        "sem_source": metric.sem_source,
+        "provisional": metric.provisional,
+        "quality": metric.quality,
+        "reason": metric.reason,
+    }
+
+
+def _percentiles(values: FloatArray) -> tuple[float | None, float | None, float | None]:
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return None, None, None
+    median, p05, p95 = (float(v) for v in np.percentile(finite, (50.0, 5.0, 95.0)))
+    return median, p05, p95
+
+
+def finite_or_none(value: float) -> float | None:
+    """NaN and infinity are NULL: SQLite cannot keep them apart."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _conditions(trial: TrialRow) -> dict[str, Any]:
+    session: SessionRow = trial.session
+    episode = session.episode
+    return {
+        "trial_id": trial.id,
+        "subject": session.subject.code,
+        "episode": episode.label if episode else None,
+        "phase": session.phase,
+        "weeks_from_index": _weeks(session, episode),
+        "session": session.code,
+        "captured_at": session.captured_at,
+        "trial": trial.code,
+        "kind": trial.kind,
+        "surface": trial.surface,
+        "speed_mps": trial.speed_mps,
+        "incline_pct": trial.incline_pct,
+        "footwear": trial.footwear,
+    }
+
+
+def _weeks(session: SessionRow, episode: EpisodeRow | None) -> float | None:
+    return (session.captured_at.date() - episode.index_date).days / 7.0 if episode else None
+
+
+def _made_by(run: RunRow) -> dict[str, Any]:
+    found = _HASH.search(run.model)
+    return {
+        "run": run.run,
+        "tier": run.tier,
+        "definition_version": run.definition_version,
+        "not_for_comparison": run.not_for_comparison,
+        "calibration_grade": run.calibration_grade,
+        "is_current": run.is_current,
+        "pipeline_version": run.pipeline_version,
+        "model_hash": found[0] if found else None,
+    }

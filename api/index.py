@@ -1,0 +1,181 @@
+"""The folder into rows: what the database knows of a lab it learnt here, and it can be deleted and rebuilt at any time.
+
+The folder is read while the write lock is held, so that rows never fall behind a folder that changed meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Table, delete, insert, select
+from sqlalchemy.orm import Session
+
+from api.database import Database, open_database
+from api.gather import IndexProblem, SubjectRows, gather_subject, subject_codes
+from api.tables import (
+    Base,
+    EpisodeRow,
+    IndexProblemRow,
+    IndexState,
+    RunRow,
+    SessionRow,
+    SubjectRow,
+    TrialMetricRow,
+    TrialRow,
+)
+from labsys.core.errors import InputError
+from labsys.storage.lab import Lab
+
+# Raise it whenever the same folder would give other rows; every database is then rebuilt when it is next opened.
+INDEX_VERSION = 1
+
+_METRICS: Table = Base.metadata.tables[TrialMetricRow.__tablename__]
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What an indexing found."""
+
+    subjects: int
+    episodes: int
+    sessions: int
+    trials: int
+    runs: int
+    metrics: int
+    problems: tuple[IndexProblem, ...]
+
+
+def index_lab(lab: Lab, *, database: Database | None = None) -> IndexReport:
+    """Rebuild every row from the lab folder, in one transaction (opens the lab's database where none is given).
+
+    Raises:
+        InputError: the database cannot be opened, or belongs to another lab.
+    """
+    with _opened(lab, database) as opened, opened.write() as session:
+        _check_lab(session, lab)
+        return _rebuild(session, lab)
+
+
+def index_subject(lab: Lab, code: str, *, database: Database | None = None) -> IndexReport:
+    """Bring the rows of one subject up to date with the folder; idempotent. A subject that is gone loses its rows.
+
+    Call it after every import, processing or edit. A database that was never indexed, or by another version, is
+    rebuilt whole.
+
+    Raises:
+        InputError: the database cannot be opened, or belongs to another lab.
+    """
+    with _opened(lab, database) as opened, opened.write() as session:
+        return refresh_subject(session, lab, code)
+
+
+def refresh_subject(session: Session, lab: Lab, code: str) -> IndexReport:
+    """As `index_subject`, inside a write transaction that is open already."""
+    _check_lab(session, lab)
+    if not _is_indexed(session):
+        return _rebuild(session, lab)
+    session.execute(delete(IndexProblemRow).where(IndexProblemRow.subject == code))
+    session.execute(delete(SubjectRow).where(SubjectRow.code == code))
+    session.expunge_all()
+    codes = [code] if code in subject_codes(lab) else []
+    return _insert_subjects(session, lab, codes)
+
+
+def ensure_indexed(lab: Lab, database: Database) -> None:
+    """Index the lab if this database never was, or was by another version; else nothing happens."""
+    with database.read() as session:
+        _check_lab(session, lab)
+        if _is_indexed(session):
+            return
+    index_lab(lab, database=database)
+
+
+def find_problems(session: Session) -> tuple[IndexProblem, ...]:
+    """What of the folder could not be read when it was last indexed."""
+    rows = session.scalars(select(IndexProblemRow).order_by(IndexProblemRow.place))
+    return tuple(IndexProblem(r.place, r.what, r.remedy) for r in rows)
+
+
+@contextmanager
+def _opened(lab: Lab, database: Database | None) -> Iterator[Database]:
+    if database is not None:
+        yield database
+        return
+    opened = open_database(lab)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def _check_lab(session: Session, lab: Lab) -> None:
+    other = session.scalars(select(IndexState.lab_uuid).where(IndexState.lab_uuid != lab.uuid)).first()
+    if other is not None:
+        raise InputError(
+            "the database belongs to another lab folder",
+            where=f"database of lab {other}, folder of lab {lab.uuid}",
+            remedy="Give this lab a database of its own: `database` in labsys.toml",
+        )
+
+
+def _is_indexed(session: Session) -> bool:
+    return session.scalars(select(IndexState.index_version)).first() == INDEX_VERSION
+
+
+def _rebuild(session: Session, lab: Lab) -> IndexReport:
+    for table in reversed(Base.metadata.sorted_tables):
+        session.execute(delete(table))
+    session.expunge_all()
+    session.add(IndexState(lab_uuid=lab.uuid, index_version=INDEX_VERSION))
+    return _insert_subjects(session, lab, subject_codes(lab))
+
+
+def _insert_subjects(session: Session, lab: Lab, codes: Iterator[str] | list[str] | tuple[str, ...]) -> IndexReport:
+    owners = _known_identities(session)
+
+    def claim(identity: str, owner: str) -> None:
+        if identity in owners:
+            raise InputError(
+                f"{owner} has the identity of {owners[identity]}",
+                remedy="A copied folder keeps its UUID: delete the copy, or give it a new one",
+            )
+        owners[identity] = owner
+
+    gathered = []
+    for code in codes:
+        rows = gather_subject(lab, code, claim)
+        _insert(session, code, rows)
+        gathered.append(rows)
+    return _report(gathered)
+
+
+def _known_identities(session: Session) -> dict[str, str]:
+    kinds = (("subject", SubjectRow), ("episode", EpisodeRow), ("session", SessionRow), ("trial", TrialRow))
+    return {identity: f"another {name}" for name, kind in kinds for identity in session.scalars(select(kind.id))}
+
+
+def _insert(session: Session, code: str, rows: SubjectRows) -> None:
+    session.add_all(rows.nouns)
+    merged = {p.place: p for p in rows.problems}
+    session.add_all(IndexProblemRow(place=p.place, subject=code, what=p.what, remedy=p.remedy) for p in merged.values())
+    session.flush()
+    if rows.metrics:
+        session.execute(insert(_METRICS), rows.metrics)
+    session.expunge_all()
+
+
+def _report(gathered: list[SubjectRows]) -> IndexReport:
+    def count(kind: type[Base]) -> int:
+        return sum(rows.count(kind) for rows in gathered)
+
+    return IndexReport(
+        subjects=count(SubjectRow),
+        episodes=count(EpisodeRow),
+        sessions=count(SessionRow),
+        trials=count(TrialRow),
+        runs=count(RunRow),
+        metrics=sum(len(rows.metrics) for rows in gathered),
+        problems=tuple(p for rows in gathered for p in rows.problems),
+    )

@@ -1,0 +1,321 @@
+"""The index as tables. Every row is learnt from the lab folder and can be deleted; numbers are SI and radians as in the core.
+
+subject ─┬─ episode ── goal
+         └─ session ─┬─ session_score
+                     └─ trial ─┬─ run ── trial_metric
+                               └─ file (of the take and of its runs)
+
+`trial_metric` repeats the conditions of its trial and visit, because it is what dashboards, trends and comparisons read:
+one row per trial, run, metric and side, and no join. Curves and strides stay in Parquet. NaN is NULL.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Double,
+    Enum,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    String,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator
+
+from labsys.core.motion import Quality
+from labsys.core.session import GoalDirection, Phase, Surface, TrialKind
+from labsys.core.skeleton import Side
+
+# Bound for codes and labels (core.session.check_code) and for ids of the catalogue.
+_CODE = 64
+_UUID = Uuid(as_uuid=False)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time, kept as UTC on every database (SQLite forgets the zone)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """To the database; a time without zone is a mistake of the caller."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value.isoformat()} has no time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """From the database."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _text_of(kind: type[Any]) -> Enum:
+    """An enum kept as its text, so that a new member needs no migration."""
+    return Enum(kind, native_enum=False, length=32, values_callable=lambda members: [m.value for m in members])
+
+
+class Base(DeclarativeBase):
+    """Root of all tables; constraints have names that are equal on every database."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - the attribute that SQLAlchemy reads
+        datetime: UtcDateTime(),
+        float: Double(),
+        dict[str, Any]: JSON(),
+        list[str]: JSON(),
+        TrialKind: _text_of(TrialKind),
+        Surface: _text_of(Surface),
+        Phase: _text_of(Phase),
+        Side: _text_of(Side),
+        Quality: _text_of(Quality),
+        GoalDirection: _text_of(GoalDirection),
+    }
+
+
+class IndexState(Base):
+    """One row: which lab these rows describe and which version of the indexing made them."""
+
+    __tablename__ = "index_state"
+
+    lab_uuid: Mapped[str] = mapped_column(String(_CODE), primary_key=True)
+    index_version: Mapped[int]
+
+
+class IndexProblemRow(Base):
+    """A part of the folder that could not be read. `subject` is empty where it belongs to none."""
+
+    __tablename__ = "index_problem"
+
+    place: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(String(_CODE), index=True)
+    what: Mapped[str]
+    remedy: Mapped[str]
+
+
+class SubjectRow(Base):
+    """A person by code; no name is ever here."""
+
+    __tablename__ = "subject"
+
+    id: Mapped[str] = mapped_column(_UUID, primary_key=True)
+    code: Mapped[str] = mapped_column(String(_CODE), unique=True)
+    sex: Mapped[str]
+    birth_year: Mapped[int | None]
+    leg_dominance: Mapped[str]
+    consent: Mapped[list[str]]
+    notes: Mapped[str]
+    updated_at: Mapped[datetime]
+
+
+class EpisodeRow(Base):
+    """An injury or programme with its index date."""
+
+    __tablename__ = "episode"
+    __table_args__ = (UniqueConstraint("subject_id", "label"),)
+
+    id: Mapped[str] = mapped_column(_UUID, primary_key=True)
+    subject_id: Mapped[str] = mapped_column(ForeignKey("subject.id", ondelete="CASCADE"))
+    label: Mapped[str] = mapped_column(String(_CODE))
+    index_date: Mapped[date]
+    notes: Mapped[str]
+    updated_at: Mapped[datetime]
+
+    subject: Mapped[SubjectRow] = relationship(lazy="joined", innerjoin=True)
+    goals: Mapped[list[GoalRow]] = relationship(lazy="selectin", order_by="GoalRow.position")
+
+
+class GoalRow(Base):
+    """What the clinician declared before the post visit."""
+
+    __tablename__ = "goal"
+
+    episode_id: Mapped[str] = mapped_column(ForeignKey("episode.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    metric: Mapped[str] = mapped_column(String(_CODE))
+    side: Mapped[Side]
+    direction: Mapped[GoalDirection]
+    date: Mapped[date]
+
+
+class SessionRow(Base):
+    """One visit."""
+
+    __tablename__ = "session"
+    __table_args__ = (UniqueConstraint("subject_id", "code"), Index(None, "captured_at", "id"))
+
+    id: Mapped[str] = mapped_column(_UUID, primary_key=True)
+    subject_id: Mapped[str] = mapped_column(ForeignKey("subject.id", ondelete="CASCADE"))
+    code: Mapped[str] = mapped_column(String(_CODE))
+    captured_at: Mapped[datetime]
+    phase: Mapped[Phase | None]
+    episode_id: Mapped[str | None] = mapped_column(ForeignKey("episode.id", ondelete="SET NULL"), index=True)
+    operator: Mapped[str]
+    mass_kg: Mapped[float | None]
+    height_m: Mapped[float | None]
+    leg_length_m: Mapped[float | None]
+    notes: Mapped[str]
+    updated_at: Mapped[datetime]
+
+    subject: Mapped[SubjectRow] = relationship(lazy="joined", innerjoin=True)
+    episode: Mapped[EpisodeRow | None] = relationship(lazy="joined")
+    scores: Mapped[list[ScoreRow]] = relationship(lazy="selectin", order_by="ScoreRow.name")
+
+
+class ScoreRow(Base):
+    """One score of a visit (a questionnaire's total, say)."""
+
+    __tablename__ = "session_score"
+
+    session_id: Mapped[str] = mapped_column(ForeignKey("session.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[float]
+
+
+class TrialRow(Base):
+    """A take with its meaning. `current_run` names the run that counts, or is NULL."""
+
+    __tablename__ = "trial"
+    __table_args__ = (UniqueConstraint("session_id", "code"), Index(None, "recorded_at", "id"))
+
+    id: Mapped[str] = mapped_column(_UUID, primary_key=True)
+    session_id: Mapped[str] = mapped_column(ForeignKey("session.id", ondelete="CASCADE"))
+    code: Mapped[str] = mapped_column(String(_CODE))
+    kind: Mapped[TrialKind]
+    recorded_at: Mapped[datetime]
+    surface: Mapped[Surface | None]
+    speed_mps: Mapped[float | None]
+    incline_pct: Mapped[float]
+    footwear: Mapped[str]
+    pain_0_10: Mapped[float | None]
+    static: Mapped[str]
+    excluded: Mapped[bool]
+    exclusion_reason: Mapped[str]
+    accepted_sizes: Mapped[dict[str, Any]]
+    notes: Mapped[str]
+    updated_at: Mapped[datetime]
+    current_run: Mapped[str | None] = mapped_column(String(_CODE))
+
+    session: Mapped[SessionRow] = relationship(lazy="joined", innerjoin=True)
+
+
+class RunRow(Base):
+    """One processing of a trial: what made it, and how far its calibration can be trusted."""
+
+    __tablename__ = "run"
+
+    trial_id: Mapped[str] = mapped_column(ForeignKey("trial.id", ondelete="CASCADE"), primary_key=True)
+    run: Mapped[str] = mapped_column(String(_CODE), primary_key=True)
+    is_current: Mapped[bool]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime]
+    pipeline_version: Mapped[str]
+    definition_version: Mapped[int]
+    model: Mapped[str]
+    calibration: Mapped[str]
+    calibration_grade: Mapped[str | None]
+    up_sd_rad: Mapped[float | None]
+    heading_sd_rad: Mapped[float | None]
+    heading_known: Mapped[bool]
+    static: Mapped[str]
+    static_shares_calibration: Mapped[bool]
+    not_for_comparison: Mapped[str | None]
+    tier: Mapped[int | None]
+    n_strides_left: Mapped[int]
+    n_strides_right: Mapped[int]
+    inputs: Mapped[dict[str, Any]]
+    parameters: Mapped[dict[str, Any]]
+    seconds: Mapped[dict[str, Any]]
+
+    trial: Mapped[TrialRow] = relationship(lazy="joined", innerjoin=True)
+
+
+class FileRow(Base):
+    """A file of a trial, by its path inside the lab folder. `run` is NULL for files of the take."""
+
+    __tablename__ = "file"
+    __table_args__ = (ForeignKeyConstraint(["trial_id", "run"], ["run.trial_id", "run.run"], ondelete="CASCADE"),)
+
+    path: Mapped[str] = mapped_column(primary_key=True)
+    trial_id: Mapped[str] = mapped_column(ForeignKey("trial.id", ondelete="CASCADE"), index=True)
+    run: Mapped[str | None] = mapped_column(String(_CODE))
+    kind: Mapped[str] = mapped_column(String(32))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+
+
+class TrialMetricRow(Base):
+    """One metric of one run and side, with the conditions it was measured under."""
+
+    __tablename__ = "trial_metric"
+    __table_args__ = (
+        ForeignKeyConstraint(["trial_id", "run"], ["run.trial_id", "run.run"], ondelete="CASCADE"),
+        Index(None, "captured_at", "trial_id", "run", "metric", "side"),
+        Index(None, "subject", "metric", "side", "captured_at"),
+        Index(None, "updated_at"),
+    )
+
+    trial_id: Mapped[str] = mapped_column(_UUID, primary_key=True)
+    run: Mapped[str] = mapped_column(String(_CODE), primary_key=True)
+    metric: Mapped[str] = mapped_column(String(_CODE), primary_key=True)
+    side: Mapped[Side] = mapped_column(primary_key=True)
+
+    subject: Mapped[str] = mapped_column(String(_CODE))
+    episode: Mapped[str | None] = mapped_column(String(_CODE))
+    phase: Mapped[Phase | None]
+    weeks_from_index: Mapped[float | None]
+    session: Mapped[str] = mapped_column(String(_CODE))
+    captured_at: Mapped[datetime]
+    trial: Mapped[str] = mapped_column(String(_CODE))
+    kind: Mapped[TrialKind]
+    surface: Mapped[Surface | None]
+    speed_mps: Mapped[float | None]
+    incline_pct: Mapped[float]
+    footwear: Mapped[str]
+
+    n: Mapped[int]
+    mean: Mapped[float | None]
+    sd: Mapped[float | None]
+    median: Mapped[float | None]
+    p05: Mapped[float | None]
+    p95: Mapped[float | None]
+    lag1: Mapped[float | None]
+    ci95_low: Mapped[float | None]
+    ci95_high: Mapped[float | None]
+    ci95_strides_low: Mapped[float | None]
+    ci95_strides_high: Mapped[float | None]
+    se_reconstruction: Mapped[float | None]
+    sem_measurement: Mapped[float | None]
+    sem_source: Mapped[str]
+    provisional: Mapped[bool]
+    quality: Mapped[Quality]
+    reason: Mapped[str | None]
+
+    tier: Mapped[int | None]
+    definition_version: Mapped[int]
+    not_for_comparison: Mapped[str | None]
+    calibration_grade: Mapped[str | None]
+    is_current: Mapped[bool]
+    pipeline_version: Mapped[str]
+    model_hash: Mapped[str | None]
+    updated_at: Mapped[datetime]
