@@ -1,0 +1,103 @@
+"""Cardan angles of rotation matrices, in the two orders that labsys needs, and the way back.
+
+Z-X-Y (flexion, adduction, rotation) is the joint coordinate system of Grood & Suntay 1983 and Wu 2002; applied to the
+pelvis against LAB it gives OpenSim's tilt, list and rotation. Rotation-obliquity-tilt (Baker 2001,
+10.1016/S0966-6362(00)00083-7) is R = Ry(rotation) Rx(obliquity) Rz(tilt); its first two angles depend on the right-left
+axis alone. Near gimbal lock (middle angle beyond 75°) all three are NaN.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from labsys.core.arrays import FloatArray
+
+GIMBAL_LIMIT_RAD = np.deg2rad(75.0)
+
+
+class JcsAngles(NamedTuple):
+    """(...,) rad about z (flexion +), x (adduction + on the right), y (internal rotation + on the right)."""
+
+    z_rad: FloatArray
+    x_rad: FloatArray
+    y_rad: FloatArray
+
+
+class BakerAngles(NamedTuple):
+    """(...,) rad: rotation about lab Y, obliquity about the rotated x, tilt about the segment's own z."""
+
+    rotation_rad: FloatArray
+    obliquity_rad: FloatArray
+    tilt_rad: FloatArray
+
+
+def jcs_angles(R: FloatArray) -> JcsAngles:
+    """Angles of R = Rz Rx Ry, R (..., 3, 3)."""
+    middle = np.arcsin(np.clip(R[..., 2, 1], -1.0, 1.0))
+    z = np.arctan2(-R[..., 0, 1], R[..., 1, 1])
+    y = np.arctan2(-R[..., 2, 0], R[..., 2, 2])
+    locked = np.abs(middle) > GIMBAL_LIMIT_RAD
+    return JcsAngles(*(np.where(locked, np.nan, angle) for angle in (z, middle, y)))
+
+
+def baker_angles(R: FloatArray) -> BakerAngles:
+    """Angles of R = Ry Rx Rz, R (..., 3, 3)."""
+    middle = np.arcsin(np.clip(-R[..., 1, 2], -1.0, 1.0))
+    rotation = np.arctan2(R[..., 0, 2], R[..., 2, 2])
+    tilt = np.arctan2(R[..., 1, 0], R[..., 1, 1])
+    locked = np.abs(middle) > GIMBAL_LIMIT_RAD
+    return BakerAngles(*(np.where(locked, np.nan, angle) for angle in (rotation, middle, tilt)))
+
+
+def axis_angles(z_axis: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Baker's rotation and obliquity of a right-left axis alone, z_axis (..., 3) of unit length: (...,) rad each."""
+    rotation = np.arctan2(z_axis[..., 0], z_axis[..., 2])
+    obliquity = np.arcsin(np.clip(-z_axis[..., 1], -1.0, 1.0))
+    locked = np.abs(obliquity) > GIMBAL_LIMIT_RAD
+    return np.where(locked, np.nan, rotation), np.where(locked, np.nan, obliquity)
+
+
+def rotation_about(axis: str, angle_rad: FloatArray | float) -> FloatArray:
+    """Right-handed rotation about 'x', 'y' or 'z', (..., 3, 3)."""
+    angle = np.asarray(angle_rad, dtype=np.float64)
+    i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
+    R = np.broadcast_to(np.eye(3), (*angle.shape, 3, 3)).copy()
+    R[..., i, i] = R[..., j, j] = np.cos(angle)
+    R[..., i, j], R[..., j, i] = -np.sin(angle), np.sin(angle)
+    return R
+
+
+def jcs_matrix(angles: JcsAngles) -> FloatArray:
+    """R = Rz Rx Ry, (..., 3, 3)."""
+    R: FloatArray = (
+        rotation_about("z", angles.z_rad) @ rotation_about("x", angles.x_rad) @ rotation_about("y", angles.y_rad)
+    )
+    return R
+
+
+def baker_matrix(angles: BakerAngles) -> FloatArray:
+    """R = Ry Rx Rz, (..., 3, 3)."""
+    R: FloatArray = (
+        rotation_about("y", angles.rotation_rad)
+        @ rotation_about("x", angles.obliquity_rad)
+        @ rotation_about("z", angles.tilt_rad)
+    )
+    return R
+
+
+def unwrap_finite(angle_rad: FloatArray) -> FloatArray:
+    """Unwrap a series (T,) rad over its finite samples, with the mean kept in (-π, π]; NaN stays NaN."""
+    unwrapped = angle_rad.copy()
+    finite = np.isfinite(angle_rad)
+    if finite.any():
+        series = np.unwrap(angle_rad[finite])
+        unwrapped[finite] = series - 2.0 * np.pi * np.round(series.mean() / (2.0 * np.pi))
+    return unwrapped
+
+
+def transpose(R: FloatArray) -> FloatArray:
+    """Inverse of rotations (..., 3, 3)."""
+    swapped: FloatArray = np.swapaxes(R, -1, -2)
+    return swapped

@@ -1,0 +1,148 @@
+"""Which landmark plays which anatomical role, whatever the landmark set calls it.
+
+Roles carry LABSYS-RUN names where that set has the point (RASIS, RLFE, RHEEL …) and plain words for what only keypoint
+models give (RHIP, RKNEE, RANKLE: joint centres as a network sees them; NECK). Means of other points ("MidHip", "Hip")
+add no information and play no role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from labsys.core.arrays import FloatArray
+from labsys.core.errors import InputError
+from labsys.core.landmarks import Landmarks3D
+from labsys.core.skeleton import LABSYS_RUN_37, Tier, tier_of
+
+# role -> names that may play it, the first found wins
+_KEYPOINT_ROLES: dict[str, tuple[str, ...]] = {
+    f"{side}{role}": tuple(f"{side}{name}" for name in names)
+    for side in "RL"
+    for role, names in {
+        "HIP": ("Hip",),
+        "KNEE": ("Knee",),
+        "ANKLE": ("Ankle",),
+        "AC": ("AC", "Shoulder"),
+        "HEEL": ("HEEL", "Heel"),
+        "TOE": ("TOE", "BigToe"),
+        "MT5": ("MT5", "SmallToe"),
+        "ELB": ("ELB", "Elbow"),
+        "WRI": ("WRI", "Wrist"),
+    }.items()
+}
+_ROLES: dict[str, tuple[str, ...]] = (
+    {name: (name,) for name in LABSYS_RUN_37.landmarks}
+    | _KEYPOINT_ROLES
+    | {"NECK": ("Neck",), "T8": ("T8",), "HEAD": ("HEAD", "Head"), "REAR": ("REar",), "LEAR": ("LEar",)}
+)
+
+_DISTAL_ROLES = frozenset(
+    f"{side}{role}" for side in "RL" for role in ("ANKLE", "LM", "MM", "HEEL", "TOE", "MT5", "MT1")
+)
+
+# Markers of rigid clusters that stand for a segment and have no anatomical meaning: RTH1.. thigh, RTB1.. shank.
+CLUSTER_PREFIXES: tuple[str, ...] = ("RTH", "LTH", "RTB", "LTB")
+
+
+@dataclass(frozen=True, eq=False)
+class BodyPoints:
+    """Anatomical roles over time.
+
+    Attributes:
+        times_s: (T,) s.
+        tracks: role -> (T, 3) m in LAB; a role without any finite sample is not there.
+        filled: role -> (T,) True where the position was filled in, not measured.
+    """
+
+    times_s: FloatArray
+    tracks: Mapping[str, FloatArray]
+    filled: Mapping[str, FloatArray]
+
+    def has(self, *roles: str) -> bool:
+        """Whether all these roles are there."""
+        return all(role in self.tracks for role in roles)
+
+    def __getitem__(self, role: str) -> FloatArray:
+        return self.tracks[role]
+
+    def missing(self, *roles: str) -> str:
+        """Reason text naming the roles that are not there."""
+        return "landmarks missing: " + ", ".join(r for r in roles if r not in self.tracks)
+
+    def with_tracks(self, tracks: Mapping[str, FloatArray]) -> BodyPoints:
+        """The same trial with other positions."""
+        return BodyPoints(self.times_s, tracks, {role: self._filled(role) for role in tracks})
+
+    def only(self, roles: frozenset[str]) -> BodyPoints:
+        """The same trial with these roles alone."""
+        return self.with_tracks({r: t for r, t in self.tracks.items() if r in roles})
+
+    def _filled(self, role: str) -> FloatArray:
+        return self.filled.get(role, np.zeros(self.times_s.size))
+
+    @property
+    def rate_hz(self) -> float:
+        """Sample rate, NaN for fewer than two frames."""
+        n = self.times_s.size
+        # The mean step, not the median: files round their times.
+        return float((n - 1) / (self.times_s[-1] - self.times_s[0])) if n > 1 else float("nan")
+
+
+def is_distal(role: str) -> bool:
+    """Whether a role belongs to shank or foot (shorter gaps, higher cut-off)."""
+    return role in _DISTAL_ROLES or role.startswith(("RTB", "LTB"))
+
+
+def name_roles(landmarks: Landmarks3D) -> BodyPoints:
+    """Give every known landmark its role; landmarks without a role are left out."""
+    tracks: dict[str, FloatArray] = {}
+    filled: dict[str, FloatArray] = {}
+    for role, names in _role_names(landmarks.landmarks).items():
+        found = next((n for n in names if n in landmarks.landmarks), None)
+        if found is None or not np.isfinite(landmarks.point_m(found)).all(axis=1).any():
+            continue
+        tracks[role] = landmarks.point_m(found)
+        filled[role] = landmarks.interpolated[:, landmarks.index(found)].astype(np.float64)
+    return BodyPoints(landmarks.times_s, tracks, filled)
+
+
+def _role_names(landmarks: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    clusters = {n: (n,) for n in landmarks if n.startswith(CLUSTER_PREFIXES) and n[3:].isdigit()}
+    return _ROLES | clusters
+
+
+def median_points(points: BodyPoints) -> BodyPoints:
+    """The median frame of a quiet stance as a trial of one frame."""
+    tracks = {role: np.nanmedian(track, axis=0)[None] for role, track in points.tracks.items()}
+    return BodyPoints(points.times_s[:1], tracks, {role: np.zeros(1) for role in tracks})
+
+
+def reached_tier(points: BodyPoints, landmarks: tuple[str, ...]) -> Tier:
+    """Tier of the landmarks that have data, after rigid clusters have carried what only the static shows.
+
+    Raises:
+        InputError: not even hips, knees, ankles and shoulders; names what is missing.
+    """
+    present = set(points.tracks) | {n for n in landmarks if _has_data(points, n)}
+    tier = tier_of(present)
+    if tier is None:
+        raise InputError(
+            f"landmarks reach no tier: missing {', '.join(_missing_for_t0(present))}",
+            where=f"landmarks found: {', '.join(landmarks[:40]) or 'none'}",
+            remedy="Give both hips, knees, ankles and shoulders, or map the file's markers with a marker map",
+        )
+    return tier
+
+
+def _has_data(points: BodyPoints, landmark: str) -> bool:
+    return any(landmark in names and role in points.tracks for role, names in _ROLES.items())
+
+
+def _missing_for_t0(present: set[str]) -> list[str]:
+    keypoints = [f"{s}{n}" for s in "RL" for n in ("Hip", "Knee", "Ankle", "Shoulder")]
+    markers = [f"{s}{n}" for s in "RL" for n in ("ASIS", "PSIS", "LFE", "LM", "AC")]
+    choices = [[n for n in names if n not in present] for names in (keypoints, markers)]
+    return min(choices, key=len)

@@ -1,0 +1,142 @@
+"""From landmarks as reconstructed to points that angles are made of: outliers out, clusters and gaps in, low-pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from labsys.biomechanics.cast import carry_clusters
+from labsys.biomechanics.filtering import fill_gaps, find_outliers, low_pass, too_fast
+from labsys.biomechanics.points import BodyPoints, is_distal, median_points, name_roles, reached_tier
+from labsys.biomechanics.segments import Body, PelvisSize, build_body, measure_leg_length, measure_pelvis
+from labsys.biomechanics.settings import AnalysisSettings
+from labsys.core.arrays import FloatArray
+from labsys.core.errors import InputError
+from labsys.core.landmarks import Landmarks3D
+from labsys.core.skeleton import Tier
+
+_TIME_TOLERANCE = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The moving body and the standing one (one frame), built alike."""
+
+    moving: Body
+    still: Body
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A trial ready for angles.
+
+    Attributes:
+        points: cleaned, not yet low-passed.
+        static: the median frame of the static trial, or None.
+        size: pelvis size that hip centres are placed by, from the static where it has one.
+    """
+
+    tier: Tier
+    points: BodyPoints
+    static: BodyPoints | None
+    size: PelvisSize | None
+    settings: AnalysisSettings
+
+    def smoothed(self, cutoff_hz: float) -> BodyPoints:
+        """The points after the low-pass, or as they are when filtering is off."""
+        if not self.settings.filter_enabled:
+            return self.points
+        roles = tuple(self.points.tracks)
+        columns = np.concatenate([self.points[r] for r in roles], axis=1)
+        smooth = low_pass(columns, cutoff_hz=cutoff_hz, rate_hz=self.points.rate_hz)
+        return self.points.with_tracks({r: smooth[:, 3 * i : 3 * i + 3] for i, r in enumerate(roles)})
+
+    def body(self, cutoff_hz: float) -> Body:
+        """Segments of the low-passed points."""
+        return build_body(self.smoothed(cutoff_hz), self.size)
+
+    def reference(self, cutoff_hz: float) -> Reference | None:
+        """Bodies of motion and static built from the points that both have, so that their difference means a posture."""
+        if self.static is None:
+            return None
+        moving = self.smoothed(cutoff_hz)
+        common = frozenset(moving.tracks) & frozenset(self.static.tracks)
+        return Reference(
+            moving=build_body(moving.only(common), self.size), still=build_body(self.static.only(common), self.size)
+        )
+
+    def turned(self, R_new_lab: FloatArray) -> Prepared:
+        """The same trial with LAB turned, (3, 3); the static keeps its own heading."""
+        tracks = {role: track @ R_new_lab.T for role, track in self.points.tracks.items()}
+        return replace(self, points=self.points.with_tracks(tracks))
+
+
+def prepare_points(landmarks: Landmarks3D, static: Landmarks3D | None, settings: AnalysisSettings) -> Prepared:
+    """Clean a trial's landmarks, with missing ones carried by the clusters that its static calibrates.
+
+    Raises:
+        InputError: empty trial, uneven times, landmarks that reach no tier (missing ones named).
+    """
+    _check_times(landmarks)
+    still = None if static is None else _still_points(static)
+    points = name_roles(landmarks)
+    if settings.filter_enabled:
+        points = _remove_outliers(points, settings)
+    if still is not None:
+        points = carry_clusters(points, still, residual_max_m=settings.cluster_residual_max_m)
+    points = _fill_all_gaps(points, settings)
+    tier = reached_tier(points, landmarks.landmarks)
+    return Prepared(tier, points, still, _pelvis_size(points, still), settings)
+
+
+def _still_points(static: Landmarks3D) -> BodyPoints:
+    if static.times_s.size == 0:
+        raise InputError("the static trial is empty", remedy="Record a quiet stance again, or analyse without a static")
+    return median_points(name_roles(static))
+
+
+def _check_times(landmarks: Landmarks3D) -> None:
+    if landmarks.times_s.size < 2 or not np.isfinite(landmarks.xyz_m).any():
+        raise InputError(
+            f"the trial is empty: {landmarks.times_s.size} frame(s), no landmark position",
+            remedy="Check that the 2D landmarks cover the recording and that the calibration belongs to it",
+        )
+    steps = np.diff(landmarks.times_s)
+    worst = int(np.argmax(np.abs(steps - np.median(steps))))
+    if abs(steps[worst] - np.median(steps)) > _TIME_TOLERANCE * np.median(steps):
+        raise InputError(
+            f"frames are not evenly spaced: {steps[worst] * 1e3:.1f} ms instead of {np.median(steps) * 1e3:.1f} ms",
+            where=f"after t = {landmarks.times_s[worst]:.3f} s",
+            remedy="Put the landmarks on a common clock first (missing frames as NaN)",
+        )
+
+
+def _remove_outliers(points: BodyPoints, settings: AnalysisSettings) -> BodyPoints:
+    roles = tuple(points.tracks)
+    columns = np.concatenate([points[r] for r in roles], axis=1)
+    tracks = columns.reshape(len(columns), -1, 3)
+    bad = find_outliers(columns, frames=settings.hampel_frames, mads=settings.hampel_mads).reshape(tracks.shape).any(-1)
+    cleaned = np.where(bad[..., None], np.nan, tracks)
+    distal = np.array([is_distal(r) for r in roles])
+    for group, limit in ((distal, settings.max_acceleration_foot_mps2), (~distal, settings.max_acceleration_pelvis_mps2)):
+        fast = too_fast(cleaned[:, group], limit_mps2=limit, rate_hz=points.rate_hz)
+        cleaned[:, group] = np.where(fast[..., None], np.nan, cleaned[:, group])
+    return points.with_tracks({r: cleaned[:, i] for i, r in enumerate(roles)})
+
+
+def _fill_all_gaps(points: BodyPoints, settings: AnalysisSettings) -> BodyPoints:
+    tracks, filled = {}, {}
+    for role, track in points.tracks.items():
+        longest_s = settings.gap_distal_s if is_distal(role) else settings.gap_proximal_s
+        tracks[role], gaps = fill_gaps(track, longest_frames=int(longest_s * points.rate_hz + 1e-9))
+        filled[role] = np.maximum(points.filled[role], gaps)
+    return BodyPoints(points.times_s, tracks, filled)
+
+
+def _pelvis_size(points: BodyPoints, still: BodyPoints | None) -> PelvisSize | None:
+    source = still if still is not None and measure_pelvis(still) is not None else points
+    size = measure_pelvis(source)
+    if size is None or still is None:
+        return size
+    return replace(size, leg_length_m=measure_leg_length(still))

@@ -1,0 +1,293 @@
+"""Segment frames: axes as columns, x forward, y up, z to the runner's right on both sides.
+
+Construction after Wu 2002 (pelvis, thigh, shank), with hip centres by Harrington 2007 (10.1016/j.jbiomech.2006.02.003)
+where the pelvis has its four points, a quarter of the trochanter distance where it has not, and the keypoint itself
+where a network gives the hip. What cannot be built is NaN and says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from labsys.biomechanics.points import BodyPoints
+from labsys.core.arrays import FloatArray
+from labsys.core.skeleton import Side
+
+PELVIS_ROLES = ("RASIS", "LASIS", "RPSIS", "LPSIS")
+_FOOT_SHANK_LIMIT = 0.97
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """Orientation of one segment: rotation (T, 3, 3) segment to LAB, NaN where unknown; `reason` if always unknown."""
+
+    rotation: FloatArray
+    reason: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """A point over time (T, 3) m in LAB, NaN where unknown; `reason` if always unknown."""
+
+    position_m: FloatArray
+    reason: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PelvisSize:
+    """Distances that place hip centres (m): ASIS to ASIS, mid-ASIS to mid-PSIS, ASIS to medial malleolus or NaN."""
+
+    width_m: float
+    depth_m: float
+    leg_length_m: float
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """All segments and joint centres of one trial.
+
+    `right_axis` (T, 3) is the pelvis's right-left axis from whatever gives it (ASIS, hips or trochanters).
+    `knee_3d`, `ankle_3d` tell per side whether the joint has its medial and lateral point.
+    """
+
+    pelvis: Segment
+    right_axis: Track
+    thorax: Segment
+    trunk: Segment
+    lumbar: Segment
+    trunk_top: Track
+    hip: Mapping[Side, Track]
+    knee: Mapping[Side, Track]
+    ankle: Mapping[Side, Track]
+    thigh: Mapping[Side, Segment]
+    shank: Mapping[Side, Segment]
+    foot: Mapping[Side, Segment]
+    knee_3d: Mapping[Side, bool]
+    hip_source: str
+
+    @property
+    def mid_hip_m(self) -> FloatArray:
+        """Midpoint of the hip centres, (T, 3) m."""
+        middle: FloatArray = 0.5 * (self.hip[Side.LEFT].position_m + self.hip[Side.RIGHT].position_m)
+        return middle
+
+
+SIDES = (Side.LEFT, Side.RIGHT)
+
+
+def unit(v: FloatArray) -> FloatArray:
+    """Unit vectors of v (..., 3); NaN where the length is zero."""
+    length = np.linalg.norm(v, axis=-1, keepdims=True)
+    return np.asarray(np.divide(v, length, out=np.full_like(v, np.nan), where=length > 0))
+
+
+def mid(*tracks: FloatArray) -> FloatArray:
+    """Midpoint of tracks."""
+    return np.asarray(sum(tracks) / len(tracks), dtype=np.float64)
+
+
+def axes_from_up(up: FloatArray, right: FloatArray) -> FloatArray:
+    """Segment axes (T, 3, 3) from its y axis (exact) and an approximate right-pointing vector."""
+    y = unit(up)
+    x = unit(np.cross(y, right))
+    return np.stack([x, y, np.cross(x, y)], axis=-1)
+
+
+def measure_pelvis(points: BodyPoints) -> PelvisSize | None:
+    """Medians over the trial of what hip centres are placed by; None without the four pelvic points."""
+    if not points.has(*PELVIS_ROLES):
+        return None
+    width = np.linalg.norm(points["RASIS"] - points["LASIS"], axis=1)
+    depth = np.linalg.norm(mid(points["RASIS"], points["LASIS"]) - mid(points["RPSIS"], points["LPSIS"]), axis=1)
+    return PelvisSize(float(np.nanmedian(width)), float(np.nanmedian(depth)), float("nan"))
+
+
+def measure_leg_length(points: BodyPoints) -> float:
+    """ASIS to medial malleolus, mean of both legs, m; meant for a quiet stance. NaN where a point is missing."""
+    if not points.has("RASIS", "LASIS", "RMM", "LMM"):
+        return float("nan")
+    return float(np.mean([np.nanmedian(np.linalg.norm(points[f"{s}ASIS"] - points[f"{s}MM"], axis=1)) for s in "RL"]))
+
+
+def hip_offset_m(size: PelvisSize, side: Side) -> FloatArray:
+    """Hip centre in the pelvis frame with mid-ASIS as origin, (3,) m (Harrington 2007; single-predictor form without LL)."""
+    width, depth, leg = size.width_m * 1e3, size.depth_m * 1e3, size.leg_length_m * 1e3
+    x = -0.24 * depth - 9.9
+    if np.isfinite(leg):
+        y, z = -0.16 * width - 0.04 * leg - 7.1, 0.28 * depth + 0.16 * width + 7.9
+    else:
+        y, z = -0.305 * width - 10.9, 0.33 * width + 7.3
+    return np.array([x, y, z if side is Side.RIGHT else -z]) / 1e3
+
+
+def build_body(points: BodyPoints, size: PelvisSize | None) -> Body:
+    """Build every segment that the points allow. `size`: of the session (static where there is one)."""
+    pelvis = _pelvis(points)
+    hips, source = _hips(points, pelvis, size)
+    right = _right_axis(points, pelvis, hips)
+    knees = {s: _knee(points, s) for s in SIDES}
+    ankles = {s: _joint_between(points, s, "LM", "MM", "ANKLE") for s in SIDES}
+    thighs = {s: _thigh(points, s, hips[s], knees[s], right) for s in SIDES}
+    shanks = {s: _shank(points, s, knees[s], ankles[s], right) for s in SIDES}
+    middle = 0.5 * (hips[Side.LEFT].position_m + hips[Side.RIGHT].position_m)
+    return Body(
+        pelvis=pelvis,
+        right_axis=right,
+        thorax=_thorax(points),
+        trunk=_trunk(points, middle),
+        lumbar=_lumbar(points, pelvis),
+        trunk_top=_trunk_top(points),
+        hip=hips,
+        knee=knees,
+        ankle=ankles,
+        thigh=thighs,
+        shank=shanks,
+        foot={s: _foot(points, s, knees[s], ankles[s]) for s in SIDES},
+        knee_3d={s: points.has(f"{s.letter}LFE", f"{s.letter}MFE") for s in SIDES},
+        hip_source=source,
+    )
+
+
+def _no_track(points: BodyPoints, reason: str) -> Track:
+    return Track(np.full((points.times_s.size, 3), np.nan), reason)
+
+
+def _no_segment(points: BodyPoints, reason: str) -> Segment:
+    return Segment(np.full((points.times_s.size, 3, 3), np.nan), reason)
+
+
+def _pelvis(points: BodyPoints) -> Segment:
+    if not points.has(*PELVIS_ROLES):
+        return _no_segment(points, f"pelvis not observable, {points.missing(*PELVIS_ROLES)}")
+    z = unit(points["RASIS"] - points["LASIS"])
+    forward = mid(points["RASIS"], points["LASIS"]) - mid(points["RPSIS"], points["LPSIS"])
+    y = unit(np.cross(z, forward))
+    return Segment(np.stack([np.cross(y, z), y, z], axis=-1))
+
+
+def _hips(points: BodyPoints, pelvis: Segment, size: PelvisSize | None) -> tuple[dict[Side, Track], str]:
+    if pelvis.reason is None and size is not None:
+        origin = mid(points["RASIS"], points["LASIS"])
+        return {s: Track(origin + pelvis.rotation @ hip_offset_m(size, s)) for s in SIDES}, "harrington"
+    if points.has("RHIP", "LHIP"):
+        return {s: Track(points[f"{s.letter}HIP"]) for s in SIDES}, "keypoint"
+    if points.has("RGT", "LGT"):
+        between = points["LGT"] - points["RGT"]
+        centres = {Side.RIGHT: points["RGT"] + 0.25 * between, Side.LEFT: points["LGT"] - 0.25 * between}
+        return {s: Track(c) for s, c in centres.items()}, "hjc_gt"
+    reason = "hip centres not observable, " + points.missing("RHIP", "LHIP", "RGT", "LGT")
+    return {s: _no_track(points, reason) for s in SIDES}, "none"
+
+
+def _right_axis(points: BodyPoints, pelvis: Segment, hips: Mapping[Side, Track]) -> Track:
+    if pelvis.reason is None:
+        return Track(pelvis.rotation[..., 2])
+    reason = hips[Side.RIGHT].reason
+    if reason is not None:
+        return _no_track(points, reason)
+    return Track(unit(hips[Side.RIGHT].position_m - hips[Side.LEFT].position_m))
+
+
+def _knee(points: BodyPoints, side: Side) -> Track:
+    return _joint_between(points, side, "LFE", "MFE", "KNEE")
+
+
+def _joint_between(points: BodyPoints, side: Side, lateral: str, medial: str, keypoint: str) -> Track:
+    """Midpoint of lateral and medial; the keypoint; or the lateral point alone, which is good for sagittal angles."""
+    a, b, k = (f"{side.letter}{name}" for name in (lateral, medial, keypoint))
+    if points.has(a, b):
+        return Track(mid(points[a], points[b]))
+    for single in (k, a):
+        if points.has(single):
+            return Track(points[single])
+    return _no_track(points, points.missing(a, k))
+
+
+def _right_pointing(points: BodyPoints, side: Side, lateral: str, medial: str) -> FloatArray | None:
+    a, b = f"{side.letter}{lateral}", f"{side.letter}{medial}"
+    if not points.has(a, b):
+        return None
+    across = points[a] - points[b]
+    return across if side is Side.RIGHT else -across
+
+
+def _thigh(points: BodyPoints, side: Side, hip: Track, knee: Track, right: Track) -> Segment:
+    reason = hip.reason or knee.reason
+    if reason:
+        return _no_segment(points, reason)
+    across = _right_pointing(points, side, "LFE", "MFE")
+    return Segment(axes_from_up(hip.position_m - knee.position_m, right.position_m if across is None else across))
+
+
+def _shank(points: BodyPoints, side: Side, knee: Track, ankle: Track, right: Track) -> Segment:
+    reason = knee.reason or ankle.reason or right.reason
+    if reason:
+        return _no_segment(points, reason)
+    # Shank and thigh take their right-left axes from the same kind of source, else the knee would mix two definitions.
+    across = _right_pointing(points, side, "LM", "MM") if _right_pointing(points, side, "LFE", "MFE") is not None else None
+    return Segment(axes_from_up(knee.position_m - ankle.position_m, right.position_m if across is None else across))
+
+
+def _foot(points: BodyPoints, side: Side, knee: Track, ankle: Track) -> Segment:
+    s = side.letter
+    reason = knee.reason or ankle.reason
+    if reason or not points.has(f"{s}HEEL"):
+        return _no_segment(points, reason or points.missing(f"{s}HEEL"))
+    if points.has(f"{s}MT1", f"{s}MT5"):
+        front = mid(points[f"{s}MT1"], points[f"{s}MT5"])
+    elif points.has(f"{s}TOE"):
+        front = points[f"{s}TOE"]
+    else:
+        return _no_segment(points, points.missing(f"{s}MT1", f"{s}MT5", f"{s}TOE"))
+    x = unit(front - points[f"{s}HEEL"])
+    shank = unit(knee.position_m - ankle.position_m)
+    z = unit(np.cross(x, shank))
+    R = np.stack([x, np.cross(z, x), z], axis=-1)
+    R[np.abs(np.sum(x * shank, axis=-1)) > _FOOT_SHANK_LIMIT] = np.nan
+    return Segment(R)
+
+
+def _thorax(points: BodyPoints) -> Segment:
+    low = next((r for r in ("T10", "T8") if points.has(r)), "T10")
+    needed = ("C7", "IJ", low, "XP", "RAC", "LAC")
+    if not points.has(*needed):
+        return _no_segment(points, f"thorax not observable, {points.missing(*needed)}")
+    up = mid(points["C7"], points["IJ"]) - mid(points[low], points["XP"])
+    return Segment(axes_from_up(up, points["RAC"] - points["LAC"]))
+
+
+def _trunk(points: BodyPoints, mid_hip_m: FloatArray) -> Segment:
+    top = _trunk_frame_top(points)
+    if top.reason or not points.has("RAC", "LAC"):
+        return _no_segment(points, top.reason or points.missing("RAC", "LAC"))
+    return Segment(axes_from_up(top.position_m - mid_hip_m, points["RAC"] - points["LAC"]))
+
+
+def _trunk_frame_top(points: BodyPoints) -> Track:
+    if points.has("C7", "IJ"):
+        return Track(mid(points["C7"], points["IJ"]))
+    if points.has("C7", "RAC", "LAC"):
+        return Track(mid(points["C7"], _mid_ac(points)))
+    return _trunk_top(points)
+
+
+def _mid_ac(points: BodyPoints) -> FloatArray:
+    return mid(points["RAC"], points["LAC"])
+
+
+def _trunk_top(points: BodyPoints) -> Track:
+    for role in ("C7", "NECK"):
+        if points.has(role):
+            return Track(points[role])
+    if points.has("RAC", "LAC"):
+        return Track(_mid_ac(points))
+    return _no_track(points, "trunk line not observable, " + points.missing("C7", "NECK", "RAC", "LAC"))
+
+
+def _lumbar(points: BodyPoints, pelvis: Segment) -> Segment:
+    if pelvis.reason or not points.has("L1", "L5"):
+        return _no_segment(points, pelvis.reason or points.missing("L1", "L5"))
+    return Segment(axes_from_up(points["L1"] - points["L5"], pelvis.rotation[..., 2]))
