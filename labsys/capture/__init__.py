@@ -1,0 +1,1 @@
+"""Cameras to a take on disk. So far: what a rig is (hardware.py); recording follows."""

@@ -1,0 +1,133 @@
+"""Rigs of machine-vision cameras: the rig file's part for driver genicam."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, ValidationInfo, model_validator
+
+from labsys.capture.rig_base import FreeRun, Positive, PositiveInt, RigBase, check_distinct, check_exposure, check_names
+from labsys.capture.strict_yaml import AS_TUPLE, Section, file_of
+from labsys.core.errors import InputError
+
+NodeValue = bool | int | float | str | list[str]
+
+
+class GenicamLibrary(Section):
+    """Through which library GenICam cameras are opened."""
+
+    section: ClassVar[str] = "genicam"
+    backend: Literal["pypylon", "harvesters"]
+    cti: Annotated[tuple[str, ...], AS_TUPLE] = ()
+
+
+class GenicamMode(Section):
+    """Pixel format and region of a machine-vision camera."""
+
+    section: ClassVar[str] = "defaults.mode (genicam)"
+    pixel_format: str
+    width: PositiveInt
+    height: PositiveInt
+    offset_x: Annotated[int, Field(ge=0)] = 0
+    offset_y: Annotated[int, Field(ge=0)] = 0
+
+
+class ClockMap(Section):
+    """How camera time becomes host time."""
+
+    section: ClassVar[str] = "defaults.clock"
+    map: Literal["timestamp_latch", "ptp"]
+    every_s: Positive = 10.0
+    max_offset_us: Positive | None = None
+
+
+class GenicamDefaults(Section):
+    """What holds for every machine-vision camera. Nodes are written in order and read back."""
+
+    section: ClassVar[str] = "defaults (genicam)"
+    mode: GenicamMode
+    buffers: Annotated[int, Field(ge=4)] = 64
+    nodes: Annotated[tuple[dict[str, NodeValue], ...], AS_TUPLE] = ()
+    clock: ClockMap
+
+    def node(self, name: str) -> NodeValue | None:
+        """Last value that is written to this node, or None."""
+        found = [step[key] for step in self.nodes for key in (name, f"!{name}") if key in step]
+        return found[-1] if found else None
+
+
+class GenicamCamera(Section):
+    """One machine-vision camera, found by its serial number."""
+
+    section: ClassVar[str] = "cameras.NAME (genicam)"
+    serial: Annotated[str, Field(min_length=1)]
+    label: str = ""
+    controller: str = ""
+
+
+class EncodeJpeg(Section):
+    """All-intra grey JPEG on the processor."""
+
+    section: ClassVar[str] = "record.encode (turbojpeg_gray)"
+    kind: Literal["turbojpeg_gray"]
+    quality: Annotated[int, Field(ge=1, le=100)] = 92
+
+
+class EncodeNvenc(Section):
+    """H.264 on the graphics card."""
+
+    section: ClassVar[str] = "record.encode (nvenc_h264)"
+    kind: Literal["nvenc_h264"]
+    gpu: Annotated[int, Field(ge=0)] = 0
+    qp: Annotated[int, Field(ge=0, le=51)] = 18
+    gop: PositiveInt = 15
+    bf: Annotated[int, Field(ge=0)] = 0
+
+
+class EncodeX264(Section):
+    """H.264 on the processor."""
+
+    section: ClassVar[str] = "record.encode (x264)"
+    kind: Literal["x264"]
+    preset: str = "ultrafast"
+    crf: Annotated[int, Field(ge=0, le=51)] = 18
+    gop: PositiveInt = 15
+
+
+class EncodedRecord(Section):
+    """How a take of raw frames is written."""
+
+    section: ClassVar[str] = "record (genicam)"
+    container: Literal["mkv"] = "mkv"
+    encode: Annotated[EncodeJpeg | EncodeNvenc | EncodeX264, Field(discriminator="kind")]
+    flush_packets: bool = True
+    fsync_s: Positive = 2.0
+    queue_s: Positive = 3.0
+    max_minutes: Positive = 20.0
+
+
+class GenicamRig(RigBase):
+    """A rig of machine-vision cameras (driver genicam)."""
+
+    section: ClassVar[str] = "rig (genicam)"
+    driver: Literal["genicam"]
+    genicam: GenicamLibrary
+    defaults: GenicamDefaults
+    cameras: Annotated[dict[str, GenicamCamera], Field(min_length=1)]
+    record: EncodedRecord
+
+    @model_validator(mode="after")
+    def _check(self, info: ValidationInfo) -> GenicamRig:
+        file = file_of(info)
+        names = tuple(self.cameras)
+        check_names(self.name, names, file)
+        self.check_sync(names, file)
+        check_distinct("serial number", [c.serial for c in self.cameras.values()], file)
+        if self.genicam.backend == "harvesters" and not self.genicam.cti:
+            raise InputError(
+                "backend harvesters needs the vendor's .cti file", where=file, remedy="List it under genicam.cti"
+            )
+        exposure_us = self.defaults.node("ExposureTime")
+        if isinstance(exposure_us, int | float) and not isinstance(self.sync, FreeRun):
+            check_exposure(exposure_us * 1e-6, self.sync.fps, self.task, file)
+        return self

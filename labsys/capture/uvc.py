@@ -1,0 +1,149 @@
+"""Rigs of UVC cameras: the rig file's part for driver v4l2."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, ValidationInfo, model_validator
+
+from labsys.capture.rig_base import (
+    TRIGGER_SHARE,
+    FreeRun,
+    HardwareTrigger,
+    Positive,
+    PositiveInt,
+    RigBase,
+    check_distinct,
+    check_exposure,
+    check_names,
+)
+from labsys.capture.strict_yaml import AS_TUPLE, Section, file_of
+from labsys.core.errors import InputError, UnknownNameError
+
+# Unit of the UVC control exposure_time_absolute.
+UVC_EXPOSURE_S = 1e-4
+
+
+class RollingShutter(Section):
+    """Rows are exposed one after the other."""
+
+    section: ClassVar[str] = "defaults.shutter (rolling)"
+    kind: Literal["rolling"]
+    row_us: Positive
+
+
+class Expect(Section):
+    """What a healthy stream looks like."""
+
+    section: ClassVar[str] = "defaults.expect"
+    jpeg_kb: Annotated[tuple[Positive, Positive], AS_TUPLE, Field(alias="jpeg_kB")]
+
+
+class UvcMode(Section):
+    """Format, size and rate that a UVC camera is set to."""
+
+    section: ClassVar[str] = "defaults.mode (v4l2)"
+    fourcc: Annotated[str, Field(min_length=4, max_length=4)]
+    width: PositiveInt
+    height: PositiveInt
+    fps: Positive
+
+
+class ControlStep(Section):
+    """One control that is written on the way into or out of triggered mode."""
+
+    section: ClassVar[str] = "defaults.trigger_enter, defaults.trigger_exit"
+    control: str
+    value: int
+
+
+class UvcDefaults(Section):
+    """What holds for every UVC camera that does not say otherwise."""
+
+    section: ClassVar[str] = "defaults (v4l2)"
+    mode: UvcMode
+    buffers: Annotated[int, Field(ge=4, le=64)] = 32
+    shutter: Literal["global"] | RollingShutter
+    expect: Expect | None = None
+    controls: dict[str, int]
+    optional_controls: Annotated[tuple[str, ...], AS_TUPLE] = ()
+    trigger_enter: Annotated[tuple[ControlStep, ...], AS_TUPLE] = ()
+    trigger_exit: Annotated[tuple[ControlStep, ...], AS_TUPLE] = ()
+    settle_frames: Annotated[int, Field(ge=0)] = 30
+
+
+class UvcCamera(Section):
+    """One UVC camera, found by the port that it is plugged into."""
+
+    section: ClassVar[str] = "cameras.NAME (v4l2)"
+    by_path: Annotated[str, Field(min_length=1)]
+    usb_id: Annotated[str, Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")]
+    label: str = ""
+    rotate: Literal[0, 90, 180, 270] = 0
+    mode: UvcMode | None = None
+    controls: dict[str, int] = Field(default_factory=dict)
+
+
+class Record(Section):
+    """How a UVC take is written: compressed frames pass through unchanged."""
+
+    section: ClassVar[str] = "record (v4l2)"
+    container: Literal["mkv"] = "mkv"
+    codec: Literal["copy"] = "copy"
+    flush_packets: bool = True
+    fsync_s: Positive = 2.0
+    queue_s: Positive = 3.0
+    max_minutes: Positive = 20.0
+
+
+class UvcRig(RigBase):
+    """A rig of UVC cameras (driver v4l2)."""
+
+    section: ClassVar[str] = "rig (v4l2)"
+    driver: Literal["v4l2"]
+    defaults: UvcDefaults
+    cameras: Annotated[dict[str, UvcCamera], Field(min_length=1)]
+    record: Record = Record()
+
+    def mode_of(self, camera: str) -> UvcMode:
+        """Mode of one camera: its own, else the default."""
+        return self.cameras[camera].mode or self.defaults.mode
+
+    def controls_of(self, camera: str) -> dict[str, int]:
+        """Controls of one camera: the defaults, with its own over them."""
+        return {**self.defaults.controls, **self.cameras[camera].controls}
+
+    def rate_of(self, camera: str) -> float:
+        """Frames per second that the camera will deliver, Hz."""
+        return self.mode_of(camera).fps if isinstance(self.sync, FreeRun) else self.sync.fps
+
+    @model_validator(mode="after")
+    def _check(self, info: ValidationInfo) -> UvcRig:
+        file = file_of(info)
+        names = tuple(self.cameras)
+        check_names(self.name, names, file)
+        self.check_sync(names, file)
+        check_distinct("port (by_path)", [c.by_path for c in self.cameras.values()], file)
+        for control in self.defaults.optional_controls:
+            if control not in self.defaults.controls:
+                raise UnknownNameError(
+                    "control", control, valid=self.defaults.controls, where=f"{file}: optional_controls"
+                )
+        for name in names:
+            self._check_rate(name, file)
+            exposure = self.controls_of(name).get("exposure_time_absolute")
+            if exposure is not None:
+                check_exposure(exposure * UVC_EXPOSURE_S, self.rate_of(name), self.task, f"{file}: {name}")
+        return self
+
+    def _check_rate(self, camera: str, file: str) -> None:
+        if isinstance(self.sync, FreeRun):
+            return
+        share = TRIGGER_SHARE if isinstance(self.sync, HardwareTrigger) else 1.0
+        most = share * self.mode_of(camera).fps
+        if self.sync.fps > most:
+            raise InputError(
+                f"{self.sync.fps:g} fps is more than {camera} can follow in a mode of {self.mode_of(camera).fps:g} fps",
+                where=file,
+                remedy=f"Use at most {most:g} fps",
+            )
