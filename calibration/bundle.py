@@ -1,0 +1,271 @@
+"""Board-rigid bundle adjustment: camera poses, board poses and, where asked for, lenses that explain all board corners.
+
+Levenberg-Marquardt with a soft-L1 loss and written-out derivatives. Every residual touches one camera and one board
+pose, so the normal equations are block-sparse: the board poses are eliminated (Schur complement) and a dense system in
+the cameras alone remains. No random numbers, and sums in a fixed order: the same corners give the same rig.
+
+Method: Triggs et al., Bundle Adjustment - A Modern Synthesis (2000), sections 4 and 6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from calibration.lens_jacobian import LENS_PARAMETERS, LensRows, project_with_jacobian
+from calibration.observations import BoardViews
+from labsys.core.arrays import BoolArray, FloatArray
+from labsys.core.errors import LabsysError
+
+POSE = 6
+BLOCK = POSE + LENS_PARAMETERS
+
+
+@dataclass(frozen=True, eq=False)
+class BundleState:
+    """Everything that the bundle may change.
+
+    Attributes:
+        R_cam_rig: (C, 3, 3); t_cam_rig_m: (C, 3).
+        R_rig_board: (F, 3, 3); t_rig_board_m: (F, 3).
+        lenses: of the C cameras.
+    """
+
+    R_cam_rig: FloatArray
+    t_cam_rig_m: FloatArray
+    R_rig_board: FloatArray
+    t_rig_board_m: FloatArray
+    lenses: LensRows
+
+
+@dataclass(frozen=True, eq=False)
+class LensPrior:
+    """What is known about the lenses beforehand.
+
+    Attributes:
+        mean: (C, 9). information: (C, 9, 9) inverse covariance. free: (C, 9) True where the bundle may change a value.
+    """
+
+    mean: FloatArray
+    information: FloatArray
+    free: BoolArray
+
+    @classmethod
+    def fixed(cls, lenses: LensRows) -> LensPrior:
+        """Lenses that are given and stay as they are."""
+        shape = lenses.values.shape
+        return cls(lenses.values, np.zeros((*shape, shape[1])), np.zeros(shape, dtype=np.bool_))
+
+
+@dataclass(frozen=True)
+class BundleSettings:
+    """How the bundle solves. `robust_px`: from which distance on a corner counts less and less."""
+
+    robust_px: float = 1.0
+    max_iterations: int = 60
+    tolerance: float = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class BundleResult:
+    """The solved state and how well it explains the corners.
+
+    Attributes:
+        residual_px: (V, N, 2) observed minus projected, 0 where a corner was not used.
+        covariance: (C * 15, C * 15) of pose (rotation rad, translation m) and lens of every camera, block by block, 0
+            for what was held fixed.
+    """
+
+    state: BundleState
+    residual_px: FloatArray
+    cost: float
+    iterations: int
+    covariance: FloatArray
+
+
+def solve_bundle(
+    views: BoardViews,
+    start: BundleState,
+    *,
+    prior: LensPrior | None = None,
+    fixed_camera: int = 0,
+    settings: BundleSettings | None = None,
+) -> BundleResult:
+    """Adjust cameras and boards until the corners are explained best.
+
+    Args:
+        start: a state in which every board lies in front of every camera that saw it.
+        prior: which lens parameters may change and what is known about them; None keeps the lenses.
+        fixed_camera: the camera whose pose is held, as the rig as a whole may lie anywhere.
+
+    Raises:
+        LabsysError: the solution does not become finite.
+    """
+    chosen = settings or BundleSettings()
+    lens_prior = prior or LensPrior.fixed(start.lenses)
+    active = _active_columns(lens_prior.free, fixed_camera)
+    state, damping = start, 1e-4
+    normal = _linearise(views, state, lens_prior, chosen.robust_px)
+    for iteration in range(1, chosen.max_iterations + 1):  # noqa: B007  # reported below
+        step_found, before = False, normal.cost
+        while not step_found and damping < 1e12:
+            trial = _step(state, normal, active, damping)
+            trial_cost = _cost(views, trial, lens_prior, chosen.robust_px)
+            step_found = trial_cost < before
+            damping = max(damping * 0.2, 1e-12) if step_found else damping * 10.0
+        if not step_found:
+            break
+        state = trial
+        normal = _linearise(views, state, lens_prior, chosen.robust_px)
+        if before - normal.cost < chosen.tolerance * before:
+            break
+    if not np.isfinite(normal.cost):
+        raise LabsysError("the bundle adjustment did not converge", remedy="Film the board more widely spread")
+    covariance = _covariance(normal, active, views, lens_prior)
+    return BundleResult(state, normal.residual_px, normal.cost, iteration, covariance)
+
+
+@dataclass(frozen=True, eq=False)
+class _Normal:
+    """Normal equations: camera blocks (C, 15, 15), board blocks (F, 6, 6), cross blocks (F, C * 15, 6), gradients."""
+
+    cameras: FloatArray
+    boards: FloatArray
+    cross: FloatArray
+    camera_gradient: FloatArray
+    board_gradient: FloatArray
+    residual_px: FloatArray
+    weights: FloatArray
+    cost: float
+
+
+def _residuals(views: BoardViews, state: BundleState) -> tuple[FloatArray, ...]:
+    """Residual (V, N, 2) and its derivatives by camera block (V, N, 2, 15) and board (V, N, 2, 6)."""
+    R_c, R_b = state.R_cam_rig[views.camera], state.R_rig_board[views.frame]
+    arm_b = np.einsum("vij,nj->vni", R_b, views.corners_m)
+    point_rig = arm_b + state.t_rig_board_m[views.frame][:, None]
+    arm_c = np.einsum("vij,vnj->vni", R_c, point_rig)
+    point_cam = arm_c + state.t_cam_rig_m[views.camera][:, None]
+    rows = state.lenses.values[views.camera][:, None]
+    image = project_with_jacobian(point_cam, rows, state.lenses.fisheye[views.camera][:, None])
+    by_camera = np.concatenate([_times_minus_cross(image.by_point, arm_c), image.by_point, image.by_lens], axis=-1)
+    by_rig = image.by_point @ R_c[:, None]
+    by_board = np.concatenate([_times_minus_cross(by_rig, arm_b), by_rig], axis=-1)
+    residual = np.where(image.in_front[..., None], views.xy_px - image.xy_px, np.inf)
+    return residual, by_camera, by_board
+
+
+def _times_minus_cross(J: FloatArray, arm: FloatArray) -> FloatArray:
+    """J @ -[arm]x, which is arm x row for every row of J: J (..., 2, 3), arm (..., 3)."""
+    return np.asarray(np.cross(arm[..., None, :], J), dtype=np.float64)
+
+
+def _robust(residual: FloatArray, used: BoolArray, scale: float) -> tuple[float, FloatArray]:
+    """Soft-L1 cost and the weight of every corner."""
+    squared = np.where(used, np.einsum("vni,vni->vn", residual, residual), 0.0)
+    root = np.sqrt(1.0 + squared / scale**2)
+    return float(scale**2 * (root - 1.0).sum()), np.where(used, 1.0 / root, 0.0)
+
+
+def _prior_cost(state: BundleState, prior: LensPrior) -> float:
+    off = np.where(prior.free, state.lenses.values - prior.mean, 0.0)
+    return 0.5 * float(np.einsum("ci,cij,cj->", off, prior.information, off))
+
+
+def _cost(views: BoardViews, state: BundleState, prior: LensPrior, scale: float) -> float:
+    residual = _residuals(views, state)[0]
+    if not np.isfinite(residual[views.used]).all():
+        return float("inf")
+    return _robust(residual, views.used, scale)[0] + _prior_cost(state, prior)
+
+
+def _linearise(views: BoardViews, state: BundleState, prior: LensPrior, scale: float) -> _Normal:
+    residual, by_camera, by_board = _residuals(views, state)
+    residual = np.where(views.used[..., None], residual, 0.0)
+    cost, weights = _robust(residual, views.used, scale)
+    n_cameras, n_boards = len(state.t_cam_rig_m), len(state.t_rig_board_m)
+    flat = (len(views.camera), -1)
+    A, B = by_camera.reshape(*flat, BLOCK), by_board.reshape(*flat, POSE)
+    w = np.repeat(weights, 2, axis=1)[..., None]
+    At, Bt, r = np.swapaxes(A * w, 1, 2), np.swapaxes(B * w, 1, 2), residual.reshape(*flat, 1)
+    cameras, boards = np.zeros((n_cameras, BLOCK, BLOCK)), np.zeros((n_boards, POSE, POSE))
+    cross = np.zeros((n_boards, n_cameras, BLOCK, POSE))
+    camera_gradient, board_gradient = np.zeros((n_cameras, BLOCK)), np.zeros((n_boards, POSE))
+    np.add.at(cameras, views.camera, At @ A)
+    np.add.at(boards, views.frame, Bt @ B)
+    np.add.at(cross, (views.frame, views.camera), At @ B)
+    np.add.at(camera_gradient, views.camera, (At @ r)[..., 0])
+    np.add.at(board_gradient, views.frame, (Bt @ r)[..., 0])
+    cameras[:, POSE:, POSE:] += prior.information
+    off = np.where(prior.free, state.lenses.values - prior.mean, 0.0)
+    camera_gradient[:, POSE:] -= np.einsum("cij,cj->ci", prior.information, off)
+    cross_flat = cross.reshape(n_boards, n_cameras * BLOCK, POSE)
+    total = cost + _prior_cost(state, prior)
+    return _Normal(cameras, boards, cross_flat, camera_gradient, board_gradient, residual, weights, total)
+
+
+def _active_columns(free_lens: BoolArray, fixed_camera: int) -> BoolArray:
+    active = np.ones((len(free_lens), BLOCK), dtype=np.bool_)
+    active[:, POSE:] = free_lens
+    active[fixed_camera, :POSE] = False
+    return active.ravel()
+
+
+def _reduced(
+    normal: _Normal, active: BoolArray, damping: float
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """The system in the cameras after eliminating the boards: S, right side, inverse board blocks, cross @ inverse."""
+    damped_boards = normal.boards + damping * _diagonals(normal.boards) + 1e-12 * np.eye(POSE)
+    inverse = np.asarray(np.linalg.inv(damped_boards), dtype=np.float64)
+    cross = normal.cross[:, active]
+    eliminated = cross @ inverse
+    S = _block_diagonal(normal.cameras + damping * _diagonals(normal.cameras))[np.ix_(active, active)]
+    width = int(active.sum())
+    S = S - eliminated.transpose(1, 0, 2).reshape(width, -1) @ cross.transpose(1, 0, 2).reshape(width, -1).T
+    right = normal.camera_gradient.ravel()[active] - np.einsum("fai,fi->a", eliminated, normal.board_gradient)
+    return S, right, inverse, cross
+
+
+def _step(state: BundleState, normal: _Normal, active: BoolArray, damping: float) -> BundleState:
+    S, right, inverse, cross = _reduced(normal, active, damping)
+    delta = np.zeros(active.size)
+    scale = 1.0 / np.sqrt(np.maximum(np.diag(S), 1e-30))
+    delta[active] = scale * np.linalg.lstsq(S * scale[:, None] * scale, right * scale, rcond=None)[0]
+    back = normal.board_gradient - np.einsum("fai,a->fi", cross, delta[active])
+    board_delta = np.einsum("fij,fj->fi", inverse, back)
+    camera_delta = delta.reshape(-1, BLOCK)
+    return replace(
+        state,
+        R_cam_rig=_turn(camera_delta[:, :3], state.R_cam_rig),
+        t_cam_rig_m=state.t_cam_rig_m + camera_delta[:, 3:POSE],
+        R_rig_board=_turn(board_delta[:, :3], state.R_rig_board),
+        t_rig_board_m=state.t_rig_board_m + board_delta[:, 3:],
+        lenses=LensRows(state.lenses.values + camera_delta[:, POSE:], state.lenses.fisheye),
+    )
+
+
+def _turn(rotvec_rad: FloatArray, R: FloatArray) -> FloatArray:
+    return np.asarray(Rotation.from_rotvec(rotvec_rad).as_matrix() @ R, dtype=np.float64)
+
+
+def _diagonals(blocks: FloatArray) -> FloatArray:
+    return np.asarray(blocks * np.eye(blocks.shape[-1]), dtype=np.float64)
+
+
+def _block_diagonal(blocks: FloatArray) -> FloatArray:
+    count, width, _ = blocks.shape
+    full = np.zeros((count, width, count, width))
+    full[np.arange(count), :, np.arange(count)] = blocks
+    return full.reshape(count * width, count * width)
+
+
+def _covariance(normal: _Normal, active: BoolArray, views: BoardViews, prior: LensPrior) -> FloatArray:
+    S = _reduced(normal, active, 0.0)[0]
+    squared = np.einsum("vni,vni->vn", normal.residual_px, normal.residual_px) * normal.weights
+    unknowns = active.sum() + POSE * len(np.unique(views.frame)) - int(prior.free.sum())
+    variance = squared.sum() / max(2 * views.n_corners - unknowns, 1)
+    full = np.zeros((active.size, active.size))
+    full[np.ix_(active, active)] = np.linalg.pinv(S, hermitian=True) * variance
+    return full
