@@ -1,0 +1,57 @@
+"""An exclusive lock that the system releases when its holder dies, however it dies."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from labsys.core.errors import ConcurrencyError
+from labsys.storage.atomic import make_folder
+
+
+@contextlib.contextmanager
+def hold_lock(path: Path, *, what: str) -> Iterator[None]:
+    """Hold the lock file `path` while the block runs; the file is removed afterwards.
+
+    Raises:
+        ConcurrencyError: another process holds it.
+    """
+    descriptor = _acquire(path, what)
+    try:
+        yield
+    finally:
+        # Removing comes last while still holding: whoever opened the old file notices that it is gone and tries again.
+        with contextlib.suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
+
+
+def _acquire(path: Path, what: str) -> int:
+    while True:
+        make_folder(path.parent)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except FileNotFoundError:
+            continue  # the folder was removed by the last holder between the two lines above
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise ConcurrencyError(
+                f"{what} is being written by another process", where=str(path), remedy="Wait until it is done"
+            ) from error
+        if _is_still(path, descriptor):
+            return descriptor
+        os.close(descriptor)
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        on_disk = path.stat()
+    except FileNotFoundError:
+        return False
+    held = os.fstat(descriptor)
+    return (on_disk.st_dev, on_disk.st_ino) == (held.st_dev, held.st_ino)

@@ -1,0 +1,175 @@
+"""Reading video in packet order. The only user of PyAV.
+
+Frame i is the i-th that the packets decode to, in presentation order. Nothing seeks, and nothing takes a container's
+frame count or duration for the truth; they only bear witness that a file was cut short.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from numpy.typing import NDArray
+
+from labsys.core.errors import InputError
+
+_TRUNCATED = "Copy the file again from where it was recorded"
+# A container may round its duration; a file that was cut loses more than this.
+_DURATION_SLACK_FRAMES = 3.0
+# Pixel formats whose first plane is brightness, one byte per pixel.
+_LUMA_FIRST = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray")
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video holds.
+
+    Attributes:
+        size_px: (width, height) as displayed (after the rotation that a phone writes into the file).
+        n_frames: packets with a picture, counted by demuxing.
+        rate_hz: from the time stamps of the packets.
+        codec: FFmpeg's name of the codec.
+    """
+
+    size_px: tuple[int, int]
+    n_frames: int
+    rate_hz: float
+    codec: str
+
+
+def probe_video(path: Path) -> VideoInfo:
+    """Demux a whole video, decoding its first frame only.
+
+    Raises:
+        InputError: missing, no video, cut short, or no frames.
+    """
+    n_frames, rate_hz, codec = _count_packets(path)
+    first = next(_decode(path, n_frames))
+    height, width = first.height, first.width
+    turned = abs(int(first.rotation)) % 180 == 90
+    return VideoInfo((height, width) if turned else (width, height), n_frames, rate_hz, codec)
+
+
+def read_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """Decode every frame in order, (height, width, 3) RGB as displayed; memory holds few frames at a time.
+
+    Raises:
+        InputError: unreadable or cut short, or fewer frames decode than there are packets (names both counts).
+    """
+    n_frames, _, _ = _count_packets(path)
+    for frame in _decode(path, n_frames):
+        picture: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
+        # FFmpeg's display rotation counts counterclockwise, as rot90 does.
+        yield np.ascontiguousarray(np.rot90(picture, int(frame.rotation) // 90)) if frame.rotation else picture
+
+
+def read_gray_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """Decode every frame in order, (height, width) brightness as displayed, in the range that the video codes it in.
+
+    Where the codec keeps brightness in a plane of its own, that plane is handed on and no colours are made.
+
+    Raises:
+        InputError: as `read_frames`.
+    """
+    n_frames, _, _ = _count_packets(path)
+    for frame in _decode(path, n_frames):
+        picture = _luma(frame)
+        yield np.ascontiguousarray(np.rot90(picture, int(frame.rotation) // 90)) if frame.rotation else picture
+
+
+def _luma(frame: Any) -> NDArray[np.uint8]:
+    if not frame.format.name.startswith(_LUMA_FIRST):
+        converted: NDArray[np.uint8] = frame.to_ndarray(format="gray")
+        return converted
+    plane = frame.planes[0]
+    rows = np.frombuffer(plane, dtype=np.uint8).reshape(plane.height, plane.line_size)
+    return np.ascontiguousarray(rows[:, : frame.width])
+
+
+def check_video(path: Path) -> VideoInfo:
+    """Probe a video and decode all of it, so that a damaged one is found now and not in the middle of later work.
+
+    Raises:
+        InputError: as `read_frames`.
+    """
+    info = probe_video(path)
+    for _ in _decode(path, info.n_frames):
+        pass
+    return info
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """The container and its first video stream."""
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise InputError("holds no video", where=str(path))
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            yield container, stream
+    except FFmpegError as error:
+        raise InputError(f"is no readable video: {error.strerror}", where=str(path), remedy=_TRUNCATED) from error
+
+
+def _count_packets(path: Path) -> tuple[int, float, str]:
+    with _opened(path) as (container, stream):
+        packets = [p for p in container.demux(stream) if p.size and not p.is_discard]
+        n_frames = len(packets)
+        if n_frames == 0:
+            raise InputError("holds no frames", where=str(path), remedy=_TRUNCATED)
+        times_s = sorted(float(p.pts * p.time_base) for p in packets if p.pts is not None)
+        rate_hz = _rate_hz(times_s, stream.guessed_rate)
+        missing = _announced_frames(container, stream, times_s, rate_hz) - n_frames
+        corrupt = next((i for i, p in enumerate(packets) if p.is_corrupt), None)
+        codec = str(stream.codec_context.name)
+    if missing > 0:
+        raise InputError(
+            f"is cut short: {n_frames} frames are there, the container announces {n_frames + missing}",
+            where=str(path),
+            remedy=_TRUNCATED,
+        )
+    if corrupt is not None:
+        raise InputError(f"packet {corrupt} of {n_frames} is damaged", where=str(path), remedy=_TRUNCATED)
+    return n_frames, rate_hz, codec
+
+
+def _rate_hz(times_s: list[float], guessed: Fraction | None) -> float:
+    if len(times_s) > 1 and times_s[-1] > times_s[0]:
+        return (len(times_s) - 1) / (times_s[-1] - times_s[0])
+    return float(guessed) if guessed else float("nan")
+
+
+def _announced_frames(container: Any, stream: Any, times_s: list[float], rate_hz: float) -> int:
+    if stream.frames:
+        return int(stream.frames)
+    if container.duration is None or len(container.streams) != 1 or not times_s or not np.isfinite(rate_hz):
+        return 0
+    lost = (container.duration / av.time_base - times_s[-1]) * rate_hz - 1.0
+    return len(times_s) + round(lost) if lost > _DURATION_SLACK_FRAMES else 0
+
+
+def _decode(path: Path, n_frames: int) -> Iterator[Any]:
+    done = 0
+    try:
+        with _opened(path) as (container, stream):
+            for frame in container.decode(stream):
+                if frame.is_corrupt:
+                    raise _damaged(path, done, n_frames)
+                yield frame
+                done += 1
+    except InputError as error:
+        raise _damaged(path, done, n_frames) from error
+    if done != n_frames:
+        raise _damaged(path, done, n_frames)
+
+
+def _damaged(path: Path, done: int, n_frames: int) -> InputError:
+    return InputError(f"is damaged: {done} of {n_frames} frames could be read", where=str(path), remedy=_TRUNCATED)
