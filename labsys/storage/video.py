@@ -24,7 +24,7 @@ _TRUNCATED = "Copy the file again from where it was recorded"
 # A container may round its duration; a file that was cut loses more than this.
 _DURATION_SLACK_FRAMES = 3.0
 # Pixel formats whose first plane is brightness, one byte per pixel.
-_LUMA_FIRST = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray")
+_LUMA_FIRST = frozenset(("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"))
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def read_gray_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 def _luma(frame: Any) -> NDArray[np.uint8]:
-    if not frame.format.name.startswith(_LUMA_FIRST):
+    if frame.format.name not in _LUMA_FIRST:
         converted: NDArray[np.uint8] = frame.to_ndarray(format="gray")
         return converted
     plane = frame.planes[0]
