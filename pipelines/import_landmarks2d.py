@@ -1,0 +1,134 @@
+"""2D landmarks of an import: read per camera, then judged together and against calibration and videos."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from calibration.triangulate import triangulate_weighted
+from labsys.core.cameras import Calibration
+from labsys.core.errors import InputError, UnknownNameError
+from labsys.core.landmarks import Landmarks2D
+from labsys.core.progress import Progress
+from labsys.core.skeleton import LANDMARK_SETS, tier_of
+from labsys.storage.exchange.sniff import Landmarks2DFormat, read_landmarks2d
+from labsys.storage.exchange.tracks import CameraTrack, combine_cameras
+from pipelines.import_cameras import name_by_calibration
+
+_KNOWN = frozenset(name for s in LANDMARK_SETS.values() for name in s.landmarks)
+# An unknown name this alike to a known landmark that is missing is taken for a misspelling.
+_MISSPELT = 0.8
+# Coordinates of this many image sizes or less are fractions of the image, not pixels.
+_NORMALISED_MAX_PX = 2.0
+_OUTSIDE_MARGIN = 0.25
+_MAX_OUTSIDE_SHARE = 0.2
+# Where the calibration is of these cameras, plain triangulation misses by far less than this share of the diagonal.
+_MAX_MEDIAN_ERROR_SHARE = 0.04
+_FRAMES_LOOKED_AT = 60
+_BELIEVED = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class IncomingLandmarks2D:
+    """2D landmarks by the calibration's camera names, and what was found worth saying."""
+
+    tracks: Mapping[str, CameraTrack] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def n_frames(self) -> int | None:
+        """Common number of frames, None where there are no tracks."""
+        return next((t.n_frames for t in self.tracks.values()), None)
+
+
+def read_incoming_landmarks2d(
+    files: Mapping[str, Path],
+    calibration: Calibration | None,
+    *,
+    format: Landmarks2DFormat | None,
+    progress: Progress,
+) -> IncomingLandmarks2D:
+    """Read one camera after the other and refuse what does not belong together.
+
+    Raises:
+        InputError: unreadable files, unequal lengths (names both), unknown landmark names, nobody in the picture,
+            coordinates that are not pixels of these images, or a calibration of other cameras.
+    """
+    if not files or calibration is None:
+        return IncomingLandmarks2D()
+    paths = name_by_calibration(files, calibration)
+    progress.stage("read 2D landmarks", len(paths))
+    tracks: dict[str, CameraTrack] = {}
+    remarks: list[str] = []
+    for camera, path in paths.items():
+        tracks[camera], said = read_landmarks2d(path, format=format)
+        remarks += [f"{camera}: {remark}" for remark in said]
+        _check_pixels(camera, tracks[camera], calibration, path)
+        progress.advance()
+    combined = combine_cameras(tracks, rate_hz=1.0)
+    remarks += check_landmark_names(combined.landmarks)
+    _check_calibration_fits(combined, calibration)
+    return IncomingLandmarks2D(tracks, tuple(remarks))
+
+
+def check_landmark_names(landmarks: Collection[str]) -> list[str]:
+    """Refuse names that give no tier or look misspelt; returns remarks about names that only are carried along.
+
+    Raises:
+        UnknownNameError: a name that labsys does not know; names the nearest.
+        InputError: known names that are too few for anything.
+    """
+    unknown = [n for n in landmarks if n not in _KNOWN]
+    for name in unknown:
+        close = difflib.get_close_matches(name, _KNOWN - set(landmarks), n=1, cutoff=_MISSPELT)
+        if close or tier_of(landmarks) is None:
+            raise UnknownNameError("landmark", name, valid=_KNOWN, where=f"{len(unknown)} of {len(landmarks)} names")
+    if tier_of(landmarks) is None:
+        raise InputError(
+            f"these landmarks give no measure: {', '.join(landmarks)}",
+            remedy="Hips, knees, ankles and shoulders are the least; see 'labsys metrics'",
+        )
+    return [f"landmark {n} is not one that labsys knows; it is kept and used for nothing" for n in unknown]
+
+
+def _check_pixels(camera: str, track: CameraTrack, calibration: Calibration, path: Path) -> None:
+    width, height = calibration.rig.select((camera,)).cameras[0].intrinsics.size_px
+    seen = track.xy_px[np.isfinite(track.xy_px).all(axis=-1) & (track.confidence > 0)]
+    if not seen.size:
+        raise InputError(f"camera {camera}: no landmark in any of {track.n_frames} frames", where=str(path))
+    if np.abs(seen).max() <= _NORMALISED_MAX_PX:
+        raise InputError(
+            f"camera {camera}: coordinates of at most {np.abs(seen).max():.2g} are fractions of the image, not pixels",
+            where=str(path),
+            remedy="Export the 2D landmarks in pixels",
+        )
+    margin = _OUTSIDE_MARGIN * np.array([width, height])
+    outside = ((seen < -margin) | (seen > np.array([width, height]) + margin)).any(axis=-1)
+    if outside.mean() > _MAX_OUTSIDE_SHARE:
+        raise InputError(
+            f"camera {camera}: {outside.mean():.0%} of its 2D landmarks lie outside the calibrated {width}x{height}",
+            where=str(path),
+            remedy="Give the calibration of this camera and mode, in pixels of the same image size",
+        )
+
+
+def _check_calibration_fits(landmarks: Landmarks2D, calibration: Calibration) -> None:
+    """A calibration of other cameras, or of cameras in another order, shows in the error of plain triangulation."""
+    rig = calibration.rig.select(landmarks.cameras)
+    step = max(1, landmarks.times_s.size // _FRAMES_LOOKED_AT)
+    xy_px = np.moveaxis(landmarks.xy_px[::step], 1, 2)
+    confidence = np.moveaxis(landmarks.confidence[::step], 1, 2)
+    weights = np.where(confidence >= _BELIEVED, confidence, 0.0)
+    residual_px = triangulate_weighted(rig, xy_px, weights).residual_px
+    found = residual_px[np.isfinite(residual_px)]
+    diagonal_px = min(float(np.hypot(*c.intrinsics.size_px)) for c in rig.cameras)
+    if found.size and float(np.median(found)) > _MAX_MEDIAN_ERROR_SHARE * diagonal_px:
+        raise InputError(
+            f"the calibration is not of these cameras: rays miss each other by {np.median(found):.0f} px (median)",
+            where=f"cameras {', '.join(landmarks.cameras)}",
+            remedy="Check that each file is given to its own camera, and that the calibration is of this recording",
+        )

@@ -1,0 +1,175 @@
+"""The story of a trial: load, 2D, 3D, angles and strides, save."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from labsys.storage.staged_run import StagedRun, open_run, settle_run
+
+from labsys.core.cameras import Calibration
+from labsys.core.clock import utc_now
+from labsys.core.errors import InputError
+from labsys.core.landmarks import Landmarks3D
+from labsys.core.progress import Progress
+from labsys.core.session import TrialName
+from labsys.storage.lab import Lab
+from labsys.storage.results import LANDMARKS3D_FILE, read_landmarks3d, write_landmarks3d, write_motion
+from labsys.storage.runs import current_run, is_complete, load_run, run_file, set_current_run
+from pipelines.analyse import analyse
+from pipelines.config import PipelineConfig
+from pipelines.import_markers import read_taken_markers
+from pipelines.pose2d import find_landmarks2d
+from pipelines.reconstruct import reconstruct
+from pipelines.retime import retime
+from pipelines.run_plan import RunPlan, Stage, plan_run
+from pipelines.trial_inputs import TrialInputs, gather_inputs, load_calibration
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What processing a trial came to. `is_new` is False where a complete run was there already."""
+
+    trial: TrialName
+    run: str
+    static: str
+    is_new: bool
+
+
+def run_trial(
+    lab: Lab, name: TrialName, *, config: PipelineConfig, from_stage: Stage | None = None, progress: Progress
+) -> RunOutcome:
+    """Process one trial and make the run current; complete runs are not repeated, incomplete ones are resumed.
+
+    Raises:
+        InputError: the trial cannot be processed; says what is missing or wrong. ConcurrencyError: another process is
+            at this very run.
+    """
+    trial = gather_inputs(lab, name)
+    static_run = _run_static(lab, trial, config, progress)
+    plan = plan_run(lab, trial, config, static_run=static_run, from_stage=from_stage)
+    static = trial.static.trial if trial.static else ""
+    if is_complete(lab, name, plan.run):
+        settle_run(lab, name, plan.run)
+        set_current_run(lab, name, plan.run)
+        return RunOutcome(name, plan.run, static, is_new=False)
+    with open_run(lab, name, plan.run) as staged:
+        _make_run(lab, staged, trial, plan, config, static_run=static_run, progress=progress)
+    return RunOutcome(name, plan.run, static, is_new=True)
+
+
+def _run_static(lab: Lab, trial: TrialInputs, config: PipelineConfig, progress: Progress) -> str:
+    """Process the static trial alike and return its run; its own current run, if it has one, stays current."""
+    if trial.static is None:
+        return ""
+    before = current_run(lab, trial.static)
+    outcome = run_trial(lab, trial.static, config=config, progress=progress)
+    if before is not None and before != outcome.run:
+        set_current_run(lab, trial.static, before)
+    return outcome.run
+
+
+def _make_run(
+    lab: Lab,
+    staged: StagedRun,
+    trial: TrialInputs,
+    plan: RunPlan,
+    config: PipelineConfig,
+    *,
+    static_run: str,
+    progress: Progress,
+) -> None:
+    started_at, seconds = utc_now(), dict[str, float]()
+    calibration = load_calibration(lab, trial.take)
+    heading_known = _heading_known(lab, trial, calibration)
+    with _timed(seconds, Stage.RECONSTRUCT):
+        _reconstruct_stage(lab, staged, trial, plan, config, calibration, progress)
+    with _timed(seconds, Stage.ANALYSE):
+        if not staged.has(Stage.ANALYSE):
+            progress.stage("analyse", 1)
+            motion = analyse(
+                read_landmarks3d(staged.file(LANDMARKS3D_FILE)),
+                static=_static_landmarks(lab, trial, static_run),
+                trial=trial.trial,
+                session=trial.session,
+                heading_known=heading_known,
+                settings=config.analyse,
+            )
+            staged.complete(Stage.ANALYSE, write_motion(staged.folder, motion))
+            progress.advance()
+    reason = _not_for_comparison(lab, trial, calibration, static_run)
+    staged.finish(
+        plan.record(
+            trial, started_at=started_at, seconds=seconds, heading_known=heading_known, not_for_comparison=reason
+        )
+    )
+
+
+def _reconstruct_stage(
+    lab: Lab,
+    staged: StagedRun,
+    trial: TrialInputs,
+    plan: RunPlan,
+    config: PipelineConfig,
+    calibration: Calibration | None,
+    progress: Progress,
+) -> None:
+    if staged.has(Stage.RECONSTRUCT):
+        return
+    if Stage.RECONSTRUCT in plan.keeps:
+        staged.inherit(Stage.RECONSTRUCT, plan.parent, (LANDMARKS3D_FILE,))
+        return
+    progress.stage("reconstruct", 1)
+    landmarks = _landmarks3d(lab, trial, config, calibration)
+    write_landmarks3d(staged.folder / LANDMARKS3D_FILE, landmarks)
+    staged.complete(Stage.RECONSTRUCT, (LANDMARKS3D_FILE,))
+    progress.advance()
+
+
+def _landmarks3d(lab: Lab, trial: TrialInputs, config: PipelineConfig, calibration: Calibration | None) -> Landmarks3D:
+    name, take = trial.trial.name, trial.take
+    if "markers" in take.files:
+        return read_taken_markers(lab, name, take)[0]
+    tracks = find_landmarks2d(lab, name, take)
+    if calibration is None:
+        raise InputError(f"trial {name} has 2D landmarks but no calibration", remedy="Import it again with one")
+    settings = config.reconstruct
+    return reconstruct(
+        retime(tracks, rate_hz=take.rate_hz),
+        calibration,
+        rule=settings.rule,
+        min_likelihood=settings.min_likelihood,
+        max_error_px=settings.max_error_px,
+        min_cameras=settings.min_cameras,
+    )
+
+
+def _static_landmarks(lab: Lab, trial: TrialInputs, static_run: str) -> Landmarks3D | None:
+    if trial.static is None:
+        return None
+    return read_landmarks3d(run_file(lab, trial.static, static_run, LANDMARKS3D_FILE))
+
+
+def _heading_known(lab: Lab, trial: TrialInputs, calibration: Calibration | None) -> bool:
+    if calibration is not None:
+        return calibration.heading_known
+    return read_taken_markers(lab, trial.trial.name, trial.take)[1] if "markers" in trial.take.files else True
+
+
+def _not_for_comparison(lab: Lab, trial: TrialInputs, calibration: Calibration | None, static_run: str) -> str | None:
+    if calibration is not None and calibration.override_reason:
+        return f"refused calibration used all the same: {calibration.override_reason}"
+    if trial.static is not None:
+        reason = load_run(lab, trial.static, static_run).not_for_comparison
+        if reason:
+            return f"static trial {trial.static.trial}: {reason}"
+    return None
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: Stage) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    seconds[stage.value] = round(time.perf_counter() - began, 3)

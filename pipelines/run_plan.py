@@ -1,0 +1,107 @@
+"""Which run a processing is: its name, its parent, and what its record will say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from labsys import __version__
+from labsys.core.catalogue import CATALOGUE_VERSION
+from labsys.core.errors import InputError
+from labsys.core.provenance import Provenance
+from labsys.core.session import TrialName
+from labsys.storage.lab import Lab
+from labsys.storage.runs import RunRecord, current_run, load_run, run_identity
+from pipelines.config import PipelineConfig
+from pipelines.trial_inputs import STATIC_PREFIX, TrialInputs
+
+
+class Stage(StrEnum):
+    """The stages in order; `--from STAGE` computes that one and all after it anew."""
+
+    POSE2D = "pose2d"
+    RECONSTRUCT = "reconstruct"
+    ANALYSE = "analyse"
+
+
+@dataclass(frozen=True, eq=False)
+class RunPlan:
+    """A run before it is made. `parent` is "" unless a stage was asked for; `keeps` are stages taken over from it."""
+
+    run: str
+    inputs: Mapping[str, str]
+    parameters: Mapping[str, str]
+    parent: str
+    keeps: frozenset[Stage]
+
+    def record(
+        self,
+        trial: TrialInputs,
+        *,
+        started_at: str,
+        seconds: Mapping[str, float],
+        heading_known: bool,
+        not_for_comparison: str | None,
+    ) -> RunRecord:
+        """run.json of the finished run."""
+        provenance = Provenance(
+            version=__version__,
+            definition_version=CATALOGUE_VERSION,
+            inputs=self.inputs,
+            parameters=self.parameters,
+            model=trial.take.source,
+            calibration=trial.take.calibration,
+            static=trial.static.trial if trial.static else "",
+            started_at=started_at,
+            seconds=seconds,
+        )
+        return RunRecord(self.run, provenance, not_for_comparison, heading_known, self.parent)
+
+
+def plan_run(
+    lab: Lab, trial: TrialInputs, config: PipelineConfig, *, static_run: str, from_stage: Stage | None
+) -> RunPlan:
+    """Name the run that these inputs, this configuration and this version make.
+
+    static_run: run of the static trial that is referred to, "" for none.
+
+    Raises:
+        InputError: a stage was asked for, and there is no run to begin from or it was made differently up to there.
+    """
+    inputs = dict(trial.hashes)
+    if static_run and trial.static:
+        inputs[f"{STATIC_PREFIX}{trial.static.trial}"] = static_run
+    parameters = {**config.dotted(), **trial.facts}
+    parent, keeps = "", frozenset[Stage]()
+    if from_stage is not None:
+        parent = _parent(lab, trial.trial.name, from_stage)
+        if from_stage is Stage.ANALYSE:
+            _check_same_until_analysis(load_run(lab, trial.trial.name, parent), trial, config)
+            keeps = frozenset((Stage.RECONSTRUCT,))
+        parameters |= {"run.from": from_stage.value, "run.parent": parent}
+    version = f"{__version__}/{CATALOGUE_VERSION}"
+    return RunPlan(run_identity(inputs, parameters, version), inputs, parameters, parent, keeps)
+
+
+def _parent(lab: Lab, name: TrialName, from_stage: Stage) -> str:
+    parent = current_run(lab, name)
+    if parent is None:
+        raise InputError(
+            f"trial {name} was not processed yet, nothing to begin from at stage {from_stage}",
+            remedy="Leave --from out",
+        )
+    return parent
+
+
+def _check_same_until_analysis(parent: RunRecord, trial: TrialInputs, config: PipelineConfig) -> None:
+    made = parent.provenance
+    changed = [path for path, digest in trial.hashes.items() if made.inputs.get(path) != digest]
+    wanted = {k: v for k, v in config.dotted().items() if k.startswith("reconstruct.")}
+    changed += [key for key, value in wanted.items() if made.parameters.get(key) != value]
+    if changed:
+        raise InputError(
+            f"the current run {parent.run} was made with another {', '.join(changed)}",
+            where=str(trial.trial.name),
+            remedy="Use the same settings as that run, or begin with --from reconstruct",
+        )

@@ -1,0 +1,135 @@
+"""What a run of a trial rests on: its take, calibration, static trial, and what people stated about it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from calibration.formats import read_calibration
+from labsys import __version__
+from labsys.core.cameras import Calibration
+from labsys.core.catalogue import CATALOGUE_VERSION
+from labsys.core.errors import InputError
+from labsys.core.session import Session, Trial, TrialKind, TrialName
+from labsys.storage.calibrations import calibration_folder, read_calibration_text
+from labsys.storage.lab import Lab
+from labsys.storage.runs import RunRecord
+from labsys.storage.sessions import load_session
+from labsys.storage.takes import Take, has_take, load_take
+from labsys.storage.trials import list_trials, load_trial
+
+
+@dataclass(frozen=True, eq=False)
+class TrialInputs:
+    """One trial as processing needs it.
+
+    Attributes:
+        static: the static trial to reference to, or None.
+        hashes: path -> sha256 of what is read. facts: what people stated that changes results, as text.
+    """
+
+    trial: Trial
+    session: Session
+    take: Take
+    static: TrialName | None
+    hashes: Mapping[str, str]
+    facts: Mapping[str, str]
+
+
+def gather_inputs(lab: Lab, name: TrialName) -> TrialInputs:
+    """Read what a trial's processing rests on.
+
+    Raises:
+        UnknownNameError: no such trial, or its static trial is gone. InputError: the trial has no recording.
+    """
+    trial = load_trial(lab, name)
+    if not has_take(lab, name):
+        raise InputError(f"trial {name} has no recording", remedy="Import one under this name with 'labsys import'")
+    session = load_session(lab, name.subject, name.session)
+    take = load_take(lab, name)
+    static = choose_static(lab, trial)
+    return TrialInputs(trial, session, take, static, _hashes(lab, take), _facts(trial, session, take, static))
+
+
+def choose_static(lab: Lab, trial: Trial) -> TrialName | None:
+    """The static trial that a trial is referenced to: the one named, else the latest valid one recorded before it.
+
+    Valid: not excluded, and recorded. Where recording times are equal (imports that state only the day), the latest
+    imported before the trial counts, else the latest imported.
+
+    Raises:
+        UnknownNameError: the static named by the trial is gone. InputError: it is no static trial, or is excluded.
+    """
+    if trial.kind is TrialKind.STATIC:
+        return None
+    if trial.static:
+        return _named_static(lab, trial)
+    candidates = [
+        t
+        for t in list_trials(lab, trial.name.subject, trial.name.session)
+        if t.kind is TrialKind.STATIC
+        and not t.excluded
+        and t.recorded_at <= trial.recorded_at
+        and has_take(lab, t.name)
+    ]
+    # UUIDs of version 7 sort by the time of their making.
+    latest = max(candidates, key=lambda t: (t.recorded_at, t.uuid < trial.uuid, t.uuid), default=None)
+    return latest.name if latest else None
+
+
+def _named_static(lab: Lab, trial: Trial) -> TrialName:
+    static = load_trial(lab, TrialName(trial.name.subject, trial.name.session, trial.static))
+    if static.kind is not TrialKind.STATIC:
+        raise InputError(f"{static.name} is a {static.kind} trial, not a static one", where=f"static of {trial.name}")
+    if static.excluded:
+        raise InputError(
+            f"static trial {static.name} is excluded: {static.exclusion_reason}",
+            where=f"static of {trial.name}",
+            remedy=f"Choose another with 'labsys trial edit {trial.name} --static TRIAL', or include it again",
+        )
+    return static.name
+
+
+def load_calibration(lab: Lab, take: Take) -> Calibration | None:
+    """The take's calibration, None where it has none."""
+    if not take.calibration:
+        return None
+    return read_calibration(calibration_folder(lab, take.calibration) / "calibration.toml")
+
+
+def _hashes(lab: Lab, take: Take) -> dict[str, str]:
+    hashes = {f"take/{f.path}": f.sha256 for f in take.landmarks2d.values()}
+    if not hashes:
+        hashes = {f"take/{f.path}": f.sha256 for f in take.cameras.values()}
+    hashes |= {f"take/{f.path}": f.sha256 for role, f in take.files.items() if role != "truth"}
+    if take.calibration:
+        text = read_calibration_text(lab, take.calibration)
+        hashes[f"calibrations/{take.calibration}"] = hashlib.sha256(text.encode()).hexdigest()
+    return dict(sorted(hashes.items()))
+
+
+def _facts(trial: Trial, session: Session, take: Take, static: TrialName | None) -> dict[str, str]:
+    conditions = trial.conditions
+    return {
+        "trial.kind": trial.kind.value,
+        "trial.surface": conditions.surface.value if conditions.surface else "",
+        "trial.speed_mps": "" if conditions.speed_mps is None else repr(conditions.speed_mps),
+        "trial.static": str(static) if static else "",
+        "session.leg_length_m": repr(session.anthropometry.leg_length_m or ""),
+        "take.rate_hz": repr(take.rate_hz),
+    }
+
+
+def is_stale(record: RunRecord, inputs: TrialInputs) -> bool:
+    """Whether a run no longer is what its inputs, stated facts and this version would give."""
+    made = record.provenance
+    if made.version != __version__ or made.definition_version != CATALOGUE_VERSION:
+        return True
+    own = {path: digest for path, digest in made.inputs.items() if not path.startswith(STATIC_PREFIX)}
+    stated = {key: made.parameters.get(key) for key in inputs.facts}
+    return own != dict(inputs.hashes) or stated != dict(inputs.facts)
+
+
+# Inputs under this prefix are those of the static trial's own run.
+STATIC_PREFIX = "static/"
