@@ -1,0 +1,175 @@
+"""Like with like: which captures of two visits may be compared. Source: the pairing rule of docs/conventions.md.
+
+Captures are alike when kind and surface are equal, speeds are within 3 % and inclines within 0.5 percentage points.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from labsys.core.session import TrialKind
+from labsys.longitudinal.values import Capture, ConditionPair, Unpaired, Visit
+
+SPEED_TOLERANCE = 0.03
+INCLINE_TOLERANCE_PCT = 0.5
+COMPARED_KINDS = (TrialKind.RUN, TrialKind.WALK)
+# So that a speed exactly at the limit does not fail on rounding.
+_ROUNDING = 1e-9
+
+Group = tuple[Capture, ...]
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Pairs of alike captures, what stayed alone, and what a reader must be warned of."""
+
+    pairs: tuple[ConditionPair, ...]
+    unpaired: tuple[Unpaired, ...]
+    warnings: tuple[str, ...]
+
+
+def alike(a: Capture, b: Capture) -> bool:
+    """Whether two captures were made under like conditions. Unknown speeds are like nothing."""
+    speeds_differ = abs(a.speed_mps - b.speed_mps) > SPEED_TOLERANCE * max(a.speed_mps, b.speed_mps) + _ROUNDING
+    inclines_differ = abs(a.conditions.incline_pct - b.conditions.incline_pct) > INCLINE_TOLERANCE_PCT + _ROUNDING
+    known = math.isfinite(a.speed_mps) and math.isfinite(b.speed_mps)
+    same = a.kind is b.kind and a.conditions.surface is b.conditions.surface
+    return known and same and not speeds_differ and not inclines_differ
+
+
+def group_alike(captures: Iterable[Capture]) -> tuple[Group, ...]:
+    """Groups in which every capture is like every other, in order of kind, surface, incline and speed."""
+    groups: list[list[Capture]] = []
+    for capture in sorted(captures, key=_order):
+        fitting = [g for g in groups if all(alike(capture, member) for member in g)]
+        if fitting:
+            fitting[-1].append(capture)
+        else:
+            groups.append([capture])
+    return tuple(tuple(g) for g in groups)
+
+
+def pair_captures(pre: Visit, post: Visit) -> Pairing:
+    """Pair the groups of two visits, each with at most one of the other, nearest speeds first."""
+    alone: list[Unpaired] = []
+    sides: list[tuple[Group, ...]] = []
+    for role, visit in (("pre", pre), ("post", post)):
+        usable, refused = _usable(visit, role)
+        alone += refused
+        sides.append(group_alike(usable))
+    matched = _match(*sides)
+    pairs = tuple(_pair(sides[0][i], sides[1][j]) for i, j in sorted(matched))
+    for role, groups, taken in (
+        ("pre", sides[0], {i for i, _ in matched}),
+        ("post", sides[1], {j for _, j in matched}),
+    ):
+        left = [c for k, group in enumerate(groups) if k not in taken for c in group]
+        alone += [_unpaired(c, role, "nothing of the other visit was recorded under like conditions") for c in left]
+    return Pairing(pairs, tuple(alone), _warnings(pairs))
+
+
+def advice_for_next_time(pre: Visit, post: Visit) -> str:
+    """Why nothing pairs: the conditions present in both visits, and the speed to record next time."""
+    wanted = sorted({_speed_text(c) for c in _moving(pre)})
+    present = f"pre has {_conditions_text(pre)}; post has {_conditions_text(post)}"
+    return f"no like conditions: {present}. Record next time at {' or '.join(wanted)}" if wanted else present
+
+
+def _moving(visit: Visit) -> list[Capture]:
+    return [c for c in visit.captures if c.kind in COMPARED_KINDS]
+
+
+def _usable(visit: Visit, role: str) -> tuple[list[Capture], list[Unpaired]]:
+    usable, refused = [], []
+    for capture in _moving(visit):
+        if capture.not_for_comparison is not None:
+            refused.append(_unpaired(capture, role, f"not for comparison: {capture.not_for_comparison}"))
+        elif not math.isfinite(capture.speed_mps):
+            refused.append(_unpaired(capture, role, "its speed is neither stated nor measured"))
+        else:
+            usable.append(capture)
+    return usable, refused
+
+
+def _match(pre: Sequence[Group], post: Sequence[Group]) -> set[tuple[int, int]]:
+    """One-to-one pairs (pre index, post index), by increasing difference of speed, then of incline."""
+    candidates = sorted(
+        (abs(_mean_speed(a) - _mean_speed(b)), abs(_mean_incline(a) - _mean_incline(b)), i, j)
+        for i, a in enumerate(pre)
+        for j, b in enumerate(post)
+        if all(alike(x, y) for x in a for y in b)
+    )
+    matched: set[tuple[int, int]] = set()
+    for _, _, i, j in candidates:
+        if all(i != k and j != m for k, m in matched):
+            matched.add((i, j))
+    return matched
+
+
+def _pair(pre: Group, post: Group) -> ConditionPair:
+    both = pre + post
+    return ConditionPair(
+        kind=pre[0].kind,
+        surface=pre[0].conditions.surface,
+        speed_mps=_mean_speed(both),
+        incline_pct=_mean_incline(both),
+        pre=pre,
+        post=post,
+    )
+
+
+def _unpaired(capture: Capture, role: str, reason: str) -> Unpaired:
+    return Unpaired(
+        visit=role,
+        trial=capture.name.trial,
+        kind=capture.kind,
+        speed_mps=capture.speed_mps,
+        incline_pct=capture.conditions.incline_pct,
+        reason=reason,
+    )
+
+
+def _warnings(pairs: tuple[ConditionPair, ...]) -> tuple[str, ...]:
+    found: list[str] = []
+    for pair in pairs:
+        where = f"{pair.kind} at {pair.speed_mps:.2f} m/s"
+        before = sorted({c.conditions.footwear or "not stated" for c in pair.pre})
+        after = sorted({c.conditions.footwear or "not stated" for c in pair.post})
+        if before != after:
+            found.append(f"{where}: footwear differs, pre {', '.join(before)}; post {', '.join(after)}")
+        if pair.surface is None:
+            found.append(f"{where}: the surface is not stated in either visit")
+        if any(c.conditions.speed_mps is None for c in pair.pre + pair.post):
+            found.append(f"{where}: a speed was not stated and is taken from the recording")
+    return tuple(found)
+
+
+def _order(capture: Capture) -> tuple[str, str, float, float, str]:
+    conditions = capture.conditions
+    return (str(capture.kind), str(conditions.surface), conditions.incline_pct, capture.speed_mps, capture.name.trial)
+
+
+def _mean_speed(group: Group) -> float:
+    return sum(c.speed_mps for c in group) / len(group)
+
+
+def _mean_incline(group: Group) -> float:
+    return sum(c.conditions.incline_pct for c in group) / len(group)
+
+
+def _speed_text(capture: Capture) -> str:
+    known = math.isfinite(capture.speed_mps)
+    return f"{capture.speed_mps:.2f} m/s" if known else "a stated speed"
+
+
+def _conditions_text(visit: Visit) -> str:
+    texts = sorted(
+        {
+            f"{c.kind} on {c.conditions.surface or 'an unstated surface'} at {_speed_text(c)}, "
+            f"incline {c.conditions.incline_pct:g} %"
+            for c in _moving(visit)
+        }
+    )
+    return ", ".join(texts) or "no run or walk"

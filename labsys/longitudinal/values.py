@@ -1,0 +1,233 @@
+"""What a comparison takes and what it gives. Inside units throughout (rad, m, s, Hz, fractions); NaN is "not given"."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from labsys.core.motion import Quality
+from labsys.core.session import Conditions, Goal, Phase, Surface, TrialKind, TrialName
+from labsys.core.skeleton import Side, Tier
+
+
+class Verdict(StrEnum):
+    """What may be said of one row. There is no word for "better": direction is printed, goals are the clinician's."""
+
+    NO_DETECTABLE_CHANGE = "no_detectable_change"
+    POSSIBLE_CHANGE = "possible_change"
+    LARGER_THAN_ERROR = "larger_than_error"
+    INDICATIVE_ONLY = "indicative_only"
+    NOT_COMPARABLE = "not_comparable"
+    NOT_MEASURED = "not_measured"
+
+
+class Family(StrEnum):
+    """Rows that share one error rate: GOAL rows were declared before the post visit, all others are EXPLORATORY."""
+
+    GOAL = "goal"
+    EXPLORATORY = "exploratory"
+
+
+@dataclass(frozen=True)
+class CaptureMetric:
+    """One metric of one capture (one run of one trial).
+
+    Attributes:
+        mean, sd, n, lag1: over valid strides, as in `core.motion.Metric`; NaN, NaN, 0, 0 where not given.
+        se_reconstruction: standard error from pixels, calibration and static trial; NaN where unknown.
+        tier: tier of the landmarks that it was computed from. version: of the metric's definition.
+        reason: why it is not given, or None.
+    """
+
+    id: str
+    side: Side
+    mean: float
+    sd: float
+    n: int
+    lag1: float
+    se_reconstruction: float
+    tier: Tier
+    version: int
+    quality: Quality = Quality.OK
+    reason: str | None = None
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is a value that counts."""
+        return math.isfinite(self.mean) and self.quality is not Quality.EXCLUDED
+
+
+@dataclass(frozen=True)
+class Capture:
+    """One trial of a visit with its metrics. Excluded trials are not captures.
+
+    Attributes:
+        not_for_comparison: why nothing of it may be compared, or None.
+        placement: name of the sticker placement; captures with the same text share stickers, so that their re-palpation
+            error is not averaged out. Leave it empty unless stickers were taken off and re-placed within the visit.
+        up_sd_rad, heading_sd_rad: uncertainty of the calibration's gravity and heading; NaN where unknown.
+        static_shares_calibration: the static trial was recorded under the same calibration as this one.
+    """
+
+    name: TrialName
+    kind: TrialKind
+    conditions: Conditions
+    heading_known: bool
+    not_for_comparison: str | None
+    metrics: tuple[CaptureMetric, ...]
+    placement: str = ""
+    up_sd_rad: float = math.nan
+    heading_sd_rad: float = math.nan
+    static_shares_calibration: bool = False
+
+    def find(self, metric_id: str, side: Side) -> CaptureMetric | None:
+        """The metric of this id and side, or None where the capture does not list it."""
+        return next((m for m in self.metrics if m.id == metric_id and m.side is side), None)
+
+    @property
+    def speed_mps(self) -> float:
+        """Stated speed, else the measured one; NaN where neither is known. m/s."""
+        if self.conditions.speed_mps is not None:
+            return self.conditions.speed_mps
+        measured = self.find("speed", Side.BOTH)
+        return measured.mean if measured is not None and measured.measured else math.nan
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One session with the captures that count. `date` is ISO-8601 (a date, or a time in UTC)."""
+
+    session: str
+    date: str
+    phase: Phase | None
+    captures: tuple[Capture, ...]
+
+
+@dataclass(frozen=True)
+class ConditionPair:
+    """Captures of two visits that were made under like conditions. speed_mps is the mean over all of them."""
+
+    kind: TrialKind
+    surface: Surface | None
+    speed_mps: float
+    incline_pct: float
+    pre: tuple[Capture, ...]
+    post: tuple[Capture, ...]
+
+
+@dataclass(frozen=True)
+class Unpaired:
+    """A capture that nothing of the other visit is like, and why. `visit` is "pre" or "post"."""
+
+    visit: str
+    trial: str
+    kind: TrialKind
+    speed_mps: float
+    incline_pct: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class ComparisonRow:
+    """One metric and side of one pair.
+
+    Attributes:
+        pair: index into `Comparison.pairs`.
+        pre, post, change: visit values and post minus pre; NaN where not measured.
+        ci95: total 95 % interval of the change, per row (not widened for the number of rows).
+        threshold: T, the change at which the verdict turns; detectable_change: the true change that would be called in
+            80 % of pairs; mdc95: between two single-capture visits, for orientation.
+        se_total, df: standard error of the change and its degrees of freedom (Welch-Satterthwaite).
+        change_stride_sds: change over the pooled between-stride SD; not an effect size between people.
+        direction: "higher" or "lower" where the verdict is larger_than_error, else None.
+        goal: the clinician's goal on this row, or None. goal_late: dated after the post visit, therefore exploratory.
+        goal_direction: "toward" or "away" where a goal in time meets larger_than_error, else None.
+        provisional: the error is a default, not this lab's own.
+        reason: why there is no verdict on the error, or None.
+    """
+
+    pair: int
+    id: str
+    side: Side
+    pre: float
+    post: float
+    change: float
+    ci95: tuple[float, float]
+    threshold: float
+    detectable_change: float
+    mdc95: float
+    se_total: float
+    df: float
+    change_stride_sds: float
+    n_pre: int
+    n_post: int
+    family: Family
+    verdict: Verdict
+    direction: str | None
+    goal: Goal | None
+    goal_late: bool
+    goal_direction: str | None
+    sem_source: str
+    provisional: bool
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two visits of one subject, row by row.
+
+    Attributes:
+        comparable: False when not one pair of like conditions exists; `reason` then says what to record next time.
+        n_exploratory: rows over which the exploratory error rate is shared; fixed before values are known.
+    """
+
+    subject: str
+    pre: str
+    post: str
+    comparable: bool
+    reason: str | None
+    warnings: tuple[str, ...]
+    unpaired: tuple[Unpaired, ...]
+    pairs: tuple[ConditionPair, ...]
+    rows: tuple[ComparisonRow, ...]
+    n_exploratory: int
+
+
+@dataclass(frozen=True)
+class TrendPoint:
+    """One visit's value under one condition. ci95: of what would be measured on another day; NaN where unknown."""
+
+    session: str
+    date: str
+    phase: Phase | None
+    value: float
+    ci95: tuple[float, float]
+    se_visit: float
+    n_strides: int
+    n_captures: int
+    sem_source: str
+    provisional: bool
+
+
+@dataclass(frozen=True)
+class TrendSeries:
+    """Points that may be joined: one condition, one tier, one definition version. speed_mps: their mean."""
+
+    kind: TrialKind
+    surface: Surface | None
+    speed_mps: float
+    incline_pct: float
+    tier: Tier
+    version: int
+    points: tuple[TrendPoint, ...]
+
+
+@dataclass(frozen=True)
+class Trend:
+    """One metric and side over all visits; never pooled over conditions. `left_out`: trial name -> reason."""
+
+    metric: str
+    side: Side
+    series: tuple[TrendSeries, ...]
+    left_out: dict[str, str] = field(default_factory=dict)
