@@ -59,6 +59,11 @@ def check_code(kind: str, code: str) -> str:
     return code
 
 
+def _check_range(what: str, value: float | None, low: float, high: float, unit: str) -> None:
+    if value is not None and not low <= value <= high:
+        raise InputError(f"{what} {value:g} {unit} is not believable", remedy=f"Expected {low:g} to {high:g} {unit}")
+
+
 @dataclass(frozen=True)
 class TrialName:
     """`SUBJECT/SESSION/TRIAL`."""
@@ -133,6 +138,11 @@ class Anthropometry:
     height_m: float | None = None
     leg_length_m: float | None = None
 
+    def __post_init__(self) -> None:
+        _check_range("mass", self.mass_kg, 10.0, 350.0, "kg")
+        _check_range("height", self.height_m, 0.5, 2.5, "m")
+        _check_range("leg length", self.leg_length_m, 0.2, 1.4, "m")
+
 
 @dataclass(frozen=True)
 class Session:
@@ -160,6 +170,12 @@ class Conditions:
     incline_pct: float = 0.0
     footwear: str = ""
     pain_0_10: float | None = None
+
+    def __post_init__(self) -> None:
+        # The fastest human ran 12.4 m/s; treadmills and watches say km/h, which this catches.
+        _check_range("speed", self.speed_mps, 0.0, 12.5, "m/s")
+        _check_range("incline", self.incline_pct, -40.0, 60.0, "%")
+        _check_range("pain", self.pain_0_10, 0.0, 10.0, "of 10")
 
 
 @dataclass(frozen=True)
