@@ -51,7 +51,7 @@ def save_calibration_folder(
     if not _DATE.fullmatch(date):
         raise InputError(f"'{date}' is no date", remedy="Write it as 2026-11-22")
     fingerprint = _fingerprint(calibration_toml, original, report)
-    with hold_lock(_root(lab) / ".lock", what="the folder of calibrations"):
+    with hold_lock(_root(lab) / ".lock", what="the folder of calibrations", wait=True):
         same = _find_same(lab, label, fingerprint)
         if same is not None:
             return same

@@ -13,13 +13,15 @@ from labsys.storage.atomic import make_folder
 
 
 @contextlib.contextmanager
-def hold_lock(path: Path, *, what: str) -> Iterator[None]:
+def hold_lock(path: Path, *, what: str, wait: bool = False) -> Iterator[None]:
     """Hold the lock file `path` while the block runs; the file is removed afterwards.
+
+    With `wait` (for work of milliseconds) another holder is waited for.
 
     Raises:
         ConcurrencyError: another process holds it.
     """
-    descriptor = _acquire(path, what)
+    descriptor = _acquire(path, what, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
         yield
     finally:
@@ -29,7 +31,7 @@ def hold_lock(path: Path, *, what: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _acquire(path: Path, what: str) -> int:
+def _acquire(path: Path, what: str, operation: int) -> int:
     while True:
         make_folder(path.parent)
         try:
@@ -37,7 +39,7 @@ def _acquire(path: Path, what: str) -> int:
         except FileNotFoundError:
             continue  # the folder was removed by the last holder between the two lines above
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, operation)
         except BlockingIOError as error:
             os.close(descriptor)
             raise ConcurrencyError(

@@ -1,15 +1,35 @@
-"""Results as Parquet: SI and radians, float64, the unit of every column in the schema's metadata."""
+"""Results as files: SI and radians, float64, the unit of every column in the schema's metadata."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from labsys.core.landmarks import Landmarks3D
-from labsys.core.motion import MotionResult, TrialResult
+from labsys.core.errors import InputError
+from labsys.core.motion import Finding, MotionResult, TrialResult
 from labsys.core.session import TrialName
+from labsys.core.skeleton import Tier
+from labsys.storage import motion_tables, stride_tables
+from labsys.storage.atomic import read_json, write_json_atomic
+from labsys.storage.columns import RESULT_SCHEMA_VERSION
+from labsys.storage.documents import check_schema, from_document, to_document
+from labsys.storage.finished_runs import current_run, load_run, run_file, run_folder
 from labsys.storage.lab import Lab
+from labsys.storage.landmarks_table import read_landmarks3d, write_landmarks3d
+from labsys.storage.trials import load_trial
+
+__all__ = [
+    "LANDMARKS3D_FILE",
+    "MOTION_FILES",
+    "load_trial_result",
+    "read_landmarks3d",
+    "read_motion",
+    "write_landmarks3d",
+    "write_motion",
+]
 
 LANDMARKS3D_FILE = "landmarks3d.parquet"
+_FINDINGS = "findings.json"
 MOTION_FILES: tuple[str, ...] = (
     "angles.parquet",
     "angle_summaries.parquet",
@@ -18,28 +38,42 @@ MOTION_FILES: tuple[str, ...] = (
     "stride_values.parquet",
     "curves.parquet",
     "metrics.parquet",
-    "findings.json",
+    _FINDINGS,
 )
 
 
-def write_landmarks3d(path: Path, landmarks: Landmarks3D) -> None:
-    """Write 3D landmarks, one row per time and landmark (InputError where there are no landmarks)."""
-    raise NotImplementedError
-
-
-def read_landmarks3d(path: Path) -> Landmarks3D:
-    """Read what `write_landmarks3d` wrote, equal in every value (InputError; NewerSchemaError)."""
-    raise NotImplementedError
-
-
 def write_motion(folder: Path, motion: MotionResult) -> tuple[str, ...]:
-    """Write all of `MOTION_FILES` into a folder; returns their names (for `StagedRun.complete`)."""
-    raise NotImplementedError
+    """Write all of `MOTION_FILES` into a folder; returns their names (for `StagedRun.complete`).
+
+    Raises:
+        InputError: shapes that contradict each other, or the folder cannot be written.
+    """
+    motion_tables.write_angles(folder / "angles.parquet", motion.angles)
+    motion_tables.write_summaries(folder / "angle_summaries.parquet", motion.summaries)
+    motion_tables.write_events(folder / "events.parquet", motion.events)
+    stride_tables.write_strides(folder / "strides.parquet", motion.strides)
+    stride_tables.write_stride_values(folder / "stride_values.parquet", motion.stride_values)
+    stride_tables.write_curves(folder / "curves.parquet", motion.curves)
+    motion_tables.write_metrics(folder / "metrics.parquet", motion.metrics)
+    _write_findings(folder / _FINDINGS, motion)
+    return MOTION_FILES
 
 
 def read_motion(folder: Path) -> MotionResult:
     """Read what `write_motion` wrote, equal in every value (InputError; NewerSchemaError)."""
-    raise NotImplementedError
+    tier, findings, notes = _read_findings(folder / _FINDINGS)
+    return MotionResult(
+        tier=tier,
+        angles=motion_tables.read_angles(folder / "angles.parquet"),
+        summaries=motion_tables.read_summaries(folder / "angle_summaries.parquet"),
+        events=motion_tables.read_events(folder / "events.parquet"),
+        strides=stride_tables.read_strides(folder / "strides.parquet"),
+        stride_values=stride_tables.read_stride_values(folder / "stride_values.parquet"),
+        curves=stride_tables.read_curves(folder / "curves.parquet"),
+        metrics=motion_tables.read_metrics(folder / "metrics.parquet"),
+        findings=findings,
+        notes=notes,
+    )
 
 
 def load_trial_result(lab: Lab, name: TrialName, run: str | None = None) -> TrialResult:
@@ -48,4 +82,34 @@ def load_trial_result(lab: Lab, name: TrialName, run: str | None = None) -> Tria
     Raises:
         UnknownNameError: no such trial or run. InputError: nothing was processed yet, or a file cannot be read.
     """
-    raise NotImplementedError
+    trial = load_trial(lab, name)
+    chosen = run or current_run(lab, name)
+    if chosen is None:
+        raise InputError(f"trial {name} was not processed yet", remedy=f"Run `labsys process {name}`")
+    record = load_run(lab, name, chosen)
+    return TrialResult(
+        run=chosen,
+        trial=trial,
+        landmarks=read_landmarks3d(run_file(lab, name, chosen, LANDMARKS3D_FILE)),
+        motion=read_motion(run_folder(lab, name, chosen)),
+        provenance=record.provenance,
+        not_for_comparison=record.not_for_comparison,
+        heading_known=record.heading_known,
+    )
+
+
+def _write_findings(path: Path, motion: MotionResult) -> None:
+    document = {
+        "schema_version": RESULT_SCHEMA_VERSION,
+        "tier": None if motion.tier is None else motion.tier.name,
+        "findings": [to_document(finding) for finding in motion.findings],
+        "notes": dict(motion.notes),
+    }
+    write_json_atomic(path, document)
+
+
+def _read_findings(path: Path) -> tuple[Tier | None, tuple[Finding, ...], dict[str, str]]:
+    document: dict[str, Any] = read_json(path)
+    check_schema(document.get("schema_version"), str(path), known=RESULT_SCHEMA_VERSION)
+    findings = tuple(from_document(f, Finding, where=str(path)) for f in document["findings"])
+    return (None if document["tier"] is None else Tier[document["tier"]]), findings, document["notes"]

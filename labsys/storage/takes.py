@@ -180,7 +180,8 @@ def load_landmarks2d(lab: Lab, name: TrialName, camera: str) -> CameraTrack:
 def verify_take(lab: Lab, name: TrialName) -> None:
     """Compare every file of a take with its hash (InputError names the first that differs or is gone)."""
     take = load_take(lab, name)
-    for file in (*take.cameras.values(), *take.landmarks2d.values(), *take.files.values()):
+    videos = [TakeFile(v.path, v.sha256) for v in take.cameras.values()]
+    for file in (*videos, *take.landmarks2d.values(), *take.files.values()):
         path = take_folder(lab, name) / file.path
         if hash_file(path) != file.sha256:
             raise InputError("differs from what was recorded", where=str(path), remedy="Restore it from a backup")

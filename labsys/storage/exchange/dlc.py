@@ -128,7 +128,7 @@ def _checked_track(
     source: str,
 ) -> CameraTrack:
     xy, likelihood = values[..., :2], values[..., 2]
-    missing: BoolArray = ~np.isfinite(xy).all(axis=-1)
+    missing: BoolArray = np.asarray(~np.isfinite(xy).all(axis=-1))
     confidence = np.where(missing | np.isnan(likelihood), 0.0, likelihood)
     if confidence.min() < 0.0 or confidence.max() > 1.0 + 1e-6:
         raise InputError(
