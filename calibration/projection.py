@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from calibration.lens import pack_lens, project_points, undistort_points
+from calibration.lens import pack_lens, project_points, read_only_floats, undistort_points
 from labsys.core.arrays import FloatArray
 from labsys.core.cameras import Camera, CameraRig, Intrinsics
 from labsys.core.errors import InputError
@@ -26,7 +26,7 @@ def project(camera: Camera, points_lab_m: ArrayLike) -> FloatArray:
         InputError: the last axis is not of length 3.
     """
     points = _as_points("points", points_lab_m, 3)
-    points_cam = np.ascontiguousarray(camera.T_cam_lab.apply(points).reshape(-1, 3))
+    points_cam = read_only_floats(camera.T_cam_lab.apply(points).reshape(-1, 3))
     out = np.empty((len(points_cam), 2))
     project_points(points_cam, pack_lens(camera.intrinsics), out)
     return out.reshape(*points.shape[:-1], 2)
@@ -60,9 +60,9 @@ def undistort(intrinsics: Intrinsics, xy_px: ArrayLike) -> FloatArray:
         InputError: the last axis is not of length 2.
     """
     xy = _as_points("pixels", xy_px, 2)
-    out = np.empty_like(xy)
-    undistort_points(xy.reshape(-1, 2), pack_lens(intrinsics), out.reshape(-1, 2))
-    return out
+    out = np.empty((xy.size // 2, 2))
+    undistort_points(xy.reshape(-1, 2), pack_lens(intrinsics), out)
+    return out.reshape(xy.shape)
 
 
 def projection_matrix(camera: Camera) -> FloatArray:
@@ -72,7 +72,7 @@ def projection_matrix(camera: Camera) -> FloatArray:
 
 
 def _as_points(name: str, values: ArrayLike, length: int) -> FloatArray:
-    array = np.ascontiguousarray(values, dtype=np.float64)
+    array = read_only_floats(values)
     if array.ndim < 1 or array.shape[-1] != length:
         raise InputError(f"{name} have shape {array.shape}, expected (..., {length})")
     return array
