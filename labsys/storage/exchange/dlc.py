@@ -11,10 +11,9 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.errors import InputError
 from labsys.storage.atomic import replacing
-from labsys.storage.exchange.tracks import CameraTrack
+from labsys.storage.exchange.tracks import CameraTrack, clean_landmarks
 
 KEY = "df_with_missing"
 _COORDS = ("x", "y", "likelihood")
@@ -117,30 +116,8 @@ def _to_track(table: pd.DataFrame, path: Path, *, source: str) -> CameraTrack:
         values = table.to_numpy(dtype=np.float64).reshape(len(table), len(landmarks), 3)
     except ValueError as error:
         raise InputError(f"holds a cell that is no number: {error}", where=str(path)) from error
-    return _checked_track(landmarks, values, first, path, source)
-
-
-def _checked_track(
-    landmarks: tuple[str, ...],
-    values: FloatArray,
-    first: int,
-    path: Path,
-    source: str,
-) -> CameraTrack:
-    xy, likelihood = values[..., :2], values[..., 2]
-    missing: BoolArray = np.asarray(~np.isfinite(xy).all(axis=-1))
-    confidence = np.where(missing | np.isnan(likelihood), 0.0, likelihood)
-    if confidence.min() < 0.0 or confidence.max() > 1.0 + 1e-6:
-        raise InputError(
-            f"has likelihoods in {confidence.min():g}..{confidence.max():g}, expected 0..1", where=str(path)
-        )
-    return CameraTrack(
-        landmarks=landmarks,
-        xy_px=np.where(missing[..., None], np.nan, xy),
-        confidence=np.minimum(confidence, 1.0),
-        first_frame=first,
-        source=source,
-    )
+    xy_px, confidence = clean_landmarks(values[..., :2], values[..., 2], where=str(path))
+    return CameraTrack(landmarks, xy_px, confidence, first, source)
 
 
 def _first_frame(table: pd.DataFrame, path: Path) -> int:

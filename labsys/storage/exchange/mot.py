@@ -24,11 +24,13 @@ class MotTable:
         times_s: (T,) s. columns: name -> (T,) in the file's unit.
         in_degrees: unit of rotational columns: what the header says; without a version, a .mot is in degrees as
             OpenSim takes it (SIMM wrote them so); otherwise None.
+        ambiguous: names that several columns with different values bear; they are not in `columns`.
     """
 
     times_s: FloatArray
     columns: Mapping[str, FloatArray]
     in_degrees: bool | None
+    ambiguous: frozenset[str] = frozenset()
 
     def angle_rad(self, name: str) -> FloatArray:
         """A rotational column, (T,) rad (UnknownNameError; InputError where the unit is not stated)."""
@@ -42,6 +44,8 @@ class MotTable:
         return self._find(name)
 
     def _find(self, name: str) -> FloatArray:
+        if name in self.ambiguous:
+            raise InputError(f"several columns are named '{name}' and differ")
         if name not in self.columns:
             raise UnknownNameError("column", name, valid=self.columns)
         return self.columns[name]
@@ -63,7 +67,8 @@ def read_mot(path: Path) -> MotTable:
         raise InputError("holds no rows", where=str(path))
     (_, names), *rows = body
     _check_counts(header, len(rows), len(names), path)
-    return MotTable(*_read_columns(names, rows, path), in_degrees=_in_degrees(header, path))
+    times_s, columns, ambiguous = _read_columns(names, rows, path)
+    return MotTable(times_s, columns, _in_degrees(header, path), ambiguous)
 
 
 def write_mot(
@@ -117,14 +122,20 @@ def _check_counts(header: dict[str, str], n_rows: int, n_columns: int, path: Pat
 
 def _read_columns(
     names: list[str], rows: list[tuple[int, list[str]]], path: Path
-) -> tuple[FloatArray, dict[str, FloatArray]]:
+) -> tuple[FloatArray, dict[str, FloatArray], frozenset[str]]:
     if names[0].casefold() != "time":
         raise InputError(f"the first column is '{names[0]}', expected 'time'", where=str(path))
     for line, cells in rows:
         if len(cells) != len(names):
             raise InputError(f"has {len(cells)} cells, expected {len(names)}", where=f"{path}, line {line}")
     table = np.array([[parse_number(cell, f"{path}, line {line}") for cell in cells] for line, cells in rows])
-    return table[:, 0], {name: table[:, i] for i, name in enumerate(names) if i}
+    columns: dict[str, FloatArray] = {}
+    ambiguous: set[str] = set()
+    for name, values in zip(names[1:], table.T[1:], strict=True):
+        if name in columns and not np.array_equal(columns[name], values, equal_nan=True):
+            ambiguous.add(name)
+        columns.setdefault(name, values)
+    return table[:, 0], {n: v for n, v in columns.items() if n not in ambiguous}, frozenset(ambiguous)
 
 
 def _in_degrees(header: dict[str, str], path: Path) -> bool | None:

@@ -12,6 +12,8 @@ from labsys.core.arrays import FloatArray, as_floats, check_unique
 from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks2D
 
+_LIKELIHOOD_MAX = 2.0
+
 
 @dataclass(frozen=True, eq=False)
 class CameraTrack:
@@ -41,6 +43,22 @@ class CameraTrack:
     def n_frames(self) -> int:
         """Number of frames."""
         return int(self.xy_px.shape[0])
+
+
+def clean_landmarks(xy_px: FloatArray, likelihood: FloatArray, *, where: str) -> tuple[FloatArray, FloatArray]:
+    """Positions and confidence as labsys means them, from what a 2D network wrote.
+
+    A point without a position or with likelihood 0 is missing: NaN and 0. Some networks give likelihoods slightly above
+    1; they count as 1.
+
+    Raises:
+        InputError: likelihoods that are none (negative, or far above 1).
+    """
+    known = likelihood[np.isfinite(likelihood)]
+    if known.size and (known.min() < 0.0 or known.max() > _LIKELIHOOD_MAX):
+        raise InputError(f"likelihoods are in {known.min():g}..{known.max():g}, expected 0..1", where=where)
+    seen = np.isfinite(xy_px).all(axis=-1) & np.isfinite(likelihood) & (likelihood > 0.0)
+    return np.where(seen[..., None], xy_px, np.nan), np.where(seen, np.minimum(likelihood, 1.0), 0.0)
 
 
 def combine_cameras(tracks: Mapping[str, CameraTrack], *, rate_hz: float) -> Landmarks2D:
