@@ -11,7 +11,7 @@ from pathlib import Path
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.provenance import Provenance
 from labsys.core.session import TrialName, check_code
-from labsys.storage.atomic import hash_file, is_there, read_text, write_text_atomic
+from labsys.storage.atomic import hash_file, is_there, read_text, write_text_atomic, sync_folder
 from labsys.storage.documents import load_document
 from labsys.storage.lab import Lab, runs_folder, trial_folder
 from labsys.storage.nouns import check_place, list_codes, list_folder, require_known
@@ -113,6 +113,14 @@ def set_current_run(lab: Lab, name: TrialName, run_id: str) -> None:
             _pending_path(lab, name, other).unlink(missing_ok=True)
     _write_current(lab, name, run_id)
     _pending_path(lab, name, run_id).unlink(missing_ok=True)
+
+
+def clear_current_run(lab: Lab, name: TrialName) -> None:
+    """Let no run of the trial count until it is processed again (what the runs rest on has changed); the runs stay."""
+    for run_id in _pending_runs(lab, name):
+        _pending_path(lab, name, run_id).unlink(missing_ok=True)
+    _current_path(lab, name).unlink(missing_ok=True)
+    sync_folder(trial_folder(lab, name))
 
 
 def run_folder(lab: Lab, name: TrialName, run_id: str) -> Path:

@@ -8,6 +8,7 @@ away. Finishing renames the folder into place and then writes `current`; a reade
 from labsys.storage.atomic import hash_file
 from labsys.storage.finished_runs import (
     RunRecord,
+    clear_current_run,
     current_run,
     is_complete,
     list_runs,
@@ -23,6 +24,7 @@ from labsys.storage.staged_runs import StagedRun, open_run, settle_run
 __all__ = [
     "RunRecord",
     "StagedRun",
+    "clear_current_run",
     "current_run",
     "hash_file",
     "is_complete",
