@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
+from labsys.biomechanics.events import detect_gait_events
+from labsys.biomechanics.kinematics import joint_angles
+from labsys.biomechanics.metric_source import make_source
+from labsys.biomechanics.metrics import metric_values
+from labsys.biomechanics.notes import gait_notes, posture_notes
+from labsys.biomechanics.preparation import Prepared, prepare_points
 from labsys.biomechanics.settings import AnalysisSettings
+from labsys.biomechanics.strides import cut_strides, stride_curves
+from labsys.biomechanics.summarise import summarise_angles, summarise_metrics
+from labsys.biomechanics.treadmill import find_travel
+from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.measurement_error import ErrorTable
-from labsys.core.motion import MotionResult
+from labsys.core.motion import JointAngles, MotionResult
 from labsys.core.session import Surface, TrialKind
 
 
@@ -24,11 +37,69 @@ def analyse_motion(  # noqa: PLR0913 - one argument per fact about the trial tha
     """Make angles, events, strides and metrics of one trial's landmarks.
 
     landmarks: (T, K, 3) m in LAB, evenly spaced in time. static: quiet stance of the same visit, or None.
-    surface: as declared, or None to take what the feet show. leg_length_m: measured, or None to take the static's.
+    surface: as declared, or None to take what the feet show. leg_length_m: ASIS to medial malleolus as measured on the
+    subject, for hip centres where the static does not show it; or None.
 
     Raises:
         InputError: landmarks that reach no tier (named), empty trial, uneven times; for runs and walks also a belt
-            that stands still, a surface or kind that contradicts the feet, a subject facing backwards, fewer than
-            three strides.
+            that stands still, a surface or kind that contradicts the feet, a subject facing backwards, no strides.
     """
-    raise NotImplementedError
+    if leg_length_m is not None and not 0.3 <= leg_length_m <= 1.5:
+        raise InputError(f"leg length {leg_length_m:g} m is not a leg's", remedy="Give ASIS to medial malleolus in m")
+    if declared_speed_mps is not None and not declared_speed_mps > 0:
+        raise InputError(f"declared speed {declared_speed_mps:g} m/s is not positive")
+    prepared = prepare_points(landmarks, static, settings)
+    if prepared.size is not None and leg_length_m is not None and math.isnan(prepared.size.leg_length_m):
+        prepared = replace(prepared, size=replace(prepared.size, leg_length_m=leg_length_m))
+    if kind in (TrialKind.STATIC, TrialKind.OTHER):
+        return _posture(prepared, heading_known)
+    return _gait(prepared, kind, surface, declared_speed_mps or math.nan, heading_known, errors)
+
+
+def _posture(prepared: Prepared, heading_known: bool) -> MotionResult:
+    angles = joint_angles(prepared)
+    return _result(prepared, angles, posture_notes(prepared, angles, heading_known))
+
+
+def _result(prepared: Prepared, angles: JointAngles, notes: dict[str, str]) -> MotionResult:
+    return MotionResult(
+        tier=prepared.tier,
+        angles=angles,
+        summaries=summarise_angles(angles),
+        events=None,
+        strides=(),
+        stride_values=(),
+        curves=(),
+        metrics=(),
+        findings=(),
+        notes=notes,
+    )
+
+
+def _gait(
+    prepared: Prepared,
+    kind: TrialKind,
+    surface: Surface | None,
+    declared_speed_mps: float,
+    heading_known: bool,
+    errors: ErrorTable,
+) -> MotionResult:
+    travel = find_travel(prepared, declared=surface, heading_known=heading_known)
+    settings = prepared.settings
+    events = detect_gait_events(travel, kind)
+    angles = joint_angles(travel.prepared)
+    strides = cut_strides(events, prepared.points, kind=kind, settings=settings)
+    notes = gait_notes(travel, angles, events, strides, heading_known, declared_speed_mps)
+    source = make_source(travel, angles, kind=kind, static_reason=notes.get("static", ""))
+    values, reasons = metric_values(source, strides)
+    metrics = summarise_metrics(
+        values, reasons, tier=prepared.tier, rate_hz=prepared.points.rate_hz, errors=errors, settings=settings
+    )
+    return replace(
+        _result(travel.prepared, angles, notes),
+        events=events,
+        strides=strides,
+        stride_values=values,
+        curves=stride_curves(angles, strides),
+        metrics=metrics,
+    )

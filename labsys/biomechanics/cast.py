@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from labsys.biomechanics.points import BodyPoints
+from labsys.biomechanics.points import BodyPoints, is_seen
 from labsys.core.arrays import BoolArray, FloatArray
 
 _PELVIS = ("RASIS", "LASIS", "RPSIS", "LPSIS", "S3", "L5")
@@ -21,7 +21,7 @@ def fit_rigid(model_m: FloatArray, observed_m: FloatArray) -> tuple[FloatArray, 
     model_m: (N, 3). observed_m: (T, N, 3), NaN where missing. Returns rotation (T, 3, 3), translation (T, 3) m and rms
     residual (T,) m; NaN where fewer than three points are seen or they lie on one line. Source: Kabsch 1976, 1978.
     """
-    seen = np.isfinite(observed_m).all(axis=-1)
+    seen = is_seen(observed_m)
     weight = seen.astype(np.float64)
     count = np.maximum(weight.sum(axis=1, keepdims=True), 1.0)
     filled = np.where(seen[..., None], observed_m, 0.0)
@@ -33,7 +33,7 @@ def fit_rigid(model_m: FloatArray, observed_m: FloatArray) -> tuple[FloatArray, 
     flip = np.ones_like(sizes)
     flip[:, 2] = np.sign(np.linalg.det(U) * np.linalg.det(Vt))
     R = np.einsum("tji,tj,tkj->tik", Vt, flip, U)
-    residual = np.sqrt((((np.einsum("tij,tnj->tni", R, a) - b) ** 2).sum(axis=(1, 2))) / count[:, 0])
+    residual: FloatArray = np.sqrt((((np.einsum("tij,tnj->tni", R, a) - b) ** 2).sum(axis=(1, 2))) / count[:, 0])
     bad = (seen.sum(axis=1) < _MIN_CLUSTER) | (sizes[:, 1] < 1e-3 * np.maximum(sizes[:, 0], 1e-12))
     R[bad] = np.nan
     residual[bad] = np.nan
@@ -43,7 +43,8 @@ def fit_rigid(model_m: FloatArray, observed_m: FloatArray) -> tuple[FloatArray, 
 def carry_clusters(points: BodyPoints, static: BodyPoints, *, residual_max_m: float) -> BodyPoints:
     """Fill in landmarks that are missing in motion from the clusters of their segments.
 
-    points: (T,) motion. static: one frame. A frame whose cluster fits worse than `residual_max_m` (rms) carries nothing.
+    points: (T,) motion. static: one frame. A frame whose cluster fits worse than
+    `residual_max_m` (rms) carries nothing.
     """
     tracks, filled = dict(points.tracks), dict(points.filled)
     for members in _segments(points, static):
@@ -79,7 +80,7 @@ def _carry(
     for name in wanted:
         place = np.where(good[:, None], R @ static[name][0] + shift, np.nan)
         old = tracks.get(name, np.full_like(place, np.nan))
-        gap = ~np.isfinite(old).all(axis=1)
+        gap = ~is_seen(old)
         if name in tracks or good.any():
             tracks[name] = np.where(gap[:, None], place, old)
             filled[name] = np.where(gap & good & (name in filled), 1.0, filled.get(name, np.zeros(len(gap))))

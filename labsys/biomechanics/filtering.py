@@ -7,6 +7,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import median_filter
 from scipy.signal import butter, filtfilt
 
+from labsys.biomechanics.points import is_seen
 from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.errors import InputError
 
@@ -64,7 +65,7 @@ def stretches(mask: BoolArray) -> list[tuple[int, int]]:
 
 
 def find_outliers(columns: FloatArray, *, frames: int, mads: float) -> BoolArray:
-    """Hampel's rule on (T, N) columns in m: further than `mads` scaled MADs, and 5 mm, from the median of the window."""
+    """Hampel's rule on (T, N) columns in m: further than `mads` scaled MADs, and 5 mm, from the window's median."""
     outliers = np.zeros(columns.shape, dtype=np.bool_)
     if len(columns) < frames:
         return outliers
@@ -110,7 +111,7 @@ def fill_gaps(track_m: FloatArray, *, longest_frames: int) -> tuple[FloatArray, 
 
     Returns the track and (T,) True where it was filled.
     """
-    present = np.isfinite(track_m).all(axis=1)
+    present = is_seen(track_m)
     filled = np.zeros(len(track_m), dtype=np.bool_)
     if present.all() or present.sum() < 4:
         return track_m, filled

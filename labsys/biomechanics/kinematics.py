@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from labsys.biomechanics.cardan import axis_angles, baker_angles, jcs_angles, transpose, unwrap_finite
-from labsys.biomechanics.preparation import Prepared
 from labsys.biomechanics.points import BodyPoints
-from labsys.biomechanics.segments import SIDES, Body, Segment
+from labsys.biomechanics.preparation import Prepared
+from labsys.biomechanics.segments import Body, Segment
 from labsys.biomechanics.static import pelvis_tilt_change, relative_change
 from labsys.core.arrays import FloatArray
 from labsys.core.catalogue import ANGLES, AngleDefinition, find_angle
@@ -24,8 +24,6 @@ from labsys.core.skeleton import Side, Tier
 
 # Angles below the hip take the higher cut-off; both segments of a joint always share one.
 DISTAL_ANGLES = frozenset({"knee_flexion", "ankle_dorsiflexion", "shank_vertical", "foot_pitch"})
-
-NO_STATIC = "no static trial"
 
 
 @dataclass(frozen=True)
@@ -118,8 +116,8 @@ def _angles_at(prepared: Prepared, cutoff_hz: float, wanted: list[AngleDefinitio
     view = _View(
         points=prepared.smoothed(cutoff_hz),
         body=prepared.body(cutoff_hz),
-        moving=reference and reference.moving,
-        still=reference and reference.still,
+        moving=reference.moving if reference else None,
+        still=reference.still if reference else None,
         still_points=prepared.static,
         tier=prepared.tier,
     )
@@ -223,7 +221,8 @@ def _change(view: _View, angle_id: str, side: Side) -> FloatArray:
         if angle_id == "foot_pitch" and not view.still_points.has(f"{side.letter}TOE", f"{side.letter}HEEL"):
             return nothing
         standing = _raw(view.still_points, still, angle_id, side, view.tier)
-        return _raw(view.points, moving, angle_id, side, view.tier) - standing[0]
+        change: FloatArray = _raw(view.points, moving, angle_id, side, view.tier) - standing[0]
+        return change
     rule = JOINT_RULES[angle_id]
     pairs = [transpose(rule.proximal(b, side).rotation) @ rule.distal(b, side).rotation for b in (moving, still)]
     return rule.sign(side) * jcs_angles(relative_change(pairs[0], pairs[1][0]))[rule.component]
@@ -234,6 +233,3 @@ def reported(series: AngleSeries) -> tuple[FloatArray, bool]:
     if find_angle(series.id).static_referenced and np.isfinite(series.ref_rad).any():
         return series.ref_rad, True
     return series.raw_rad, False
-
-
-__all__ = ["DISTAL_ANGLES", "JOINT_RULES", "NO_STATIC", "SIDES", "joint_angles", "reported"]

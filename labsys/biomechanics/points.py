@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labsys.core.arrays import FloatArray
+from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.skeleton import LABSYS_RUN_37, Tier, tier_of
@@ -91,6 +91,11 @@ class BodyPoints:
         return float((n - 1) / (self.times_s[-1] - self.times_s[0])) if n > 1 else float("nan")
 
 
+def is_seen(positions_m: FloatArray) -> BoolArray:
+    """Where positions (..., 3) are known, (...,)."""
+    return np.asarray(np.isfinite(positions_m).all(axis=-1), dtype=np.bool_)
+
+
 def is_distal(role: str) -> bool:
     """Whether a role belongs to shank or foot (shorter gaps, higher cut-off)."""
     return role in _DISTAL_ROLES or role.startswith(("RTB", "LTB"))
@@ -102,7 +107,7 @@ def name_roles(landmarks: Landmarks3D) -> BodyPoints:
     filled: dict[str, FloatArray] = {}
     for role, names in _role_names(landmarks.landmarks).items():
         found = next((n for n in names if n in landmarks.landmarks), None)
-        if found is None or not np.isfinite(landmarks.point_m(found)).all(axis=1).any():
+        if found is None or not is_seen(landmarks.point_m(found)).any():
             continue
         tracks[role] = landmarks.point_m(found)
         filled[role] = landmarks.interpolated[:, landmarks.index(found)].astype(np.float64)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from labsys.biomechanics.cardan import rotation_about
 from labsys.biomechanics.cast import carry_clusters
 from labsys.biomechanics.filtering import fill_gaps, find_outliers, low_pass, too_fast
 from labsys.biomechanics.points import BodyPoints, is_distal, median_points, name_roles, reached_tier
@@ -57,7 +58,7 @@ class Prepared:
         return build_body(self.smoothed(cutoff_hz), self.size)
 
     def reference(self, cutoff_hz: float) -> Reference | None:
-        """Bodies of motion and static built from the points that both have, so that their difference means a posture."""
+        """Bodies of motion and static built from the points that both have: their difference is a posture."""
         if self.static is None:
             return None
         moving = self.smoothed(cutoff_hz)
@@ -69,6 +70,11 @@ class Prepared:
     def turned(self, R_new_lab: FloatArray) -> Prepared:
         """The same trial with LAB turned, (3, 3); the static keeps its own heading."""
         tracks = {role: track @ R_new_lab.T for role, track in self.points.tracks.items()}
+        return replace(self, points=self.points.with_tracks(tracks))
+
+    def shifted(self, shift_m: FloatArray) -> Prepared:
+        """The same trial with every point moved by (T, 3) m."""
+        tracks = {role: track + shift_m for role, track in self.points.tracks.items()}
         return replace(self, points=self.points.with_tracks(tracks))
 
 
@@ -93,7 +99,17 @@ def prepare_points(landmarks: Landmarks3D, static: Landmarks3D | None, settings:
 def _still_points(static: Landmarks3D) -> BodyPoints:
     if static.times_s.size == 0:
         raise InputError("the static trial is empty", remedy="Record a quiet stance again, or analyse without a static")
-    return median_points(name_roles(static))
+    return _face_forward(median_points(name_roles(static)))
+
+
+def _face_forward(still: BodyPoints) -> BodyPoints:
+    """Turn a standing subject so that the pelvis faces X: a static's heading carries no information."""
+    right = build_body(still, measure_pelvis(still)).right_axis.position_m[0]
+    if not np.isfinite(right).all():
+        return still
+    yaw = np.arctan2(right[0], right[2])
+    R = rotation_about("y", -yaw)
+    return still.with_tracks({role: track @ R.T for role, track in still.tracks.items()})
 
 
 def _check_times(landmarks: Landmarks3D) -> None:
@@ -116,12 +132,12 @@ def _remove_outliers(points: BodyPoints, settings: AnalysisSettings) -> BodyPoin
     roles = tuple(points.tracks)
     columns = np.concatenate([points[r] for r in roles], axis=1)
     tracks = columns.reshape(len(columns), -1, 3)
-    bad = find_outliers(columns, frames=settings.hampel_frames, mads=settings.hampel_mads).reshape(tracks.shape).any(-1)
-    cleaned = np.where(bad[..., None], np.nan, tracks)
-    distal = np.array([is_distal(r) for r in roles])
-    for group, limit in ((distal, settings.max_acceleration_foot_mps2), (~distal, settings.max_acceleration_pelvis_mps2)):
-        fast = too_fast(cleaned[:, group], limit_mps2=limit, rate_hz=points.rate_hz)
-        cleaned[:, group] = np.where(fast[..., None], np.nan, cleaned[:, group])
+    bad = find_outliers(columns, frames=settings.hampel_frames, mads=settings.hampel_mads).reshape(tracks.shape)
+    cleaned = np.where(bad.any(axis=-1, keepdims=True), np.nan, tracks)
+    for i, role in enumerate(roles):
+        limit = settings.max_acceleration_foot_mps2 if is_distal(role) else settings.max_acceleration_pelvis_mps2
+        fast = too_fast(cleaned[:, i : i + 1], limit_mps2=limit, rate_hz=points.rate_hz)
+        cleaned[fast[:, 0], i] = np.nan
     return points.with_tracks({r: cleaned[:, i] for i, r in enumerate(roles)})
 
 

@@ -113,7 +113,7 @@ def measure_leg_length(points: BodyPoints) -> float:
 
 
 def hip_offset_m(size: PelvisSize, side: Side) -> FloatArray:
-    """Hip centre in the pelvis frame with mid-ASIS as origin, (3,) m (Harrington 2007; single-predictor form without LL)."""
+    """Hip centre in the pelvis frame with mid-ASIS as origin, (3,) m (Harrington 2007; without LL by one predictor)."""
     width, depth, leg = size.width_m * 1e3, size.depth_m * 1e3, size.leg_length_m * 1e3
     x = -0.24 * depth - 9.9
     if np.isfinite(leg):
@@ -227,7 +227,9 @@ def _shank(points: BodyPoints, side: Side, knee: Track, ankle: Track, right: Tra
     if reason:
         return _no_segment(points, reason)
     # Shank and thigh take their right-left axes from the same kind of source, else the knee would mix two definitions.
-    across = _right_pointing(points, side, "LM", "MM") if _right_pointing(points, side, "LFE", "MFE") is not None else None
+    across = (
+        _right_pointing(points, side, "LM", "MM") if _right_pointing(points, side, "LFE", "MFE") is not None else None
+    )
     return Segment(axes_from_up(knee.position_m - ankle.position_m, right.position_m if across is None else across))
 
 

@@ -50,7 +50,7 @@ class AnalysisSettings:
     discard_first_strides: int = 5
     discard_last_strides: int = 2
     max_interpolated_share: float = 0.10
-    min_strides: int = 1
+    min_strides: int = 3
     min_strides_verdict: int = 25
     event_guard_rate_hz: float = 99.0
     bootstrap_samples: int = 5000

@@ -1,0 +1,101 @@
+"""Gait events of a trial in its run direction, and the speed of the ground that they were found with."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from labsys.biomechanics.events_run import find_running_events
+from labsys.biomechanics.events_walk import find_walking_events
+from labsys.biomechanics.gait_signals import GaitSignals, make_signals
+from labsys.biomechanics.treadmill import Travel, forefoot
+from labsys.core.errors import InputError
+from labsys.core.motion import EventKind, GaitEvent, GaitEvents, Quality
+from labsys.core.session import Surface, TrialKind
+from labsys.core.skeleton import Side
+
+# Part of the contact in which the forefoot stands for certain, for the speed of the belt.
+_STANDING_SHARE = (0.3, 0.7)
+_HALF = 0.5
+
+
+def detect_gait_events(travel: Travel, kind: TrialKind) -> GaitEvents:
+    """Foot strikes and toe-offs of both sides.
+
+    travel: the trial turned into its run direction. Events next to filled-in foot samples are LOW.
+
+    Raises:
+        InputError: no foot strike at all, or a run in which each foot stands for more than half its stride.
+    """
+    settings = travel.prepared.settings
+    points = travel.prepared.smoothed(settings.event_cutoff_hz)
+    signals = make_signals(points, travel.prepared.body(settings.event_cutoff_hz), travel.period_s)
+    if kind is TrialKind.RUN:
+        _refuse_walking(signals, travel.speed_mps)
+    speed = travel.speed_mps
+    events = _find(signals, kind, speed)
+    if travel.surface is Surface.TREADMILL:
+        speed = belt_speed(travel, events, fallback_mps=speed)
+        events = _find(signals, kind, speed)
+    if not any(e.kind is EventKind.FOOT_STRIKE for e in events):
+        raise InputError("no foot strike found", remedy="Check the foot landmarks, or import the trial as 'other'")
+    guarded = tuple(_guard(signals, e, settings.gap_event_guard_s) for e in events)
+    return GaitEvents(guarded, speed, _median_stride(guarded, travel.period_s))
+
+
+def _find(signals: GaitSignals, kind: TrialKind, speed_mps: float) -> list[GaitEvent]:
+    find = find_running_events if kind is TrialKind.RUN else find_walking_events
+    return find(signals, speed_mps)
+
+
+def _guard(signals: GaitSignals, event: GaitEvent, guard_s: float) -> GaitEvent:
+    """LOW where a foot landmark was not measured within the guard time of the event."""
+    window = signals.window(event.time_s - guard_s, event.time_s + guard_s)
+    if bool(signals.legs[event.side].measured[window].all()):
+        return event
+    return GaitEvent(event.kind, event.side, event.time_s, Quality.LOW)
+
+
+def belt_speed(travel: Travel, events: list[GaitEvent], *, fallback_mps: float) -> float:
+    """Median backward speed of the standing forefoot, 30-70 % of contact, over both feet, m/s."""
+    points = travel.prepared.smoothed(travel.prepared.settings.event_cutoff_hz)
+    medians = []
+    for side in (Side.LEFT, Side.RIGHT):
+        velocity = np.gradient(forefoot(points, side)[:, 0], points.times_s)
+        for strike_s, off_s in contacts(events, side):
+            first, last = (strike_s + share * (off_s - strike_s) for share in _STANDING_SHARE)
+            stance = velocity[(points.times_s >= first) & (points.times_s <= last)]
+            if np.isfinite(stance).any():
+                medians.append(-float(np.nanmedian(stance)))
+    return float(np.median(medians)) if medians else fallback_mps
+
+
+def contacts(events: list[GaitEvent] | tuple[GaitEvent, ...], side: Side) -> list[tuple[float, float]]:
+    """(foot strike, toe-off) of every contact of a side that has both, s."""
+    own = [e for e in events if e.side is side]
+    return [
+        (here.time_s, there.time_s)
+        for here, there in pairwise(own)
+        if here.kind is EventKind.FOOT_STRIKE and there.kind is EventKind.TOE_OFF
+    ]
+
+
+def _refuse_walking(signals: GaitSignals, speed_mps: float) -> None:
+    """Judge by the walking rules, which see long contacts too; running rules stop looking after 0.45 s."""
+    walking = find_walking_events(signals, speed_mps)
+    shares = [(off - on) / signals.period_s for side in signals.legs for on, off in contacts(walking, side)]
+    if shares and signals.has_feet and float(np.median(shares)) > _HALF:
+        raise InputError(
+            f"this is walking, not running: each foot stands for {100 * np.median(shares):.0f} % of its stride",
+            remedy="Import the trial with kind 'walk'",
+        )
+
+
+def _median_stride(events: tuple[GaitEvent, ...], fallback_s: float) -> float:
+    strides = [
+        gap
+        for side in (Side.LEFT, Side.RIGHT)
+        for gap in np.diff([e.time_s for e in events if e.kind is EventKind.FOOT_STRIKE and e.side is side])
+    ]
+    return float(np.median(strides)) if strides else fallback_s

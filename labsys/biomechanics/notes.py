@@ -1,0 +1,68 @@
+"""What a reader of the numbers must know, in sentences: keyed, so that pages can show or hide them."""
+
+from __future__ import annotations
+
+import math
+
+from labsys.biomechanics.preparation import Prepared
+from labsys.biomechanics.summarise import unreferenced
+from labsys.biomechanics.treadmill import Travel
+from labsys.core.motion import GaitEvents, JointAngles, Stride
+from labsys.core.session import Surface
+from labsys.core.skeleton import Side, Tier
+
+NO_STATIC = "no static trial: angles whose zero is the standing posture are absolute (unreferenced)"
+_HIP_SOURCES = {
+    "harrington": "hip centres by Harrington's regression on the pelvis",
+    "hjc_gt": "hip centres by a quarter of the trochanter distance (hjc_gt)",
+    "keypoint": "hip centres are the 2D model's hip keypoints, which are not the joint centres",
+    "none": "hip centres not observable",
+}
+
+
+def posture_notes(prepared: Prepared, angles: JointAngles, heading_known: bool) -> dict[str, str]:
+    """Notes that every kind of trial has."""
+    notes = {"hip_centres": _HIP_SOURCES[prepared.body(prepared.settings.proximal_cutoff_hz).hip_source]}
+    missing = unreferenced(angles)
+    if prepared.static is None:
+        notes["static"] = NO_STATIC
+    elif missing:
+        notes["static"] = f"the static trial lacks the landmarks for {', '.join(missing)}: absolute (unreferenced)"
+    if prepared.tier <= Tier.T1:
+        notes["tier"] = "pelvic tilt, hip extension relative to pelvis and lumbar angle were not measured"
+    if not heading_known:
+        notes["heading"] = "heading unknown: transverse angles have an arbitrary zero"
+    return notes
+
+
+def gait_notes(
+    travel: Travel,
+    angles: JointAngles,
+    events: GaitEvents,
+    strides: tuple[Stride, ...],
+    heading_known: bool,
+    declared_speed_mps: float,
+) -> dict[str, str]:
+    """Notes of a run or walk."""
+    settings = travel.prepared.settings
+    notes = posture_notes(travel.prepared, angles, heading_known) | {"surface": str(travel.surface)}
+    if not heading_known or travel.surface is Surface.OVERGROUND:
+        found = "the standing feet" if travel.surface is Surface.TREADMILL else "the pelvis's path"
+        known = "" if heading_known else "heading unknown: "
+        notes["heading"] = f"{known}run direction taken from {found}"
+    elif abs(travel.heading_error_rad) > settings.heading_tolerance_rad:
+        off = math.degrees(travel.heading_error_rad)
+        notes["heading"] = f"the belt runs {off:+.1f}° about the vertical from the calibrated forward axis"
+    difference = (events.belt_speed_mps - declared_speed_mps) / declared_speed_mps
+    if abs(difference) > settings.speed_tolerance:
+        notes["speed"] = (
+            f"measured speed {events.belt_speed_mps:.2f} m/s differs by {100 * difference:+.1f} % "
+            f"from the declared {declared_speed_mps:.2f} m/s"
+        )
+    notes["strides"] = ", ".join(_count(strides, s, settings.min_strides_verdict) for s in (Side.LEFT, Side.RIGHT))
+    return notes
+
+
+def _count(strides: tuple[Stride, ...], side: Side, wanted: int) -> str:
+    n = sum(s.valid for s in strides if s.side is side)
+    return f"{n} {side}" + ("" if n >= wanted else f" (indicative: {wanted} are needed for a verdict)")

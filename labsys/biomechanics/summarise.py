@@ -1,0 +1,171 @@
+"""From values per stride to a metric with its intervals, and from angle series to their summaries."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from scipy.stats import t as student_t
+
+from labsys.biomechanics.kinematics import reported
+from labsys.biomechanics.settings import AnalysisSettings
+from labsys.core.arrays import FloatArray
+from labsys.core.catalogue import METRICS, find_angle
+from labsys.core.measurement_error import ErrorTable, SessionError, effective_n, strides_variance
+from labsys.core.motion import AngleSeries, AngleSummary, JointAngles, Metric, Quality, StrideValues
+from labsys.core.skeleton import Side, Tier
+
+_NOWHERE = (math.nan, math.nan)
+_EVENT_METRICS = frozenset({"contact_time", "flight_time", "duty_factor"})
+
+
+def summarise_metrics(
+    values: tuple[StrideValues, ...],
+    reasons: dict[tuple[str, Side], str],
+    *,
+    tier: Tier,
+    rate_hz: float,
+    errors: ErrorTable,
+    settings: AnalysisSettings,
+) -> tuple[Metric, ...]:
+    """One metric per catalogue id and side, also those that cannot be given (mean NaN, n 0, reason)."""
+    found = {(v.id, v.side): v for v in values}
+    metrics = []
+    for definition in METRICS:
+        for side in definition.sided.sides:
+            key = (definition.id, side)
+            error = errors.find(definition.id, tier)
+            given = found.get(key)
+            n = 0 if given is None else given.values.size
+            reason = reasons.get(key)
+            if reason is None and n < settings.min_strides:
+                reason = f"only {n} stride(s) count, at least {settings.min_strides} are needed"
+            if reason is not None or given is None:
+                metrics.append(_missing(definition.id, side, error, reason or "no stride counts"))
+            else:
+                quality = _quality(definition.id, n, tier, rate_hz, settings)
+                metrics.append(_summarise(given, error, quality, settings))
+    return tuple(metrics)
+
+
+def _quality(metric_id: str, n: int, tier: Tier, rate_hz: float, settings: AnalysisSettings) -> Quality:
+    slow = metric_id in _EVENT_METRICS and rate_hz < settings.event_guard_rate_hz
+    blind = metric_id in _EVENT_METRICS and tier is Tier.T0
+    return Quality.INDICATIVE if slow or blind or n < settings.min_strides_verdict else Quality.OK
+
+
+def _missing(metric_id: str, side: Side, error: SessionError | None, reason: str) -> Metric:
+    return Metric(
+        id=metric_id,
+        side=side,
+        mean=math.nan,
+        sd=math.nan,
+        n=0,
+        lag1=math.nan,
+        ci95_strides=_NOWHERE,
+        se_reconstruction=math.nan,
+        sem_measurement=error.sem if error else math.nan,
+        sem_source=error.source if error else "",
+        ci95=_NOWHERE,
+        quality=Quality.EXCLUDED,
+        provisional=bool(error and error.source == "default"),
+        reason=reason,
+    )
+
+
+def _summarise(given: StrideValues, error: SessionError | None, quality: Quality, settings: AnalysisSettings) -> Metric:
+    x = given.values
+    mean, sd, lag1 = _centre(given.id, x), float(x.std(ddof=1)) if x.size > 1 else math.nan, lag1_autocorrelation(x)
+    return Metric(
+        id=given.id,
+        side=given.side,
+        mean=mean,
+        sd=sd,
+        n=x.size,
+        lag1=lag1,
+        ci95_strides=bootstrap_interval(x, samples=settings.bootstrap_samples, seed=settings.bootstrap_seed),
+        se_reconstruction=math.nan,
+        sem_measurement=error.sem if error else math.nan,
+        sem_source=error.source if error else "",
+        ci95=total_interval(mean, sd, x.size, lag1, error),
+        quality=quality,
+        provisional=bool(error and error.source == "default"),
+    )
+
+
+def _centre(metric_id: str, values: FloatArray) -> float:
+    """Mean over strides; cadence is steps per time, so its mean is the harmonic one."""
+    return float(values.size / np.sum(1.0 / values)) if metric_id == "cadence" else float(values.mean())
+
+
+def lag1_autocorrelation(values: FloatArray) -> float:
+    """Lag-1 autocorrelation of values (S,) in stride order, clipped to 0..0.9; 0 for fewer than three."""
+    centred = values - values.mean()
+    power = float(centred @ centred)
+    if values.size < 3 or power <= 0.0:
+        return 0.0
+    return min(max(float(centred[1:] @ centred[:-1]) / power, 0.0), 0.9)
+
+
+def bootstrap_interval(values: FloatArray, *, samples: int, seed: int) -> tuple[float, float]:
+    """95 % percentile interval of the mean of values (S,) by moving blocks of ceil(S^(1/3)); NaN for fewer than two."""
+    if values.size < 2:
+        return _NOWHERE
+    means = _block_weights(values.size, samples, seed) @ values
+    low, high = np.percentile(means, (2.5, 97.5))
+    return float(low), float(high)
+
+
+@lru_cache(maxsize=64)
+def _block_weights(n: int, samples: int, seed: int) -> FloatArray:
+    """How much each of n values counts in every resample, (samples, n): rows sum to 1, and a seed fixes them."""
+    block = math.ceil(n ** (1.0 / 3.0))
+    blocks = math.ceil(n / block)
+    starts = np.random.default_rng([seed, n]).integers(0, n - block + 1, (samples, blocks))
+    index = (starts[:, :, None] + np.arange(block)).reshape(samples, -1)[:, :n]
+    flat = np.bincount((index + n * np.arange(samples)[:, None]).ravel(), minlength=samples * n)
+    return flat.reshape(samples, n) / n
+
+
+def total_interval(mean: float, sd: float, n: int, lag1: float, error: SessionError | None) -> tuple[float, float]:
+    """95 % interval of what another day would show, m ± t·SE of strides and session; NaN where that error is unknown.
+
+    The reconstruction error is unknown here and is not taken as zero: the session's V_capture already holds its typical
+    size. Degrees of freedom after Welch and Satterthwaite.
+    """
+    of_strides = strides_variance(sd, n, lag1)
+    if error is None or not math.isfinite(of_strides):
+        return _NOWHERE
+    of_session = error.sem**2
+    total = of_strides + of_session
+    if total <= 0.0:
+        return mean, mean
+    spread = of_strides**2 / max(effective_n(n, lag1) - 1.0, 1.0)
+    spread += of_session**2 / error.df if math.isfinite(error.df) else 0.0
+    df = total**2 / spread if spread > 0.0 else math.inf
+    half = float(student_t.ppf(0.975, df)) * math.sqrt(total)
+    return mean - half, mean + half
+
+
+def summarise_angles(angles: JointAngles) -> tuple[AngleSummary, ...]:
+    """Every angle over the whole trial, as reported (against the static where there is one)."""
+    return tuple(_summarise_angle(series) for series in angles.series)
+
+
+def _summarise_angle(series: AngleSeries) -> AngleSummary:
+    values, referenced = reported(series)
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return AngleSummary(series.id, series.side, *(math.nan,) * 4, n=0, referenced=False, reason=series.reason)
+    sd = float(finite.std(ddof=1)) if finite.size > 1 else math.nan
+    low, high, mean = float(finite.min()), float(finite.max()), float(finite.mean())
+    return AngleSummary(series.id, series.side, mean, sd, low, high, finite.size, referenced)
+
+
+def unreferenced(angles: JointAngles) -> tuple[str, ...]:
+    """Ids of angles whose zero should be the static trial but is not."""
+    ids = (
+        a.id for a in angles.series if a.reason is None and find_angle(a.id).static_referenced and not reported(a)[1]
+    )
+    return tuple(dict.fromkeys(ids))
