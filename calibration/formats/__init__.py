@@ -2,31 +2,83 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from calibration.align import WorldAxes
-from labsys.core.cameras import Calibration
+from calibration.align import WorldAxes, place_in_lab
+from calibration.formats.anipose import format_anipose, parse_toml, read_labsys_metadata, read_toml_cameras
+from calibration.formats.opencv import read_opencv_cameras
+from calibration.formats.qualisys import read_qualisys_cameras
+from labsys.core.cameras import Calibration, Camera, CameraRig
+from labsys.core.errors import InputError
+
+__all__ = ["format_anipose", "read_calibration", "write_anipose"]
+
+_READABLE = "Anipose, Pose2Sim or Caliscope .toml, Qualisys .qca.txt, or OpenCV FileStorage .yml, .xml or .json"
 
 
 def read_calibration(path: Path, *, axes: WorldAxes | None = None) -> Calibration:
     """Read a calibration file, recognised by its content.
 
-    Anipose and Pose2Sim TOML, Caliscope's camera_array.toml, Qualisys .qca.txt, OpenCV FileStorage (yml, xml, json).
-
     Args:
-        axes: what the axes of the file's world mean; needed for files that do not say, ignored for labsys's own.
+        axes: what the axes of the file's world mean; needed for files that do not say. labsys's own files say that
+            their world is LAB, so `axes` must not be given for them.
 
     Raises:
-        InputError: unreadable, incomplete or impossible; names the camera and the key.
+        InputError: unreadable, incomplete or impossible, naming the camera and the key; or a file whose axes nobody
+            named; or axes for a file that needs none.
+        NewerSchemaError: a newer labsys wrote it.
     """
-    raise NotImplementedError
+    text = _read_text(path)
+    if text.lstrip().startswith(("<", "%YAML", "{")):
+        foreign = _read_xml_or_storage(text, path)
+        return _place(foreign, axes, path)
+    document = parse_toml(text, path)
+    cameras = read_toml_cameras(document, path)
+    own = read_labsys_metadata(document, _rig(cameras, path), path)
+    if own is None:
+        return _place(("anipose", cameras), axes, path)
+    if axes is not None:
+        raise InputError(
+            "this calibration is labsys's own and already in LAB", where=str(path), remedy="Leave --world-axes out"
+        )
+    return own
 
 
 def write_anipose(path: Path, calibration: Calibration) -> None:
     """Write a calibration as Anipose's calibration.toml, with what only labsys knows in its metadata table."""
-    raise NotImplementedError
+    path.write_text(format_anipose(calibration), encoding="utf-8")
 
 
-def format_anipose(calibration: Calibration) -> str:
-    """The text that `write_anipose` writes."""
-    raise NotImplementedError
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError("calibration file does not exist", where=str(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"calibration cannot be read: {error}", where=str(path), remedy=_READABLE) from None
+
+
+def _read_xml_or_storage(text: str, path: Path) -> tuple[str, tuple[Camera, ...]]:
+    if "<calibration" in text and "<intrinsic" in text:
+        return "qualisys", read_qualisys_cameras(text, path)
+    return "opencv", read_opencv_cameras(path)
+
+
+def _rig(cameras: tuple[Camera, ...], path: Path) -> CameraRig:
+    try:
+        return CameraRig(cameras)
+    except InputError as error:
+        raise InputError(error.what, where=str(path), remedy=error.remedy) from None
+
+
+def _place(foreign: tuple[str, tuple[Camera, ...]], axes: WorldAxes | None, path: Path) -> Calibration:
+    source, cameras = foreign
+    if axes is None:
+        raise InputError(
+            "this calibration does not say how its world lies in the room",
+            where=str(path),
+            remedy="Name its axes with --world-axes, such as forward=+x,up=+z, or up=+z alone if forward is unknown",
+        )
+    rig = place_in_lab(_rig(cameras, path), axes.T_lab_world)
+    return replace(Calibration(rig=rig, source=source), heading_known=axes.heading_known)

@@ -1,0 +1,99 @@
+"""OpenCV FileStorage (yml, xml, json), flat or one map per camera.
+
+There is no standard for the keys. Accepted spellings are in `_KEYS`; cameras are top-level maps, or numbered keys
+(`K_1`, `R_1` …, as EasyMocap and others write), or the file itself is one camera.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from calibration.formats.fields import CameraFields, build_camera
+from labsys.core.cameras import Camera, Intrinsics, LensModel
+from labsys.core.errors import InputError
+
+_KEYS: dict[str, tuple[str, ...]] = {
+    "matrix": ("camera_matrix", "cameramatrix", "intrinsic_matrix", "intrinsics", "intrinsic", "matrix", "k", "m"),
+    "distortion": (
+        "distortion_coefficients", "distortioncoefficients", "distortion", "distortions", "dist_coeffs", "distcoeffs",
+        "dist", "d",
+    ),
+    "rotation": ("rotation", "rotation_matrix", "rvec", "r", "rot"),
+    "translation": ("translation", "translation_vector", "tvec", "t"),
+    "width": ("image_width", "imagewidth", "width"),
+    "height": ("image_height", "imageheight", "height"),
+    "size": ("image_size", "imagesize", "size", "resolution"),
+    "fisheye": ("fisheye",),
+}  # fmt: skip
+
+
+def read_opencv_cameras(path: Path) -> tuple[Camera, ...]:
+    """Cameras in file order; poses relative to the file's world, world to camera, in metres.
+
+    Raises:
+        InputError: unreadable, or a camera lacks its matrix, distortion, image size, rotation or translation.
+    """
+    document = _read_storage(path)
+    nested = {k: v for k, v in document.items() if isinstance(v, Mapping)}
+    tables = nested or _split_numbered(document) or {path.stem: document}
+    return tuple(_read_camera(name, table, path) for name, table in tables.items())
+
+
+def _read_storage(path: Path) -> dict[str, Any]:
+    try:
+        storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
+    except cv2.error as error:
+        raise InputError(f"OpenCV cannot read this calibration: {error.err}", where=str(path)) from None
+    if not storage.isOpened():
+        raise InputError("OpenCV cannot read this calibration", where=str(path))
+    try:
+        return _read_map(storage.root())
+    finally:
+        storage.release()
+
+
+def _read_map(node: Any) -> dict[str, Any]:
+    names = node.keys()
+    return {name: _read_node(node.getNode(name)) for name in names}
+
+
+def _read_node(node: Any) -> Any:
+    if node.isMap():
+        return np.asarray(node.mat()) if {"dt", "data"} <= set(node.keys()) else _read_map(node)
+    if node.isSeq():
+        return [_read_node(node.at(i)) for i in range(node.size())]
+    return node.string() if node.isString() else node.real()
+
+
+def _split_numbered(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """`K_1`, `dist_1`, `R_1` … to one table per number."""
+    tables: dict[str, dict[str, Any]] = {}
+    for key, value in document.items():
+        match = re.fullmatch(r"([A-Za-z_]+?)_?(\d+)", key)
+        if match and any(match[1].lower() in spellings for spellings in _KEYS.values()):
+            tables.setdefault(match[2], {})[match[1]] = value
+    return tables
+
+
+def _read_camera(name: str, table: Mapping[str, Any], path: Path) -> Camera:
+    fields = CameraFields(_canonical(table), camera=name, path=path)
+    known = _canonical(table)
+    if "size" not in known and {"width", "height"} <= set(known):
+        fields = CameraFields({**known, "size": [known["width"], known["height"]]}, camera=name, path=path)
+    model = LensModel.FISHEYE if known.get("fisheye") else LensModel.PINHOLE
+    intrinsics = Intrinsics(fields.matrix(), fields.distortion("distortion", model), fields.size_px(), model)
+    return build_camera(
+        fields, intrinsics=intrinsics, rotation=fields.rotation(), translation_m=fields.floats("translation", (3,))
+    )
+
+
+def _canonical(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table with its keys in one spelling; a matrix wins over a vector where a file gives both."""
+    lowered = {k.lower(): v for k, v in table.items()}
+    return {word: lowered[s] for word, spellings in _KEYS.items() for s in reversed(spellings) if s in lowered}
