@@ -21,6 +21,7 @@ from labsys.core.errors import LabsysError
 
 POSE = 6
 BLOCK = POSE + LENS_PARAMETERS
+_BEHIND_PX = 1e4  # a corner behind its camera; no step that leads there is worth taking
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,22 +110,33 @@ def solve_bundle(
     state, damping = start, 1e-4
     normal = _linearise(views, state, lens_prior, chosen.robust_px)
     for iteration in range(1, chosen.max_iterations + 1):  # noqa: B007  # reported below
-        step_found, before = False, normal.cost
-        while not step_found and damping < 1e12:
-            trial = _step(state, normal, active, damping)
-            trial_cost = _cost(views, trial, lens_prior, chosen.robust_px)
-            step_found = trial_cost < before
-            damping = max(damping * 0.2, 1e-12) if step_found else damping * 10.0
-        if not step_found:
-            break
-        state = trial
-        normal = _linearise(views, state, lens_prior, chosen.robust_px)
-        if before - normal.cost < chosen.tolerance * before:
+        before = normal.cost
+        state, normal, damping = _descend(views, state, normal, lens_prior, active, damping, chosen.robust_px)
+        if not normal.cost < before * (1.0 - chosen.tolerance):
             break
     if not np.isfinite(normal.cost):
         raise LabsysError("the bundle adjustment did not converge", remedy="Film the board more widely spread")
     covariance = _covariance(normal, active, views, lens_prior)
     return BundleResult(state, normal.residual_px, normal.cost, iteration, covariance)
+
+
+def _descend(
+    views: BoardViews,
+    state: BundleState,
+    normal: _Normal,
+    prior: LensPrior,
+    active: BoolArray,
+    damping: float,
+    scale: float,
+) -> tuple[BundleState, _Normal, float]:
+    """One step that lowers the cost, with as much damping as that takes; the same state when none does."""
+    while damping < 1e12:
+        trial = _step(state, normal, active, damping)
+        there = _linearise(views, trial, prior, scale)
+        if there.cost < normal.cost:
+            return trial, there, max(damping * 0.1, 1e-12)
+        damping *= 10.0
+    return state, normal, damping
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,13 +165,15 @@ def _residuals(views: BoardViews, state: BundleState) -> tuple[FloatArray, ...]:
     by_camera = np.concatenate([_times_minus_cross(image.by_point, arm_c), image.by_point, image.by_lens], axis=-1)
     by_rig = image.by_point @ R_c[:, None]
     by_board = np.concatenate([_times_minus_cross(by_rig, arm_b), by_rig], axis=-1)
-    residual = np.where(image.in_front[..., None], views.xy_px - image.xy_px, np.inf)
+    residual = np.where(image.in_front[..., None], views.xy_px - image.xy_px, _BEHIND_PX)
     return residual, by_camera, by_board
 
 
 def _times_minus_cross(J: FloatArray, arm: FloatArray) -> FloatArray:
     """J @ -[arm]x, which is arm x row for every row of J: J (..., 2, 3), arm (..., 3)."""
-    return np.asarray(np.cross(arm[..., None, :], J), dtype=np.float64)
+    a, b, c = (arm[..., i, None] for i in range(3))
+    x, y, z = J[..., 0], J[..., 1], J[..., 2]
+    return np.stack([b * z - c * y, c * x - a * z, a * y - b * x], axis=-1)
 
 
 def _robust(residual: FloatArray, used: BoolArray, scale: float) -> tuple[float, FloatArray]:
@@ -169,16 +183,18 @@ def _robust(residual: FloatArray, used: BoolArray, scale: float) -> tuple[float,
     return float(scale**2 * (root - 1.0).sum()), np.where(used, 1.0 / root, 0.0)
 
 
+def _curvature(J: FloatArray, residual: FloatArray, weights: FloatArray, scale: float) -> FloatArray:
+    """Derivatives times the second derivative of the loss, w (I - r r' / (scale^2 + |r|^2)), which stays positive."""
+    squared = np.einsum("vni,vni->vn", residual, residual)
+    along = (residual[:, :, None] @ J)[:, :, 0] / (scale**2 + squared)[..., None]
+    curved = J - residual[..., None] * along[:, :, None]
+    curved *= weights[..., None, None]
+    return np.asarray(curved, dtype=np.float64)
+
+
 def _prior_cost(state: BundleState, prior: LensPrior) -> float:
     off = np.where(prior.free, state.lenses.values - prior.mean, 0.0)
     return 0.5 * float(np.einsum("ci,cij,cj->", off, prior.information, off))
-
-
-def _cost(views: BoardViews, state: BundleState, prior: LensPrior, scale: float) -> float:
-    residual = _residuals(views, state)[0]
-    if not np.isfinite(residual[views.used]).all():
-        return float("inf")
-    return _robust(residual, views.used, scale)[0] + _prior_cost(state, prior)
 
 
 def _linearise(views: BoardViews, state: BundleState, prior: LensPrior, scale: float) -> _Normal:
@@ -187,17 +203,18 @@ def _linearise(views: BoardViews, state: BundleState, prior: LensPrior, scale: f
     cost, weights = _robust(residual, views.used, scale)
     n_cameras, n_boards = len(state.t_cam_rig_m), len(state.t_rig_board_m)
     flat = (len(views.camera), -1)
-    A, B = by_camera.reshape(*flat, BLOCK), by_board.reshape(*flat, POSE)
-    w = np.repeat(weights, 2, axis=1)[..., None]
-    At, Bt, r = np.swapaxes(A * w, 1, 2), np.swapaxes(B * w, 1, 2), residual.reshape(*flat, 1)
+    J = np.concatenate([by_camera, by_board], axis=-1)
+    curved = _curvature(J, residual, weights, scale).reshape(*flat, BLOCK + POSE).transpose(0, 2, 1)
+    H = curved @ J.reshape(*flat, BLOCK + POSE)
+    slope = ((residual * weights[..., None]).reshape(len(J), 1, -1) @ J.reshape(*flat, BLOCK + POSE))[:, 0]
     cameras, boards = np.zeros((n_cameras, BLOCK, BLOCK)), np.zeros((n_boards, POSE, POSE))
     cross = np.zeros((n_boards, n_cameras, BLOCK, POSE))
     camera_gradient, board_gradient = np.zeros((n_cameras, BLOCK)), np.zeros((n_boards, POSE))
-    np.add.at(cameras, views.camera, At @ A)
-    np.add.at(boards, views.frame, Bt @ B)
-    np.add.at(cross, (views.frame, views.camera), At @ B)
-    np.add.at(camera_gradient, views.camera, (At @ r)[..., 0])
-    np.add.at(board_gradient, views.frame, (Bt @ r)[..., 0])
+    np.add.at(cameras, views.camera, H[:, :BLOCK, :BLOCK])
+    np.add.at(boards, views.frame, H[:, BLOCK:, BLOCK:])
+    np.add.at(cross, (views.frame, views.camera), H[:, :BLOCK, BLOCK:])
+    np.add.at(camera_gradient, views.camera, slope[:, :BLOCK])
+    np.add.at(board_gradient, views.frame, slope[:, BLOCK:])
     cameras[:, POSE:, POSE:] += prior.information
     off = np.where(prior.free, state.lenses.values - prior.mean, 0.0)
     camera_gradient[:, POSE:] -= np.einsum("cij,cj->ci", prior.information, off)

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from calibration.detector import BoardFinder, Gray
+from calibration.detector import BoardFinder, Gray, Sighting
 from labsys.core.arrays import BoolArray, FloatArray, as_floats, check_unique
 from labsys.core.board import Board
 from labsys.core.errors import InputError
@@ -20,6 +20,8 @@ from labsys.core.progress import Progress, SilentProgress
 FrameReader = Callable[[Path], Iterator[Gray]]
 
 MIN_CORNERS = 4  # fewer do not fix the pose of a plane
+_WITNESSES = 3
+_WITNESS_MARKERS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +32,14 @@ class CameraCorners:
         size_px: (width, height) of its pictures.
         times_s: (T,) s on the clock that all cameras share, strictly increasing.
         xy_px: (T, N, 2) px in IMAGE, NaN where a corner was not seen.
+        witnesses: a few sightings of all markers, also those that the board should not have.
     """
 
     camera: str
     size_px: tuple[int, int]
     times_s: FloatArray
     xy_px: FloatArray
+    witnesses: tuple[Sighting, ...] = ()
 
     def __post_init__(self) -> None:
         times = as_floats(f"frame times of {self.camera}", self.times_s, (None,), finite=True)
@@ -115,16 +119,20 @@ def detect_camera(frames: Iterator[Gray], board: Board, *, camera: str, progress
     """
     finder, size = BoardFinder(board), (0, 0)
     rows: list[FloatArray] = []
+    witnesses: list[Sighting] = []
     for frame in frames:
         shape = (int(frame.shape[1]), int(frame.shape[0]))
         if rows and shape != size:
             raise InputError(f"frame {len(rows)} has another size than the first", where=f"camera {camera}")
         size = shape
-        rows.append(_corner_row(finder, frame, board))
+        seen = finder.find(frame)
+        rows.append(_corner_row(seen, board))
+        if len(witnesses) < _WITNESSES and seen.marker_ids.size >= _WITNESS_MARKERS:
+            witnesses.append(finder.witness(frame))
         progress.advance()
     if not rows:
         raise InputError("the video holds no picture", where=f"camera {camera}", remedy="Record the board again")
-    return CameraCorners(camera, size, np.arange(len(rows), dtype=np.float64), np.stack(rows))
+    return CameraCorners(camera, size, np.arange(len(rows), dtype=np.float64), np.stack(rows), tuple(witnesses))
 
 
 def detect_videos(
@@ -156,9 +164,8 @@ def _one_thread_per_camera() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def _corner_row(finder: BoardFinder, frame: Gray, board: Board) -> FloatArray:
+def _corner_row(seen: Sighting, board: Board) -> FloatArray:
     row = np.full((board.n_corners, 2), np.nan)
-    seen = finder.find(frame)
     if seen.ids.size >= MIN_CORNERS:
         row[seen.ids] = seen.xy_px
     return row

@@ -99,6 +99,13 @@ class BoardFinder:
             return self._find_back(shown)
         return seen
 
+    def witness(self, gray: Gray) -> Sighting:
+        """Every marker of the whole dictionary, the board's own and foreign ones, where the board was just seen."""
+        shown = np.ascontiguousarray(~gray if self._board.inverted else gray)
+        whole = _Box(0, 0, shown.shape[1], shown.shape[0])
+        made = make_cv_board(self._board, whole_dictionary=True)
+        return _search_box(shown, made, ONE_WINDOW, self._last or whole)
+
     def _find_front(self, shown: Gray) -> Sighting:
         seen = self._track(shown)
         whole = _Box(0, 0, shown.shape[1], shown.shape[0])

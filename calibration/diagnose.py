@@ -1,0 +1,166 @@
+"""Why a board is not seen, or is not the board that was declared: each cause with its own message and remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from calibration.board import marker_corners
+from calibration.detect import CameraCorners
+from calibration.detector import COARSE_WINDOWS, DEFAULT_WINDOWS, Gray, Sighting, search
+from labsys.core.board import DICTIONARIES, Board
+from labsys.core.errors import GateRefusedError, InputError
+
+_SAMPLED = 12  # frames looked at when a camera saw nothing
+_FIT = 0.2  # of a marker's edge; a layout that is off by more is another layout
+_MOST_COLUMNS = 24
+
+
+def explain_unseen(frames: Iterator[Gray], board: Board, *, camera: str) -> GateRefusedError | InputError:
+    """Look for the board under every other description, and say what was found.
+
+    Args:
+        frames: the camera's pictures, in which the declared board was not found.
+
+    Returns:
+        The error to raise: a wrong description is an InputError, a board that is not there a GateRefusedError.
+    """
+    sample = _sample(list(frames))
+    own = make_found(sample, board)
+    for other, what, remedy in _other_descriptions(board):
+        if make_found(sample, other) > 2 * own + 1:
+            return InputError(f"{camera} sees the board, but {what}", where=f"camera {camera}", remedy=remedy)
+    flipped = [np.ascontiguousarray(f[:, ::-1]) for f in sample]
+    if make_found(flipped, board) > 2 * own + 1:
+        return InputError(
+            "the image is mirrored: the board can be read only from its mirror image",
+            where=f"camera {camera}",
+            remedy="Switch off mirror mode and record again; for a board printed on both sides set mirrored_back: true",
+        )
+    dictionary = _find_dictionary(sample, board)
+    if dictionary:
+        return InputError(
+            f"the markers in the video are of {dictionary}, the board is declared as {board.dictionary}",
+            where=f"camera {camera}",
+            remedy=f"Set dictionary: {dictionary} in the board file",
+        )
+    return GateRefusedError(
+        f"camera {camera} never saw the board",
+        remedy="Show it the board closer, brighter and less blurred; check that the video is that of this recording",
+    )
+
+
+def make_found(sample: list[Gray], board: Board) -> int:
+    """Frames of the sample in which at least two of the board's markers are read and fit its layout."""
+    shown = [np.ascontiguousarray(~f if board.inverted else f) for f in sample]
+    return sum(_fits(search(f, board, windows=COARSE_WINDOWS), board) for f in shown)
+
+
+def _fits(seen: Sighting, board: Board) -> bool:
+    return seen.marker_ids.size >= 2 and layout_error(seen, board) < _FIT
+
+
+def _sample(frames: list[Gray]) -> list[Gray]:
+    if len(frames) <= _SAMPLED:
+        return frames
+    return [frames[i] for i in np.linspace(0, len(frames) - 1, _SAMPLED).round().astype(int)]
+
+
+def _other_descriptions(board: Board) -> list[tuple[Board, str, str]]:
+    inverted = replace(board, inverted=not board.inverted)
+    legacy = replace(board, legacy_pattern=not board.legacy_pattern)
+    shade = "white on black" if inverted.inverted else "black on white"
+    return [
+        (inverted, f"it is printed {shade}", f"Set inverted: {str(inverted.inverted).lower()} in the board file"),
+        (legacy, "in the other pattern", f"Set legacy_pattern: {str(legacy.legacy_pattern).lower()} in the board file"),
+    ]
+
+
+def _find_dictionary(sample: list[Gray], board: Board) -> str:
+    """The dictionary of which most markers are read in the sample; empty when none stands out."""
+    counts: dict[str, int] = {}
+    for name in DICTIONARIES:
+        detector = cv2.aruco.ArucoDetector(cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name)))
+        found = 0
+        for frame in sample:
+            _, ids, _ = detector.detectMarkers(~frame if board.inverted else frame)
+            found += 0 if ids is None else len(ids)
+        counts[name] = found
+    # Smaller dictionaries are beginnings of larger ones; the smallest that reads as many is the one to name.
+    best = max(counts, key=lambda n: (counts[n], -DICTIONARIES[n]))
+    return best if counts[best] >= max(2 * len(sample), 2 * counts[board.dictionary] + 2) else ""
+
+
+def check_layout(cameras: tuple[CameraCorners, ...], board: Board) -> None:
+    """Compare the markers seen with the declared columns, rows and pattern.
+
+    Raises:
+        InputError: markers lie elsewhere than declared, markers that the board should not have, or part of the board
+            that no camera ever saw.
+    """
+    seen = [w for c in cameras for w in c.witnesses if w.marker_ids.size >= 4]
+    if not seen:
+        return
+    foreign = sorted({int(i) for w in seen for i in w.marker_ids if i >= board.n_markers})
+    misfit = float(np.median([layout_error(w, board) for w in seen]))
+    if misfit > _FIT or _often_foreign(seen, board):
+        found = _guess_layout(seen, board)
+        raise InputError(
+            f"the board in the videos is not {board.columns} x {board.rows} squares"
+            + (f": it carries markers {foreign[0]} to {foreign[-1]}" if foreign else ""),
+            where="camera " + ", ".join(c.camera for c in cameras if c.witnesses),
+            remedy=f"{found} in the board file" if found else "Count its columns and rows and correct the board file",
+        )
+    _check_whole_board(cameras, board)
+
+
+def _often_foreign(seen: list[Sighting], board: Board) -> bool:
+    """One misread marker is chance; the same foreign marker in two sightings is print."""
+    foreign = [int(i) for w in seen for i in w.marker_ids if i >= board.n_markers]
+    return any(foreign.count(i) >= 2 for i in set(foreign))
+
+
+def _check_whole_board(cameras: tuple[CameraCorners, ...], board: Board) -> None:
+    sightings = sum(c.seen.sum(axis=0) for c in cameras)
+    missing = np.flatnonzero(np.asarray(sightings) == 0)
+    if missing.size and np.median(sightings) >= 20:
+        raise InputError(
+            f"no camera ever saw corner(s) {', '.join(str(i) for i in missing[:12])} of the board",
+            where="camera " + ", ".join(c.camera for c in cameras),
+            remedy=f"The board file says {board.columns} x {board.rows} squares: count them; or uncover the whole board",
+        )
+
+
+def layout_error(seen: Sighting, board: Board) -> float:
+    """How far the markers lie from where the board's plane puts them, median, in marker edges; inf for too few."""
+    own = seen.marker_ids < board.n_markers
+    if own.sum() < 2:
+        return float("inf")
+    board_m = marker_corners(board)[seen.marker_ids[own]].reshape(-1, 2)
+    H, _ = cv2.findHomography(board_m, seen.markers_px[own].reshape(-1, 2), 0)
+    if H is None:
+        return float("inf")
+    mapped = cv2.perspectiveTransform(board_m[None], H)[0].reshape(-1, 4, 2)
+    edge = np.linalg.norm(seen.markers_px[own] - np.roll(seen.markers_px[own], 1, axis=1), axis=-1).mean()
+    off = np.linalg.norm(mapped - seen.markers_px[own], axis=-1)
+    return float(np.sqrt(np.mean(off**2)) / edge) if np.isfinite(off).all() else float("inf")
+
+
+def _guess_layout(seen: list[Sighting], board: Board) -> str:
+    """The columns (and pattern) under which the markers fit, as text for the board file; empty when none fits."""
+    highest = max(int(i) for w in seen for i in w.marker_ids)
+    best = (_FIT, "")
+    for columns in range(3, _MOST_COLUMNS + 1):
+        rows = max(3, int(np.ceil(2 * (highest + 1) / columns)))
+        for legacy in (board.legacy_pattern, not board.legacy_pattern):
+            if columns * rows // 2 > DICTIONARIES[board.dictionary]:
+                continue
+            other = replace(board, columns=columns, rows=rows, legacy_pattern=legacy)
+            error = float(np.median([layout_error(w, other) for w in seen]))
+            if error < best[0] - 1e-6:
+                pattern = "" if legacy == board.legacy_pattern else f" and legacy_pattern: {str(legacy).lower()}"
+                best = (error, f"Set columns: {columns} and rows: {rows} (or the like){pattern}")
+    return best[1]

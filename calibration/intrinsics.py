@@ -1,0 +1,148 @@
+"""Lenses from board corners, and whether the corners can tell them.
+
+A low reprojection error does not make a lens right: a board that is far away, seldom tilted, or always in the middle of
+the image leaves focal length, distance and distortion to be traded for one another. So what lenses in general look like
+is stated as a prior, the rig is solved with it, and what the corners add to it is measured: where they leave the focal
+length or the cameras' places too uncertain, the lenses are refused, and the message says what to film.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from calibration.bundle import BLOCK, POSE, LensPrior
+from calibration.detect import MIN_CORNERS, BoardCorners
+from calibration.lens_jacobian import LENS_PARAMETERS, pack_lenses
+from labsys.core.arrays import FloatArray
+from labsys.core.cameras import Intrinsics, LensModel
+from labsys.core.errors import GateRefusedError, InputError
+
+_MOST_VIEWS = 40
+_MIN_VIEWS = 8
+
+
+@dataclass(frozen=True)
+class LensExpectations:
+    """What lenses and sensors in general look like, as standard deviations.
+
+    Attributes:
+        aspect: of fx / fy around 1 (square pixels).
+        centre: of the principal point around the image's centre, in image widths.
+        k1, k2, tangential: of the distortion around 0; k3 and the fisheye's last two are held at 0.
+        fisheye: of a fisheye's k1 and k2 around 0.
+    """
+
+    aspect: float = 0.003
+    centre: float = 0.02
+    k1: float = 0.3
+    k2: float = 0.3
+    tangential: float = 0.002
+    fisheye: float = 0.1
+
+
+@dataclass(frozen=True)
+class LensLimits:
+    """What the corners must be able to tell before lenses from them are used.
+
+    Attributes:
+        focal: largest relative standard deviation of the focal length.
+        coverage: least share of the image that boards covered.
+        depth_ratio: least ratio of the farthest to the nearest board.
+        tilt_rad: least tilt, against the camera, that a tenth of the boards had.
+    """
+
+    focal: float = 0.005
+    coverage: float = 0.3
+    depth_ratio: float = 1.3
+    tilt_rad: float = 0.35
+
+
+def guess_lens(corners: BoardCorners, index: int, *, model: LensModel = LensModel.PINHOLE) -> Intrinsics:
+    """A first guess of one camera's lens from its own views: focal length and one distortion term.
+
+    Raises:
+        GateRefusedError: too few boards to tell anything.
+    """
+    size = corners.sizes_px[index]
+    frames = _choose_views(corners, index)
+    if len(frames) < _MIN_VIEWS:
+        raise GateRefusedError(
+            f"{corners.cameras[index]} saw {len(frames)} boards well enough to tell its lens",
+            remedy=f"Show it the board at least {_MIN_VIEWS} times, near and far, tilted, over its whole image; "
+            "or give --intrinsics",
+        )
+    seen = corners.seen[frames, index]
+    board_m = [corners.board.corners_m[s].astype(np.float32) for s in seen]
+    image_px = [corners.xy_px[f, index, s].astype(np.float32) for f, s in zip(frames, seen, strict=True)]
+    focal, k1 = _fit_focal(board_m, image_px, size)
+    if model is LensModel.FISHEYE:
+        matrix = np.array([[focal, 0, (size[0] - 1) / 2], [0, focal, (size[1] - 1) / 2], [0, 0, 1.0]])
+        return Intrinsics(matrix, np.zeros(4), size, model)
+    matrix = np.array([[focal, 0, (size[0] - 1) / 2], [0, focal, (size[1] - 1) / 2], [0, 0, 1.0]])
+    return Intrinsics(matrix, np.array([k1, 0.0, 0.0, 0.0, 0.0]), size, model)
+
+
+def _choose_views(corners: BoardCorners, index: int) -> FloatArray:
+    """Views with most corners, spread over the take."""
+    count = corners.seen[:, index].sum(axis=1)
+    usable = np.flatnonzero(count >= max(2 * MIN_CORNERS - 2, corners.board.n_corners // 2))
+    if len(usable) <= _MOST_VIEWS:
+        return usable
+    return usable[np.linspace(0, len(usable) - 1, _MOST_VIEWS).round().astype(np.int64)]
+
+
+def _fit_focal(board_m: list[FloatArray], image_px: list[FloatArray], size: tuple[int, int]) -> tuple[float, float]:
+    start = np.array([[size[0], 0, (size[0] - 1) / 2], [0, size[0], (size[1] - 1) / 2], [0, 0, 1.0]], dtype=np.float64)
+    held = cv2.CALIB_USE_INTRINSIC_GUESS | cv2.CALIB_FIX_ASPECT_RATIO | cv2.CALIB_FIX_PRINCIPAL_POINT
+    held |= cv2.CALIB_ZERO_TANGENT_DIST | cv2.CALIB_FIX_K2 | cv2.CALIB_FIX_K3
+    best = (np.inf, float(size[0]), 0.0)
+    for extra in (0, cv2.CALIB_FIX_K1):
+        rms, K, k, _, _ = cv2.calibrateCamera(board_m, image_px, size, start.copy(), np.zeros(5), flags=held | extra)
+        focal, k1 = float(K[0, 0]), float(np.ravel(k)[0])
+        if np.isfinite(rms) and 0.2 * size[0] < focal < 6 * size[0] and abs(k1) < 1.0 and rms < 0.98 * best[0]:
+            best = (float(rms), focal, k1)
+    return best[1], best[2]
+
+
+def expect_lenses(lenses: tuple[Intrinsics, ...], expectations: LensExpectations | None = None) -> LensPrior:
+    """The prior for solving these lenses together with the rig; their own values are only where the solve sets out."""
+    chosen = expectations or LensExpectations()
+    mean = pack_lenses(list(lenses)).values.copy()
+    information = np.zeros((len(lenses), LENS_PARAMETERS, LENS_PARAMETERS))
+    free = np.ones((len(lenses), LENS_PARAMETERS), dtype=np.bool_)
+    for i, lens in enumerate(lenses):
+        width, height = lens.size_px
+        mean[i, 2:] = [(width - 1) / 2, (height - 1) / 2, 0, 0, 0, 0, 0]
+        square = (chosen.aspect * lens.matrix[0, 0]) ** -2
+        information[i, :2, :2] = square * np.array([[1.0, -1.0], [-1.0, 1.0]])
+        mean[i, :2] = lens.matrix[0, 0]
+        fisheye = lens.model is LensModel.FISHEYE
+        sd = [chosen.fisheye] * 2 if fisheye else [chosen.k1, chosen.k2, chosen.tangential, chosen.tangential]
+        sds = [chosen.centre * width] * 2 + sd
+        information[i, range(2, 2 + len(sds)), range(2, 2 + len(sds))] = np.array(sds) ** -2.0
+        free[i, 2 + len(sds) :] = False
+    return LensPrior(mean, information, free)
+
+
+def focal_sd(covariance: FloatArray, lenses: tuple[Intrinsics, ...]) -> FloatArray:
+    """Relative standard deviation of every camera's focal length, (C,), from the bundle's covariance."""
+    at = np.arange(len(lenses)) * BLOCK + POSE
+    return np.asarray(np.sqrt(np.diag(covariance)[at]) / [c.matrix[0, 0] for c in lenses], dtype=np.float64)
+
+
+def check_sizes_fit(corners: BoardCorners, lenses: tuple[Intrinsics, ...]) -> None:
+    """Refuse a lens that belongs to another resolution.
+
+    Raises:
+        InputError: names the camera and both sizes.
+    """
+    for name, size, lens in zip(corners.cameras, corners.sizes_px, lenses, strict=True):
+        if tuple(size) != tuple(lens.size_px):
+            raise InputError(
+                f"the video is {size[0]}x{size[1]}, its intrinsics are for {lens.size_px[0]}x{lens.size_px[1]}",
+                where=f"camera {name}",
+                remedy="Record in the mode that the intrinsics were made for, or give intrinsics of this mode",
+            )

@@ -1,0 +1,145 @@
+"""How good a solved rig is, measured on board corners: the same definitions as the independent judge uses.
+
+Every corner that two or more cameras see counts, none is dropped: its point is the linear triangulation of all its
+rays (unit weights), its error the distance in px from each pixel to the image of that point. The board fit is the RMS
+3D distance that is left when the true board is laid rigidly on the points of an instant, over instants with at least
+six points. Edges join neighbouring corners of an instant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibration.board import neighbour_pairs
+from calibration.detect import BoardCorners
+from calibration.lens_jacobian import pack_lenses, project_with_jacobian, rays_of_pixels
+from labsys.core.arrays import FloatArray
+from labsys.core.cameras import CameraRig
+
+MIN_POINTS_FOR_FIT = 6
+
+
+@dataclass(frozen=True, eq=False)
+class CornerErrors:
+    """What a rig makes of board corners.
+
+    Attributes:
+        points_m: (T, N, 3) m in the rig's frame, NaN where fewer than two cameras saw the corner.
+        residual_px: (T, C, N, 2) pixel minus image of the point, NaN where not seen or not triangulated.
+    """
+
+    points_m: FloatArray
+    residual_px: FloatArray
+
+    @property
+    def distance_px(self) -> FloatArray:
+        """(T, C, N) px."""
+        return np.asarray(np.linalg.norm(self.residual_px, axis=-1), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class BoardQuality:
+    """The figures of one set of instants; NaN where nothing could be measured.
+
+    Attributes:
+        rms_px, median_px: over all corner sightings that take part.
+        board_fit_m: RMS distance to the rigid board. edge_mean_m, edge_sd_m: of neighbouring corners.
+        corner_views, points: how many sightings and points the figures rest on.
+        kept: share of the corners seen by two or more cameras that could be triangulated and measured.
+    """
+
+    rms_px: float
+    median_px: float
+    board_fit_m: float
+    edge_mean_m: float
+    edge_sd_m: float
+    corner_views: int
+    points: int
+    kept: float
+
+
+def measure_corners(corners: BoardCorners, rig: CameraRig) -> CornerErrors:
+    """Triangulate every shared corner and project it back.
+
+    Args:
+        rig: cameras in the order of `corners.cameras`.
+    """
+    points = triangulate_corners(corners.xy_px, rig)
+    residual = np.stack([corners.xy_px[:, i] - _image(points, rig, i) for i in range(len(rig.cameras))], axis=1)
+    return CornerErrors(points, residual)
+
+
+def triangulate_corners(xy_px: FloatArray, rig: CameraRig) -> FloatArray:
+    """Linear triangulation of (T, C, N, 2) px with unit weights over all cameras that see a point, (T, N, 3) m."""
+    lenses = pack_lenses([c.intrinsics for c in rig.cameras])
+    rows = []
+    for i, camera in enumerate(rig.cameras):
+        rays = rays_of_pixels(xy_px[:, i], lenses.values[i], bool(lenses.fisheye[i]))
+        P = np.column_stack([camera.T_cam_lab.rotation, camera.T_cam_lab.translation_m])
+        rows.append(np.nan_to_num(rays[..., None] * P[2] - P[:2]) * np.isfinite(rays).all(axis=-1)[..., None, None])
+    A = np.stack(rows, axis=2)
+    n_rays = (np.abs(A).sum(axis=(-1, -2)) > 0).sum(axis=-1)
+    flat = A.reshape(*A.shape[:2], -1, 4)
+    points = np.full((*A.shape[:2], 3), np.nan)
+    enough = np.asarray(n_rays >= 2, dtype=np.bool_)
+    if enough.any():
+        h = np.linalg.svd(flat[enough])[2][:, -1]
+        points[enough] = h[:, :3] / h[:, 3:]
+    return points
+
+
+def summarise(corners: BoardCorners, errors: CornerErrors) -> BoardQuality:
+    """The figures over all instants of `corners`."""
+    distance = errors.distance_px
+    found = distance[np.isfinite(distance)]
+    seen = corners.seen
+    shared = seen & (seen.sum(axis=1, keepdims=True) >= 2)
+    left = board_distances(corners, errors.points_m)
+    edges = _edges(corners, errors.points_m)
+    return BoardQuality(
+        rms_px=_rms(found),
+        median_px=float(np.median(found)) if found.size else float("nan"),
+        board_fit_m=_rms(left[np.isfinite(left)]),
+        edge_mean_m=float(edges.mean()) if edges.size else float("nan"),
+        edge_sd_m=float(edges.std()) if edges.size else float("nan"),
+        corner_views=int(found.size),
+        points=int(np.isfinite(errors.points_m).all(axis=-1).sum()),
+        kept=float(found.size / shared.sum()) if shared.any() else float("nan"),
+    )
+
+
+def board_distances(corners: BoardCorners, points_m: FloatArray) -> FloatArray:
+    """Distance of every point to the true board laid on its instant's points, (T, N) m; NaN for too few points."""
+    model = corners.board.corners_m
+    left = np.full(points_m.shape[:2], np.nan)
+    for t in np.flatnonzero(np.isfinite(points_m).all(axis=-1).sum(axis=1) >= MIN_POINTS_FOR_FIT):
+        at = np.isfinite(points_m[t]).all(axis=-1)
+        left[t, at] = rigid_distances(model[at], points_m[t, at])
+    return left
+
+
+def rigid_distances(model_m: FloatArray, points_m: FloatArray) -> FloatArray:
+    """Distances (n,) m that are left after laying a model (n, 3) on points (n, 3) by rotation and shift (Kabsch)."""
+    centred, target = model_m - model_m.mean(axis=0), points_m - points_m.mean(axis=0)
+    U, _, Vt = np.linalg.svd(centred.T @ target)
+    R = (Vt.T * [1.0, 1.0, np.sign(np.linalg.det(Vt.T @ U.T))]) @ U.T
+    return np.asarray(np.linalg.norm(centred @ R.T - target, axis=1), dtype=np.float64)
+
+
+def _image(points_m: FloatArray, rig: CameraRig, index: int) -> FloatArray:
+    camera = rig.cameras[index]
+    lens = pack_lenses([camera.intrinsics])
+    image = project_with_jacobian(camera.T_cam_lab.apply(points_m), lens.values[0], lens.fisheye)
+    return np.where(image.in_front[..., None], image.xy_px, np.nan)
+
+
+def _edges(corners: BoardCorners, points_m: FloatArray) -> FloatArray:
+    pairs = neighbour_pairs(corners.board)
+    lengths = np.linalg.norm(points_m[:, pairs[:, 0]] - points_m[:, pairs[:, 1]], axis=-1)
+    return np.asarray(lengths[np.isfinite(lengths)], dtype=np.float64)
+
+
+def _rms(values: FloatArray) -> float:
+    return float(np.sqrt(np.mean(np.square(values)))) if values.size else float("nan")

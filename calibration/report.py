@@ -1,0 +1,314 @@
+"""What a calibration is worth: figures per camera, per pair and for the rig, a grade, and a gate.
+
+Definitions are those of `quality`. The grade is that of the worst figure; C is the last grade that passes the gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from calibration.detect import BoardCorners
+from calibration.quality import BoardQuality, CornerErrors, measure_corners, summarise
+from calibration.solve import SolvedRig, SolveSettings, draw_folds, measure_heldout
+from labsys.core.arrays import BoolArray, FloatArray
+from labsys.core.errors import GateRefusedError
+from labsys.core.units import degrees, millimetres
+
+_MAP_COLUMNS, _MAP_ROWS = 32, 18
+_MIN_SPEED_PX = 3.0  # per frame; a slower corner says nothing about time
+
+
+@dataclass(frozen=True)
+class GradeLimits:
+    """Grade A; B allows twice, C four times as much (coverage and boards: a half, a quarter).
+
+    Attributes:
+        heldout_px, heldout_freerun_px: held-out RMS for triggered and for free-running cameras.
+        kept: least share of shared corners that the figures rest on, for every grade.
+    """
+
+    board_fit_m: float = 0.0015
+    heldout_px: float = 1.2
+    heldout_freerun_px: float = 1.8
+    scale: float = 0.003
+    boards: int = 20
+    coverage: float = 0.6
+    kept: float = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class CameraReport:
+    """One camera's figures.
+
+    Attributes:
+        n_boards: frames in which its view of the board fixes a pose.
+        coverage: share of its image that boards covered; `coverage_map` is (18, 32) True where they did.
+        time_offset_s: how much later than the others its frames seem to be taken; NaN when nothing moved.
+        centre_sd_m: of its place relative to the first camera, from corner noise alone.
+    """
+
+    name: str
+    rms_px: float
+    median_px: float
+    p95_px: float
+    n_boards: int
+    coverage: float
+    coverage_map: BoolArray
+    time_offset_s: float
+    centre_sd_m: float
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One figure against its limit: `excess` is 1 at the limit of grade A, 2 at that of B, 4 at that of C."""
+
+    text: str
+    excess: float
+    remedy: str
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationReport:
+    """Everything that is said about one calibration.
+
+    Attributes:
+        quality: over all instants; heldout: every instant as seen by a rig solved without it.
+        shared_boards: (camera, camera) -> instants at which both saw the board.
+        scale_error: relative, signed; from an independent length where there is one, else from the board's edges.
+        grade: "A", "B", "C" or "refused"; criteria: what it rests on, worst first.
+        up_sd_rad, heading_sd_rad: NaN until the rig is placed in LAB.
+        seconds: stage -> wall time. override_reason: why a refused calibration is used all the same.
+    """
+
+    engine: str
+    n_frames: int
+    edge_true_m: float
+    quality: BoardQuality
+    heldout: BoardQuality
+    cameras: tuple[CameraReport, ...]
+    shared_boards: Mapping[tuple[str, str], int]
+    scale_error: float
+    grade: str
+    criteria: tuple[Criterion, ...]
+    up_sd_rad: float = float("nan")
+    heading_sd_rad: float = float("nan")
+    seconds: Mapping[str, float] | None = None
+    override_reason: str = ""
+
+
+def make_report(
+    corners: BoardCorners,
+    solved: SolvedRig,
+    *,
+    engine: str,
+    free_running: bool,
+    limits: GradeLimits | None = None,
+    scale_error: float | None = None,
+    settings: SolveSettings | None = None,
+) -> CalibrationReport:
+    """Measure a solved rig on all corners, shared ones and held-out ones, and grade it.
+
+    Args:
+        free_running: nothing triggers the cameras together, so that a moving board is seen at different moments.
+        scale_error: relative error found with an independent length; None takes the board's own edges.
+    """
+    errors = measure_corners(corners, solved.rig)
+    quality = summarise(corners, errors)
+    fold = draw_folds(corners)
+    heldout = summarise(
+        corners.at_frames(fold >= 0),
+        _at(measure_heldout(corners, solved, fold, settings or SolveSettings()), fold >= 0),
+    )
+    cameras = tuple(_camera_report(corners, errors, solved, i) for i in range(len(corners.cameras)))
+    scale = quality.edge_mean_m / corners.board.square_m - 1.0 if scale_error is None else scale_error
+    criteria = _criteria(quality, heldout, cameras, scale, limits or GradeLimits(), free_running=free_running)
+    return CalibrationReport(
+        engine=engine,
+        n_frames=len(corners.times_s),
+        edge_true_m=corners.board.square_m,
+        quality=quality,
+        heldout=heldout,
+        cameras=cameras,
+        shared_boards=_shared(corners),
+        scale_error=scale,
+        grade=_grade(criteria[0].excess),
+        criteria=criteria,
+    )
+
+
+def check_gate(report: CalibrationReport) -> None:
+    """Refuse what is worse than grade C, unless somebody put a reason for using it on record.
+
+    Raises:
+        GateRefusedError: names every figure that is out of bounds, and what to do about the worst.
+    """
+    if report.grade != "refused" or report.override_reason:
+        return
+    failing = [c for c in report.criteria if not c.excess <= 4.0]
+    raise GateRefusedError(
+        "the calibration is refused: " + "; ".join(c.text for c in failing), remedy=failing[0].remedy
+    )
+
+
+def _at(errors: CornerErrors, frames: BoolArray) -> CornerErrors:
+    return CornerErrors(errors.points_m[frames], errors.residual_px[frames])
+
+
+def _grade(excess: float) -> str:
+    for grade, most in (("A", 1.0), ("B", 2.0), ("C", 4.0)):
+        if excess <= most:
+            return grade
+    return "refused"
+
+
+def _criteria(
+    quality: BoardQuality,
+    heldout: BoardQuality,
+    cameras: tuple[CameraReport, ...],
+    scale: float,
+    limits: GradeLimits,
+    *,
+    free_running: bool,
+) -> tuple[Criterion, ...]:
+    wave = "Film the board again, slowly and all over the room; check the square length and that no camera moved"
+    heldout_limit = limits.heldout_freerun_px if free_running else limits.heldout_px
+    found = [
+        _above("board fit", millimetres(quality.board_fit_m), millimetres(limits.board_fit_m), "mm", wave),
+        _above("held-out error", heldout.rms_px, heldout_limit, "px", wave),
+        _above("scale error", 100 * abs(scale), 100 * limits.scale, "%", "Measure the board's squares again"),
+    ]
+    kept = quality.kept
+    if not kept >= limits.kept:
+        text = f"only {100 * kept:.1f} % of shared corners could be used"
+        found.append(Criterion(text, float("inf"), wave))
+    for camera in cameras:
+        more = f"Show the board to {camera.name} longer and up to the edges of its image"
+        boards = limits.boards / max(camera.n_boards, 1e-9)
+        found.append(Criterion(f"{camera.name} saw {camera.n_boards} boards", boards, more))
+        cover = limits.coverage / max(camera.coverage, 1e-9)
+        found.append(Criterion(f"boards covered {100 * camera.coverage:.0f} % of {camera.name}'s image", cover, more))
+    return tuple(sorted(found, key=lambda c: -c.excess if np.isfinite(c.excess) else -1e9))
+
+
+def _above(name: str, value: float, limit: float, unit: str, remedy: str) -> Criterion:
+    excess = value / limit if np.isfinite(value) else float("inf")
+    return Criterion(f"{name} {value:.3g} {unit} (grade A: {limit:.3g} {unit})", excess, remedy)
+
+
+def _camera_report(corners: BoardCorners, errors: CornerErrors, solved: SolvedRig, index: int) -> CameraReport:
+    distance = errors.distance_px[:, index]
+    distance = distance[np.isfinite(distance)]
+    figures = [float("nan")] * 3
+    if distance.size:
+        figures = [float(np.sqrt(np.mean(distance**2))), *(float(np.percentile(distance, p)) for p in (50, 95))]
+    covered = map_coverage(corners.xy_px[:, index], corners.sizes_px[index])
+    return CameraReport(
+        name=corners.cameras[index],
+        rms_px=figures[0],
+        median_px=figures[1],
+        p95_px=figures[2],
+        n_boards=int(corners.has_board[:, index].sum()),
+        coverage=float(covered.mean()),
+        coverage_map=covered,
+        time_offset_s=time_offset_s(corners, errors, index),
+        centre_sd_m=float(solved.centre_sd_m[index]),
+    )
+
+
+def map_coverage(xy_px: FloatArray, size_px: tuple[int, int]) -> BoolArray:
+    """Where in its image a camera saw boards: (18, 32) True for cells inside the outline of some board's corners.
+
+    Args:
+        xy_px: (T, N, 2) px, NaN where not seen.
+    """
+    canvas = np.zeros((_MAP_ROWS, _MAP_COLUMNS), dtype=np.uint8)
+    scale = np.array([_MAP_COLUMNS / size_px[0], _MAP_ROWS / size_px[1]])
+    for corners in xy_px:
+        seen = corners[np.isfinite(corners).all(axis=1)]
+        if len(seen) >= 3:
+            outline = cv2.convexHull((seen * scale).astype(np.float32))
+            cv2.fillConvexPoly(canvas, np.floor(outline).astype(np.int32), 1)
+    return np.asarray(canvas > 0, dtype=np.bool_)
+
+
+def time_offset_s(corners: BoardCorners, errors: CornerErrors, index: int) -> float:
+    """How much later than the other cameras this one sees the board move, s: residuals along the corners' own motion.
+
+    A late frame shows a moving corner further along its path than the common point suggests.
+    """
+    if len(corners.times_s) < 3:
+        return float("nan")
+    xy = corners.xy_px[:, index]
+    step = (xy[2:] - xy[:-2]) / (corners.times_s[2:] - corners.times_s[:-2])[:, None, None]
+    residual = errors.residual_px[1:-1, index]
+    period = float(np.median(np.diff(corners.times_s)))
+    moving = np.isfinite(step).all(axis=-1) & np.isfinite(residual).all(axis=-1)
+    moving &= np.nan_to_num(np.linalg.norm(step, axis=-1)) * period > _MIN_SPEED_PX
+    if moving.sum() < 20:
+        return float("nan")
+    v, r = step[moving], residual[moving]
+    weight = 1.0 / np.sqrt(1.0 + (r**2).sum(axis=1))
+    return float((weight * (r * v).sum(axis=1)).sum() / (weight * (v * v).sum(axis=1)).sum())
+
+
+def _shared(corners: BoardCorners) -> dict[tuple[str, str], int]:
+    has, names = corners.has_board, corners.cameras
+    pairs = [(a, b) for a in range(len(names)) for b in range(a + 1, len(names))]
+    return {(names[a], names[b]): int((has[:, a] & has[:, b]).sum()) for a, b in pairs}
+
+
+def report_document(report: CalibrationReport, *, calibration: str) -> dict[str, Any]:
+    """The report as the one JSON document of `labsys calibrate --json`, in outside units.
+
+    Args:
+        calibration: path of the calibration that was written.
+    """
+    quality = report.quality
+    return {
+        "grade": report.grade,
+        "engine": report.engine,
+        "frames": report.n_frames,
+        "corners_used_pct": _number(100 * quality.kept),
+        "board_fit_rms_mm": _number(millimetres(quality.board_fit_m)),
+        "edge_true_mm": _number(millimetres(report.edge_true_m)),
+        "edge_mean_mm": _number(millimetres(quality.edge_mean_m)),
+        "edge_sd_mm": _number(millimetres(quality.edge_sd_m)),
+        "scale_error_pct": _number(100 * report.scale_error),
+        "rms_px": _number(quality.rms_px),
+        "median_px": _number(quality.median_px),
+        "heldout_rms_px": _number(report.heldout.rms_px),
+        "heldout_board_fit_mm": _number(millimetres(report.heldout.board_fit_m)),
+        "up_sd_deg": _number(degrees(report.up_sd_rad)),
+        "heading_sd_deg": _number(degrees(report.heading_sd_rad)),
+        "seconds": dict(report.seconds or {}),
+        "cameras": {c.name: _camera_document(c) for c in report.cameras},
+        "pairs": [{"cameras": list(pair), "shared_boards": n} for pair, n in report.shared_boards.items()],
+        "criteria": [{"text": c.text, "excess": _number(c.excess)} for c in report.criteria],
+        "override_reason": report.override_reason or None,
+        "calibration": calibration,
+    }
+
+
+def _camera_document(camera: CameraReport) -> dict[str, Any]:
+    return {
+        "rms_px": _number(camera.rms_px),
+        "median_px": _number(camera.median_px),
+        "p95_px": _number(camera.p95_px),
+        "boards": camera.n_boards,
+        "coverage_pct": _number(100 * camera.coverage),
+        "coverage_map": ["".join("#" if cell else "." for cell in row) for row in camera.coverage_map],
+        "time_offset_ms": _number(1000 * camera.time_offset_s),
+        "centre_sd_mm": _number(millimetres(camera.centre_sd_m)),
+        "solved": True,
+        "reason": None,
+    }
+
+
+def _number(value: float) -> float | None:
+    """JSON has no NaN."""
+    return float(value) if np.isfinite(value) else None
