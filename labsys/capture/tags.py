@@ -60,7 +60,8 @@ class TagSet(Section):
             raise InputError(f"tag id used more than once: {', '.join(map(str, twice))}", where=file)
         if max(ids) >= DICTIONARIES[self.dictionary]:
             raise InputError(f"{self.dictionary} has no tag {max(ids)}", where=file)
-        if self.surveyed is (self.surveyed_on is None):
+        surveyed = sum(tag.pose is not None for tag in self.tags)
+        if surveyed != (len(self.tags) if self.surveyed_on else 0):
             raise InputError(
                 "the survey is incomplete: poses and surveyed_on belong together",
                 where=file,
