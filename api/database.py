@@ -1,8 +1,8 @@
 """The database behind a lab: where it is, how it is opened, and who may write.
 
-SQLite (WAL) is embedded and needs no server; PostgreSQL comes by URL. One code path serves both. A write holds the one
-write lock from its first moment (BEGIN IMMEDIATE, or an advisory lock), so that "read the folder, then write rows" cannot
-be overtaken by another process. Reads see one snapshot.
+SQLite (WAL) is embedded and needs no server; PostgreSQL comes by URL. One code path serves both. A write holds the
+one write lock from its first moment (BEGIN IMMEDIATE, or an advisory lock), so that "read the folder, then write rows"
+cannot be overtaken by another process. Reads see one snapshot.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.filesystem import network_file_system
 from api.migrations import HEAD
-from labsys.core.errors import InputError, NewerSchemaError
+from labsys.core.errors import ConcurrencyError, InputError, NewerSchemaError
 from labsys.storage.lab import Lab
 
 _PRAGMAS = (
-    "busy_timeout=5000",
+    # Readers never wait (WAL). A writer may have to wait for another process that indexes a large lab.
+    "busy_timeout=60000",
     "journal_mode=WAL",
     "synchronous=NORMAL",
     "foreign_keys=ON",
@@ -49,9 +50,18 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A session that is the only writer from its first statement on; commits at the end, rolls back on an error."""
+        """A session that is the only writer from its first statement on; commits at the end, rolls back on an error.
+
+        Raises:
+            ConcurrencyError: another process held the lock for a minute.
+        """
         with self.writers() as session, session.begin():
-            session.connection()
+            try:
+                session.connection()
+            except OperationalError as error:
+                raise ConcurrencyError(
+                    "another process is writing the index", where=str(error.orig), remedy="Try again in a minute"
+                ) from error
             yield session
 
     def close(self) -> None:
@@ -121,7 +131,7 @@ def refuse_network_file_system(path: Path) -> None:
         raise InputError(
             f"SQLite on a network file system ({kind}) can lose data",
             where=str(path),
-            remedy="Set `database` in labsys.toml to a file on a local disk, or to a PostgreSQL URL for several stations",
+            remedy="Set `database` in labsys.toml to a file on a local disk, or to a PostgreSQL URL",
         )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-# Types as /proc/self/mountinfo names them. 9p is how a virtual machine or WSL sees its host's disk: locks do not reach across.
+# Types as /proc/self/mountinfo names them. 9p is how a virtual machine sees its host's disk: locks do not reach across.
 _NETWORK = frozenset(
-    {"nfs", "nfs4", "cifs", "smb", "smb3", "smbfs", "9p", "afs", "ncpfs", "ceph", "glusterfs", "lustre", "beegfs", "gpfs",
-     "orangefs", "pvfs2", "ocfs2", "gfs2", "davfs", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.s3fs", "fuse.rclone",
-     "fuse.davfs2", "fuse.smbnetfs", "fuse.juicefs"}
-)  # fmt: skip
+    (
+        *("nfs", "nfs4", "cifs", "smb", "smb3", "smbfs", "9p", "afs", "ncpfs", "ceph", "glusterfs", "lustre", "beegfs"),
+        *("gpfs", "orangefs", "pvfs2", "ocfs2", "gfs2", "davfs", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph"),
+        *("fuse.s3fs", "fuse.rclone", "fuse.davfs2", "fuse.smbnetfs", "fuse.juicefs"),
+    )
+)
 _MOUNTS = Path("/proc/self/mountinfo")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from api.gather_files import take_files
@@ -14,12 +13,12 @@ from api.moments import parse_date, parse_moment, parse_uuid
 from api.tables import Base, EpisodeRow, GoalRow, ScoreRow, SessionRow, SubjectRow, TrialRow
 from labsys.core.errors import InputError
 from labsys.core.session import Episode, Session, Subject, Trial, TrialName
-from labsys.storage.episodes import list_episodes
-from labsys.storage.lab import Lab, session_folder, subject_folder
-from labsys.storage.runs import current_run, list_runs
-from labsys.storage.sessions import load_session
+from labsys.storage.episodes import episode_labels, load_episode
+from labsys.storage.finished_runs import current_run, load_run, run_names
+from labsys.storage.lab import Lab
+from labsys.storage.sessions import load_session, session_codes
 from labsys.storage.subjects import load_subject
-from labsys.storage.trials import load_trial
+from labsys.storage.trials import load_trial, trial_codes
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class SubjectRows:
     lab: Lab
     claim: Callable[[str, str], None]
     nouns: list[Base] = field(default_factory=list)
+    files: list[dict[str, Any]] = field(default_factory=list)
     metrics: list[dict[str, Any]] = field(default_factory=list)
     problems: list[IndexProblem] = field(default_factory=list)
 
@@ -56,11 +56,6 @@ class SubjectRows:
         return sum(isinstance(row, kind) for row in self.nouns)
 
 
-def subject_codes(lab: Lab) -> tuple[str, ...]:
-    """Codes of the subject folders, whether their files can be read or not."""
-    return _folders_with(lab.root / "subjects", "subject.json")
-
-
 def gather_subject(lab: Lab, code: str, claim: Callable[[str, str], None]) -> SubjectRows:
     """Read everything that the index knows of one subject."""
     rows = SubjectRows(lab, claim)
@@ -70,14 +65,9 @@ def gather_subject(lab: Lab, code: str, claim: Callable[[str, str], None]) -> Su
         claim(row.id, f"subject {code}")
         rows.nouns.append(row)
         episodes = _gather_episodes(rows, subject, row)
-        for session in _folders_with(subject_folder(lab, code), "session.json"):
+        for session in session_codes(lab, code):
             _gather_session(rows, row, session, episodes)
     return rows
-
-
-def _folders_with(folder: Path, marker: str) -> tuple[str, ...]:
-    # Hidden folders are half-made; what has no marker is no noun.
-    return tuple(sorted(p.parent.name for p in folder.glob(f"*/{marker}") if not p.parent.name.startswith(".")))
 
 
 def _subject_row(subject: Subject) -> SubjectRow:
@@ -95,12 +85,11 @@ def _subject_row(subject: Subject) -> SubjectRow:
 
 def _gather_episodes(rows: SubjectRows, subject: Subject, parent: SubjectRow) -> dict[str, EpisodeRow]:
     found: dict[str, EpisodeRow] = {}
-    with rows.noting(f"subjects/{subject.code}/episodes"):
-        for episode in list_episodes(rows.lab, subject.code):
-            with rows.noting(f"subjects/{subject.code}/episodes/{episode.label}"):
-                row = _episode_row(episode, parent)
-                rows.claim(row.id, f"episode {subject.code} {episode.label}")
-                found[episode.label] = row
+    for label in episode_labels(rows.lab, subject.code):
+        with rows.noting(f"subjects/{subject.code}/episodes/{label}"):
+            row = _episode_row(load_episode(rows.lab, subject.code, label), parent)
+            rows.claim(row.id, f"episode {subject.code} {label}")
+            found[label] = row
     rows.nouns.extend(found.values())
     return found
 
@@ -133,7 +122,7 @@ def _gather_session(rows: SubjectRows, parent: SubjectRow, code: str, episodes: 
         row = _session_row(session, parent, episode)
         rows.claim(row.id, f"session {parent.code}/{code}")
         rows.nouns.append(row)
-        for trial in _folders_with(session_folder(rows.lab, parent.code, code), "trial.json"):
+        for trial in trial_codes(rows.lab, parent.code, code):
             _gather_trial(rows, row, TrialName(parent.code, code, trial))
 
 
@@ -164,21 +153,21 @@ def _gather_trial(rows: SubjectRows, parent: SessionRow, name: TrialName) -> Non
         rows.claim(row.id, f"trial {name}")
         rows.nouns.append(row)
         with rows.noting(f"{place}/take"):
-            rows.nouns += take_files(rows.lab, name, row)
+            rows.files += take_files(rows.lab, name, row)
         with rows.noting(f"{place}/runs"):
             row.current_run = current_run(rows.lab, name)
             _gather_runs(rows, row, name)
 
 
 def _gather_runs(rows: SubjectRows, trial: TrialRow, name: TrialName) -> None:
-    records = list_runs(rows.lab, name)
     gathered: list[RunRows] = []
-    for record in records:
-        with rows.noting(f"subjects/{name}/runs/{record.run}"):
-            gathered.append(gather_run(rows.lab, name, trial, record))
+    for run in run_names(rows.lab, name):
+        with rows.noting(f"subjects/{name}/runs/{run}"):
+            gathered.append(gather_run(rows.lab, name, trial, load_run(rows.lab, name, run)))
     current = next((g.run for g in gathered if g.run.is_current), None)
     for found in gathered:
-        rows.nouns += [found.run, *found.files]
+        rows.nouns.append(found.run)
+        rows.files += found.files
         rows.metrics += found.metric_rows(trial, current)
 
 

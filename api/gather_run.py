@@ -12,7 +12,7 @@ import numpy as np
 
 from api.gather_files import file_row
 from api.moments import parse_moment
-from api.tables import EpisodeRow, FileRow, RunRow, SessionRow, TrialRow
+from api.tables import EpisodeRow, RunRow, SessionRow, TrialRow
 from calibration.formats import read_calibration
 from labsys.core.arrays import FloatArray
 from labsys.core.catalogue import find_metric
@@ -33,11 +33,11 @@ class RunRows:
     """A run's row, its files and its numbers (column -> value, per metric and side)."""
 
     run: RunRow
-    files: list[FileRow]
+    files: list[dict[str, Any]]
     numbers: list[dict[str, Any]]
 
     def metric_rows(self, trial: TrialRow, current: RunRow | None) -> list[dict[str, Any]]:
-        """The numbers with the conditions of their trial. `current` is the run that counts: its coming changes others."""
+        """The numbers with their conditions. `current` is the run that counts: its coming changed the others."""
         shared = _conditions(trial) | _made_by(self.run)
         moments = [trial.updated_at, trial.session.updated_at, self.run.finished_at]
         moments += [trial.session.episode.updated_at] if trial.session.episode else []
@@ -80,7 +80,7 @@ def gather_run(lab: Lab, name: TrialName, trial: TrialRow, record: RunRecord) ->
 def _calibration_columns(lab: Lab, name: str) -> dict[str, Any]:
     if not name:
         return {"calibration_grade": None, "up_sd_rad": None, "heading_sd_rad": None}
-    calibration = read_calibration(calibration_folder(lab, name) / "calibration.toml", axes=None)
+    calibration = read_calibration(calibration_folder(lab, name) / "calibration.toml")
     return {
         "calibration_grade": calibration.grade,
         "up_sd_rad": finite_or_none(calibration.up_sd_rad),
@@ -95,9 +95,10 @@ def _shares_calibration(lab: Lab, name: TrialName, static: str, calibration: str
     return has_take(lab, of_static) and load_take(lab, of_static).calibration == calibration
 
 
-def _run_files(lab: Lab, name: TrialName, trial: TrialRow, record: RunRecord) -> list[FileRow]:
+def _run_files(lab: Lab, name: TrialName, trial: TrialRow, record: RunRecord) -> list[dict[str, Any]]:
     root = lab.root.resolve()
-    held = {path: run_file(lab, name, record.run, path).resolve() for path in record.files}
+    own = [path for path in record.files if path not in record.inherited]
+    held = {path: run_file(lab, name, record.run, path).resolve() for path in own}
     return [
         file_row(lab, trial, p.relative_to(root).as_posix(), kind="result", sha256=record.files[path], run=record.run)
         for path, p in sorted(held.items())

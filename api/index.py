@@ -5,7 +5,7 @@ The folder is read while the write lock is held, so that rows never fall behind 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,10 +13,11 @@ from sqlalchemy import Table, delete, insert, select
 from sqlalchemy.orm import Session
 
 from api.database import Database, open_database
-from api.gather import IndexProblem, SubjectRows, gather_subject, subject_codes
+from api.gather import IndexProblem, SubjectRows, gather_subject
 from api.tables import (
     Base,
     EpisodeRow,
+    FileRow,
     IndexProblemRow,
     IndexState,
     RunRow,
@@ -27,11 +28,13 @@ from api.tables import (
 )
 from labsys.core.errors import InputError
 from labsys.storage.lab import Lab
+from labsys.storage.subjects import subject_codes
 
 # Raise it whenever the same folder would give other rows; every database is then rebuilt when it is next opened.
 INDEX_VERSION = 1
 
 _METRICS: Table = Base.metadata.tables[TrialMetricRow.__tablename__]
+_FILES: Table = Base.metadata.tables[FileRow.__tablename__]
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def _rebuild(session: Session, lab: Lab) -> IndexReport:
     return _insert_subjects(session, lab, subject_codes(lab))
 
 
-def _insert_subjects(session: Session, lab: Lab, codes: Iterator[str] | list[str] | tuple[str, ...]) -> IndexReport:
+def _insert_subjects(session: Session, lab: Lab, codes: Sequence[str]) -> IndexReport:
     owners = _known_identities(session)
 
     def claim(identity: str, owner: str) -> None:
@@ -161,8 +164,9 @@ def _insert(session: Session, code: str, rows: SubjectRows) -> None:
     merged = {p.place: p for p in rows.problems}
     session.add_all(IndexProblemRow(place=p.place, subject=code, what=p.what, remedy=p.remedy) for p in merged.values())
     session.flush()
-    if rows.metrics:
-        session.execute(insert(_METRICS), rows.metrics)
+    for table, values in ((_FILES, rows.files), (_METRICS, rows.metrics)):
+        if values:
+            session.execute(insert(table), values)
     session.expunge_all()
 
 

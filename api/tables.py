@@ -1,12 +1,12 @@
-"""The index as tables. Every row is learnt from the lab folder and can be deleted; numbers are SI and radians as in the core.
+"""The index as tables. Every row is learnt from the lab folder; numbers are SI and radians as in the core, NaN is NULL.
 
 subject ─┬─ episode ── goal
          └─ session ─┬─ session_score
                      └─ trial ─┬─ run ── trial_metric
                                └─ file (of the take and of its runs)
 
-`trial_metric` repeats the conditions of its trial and visit, because it is what dashboards, trends and comparisons read:
-one row per trial, run, metric and side, and no join. Curves and strides stay in Parquet. NaN is NULL.
+`trial_metric` repeats the conditions of its trial and visit, because dashboards, trends and comparisons read it: one
+row per trial, run, metric and side, and no join. Curves and strides stay in Parquet.
 """
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     impl = DateTime(timezone=True)
     cache_ok = True
+
+    @property
+    def python_type(self) -> type[datetime]:
+        """What queries bind and give."""
+        return datetime
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """To the database; a time without zone is a mistake of the caller."""

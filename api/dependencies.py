@@ -1,0 +1,102 @@
+"""What routes are given: the lab, the database, a session to read with; and what every request is checked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import Depends, Path, Query, Request
+from fastapi.dependencies.models import Dependant
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from api.database import Database
+from api.errors import RefusedError
+from labsys.core.errors import UnknownNameError
+from labsys.core.session import TrialName
+from labsys.storage.lab import Lab
+
+_CODE = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+
+SubjectCode = Annotated[str, Path(pattern=_CODE, description="Code of the subject", examples=["S01"])]
+SessionCode = Annotated[str, Path(pattern=_CODE, description="Code of the session", examples=["2026-11-22"])]
+TrialCode = Annotated[str, Path(pattern=_CODE, description="Code of the trial", examples=["run1"])]
+EpisodeLabel = Annotated[str, Path(pattern=_CODE, description="Label of the episode", examples=["acl-left"])]
+RunCode = Annotated[str, Path(pattern=_CODE, description="Name of the run, or 'current'", examples=["current"])]
+Limit = Annotated[int, Query(ge=1, le=1000, description="Most items on this page")]
+Cursor = Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the page before")]
+CodeFilter = Annotated[str | None, Query(pattern=_CODE)]
+
+
+def get_lab(request: Request) -> Lab:
+    """The lab that this application serves."""
+    lab: Lab = request.app.state.lab
+    return lab
+
+
+def get_database(request: Request) -> Database:
+    """Its database."""
+    database: Database = request.app.state.database
+    return database
+
+
+def get_session(request: Request) -> Iterator[Session]:
+    """A session that reads one snapshot."""
+    with get_database(request).read() as session:
+        yield session
+
+
+def get_trial_name(subject: SubjectCode, session: SessionCode, trial: TrialCode) -> TrialName:
+    """The trial that the path names."""
+    return TrialName(subject, session, trial)
+
+
+LabDep = Annotated[Lab, Depends(get_lab)]
+DatabaseDep = Annotated[Database, Depends(get_database)]
+SessionDep = Annotated[Session, Depends(get_session)]
+TrialNameDep = Annotated[TrialName, Depends(get_trial_name)]
+
+
+def refuse_unknown_parameters(request: Request) -> None:
+    """Refuse query parameters that the route does not have, or has once and was given twice: a typo in a filter would
+    otherwise return everything."""
+    known = _parameters(request.scope["route"].dependant)
+    for name in request.query_params:
+        if name not in known:
+            raise refuse_name(UnknownNameError("query parameter", name, valid=known), kind="unknown-parameter")
+    for name, repeatable in known.items():
+        values = request.query_params.getlist(name)
+        if len(values) > 1 and not repeatable:
+            raise _unacceptable(f"query parameter '{name}' is given {len(values)} times")
+    if "\x00" in "".join([*request.query_params.values(), *map(str, request.path_params.values())]):
+        raise _unacceptable("a parameter contains a NUL character")
+
+
+def refuse_name(error: UnknownNameError, *, kind: str = "unknown-name") -> RefusedError:
+    """An unknown name in a parameter or body: what was sent is wrong (422), not where it was sent to (404)."""
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    return RefusedError(status, kind, error.what, remedy=error.remedy, nearest=error.nearest)
+
+
+def _unacceptable(what: str) -> RefusedError:
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    return RefusedError(status, "invalid-parameter", what, remedy="Give it once, as plain text")
+
+
+def _parameters(dependant: Dependant) -> dict[str, bool]:
+    """Name of every query parameter of a route -> whether it may be repeated."""
+    known: dict[str, bool] = {}
+    for inner in dependant.dependencies:
+        known |= _parameters(inner)
+    for field in dependant.query_params:
+        annotation = field.field_info.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            known |= {f.alias or name: _is_list(f.annotation) for name, f in annotation.model_fields.items()}
+        else:
+            known[field.alias] = _is_list(annotation)
+    return known
+
+
+def _is_list(annotation: Any) -> bool:
+    return getattr(annotation, "__origin__", None) is list

@@ -1,0 +1,97 @@
+"""Changing a noun over HTTP: under the write lock, against what the client read; the folder first, then the index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from http import HTTPStatus
+from typing import Any, Generic, TypeVar
+
+from fastapi import Request, Response
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from api.database import Database
+from api.dependencies import refuse_name
+from api.documents import check_if_match, send
+from api.errors import RefusedError
+from api.index import refresh_subject
+from api.moments import parse_moment, show_moment
+from labsys.core.errors import UnknownNameError
+from labsys.core.session import Episode, Subject, Trial
+from labsys.core.session import Session as Visit
+from labsys.storage.lab import Lab
+
+Noun = TypeVar("Noun", Subject, Episode, Visit, Trial)
+
+
+@dataclass(frozen=True)
+class Kept(Generic[Noun]):
+    """How one noun is kept: `load` and `save` in the folder, `find` its document in the index.
+
+    subject: code of the subject it belongs to. location: its path under /api/v1.
+    """
+
+    kind: str
+    subject: str
+    location: str
+    load: Callable[[], Noun]
+    save: Callable[[Noun], Noun]
+    find: Callable[[Session], BaseModel]
+
+
+def make_noun(request: Request, lab: Lab, database: Database, kept: Kept[Noun], noun: Noun) -> Response:
+    """Make a noun: 201 with its document, 409 where it is there already, 422 where its parent is not."""
+    with database.write() as session:
+        try:
+            kept.load()
+        except UnknownNameError:
+            pass
+        else:
+            raise RefusedError(
+                HTTPStatus.CONFLICT, "exists", f"this {kept.kind} is there already", remedy="PATCH it to change it"
+            )
+        _save(kept, noun)
+        refresh_subject(session, lab, kept.subject)
+        document = kept.find(session)
+    return send(request, document, status=HTTPStatus.CREATED, location=f"/api/v1/{kept.location}")
+
+
+def change_noun(
+    request: Request, lab: Lab, database: Database, kept: Kept[Noun], change: Callable[[Noun], Noun]
+) -> Response:
+    """Change a noun: 200 with its new document, 412 where If-Match names another state than the present one."""
+    with database.write() as session:
+        present = kept.find(session)
+        noun = kept.load()
+        if show_moment(parse_moment(noun.updated_at)) != present.model_dump()["updated_at"]:
+            # Somebody edited the folder without indexing it; the client cannot have read what is there.
+            refresh_subject(session, lab, kept.subject)
+            present = kept.find(session)
+        check_if_match(request, present)
+        _save(kept, change(noun))
+        refresh_subject(session, lab, kept.subject)
+        document = kept.find(session)
+    return send(request, document)
+
+
+def _save(kept: Kept[Noun], noun: Noun) -> None:
+    try:
+        kept.save(noun)
+    except UnknownNameError as error:
+        raise refuse_name(error) from error
+
+
+def with_fields(noun: Noun, given: Mapping[str, Any]) -> Noun:
+    """The noun with the given fields; times and dates as the folder writes them, lists as tuples."""
+    return replace(noun, **{name: as_folder_value(value) for name, value in given.items()})
+
+
+def as_folder_value(value: Any) -> Any:
+    """A value of a request as the core's values hold it. A time without zone is UTC."""
+    if isinstance(value, datetime):
+        return show_moment(parse_moment(value.isoformat()))
+    if isinstance(value, date):
+        return value.isoformat()
+    return tuple(value) if isinstance(value, list) else value

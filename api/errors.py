@@ -1,0 +1,159 @@
+"""Every error as `application/problem+json` (RFC 9457): what happened, where, and what to do.
+
+status  when
+400     a cursor that does not belong to this question; a Host or Origin that is not this service
+404     a noun or path that is not there         405  a method that the path does not have
+409     the thing exists already, or somebody holds it, or a newer labsys wrote it
+412     If-Match names another state             413  a body that is too large        415  a body that is not JSON
+422     a parameter, field or value that cannot be accepted
+500     a defect of labsys; nothing of its inside is told
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+
+from labsys.core.errors import ConcurrencyError, InputError, LabsysError, NewerSchemaError, UnknownNameError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class FieldProblem(BaseModel):
+    """One value that was not accepted."""
+
+    loc: list[str | int]
+    msg: str
+
+
+class Problem(BaseModel):
+    """An error as clients receive it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:labsys:problem:unknown-name",
+                    "title": "Not Found",
+                    "status": 404,
+                    "detail": "Unknown subject 'S1'. Did you mean 'S01'?",
+                    "instance": "/api/v1/subjects/S1",
+                    "remedy": "Did you mean 'S01'?",
+                    "nearest": "S01",
+                }
+            ]
+        }
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    where: str | None = None
+    remedy: str | None = None
+    nearest: str | None = None
+    errors: list[FieldProblem] | None = None
+
+
+class RefusedError(LabsysError):
+    """A request that HTTP has its own status for. `kind` ends the problem's type."""
+
+    def __init__(
+        self, status: HTTPStatus, kind: str, what: str, *, remedy: str = "", nearest: str | None = None
+    ) -> None:
+        self.status = status
+        self.kind = kind
+        self.nearest = nearest
+        super().__init__(what, remedy=remedy)
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What OpenAPI says of these statuses."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {s: {"description": HTTPStatus(s).phrase, "content": content} for s in sorted({*statuses, 400, 422, 500})}
+
+
+def problem_response(
+    request: Request, problem: Mapping[str, Any], headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """A problem with everything that is not None."""
+    status = HTTPStatus(problem["status"])
+    whole = {"title": status.phrase, "instance": request.url.path, **problem}
+    body = Problem.model_validate(whole).model_dump(mode="json", exclude_none=True)
+    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Make every error of the application a problem."""
+    app.add_exception_handler(LabsysError, _on_labsys_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(Exception, _on_defect)
+
+
+async def _on_labsys_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, LabsysError)
+    status, kind = _classify(error)
+    root = f"{request.app.state.lab.root}/"
+    problem = {
+        "type": f"urn:labsys:problem:{kind}",
+        "status": int(status),
+        "detail": str(error).replace(root, ""),
+        "where": error.where.replace(root, "") or None,
+        "remedy": error.remedy or None,
+        "nearest": getattr(error, "nearest", None),
+    }
+    return problem_response(request, problem)
+
+
+def _classify(error: LabsysError) -> tuple[HTTPStatus, str]:
+    match error:
+        case RefusedError():
+            return error.status, error.kind
+        case UnknownNameError():
+            return HTTPStatus.NOT_FOUND, "unknown-name"
+        case NewerSchemaError():
+            return HTTPStatus.CONFLICT, "newer-schema"
+        case InputError():
+            return HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-input"
+        case ConcurrencyError():
+            return HTTPStatus.CONFLICT, "held-by-another"
+        case _:
+            return HTTPStatus.CONFLICT, "refused"
+
+
+async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    problem = {"type": "about:blank", "status": error.status_code, "detail": str(error.detail)}
+    return problem_response(request, problem, error.headers)
+
+
+async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    errors = [{"loc": list(e["loc"]), "msg": e["msg"]} for e in error.errors()]
+    first = errors[0] if errors else {"loc": [], "msg": "invalid request"}
+    problem = {
+        "type": "urn:labsys:problem:invalid-request",
+        "status": int(HTTPStatus.UNPROCESSABLE_ENTITY),
+        "detail": f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}",
+        "errors": errors,
+    }
+    return problem_response(request, problem)
+
+
+async def _on_defect(request: Request, _error: Exception) -> JSONResponse:
+    problem = {
+        "type": "urn:labsys:problem:defect",
+        "status": int(HTTPStatus.INTERNAL_SERVER_ERROR),
+        "detail": "labsys failed on this request; the log of `labsys serve` says why",
+        "remedy": "Please report it with the log",
+    }
+    return problem_response(request, problem)

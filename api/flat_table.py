@@ -1,0 +1,165 @@
+"""The flat table `trial_metrics`: one row per trial, run, metric and side. Columns may be added, never renamed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum, StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.orm import Session
+
+from api.moments import parse_moment
+from api.paging import Keyset
+from api.schemas_results import scaled
+from api.tables import TrialMetricRow as M
+from labsys.core.catalogue import find_metric
+from labsys.core.errors import InputError, UnknownNameError
+from labsys.core.session import Phase, TrialKind
+from labsys.core.skeleton import Side, Tier
+
+COLUMNS: tuple[str, ...] = (
+    *("lab", "subject", "episode", "phase", "weeks_from_index", "session", "captured_at", "trial", "kind", "surface"),
+    *("speed_mps", "incline_pct", "footwear", "metric", "side", "unit", "n", "mean", "sd", "ci95_low", "ci95_high"),
+    *("sem_measurement", "sem_source", "tier", "quality", "reason", "not_for_comparison", "calibration_grade", "run"),
+    *("is_current", "pipeline_version", "model_hash", "updated_at", "deleted"),
+)
+_SCALED = frozenset({"mean", "sd", "ci95_low", "ci95_high", "sem_measurement"})
+_KEY = (M.captured_at, M.trial_id, M.run, M.metric, M.side)
+_CHUNK_ROWS = 20_000
+
+
+class RunChoice(StrEnum):
+    """Whether only the run that counts is given, or every run."""
+
+    CURRENT = "current"
+    ALL = "all"
+
+
+@dataclass(frozen=True)
+class TableFilter:
+    """What rows are asked for; None and empty mean "any". Times are aware."""
+
+    subject: str | None = None
+    metrics: tuple[str, ...] = ()
+    side: Side | None = None
+    phase: Phase | None = None
+    episode: str | None = None
+    kind: TrialKind | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    updated_since: datetime | None = None
+    run: RunChoice = RunChoice.CURRENT
+
+    def __post_init__(self) -> None:
+        for metric in self.metrics:
+            find_metric(metric)
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """As SQL. With `updated_since`, superseded runs stay in, so that a dashboard learns that they went."""
+        equal = ((M.subject, self.subject), (M.side, self.side), (M.phase, self.phase), (M.episode, self.episode))
+        found: list[ColumnElement[bool]] = [c == v for c, v in (*equal, (M.kind, self.kind)) if v is not None]
+        if self.metrics:
+            found.append(M.metric.in_(self.metrics))
+        if self.since is not None:
+            found.append(M.captured_at >= self.since)
+        if self.until is not None:
+            found.append(M.captured_at < self.until)
+        if self.updated_since is not None:
+            found.append(M.updated_at > self.updated_since)
+        elif self.run is RunChoice.CURRENT:
+            found.append(M.is_current.is_(True))
+        return found
+
+
+@dataclass(frozen=True)
+class FlatTable:
+    """The table under a filter, for one lab."""
+
+    lab: str
+    filter: TableFilter
+
+    def check_cursor(self, cursor: str | None) -> None:
+        """Refuse a cursor of another question before anything is sent."""
+        self._keyset.page(self._statement(), cursor, 1)
+
+    def page(self, session: Session, cursor: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
+        """Up to `limit` rows after the cursor, and the cursor that continues (None at the end)."""
+        found = session.execute(self._keyset.page(self._statement(), cursor, limit)).scalars().all()
+        rows = [self._row(m) for m in found[:limit]]
+        last = found[limit - 1] if len(found) > limit else None
+        return rows, self._keyset.cursor([getattr(last, c.key) for c in _KEY]) if last is not None else None
+
+    def pages(
+        self, session: Session, cursor: str | None, limit: int | None
+    ) -> Iterator[tuple[list[dict[str, Any]], str | None]]:
+        """The rows in chunks, up to `limit` in all (None: everything)."""
+        left = limit
+        while True:
+            size = _CHUNK_ROWS if left is None else min(left, _CHUNK_ROWS)
+            rows, cursor = self.page(session, cursor, size)
+            session.expunge_all()
+            yield rows, cursor
+            left = None if left is None else left - len(rows)
+            if cursor is None or left == 0:
+                return
+
+    @property
+    def _keyset(self) -> Keyset:
+        return Keyset.of(_KEY, {"table": "trial_metrics", "filter": self.filter})
+
+    def _statement(self) -> Select[M]:
+        return select(M).where(*self.filter.conditions())
+
+    def _row(self, m: M) -> dict[str, Any]:
+        unit = find_metric(m.metric).unit
+        special = {
+            "lab": self.lab,
+            "unit": unit.value,
+            "tier": None if m.tier is None else Tier(m.tier).name,
+            "deleted": self.filter.run is RunChoice.CURRENT and not m.is_current,
+            "footwear": m.footwear or None,
+            "sem_source": m.sem_source or None,
+        }
+        return {name: special[name] if name in special else _plain(m, name, unit.factor) for name in COLUMNS}
+
+
+def _plain(m: M, name: str, factor: float) -> Any:
+    value = getattr(m, name)
+    if name in _SCALED:
+        return scaled(value, factor)
+    return value.value if isinstance(value, Enum) else value
+
+
+def choose_columns(asked: Sequence[str]) -> tuple[str, ...]:
+    """The columns in the order asked for, all where none is named (UnknownNameError names the nearest).
+
+    Names may be repeated parameters or comma-separated.
+    """
+    names = tuple(name.strip() for text in asked for name in text.split(","))
+    for name in names:
+        if name not in COLUMNS:
+            raise UnknownNameError("column", name, valid=COLUMNS)
+    return tuple(dict.fromkeys(names)) or COLUMNS
+
+
+def parse_when(text: str, *, end: bool = False) -> datetime:
+    """A time as dashboards write it: ISO-8601, or milliseconds since 1970. As an `end`, a date includes its day.
+
+    Raises:
+        InputError: neither.
+    """
+    # A "+" that was not escaped in a URL arrives as a space.
+    said = re.sub(r" (\d\d:?\d\d)$", r"+\1", text.strip())
+    try:
+        moment = _EPOCH + timedelta(milliseconds=int(said)) if re.fullmatch(r"-?\d{9,}", said) else parse_moment(said)
+        whole_day = end and re.fullmatch(r"\d{4}-\d\d-\d\d", said) is not None
+        return moment + timedelta(days=1) if whole_day else moment + timedelta(microseconds=1 if end else 0)
+    except OverflowError as error:
+        raise InputError(f"'{text}' is beyond all calendars") from error
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
