@@ -11,7 +11,7 @@ from pathlib import Path
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.provenance import Provenance
 from labsys.core.session import TrialName, check_code
-from labsys.storage.atomic import hash_file, is_there, read_text, write_text_atomic, sync_folder
+from labsys.storage.atomic import hash_file, is_there, read_text, sync_folder, write_text_atomic
 from labsys.storage.documents import load_document
 from labsys.storage.lab import Lab, runs_folder, trial_folder
 from labsys.storage.nouns import check_place, list_codes, list_folder, require_known
