@@ -200,3 +200,15 @@ def _merge(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
             _merge(target[key], value)
         else:
             target[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def restore_config(parameters: Mapping[str, str]) -> PipelineConfig:
+    """The configuration that a run's provenance holds as dotted key -> text (InputError where it cannot be read)."""
+    document: dict[str, Any] = {}
+    for key in known_keys() & parameters.keys():
+        section = document
+        *path, last = key.split(".")
+        for part in path:
+            section = section.setdefault(part, {})
+        section[last] = parameters[key]
+    return _validate(document, "run.json")

@@ -15,7 +15,7 @@ from calibration.match import check_sizes, match_cameras
 from labsys.core.cameras import Calibration
 from labsys.core.errors import InputError
 from labsys.core.progress import Progress
-from labsys.storage.video import VideoInfo, count_decodable_frames, probe_video
+from labsys.storage.video import VideoInfo, check_video, probe_video
 
 # Camera centres of one rig: nearer than this gives no parallax, further apart is another unit of length.
 _MIN_BASELINE_M = 0.05
@@ -110,7 +110,7 @@ def read_incoming_videos(
     accepted = _check_video_sizes(infos, accepted_sizes, calibration)
     _check_alike(infos)
     with ThreadPoolExecutor(max_workers=4) as pool:
-        for _ in pool.map(count_decodable_frames, paths.values()):
+        for _ in pool.map(check_video, paths.values()):
             progress.advance()
     return IncomingVideos(paths, infos, accepted)
 

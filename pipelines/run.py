@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from labsys.storage.staged_run import StagedRun, open_run, settle_run
-
 from labsys.core.cameras import Calibration
 from labsys.core.clock import utc_now
 from labsys.core.errors import InputError
@@ -17,7 +15,16 @@ from labsys.core.progress import Progress
 from labsys.core.session import TrialName
 from labsys.storage.lab import Lab
 from labsys.storage.results import LANDMARKS3D_FILE, read_landmarks3d, write_landmarks3d, write_motion
-from labsys.storage.runs import current_run, is_complete, load_run, run_file, set_current_run
+from labsys.storage.runs import (
+    StagedRun,
+    current_run,
+    is_complete,
+    load_run,
+    open_run,
+    run_file,
+    set_current_run,
+    settle_run,
+)
 from pipelines.analyse import analyse
 from pipelines.config import PipelineConfig
 from pipelines.import_markers import read_taken_markers

@@ -1,0 +1,113 @@
+"""The terminal: `labsys COMMAND`. Heavy imports happen inside commands, so that `--help` answers at once.
+
+Exit codes: 0 done; 2 the input is unreadable, inconsistent or unknown; 3 the input is valid and a gate refuses the
+result; 1 anything else. One handler, here, turns a LabsysError into one line on stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated
+
+import typer
+
+from api.commands import (
+    comparing,
+    demo,
+    doctor,
+    episodes,
+    exporting,
+    importing,
+    processing,
+    service,
+    sessions,
+    showing,
+    subjects,
+    synth,
+    trials,
+)
+from api.commands.terminal import root_lab
+from labsys import __version__
+from labsys.core.errors import LabsysError
+
+# Options that take all the values that follow them: `--videos cam1=a.mp4 cam2=b.mp4`.
+SPREADING = frozenset({"--videos", "--landmarks2d", "--accept-size"})
+
+app = typer.Typer(
+    name="labsys",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    help="Markerless multi-camera motion capture for treadmill running, with its measurement error.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"labsys {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    lab: Annotated[Path | None, typer.Option("--lab", metavar="LAB", help="Lab folder for the command.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Full traceback of unexpected errors.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    root_lab.set(lab)
+    if debug:
+        os.environ["LABSYS_DEBUG"] = "1"
+
+
+for _module in (demo, doctor, importing, processing, showing, comparing, exporting, synth, service):
+    _module.register(app)
+for _name, _nouns in (("subject", subjects), ("episode", episodes), ("session", sessions), ("trial", trials)):
+    app.add_typer(_nouns.app, name=_name)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and leave with its exit code (SystemExit)."""
+    sys.excepthook = report_unexpected
+    words = spread_values(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        app(args=words, prog_name="labsys")
+    except LabsysError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise SystemExit(error.exit_code) from None
+
+
+def spread_values(words: list[str]) -> list[str]:
+    """Repeat an option of `SPREADING` before every value that follows it, as the parser below wants it."""
+    spread: list[str] = []
+    option = ""
+    for word in words:
+        if word.startswith("-"):
+            option = word if word in SPREADING else ""
+            spread += [] if option else [word]
+        else:
+            spread += [option, word] if option else [word]
+    return spread
+
+
+def report_unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """One line for an error that nobody foresaw, and its traceback in a file; all of it on stderr when debugging."""
+    lines = "".join(traceback.format_exception(kind, error, trace))
+    if os.environ.get("LABSYS_DEBUG", "") not in ("", "0"):
+        sys.stderr.write(lines)
+        return
+    with tempfile.NamedTemporaryFile("w", prefix="labsys-", suffix=".log", delete=False, encoding="utf-8") as log:
+        log.write(lines)
+    sys.stderr.write(
+        f"error: unexpected {kind.__name__}: {error}. This is a defect of labsys; the details are in {log.name} "
+        "(or run the command again after 'export LABSYS_DEBUG=1')\n"
+    )

@@ -1,0 +1,158 @@
+"""`labsys compare` and `labsys trend`: what changed between visits, against the measurement error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from api.commands.sessions import parse_session
+from api.commands.showing import digits_of
+from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
+from labsys.core.errors import GateRefusedError, InputError
+from labsys.core.skeleton import Side
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the terminal."""
+    app.command("compare")(compare)
+    app.command("trend")(show_trend)
+
+
+def compare(
+    session_a: Annotated[str, typer.Argument(metavar="SUBJECT/SESSION_A", help="The visit before.")],
+    session_b: Annotated[str, typer.Argument(metavar="SUBJECT/SESSION_B", help="The visit after.")],
+    lab: LabOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare two visits of one subject. Exit code 3: the visits hold nothing that may be compared.
+
+    \b
+    Example: labsys compare S01/2026-03-01 S01/2026-11-22
+    """
+    from api.database import open_database
+    from api.index import ensure_indexed
+    from api.queries import compare_sessions
+    from api.views import comparison_document
+
+    terminal = Terminal(lab, as_json, quiet)
+    subject, pre = parse_session(session_a)
+    other, post = parse_session(session_b)
+    if other != subject:
+        raise InputError(f"{session_a} and {session_b} are of two subjects", remedy="Compare visits of one subject")
+    folder = terminal.open_lab()
+    database = open_database(folder)
+    try:
+        ensure_indexed(folder, database)
+        with database.read() as session:
+            document = comparison_document(compare_sessions(session, subject, pre, post))
+    finally:
+        database.close()
+    terminal.give(document, "" if as_json else comparison_text(document))
+    if not document["comparable"]:
+        raise GateRefusedError(f"{pre} and {post} cannot be compared: {document['reason']}")
+
+
+def show_trend(
+    subject: Annotated[str, typer.Argument(metavar="SUBJECT")],
+    metric: Annotated[str, typer.Argument(metavar="METRIC", help="An id of 'labsys metrics'.")],
+    side: Annotated[Side | None, typer.Option("--side", help="All sides that the metric has, if not given.")] = None,
+    lab: LabOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Show one metric over all visits of a subject, one series per condition.
+
+    \b
+    Example: labsys trend S01 hip_ext_excursion_stance --side left
+    """
+    from api.database import open_database
+    from api.index import ensure_indexed
+    from api.queries import find_trend
+    from api.views import trend_document
+    from labsys.core.catalogue import find_metric
+
+    terminal = Terminal(lab, as_json, quiet)
+    folder = terminal.open_lab()
+    sides = (side,) if side is not None else find_metric(metric).sided.sides
+    database = open_database(folder)
+    try:
+        ensure_indexed(folder, database)
+        with database.read() as session:
+            trends = [trend_document(find_trend(session, subject, metric, s), subject) for s in sides]
+    finally:
+        database.close()
+    document = {"subject": subject, "metric": metric, "trends": trends}
+    terminal.give(document, "\n\n".join(trend_text(t) for t in trends))
+
+
+def comparison_text(document: Mapping[str, Any]) -> str:
+    """A comparison as people read it: pairs, goal rows first, then all others."""
+    lines = [f"{document['subject']}: {document['pre']} against {document['post']}"]
+    lines += [f"warning: {w}" for w in document["warnings"]]
+    lines += [f"not paired ({u['visit']}): {u['trial']} {_condition(u)}: {u['reason']}" for u in document["unpaired"]]
+    for i, pair in enumerate(document["pairs"]):
+        rows = [r for r in document["rows"] if r["pair"] == i]
+        lines += ["", f"{_condition(pair)}: {', '.join(pair['pre'])} -> {', '.join(pair['post'])}", _row_table(rows)]
+    if any(r["provisional"] for r in document["rows"]):
+        lines += ["", "The measurement error is a default, not this lab's own: verdicts are provisional."]
+    return "\n".join(lines)
+
+
+def _condition(part: Mapping[str, Any]) -> str:
+    speed = "" if part["speed_mps"] is None else f" {part['speed_mps']:.2f} m/s"
+    return f"{part['kind']}{speed} {part['incline_pct'] or 0.0:g} %"
+
+
+def _row_table(rows: list[Mapping[str, Any]]) -> str:
+    from api.commands.text_table import format_interval, format_number, format_table
+
+    headers = ("metric", "side", "pre", "post", "change", "unit", "95 %", "seen from", "verdict", "goal")
+    table = []
+    for row in sorted(rows, key=lambda r: r["family"] != "goal"):
+        digits = digits_of(row["unit"])
+        verdict = row["verdict"] + (f" ({row['direction']})" if row["direction"] else "")
+        goal = row["goal"] or ""
+        goal += f", {row['goal_direction']}" if row["goal_direction"] else ""
+        goal += " (declared late)" if row["goal_late"] else ""
+        table.append(
+            (
+                row["id"],
+                row["side"],
+                *(format_number(row[k], digits) for k in ("pre", "post", "change")),
+                row["unit"],
+                format_interval(row["ci95"], digits),
+                format_number(row["threshold"], digits),
+                verdict if row["reason"] is None else f"{verdict}: {row['reason']}",
+                goal,
+            )
+        )
+    return format_table(headers, table, right=("pre", "post", "change", "seen from"))
+
+
+def trend_text(document: Mapping[str, Any]) -> str:
+    """A trend as people read it, one table per condition."""
+    from api.commands.text_table import format_interval, format_number, format_table
+
+    digits = digits_of(document["unit"])
+    lines = [f"{document['subject']} {document['metric']} {document['side']} ({document['unit']})"]
+    for series in document["series"]:
+        rows = [
+            (
+                p["session"],
+                p["phase"],
+                format_number(p["value"], digits),
+                format_interval(p["ci95"], digits),
+                p["n_strides"],
+            )
+            for p in series["points"]
+        ]
+        headers = ("session", "phase", "value", "on another day", "strides")
+        lines += [
+            f"{_condition(series)}, {series['tier']}",
+            format_table(headers, rows, right=("value", "strides")),
+        ]
+    lines += [f"left out: {trial}: {reason}" for trial, reason in document["left_out"].items()]
+    return "\n".join(lines if document["series"] else [*lines, "no visit has this metric"])

@@ -1,0 +1,161 @@
+"""`labsys process`: run the pipeline on trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.commands.sessions import parse_session
+from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
+from labsys.core.errors import InputError, LabsysError, UnknownNameError
+from labsys.core.session import TrialKind, TrialName
+
+if TYPE_CHECKING:
+    from labsys.storage.lab import Lab
+    from pipelines.config import PipelineConfig
+    from pipelines.run import RunOutcome
+    from pipelines.run_plan import Stage
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the terminal."""
+    app.command("process")(process_trials)
+
+
+def process_trials(
+    trials: Annotated[list[str] | None, typer.Argument(metavar="[SUBJECT/SESSION/TRIAL]…")] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", metavar="SUBJECT/SESSION", help="Every recorded trial of a visit.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every recorded trial of the lab.")] = False,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Only trials without results, or whose results rest on changed things.")
+    ] = False,
+    from_stage: Annotated[
+        str | None, typer.Option("--from", metavar="STAGE", help="pose2d, reconstruct or analyse: anew from there.")
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", metavar="labsys|anipose", help="Replaces the reconstruction alone.")
+    ] = None,
+    profile: Annotated[
+        str, typer.Option("--profile", metavar="default|anipose|pose2sim", help="Where settings start from.")
+    ] = "default",
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings, YAML.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; repeatable.")
+    ] = None,
+    lab: LabOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Make results of trials. Complete results are not made again; what a crash interrupted is resumed.
+
+    \b
+    Example: labsys process S01/2026-11-22/run1
+    Example: labsys process --session S01/2026-11-22 --set reconstruct.min_likelihood=0.5
+    Example: labsys process --all --stale
+    """
+    from api.commands.changes import update_index
+    from pipelines.config import Profile, load_config
+
+    terminal = Terminal(lab, as_json, quiet)
+    folder = terminal.open_lab()
+    sets = [*(settings or []), *([f"reconstruct.engine={engine}"] if engine else [])]
+    loaded = load_config(Profile(_word("profile", profile, Profile)), file=config, sets=sets)
+    stage = _stage(from_stage)
+    names = _choose(folder, trials or [], session, every=every, stale=stale)
+    outcomes, failures = _process_all(terminal, folder, names, loaded, stage)
+    for subject in sorted({n.subject for n in names}):
+        update_index(terminal, folder, subject)
+    document = {
+        "processed": [_document(o) for o in outcomes],
+        "failed": [{"trial": str(n), "error": str(e)} for n, e in failures],
+    }
+    if failures and len(names) == 1:
+        raise failures[0][1]
+    terminal.give(document, "\n".join(_line(o) for o in outcomes) or "nothing to do")
+    if failures:
+        raise typer.Exit(max(e.exit_code for _, e in failures))
+
+
+def _process_all(
+    terminal: Terminal, lab: Lab, names: Sequence[TrialName], config: PipelineConfig, stage: Stage | None
+) -> tuple[list[RunOutcome], list[tuple[TrialName, LabsysError]]]:
+    """One trial's trouble does not keep the others from being processed."""
+    from pipelines.run import run_trial
+
+    outcomes: list[RunOutcome] = []
+    failures: list[tuple[TrialName, LabsysError]] = []
+    for i, name in enumerate(names):
+        if len(names) > 1:
+            terminal.say(f"{name} ({i + 1} of {len(names)})")
+        try:
+            with terminal.progress() as progress:
+                outcomes.append(run_trial(lab, name, config=config, from_stage=stage, progress=progress))
+        except LabsysError as error:
+            failures.append((name, error))
+            if len(names) > 1:
+                terminal.say(f"error: {name}: {error}")
+    return outcomes, failures
+
+
+def _choose(lab: Lab, trials: Sequence[str], session: str | None, *, every: bool, stale: bool) -> list[TrialName]:
+    from labsys.storage.sessions import list_sessions, load_session
+    from labsys.storage.subjects import list_subjects
+
+    if sum((bool(trials), session is not None, every)) != 1:
+        raise InputError("say what to process", remedy="Name trials, or give --session SUBJECT/SESSION, or --all")
+    if trials:
+        if stale:
+            raise InputError("--stale goes with --all or --session")
+        return list(dict.fromkeys(TrialName.parse(t) for t in trials))
+    if session is not None:
+        visit = load_session(lab, *parse_session(session))
+        places = [(visit.subject, visit.session)]
+    else:
+        places = [(s.subject, s.session) for c in list_subjects(lab) for s in list_sessions(lab, c.code)]
+    return [name for place in places for name in _recorded(lab, *place, stale=stale)]
+
+
+def _recorded(lab: Lab, subject: str, session: str, *, stale: bool) -> list[TrialName]:
+    """Recorded trials of a visit; statics first, so that each is processed once and by name."""
+    from labsys.storage.takes import has_take
+    from labsys.storage.trials import list_trials
+    from pipelines.stale import find_unprocessed
+
+    wanted = set(find_unprocessed(lab, subject, session)) if stale else None
+    found = [t for t in list_trials(lab, subject, session) if has_take(lab, t.name)]
+    found.sort(key=lambda t: t.kind is not TrialKind.STATIC)
+    return [t.name for t in found if wanted is None or t.name in wanted]
+
+
+def _stage(text: str | None) -> Stage | None:
+    from pipelines.run_plan import Stage
+
+    return None if text is None else Stage(_word("stage", text, Stage))
+
+
+def _word(kind: str, text: str, words: type[StrEnum]) -> str:
+    valid = [w.value for w in words]
+    if text not in valid:
+        raise UnknownNameError(kind, text, valid=valid)
+    return text
+
+
+def _document(outcome: RunOutcome) -> dict[str, object]:
+    return {
+        "trial": str(outcome.trial),
+        "run": outcome.run,
+        "static": outcome.static or None,
+        "new": outcome.is_new,
+    }
+
+
+def _line(outcome: RunOutcome) -> str:
+    what = "processed" if outcome.is_new else "complete already, nothing done"
+    static = f", referenced to {outcome.static}" if outcome.static else ""
+    return f"{outcome.trial}  run {outcome.run}  {what}{static}"

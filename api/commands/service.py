@@ -1,0 +1,99 @@
+"""`labsys serve`, `labsys index`, `labsys db`: the service and its database."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
+from labsys.core.errors import InputError
+
+database = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The database: upgrade, backup.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the terminal."""
+    app.command("serve")(serve)
+    app.command("index")(index)
+    app.add_typer(database, name="db")
+
+
+def serve(
+    host: Annotated[str | None, typer.Option("--host", help="This machine alone: 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="8000 if not given.")] = None,
+    lab: LabOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Serve the lab over HTTP, to this machine alone; OpenAPI is at /api/v1/openapi.json. Ctrl-C stops it.
+
+    \b
+    Example: labsys serve --lab mylab --port 8000
+    """
+    import uvicorn
+    from pydantic import ValidationError
+
+    from api.app import create_app
+    from api.settings import ServiceSettings
+
+    terminal = Terminal(lab, as_json=False, quiet=quiet)
+    given: dict[str, Any] = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
+    try:
+        settings = ServiceSettings(**given)
+    except ValidationError as error:
+        raise InputError(str(error.errors()[0]["msg"]), where=str(error.errors()[0]["loc"][0])) from error
+    application = create_app(terminal.open_lab(), settings)
+    terminal.say(f"http://{settings.host}:{settings.port}  (Ctrl-C stops)")
+    uvicorn.run(application, host=settings.host, port=settings.port, log_level="warning" if quiet else "info")
+
+
+def index(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Rebuild the database's index from the lab folder; identity, users, keys, jobs and audit stay.
+
+    \b
+    Example: labsys index
+    """
+    from api.index import index_lab
+
+    terminal = Terminal(lab, as_json, quiet)
+    report = index_lab(terminal.open_lab())
+    for problem in report.problems:
+        terminal.say(f"not indexed: {problem.what} ({problem.place}). {problem.remedy}")
+    counts = {key: value for key, value in asdict(report).items() if key != "problems"}
+    document = counts | {"problems": [asdict(p) for p in report.problems]}
+    terminal.give(document, "indexed " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+
+
+@database.command("upgrade")
+def upgrade(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Migrate the database to this version's schema.
+
+    \b
+    Example: labsys db upgrade
+    """
+    from api.database import upgrade_database
+
+    terminal = Terminal(lab, as_json, quiet)
+    revision = upgrade_database(terminal.open_lab())
+    terminal.give({"revision": revision}, f"database at revision {revision}")
+
+
+@database.command("backup")
+def backup(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="New file.")],
+    lab: LabOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Copy the embedded database while it is in use; the lab folder is to be copied besides.
+
+    \b
+    Example: labsys db backup --out backup/labsys.db
+    """
+    from api.commands.database_backup import backup_database
+
+    terminal = Terminal(lab, as_json, quiet)
+    written = backup_database(terminal.open_lab(), out)
+    terminal.give({"backup": str(written)}, str(written))

@@ -1,0 +1,327 @@
+"""`labsys trial`: recordings with their meaning; exclude with a reason, include again, move."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.commands.sessions import ClearOption, parse_session, parse_time
+from api.commands.stated import (
+    ConditionsFile,
+    FootwearOption,
+    InclineOption,
+    NotesOption,
+    PainOption,
+    SpeedOption,
+    Stated,
+    SurfaceOption,
+    read_stated,
+)
+from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
+from labsys.core.errors import InputError, UnknownNameError
+from labsys.core.session import Conditions, TrialKind, TrialName
+
+if TYPE_CHECKING:
+    from labsys.core.session import Trial
+    from labsys.storage.lab import Lab
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Trials: add, list, show, edit, exclude, move.")
+
+TrialArgument = Annotated[str, typer.Argument(metavar="SUBJECT/SESSION/TRIAL")]
+KindOption = Annotated[TrialKind | None, typer.Option("--kind")]
+StaticOption = Annotated[
+    str | None, typer.Option("--static", metavar="TRIAL", help="Static trial of the visit to reference to.")
+]
+RecordedAt = Annotated[str | None, typer.Option("--recorded-at", metavar="TIME", help="ISO-8601.")]
+_CLEARABLE = ("surface", "speed_mps", "incline_pct", "footwear", "pain_0_10", "static", "notes")
+
+
+@app.command("add")
+def add_trial(
+    name: TrialArgument,
+    kind: KindOption = None,
+    surface: SurfaceOption = None,
+    speed_mps: SpeedOption = None,
+    incline_pct: InclineOption = None,
+    footwear: FootwearOption = None,
+    pain: PainOption = None,
+    static: StaticOption = None,
+    recorded_at: RecordedAt = None,
+    notes: NotesOption = None,
+    conditions: ConditionsFile = None,
+    lab: LabOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Add a trial before its recording comes in.
+
+    \b
+    Example: labsys trial add S01/2026-11-22/run1 --kind run --surface treadmill --speed-mps 3.0
+    """
+    from labsys.core.session import Trial
+    from labsys.storage.identity import new_uuid
+    from labsys.storage.sessions import load_session
+    from labsys.storage.trials import list_trials
+
+    terminal = Terminal(lab, as_json, quiet)
+    folder, trial_name = terminal.open_lab(), TrialName.parse(name)
+    if kind is None:
+        raise InputError("a trial needs a kind", remedy="Give --kind static, run, walk or other")
+    session = load_session(folder, trial_name.subject, trial_name.session)
+    if trial_name in {t.name for t in list_trials(folder, trial_name.subject, trial_name.session)}:
+        raise InputError(f"trial {name} exists already", remedy=f"Change it with 'labsys trial edit {name}'")
+    new = Trial(uuid=new_uuid(), name=trial_name, kind=kind, recorded_at=session.captured_at)
+    stated = read_stated(conditions, Stated(surface, speed_mps, incline_pct, footwear, pain))
+    _save(terminal, folder, _changed(new, stated, kind=None, static=static, recorded_at=recorded_at, notes=notes))
+
+
+@app.command("edit")
+def edit_trial(
+    name: TrialArgument,
+    kind: KindOption = None,
+    surface: SurfaceOption = None,
+    speed_mps: SpeedOption = None,
+    incline_pct: InclineOption = None,
+    footwear: FootwearOption = None,
+    pain: PainOption = None,
+    static: StaticOption = None,
+    recorded_at: RecordedAt = None,
+    notes: NotesOption = None,
+    conditions: ConditionsFile = None,
+    clear: ClearOption = None,
+    lab: LabOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Change what is stated about a trial; what is not named stays. Results that rest on it stop counting.
+
+    \b
+    Example: labsys trial edit S01/2026-11-22/run1 --speed-mps 3.2 --static static2
+    """
+    from labsys.storage.trials import load_trial
+
+    terminal = Terminal(lab, as_json, quiet)
+    folder = terminal.open_lab()
+    trial = _cleared(load_trial(folder, TrialName.parse(name)), clear or [])
+    stated = read_stated(conditions, Stated(surface, speed_mps, incline_pct, footwear, pain))
+    _save(terminal, folder, _changed(trial, stated, kind=kind, static=static, recorded_at=recorded_at, notes=notes))
+
+
+@app.command("list")
+def list_all(
+    session: Annotated[str, typer.Argument(metavar="SUBJECT[/SESSION]")],
+    lab: LabOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """List the trials of a subject or of one visit.
+
+    \b
+    Example: labsys trial list S01/2026-11-22
+    """
+    from api.commands.text_table import format_table
+    from labsys.storage.sessions import list_sessions
+    from labsys.storage.trials import list_trials
+
+    terminal = Terminal(lab, as_json, quiet)
+    folder = terminal.open_lab()
+    if "/" in session:
+        places = [parse_session(session)]
+    else:
+        places = [(session, s.session) for s in list_sessions(folder, session)]
+    found = [t for place in places for t in list_trials(folder, *place)]
+    tables = [trial_rows(folder, *place) for place in places]
+    headers = trial_headers()
+    rows = [row for _, part in tables for row in part]
+    terminal.give({"trials": [_document(t) for t in found]}, format_table(headers, rows))
+
+
+@app.command("show")
+def show_trial(
+    name: TrialArgument, lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOption = False
+) -> None:
+    """Show what is stated about a trial; its numbers are in 'labsys show'.
+
+    \b
+    Example: labsys trial show S01/2026-11-22/run1
+    """
+    from labsys.storage.trials import load_trial
+
+    terminal = Terminal(lab, as_json, quiet)
+    _give(terminal, load_trial(terminal.open_lab(), TrialName.parse(name)))
+
+
+@app.command("exclude")
+def exclude_trial(
+    name: TrialArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why it does not count; people will read it.")],
+    lab: LabOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Keep a trial visible, and never count it.
+
+    \b
+    Example: labsys trial exclude S01/2026-11-22/run1 --reason "shoe came off"
+    """
+    from labsys.storage.trials import load_trial
+
+    terminal = Terminal(lab, as_json, quiet)
+    folder = terminal.open_lab()
+    if not reason.strip():
+        raise InputError("no reason was given", where="--reason", remedy="Say why the trial does not count")
+    trial = load_trial(folder, TrialName.parse(name))
+    _save(terminal, folder, replace(trial, excluded=True, exclusion_reason=reason.strip()))
+
+
+@app.command("include")
+def include_trial(
+    name: TrialArgument, lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOption = False
+) -> None:
+    """Count an excluded trial again.
+
+    \b
+    Example: labsys trial include S01/2026-11-22/run1
+    """
+    from labsys.storage.trials import load_trial
+
+    terminal = Terminal(lab, as_json, quiet)
+    folder = terminal.open_lab()
+    trial = load_trial(folder, TrialName.parse(name))
+    _save(terminal, folder, replace(trial, excluded=False, exclusion_reason=""))
+
+
+@app.command("move")
+def move_trial_to(
+    name: TrialArgument,
+    target: Annotated[str, typer.Argument(metavar="SUBJECT/SESSION/TRIAL", help="Its new name.")],
+    lab: LabOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Move a trial with its files to another name, visit or subject; its UUID and its runs stay.
+
+    \b
+    Example: labsys trial move S01/2026-11-22/run1 S02/2026-11-22/run1
+    """
+    from api.commands.changes import settle_session
+    from labsys.storage.trials import move_trial
+
+    terminal = Terminal(lab, as_json, quiet)
+    folder, old = terminal.open_lab(), TrialName.parse(name)
+    moved = move_trial(folder, old, TrialName.parse(target))
+    settle_session(terminal, folder, moved.name.subject, moved.name.session)
+    settle_session(terminal, folder, old.subject, old.session)
+    terminal.give(_document(moved), str(moved.name))
+
+
+def trial_headers() -> tuple[str, ...]:
+    """Columns of `trial_rows`."""
+    return ("trial", "kind", "surface", "speed m/s", "incline %", "recorded", "processed", "excluded", "notes")
+
+
+def trial_rows(lab: Lab, subject: str, session: str) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+    """Headers and rows of a visit's trials."""
+    from labsys.storage.runs import current_run
+    from labsys.storage.takes import has_take
+    from labsys.storage.trials import list_trials
+
+    rows: list[tuple[object, ...]] = [
+        (
+            str(t.name),
+            t.kind,
+            t.conditions.surface,
+            t.conditions.speed_mps,
+            t.conditions.incline_pct,
+            "yes" if has_take(lab, t.name) else "no",
+            current_run(lab, t.name) or "no",
+            t.exclusion_reason if t.excluded else "",
+            t.notes,
+        )
+        for t in list_trials(lab, subject, session)
+    ]
+    return trial_headers(), rows
+
+
+def _changed(
+    trial: Trial,
+    stated: Stated,
+    *,
+    kind: TrialKind | None,
+    static: str | None,
+    recorded_at: str | None,
+    notes: str | None,
+) -> Trial:
+    _refuse_visit_facts(stated)
+    return replace(
+        trial,
+        kind=kind or trial.kind,
+        conditions=stated.conditions(trial.conditions),
+        static=trial.static if static is None else static,
+        recorded_at=trial.recorded_at if recorded_at is None else parse_time(recorded_at, "--recorded-at"),
+        notes=trial.notes if notes is None else notes,
+    )
+
+
+def _refuse_visit_facts(stated: Stated) -> None:
+    visit = ("phase", "episode", "operator", "mass_kg", "height_m", "leg_length_m")
+    given = [n for n in visit if getattr(stated, n) is not None]
+    if given:
+        raise InputError(
+            f"{', '.join(given)} belong to the visit, not to one trial",
+            where="--conditions",
+            remedy="Use 'labsys session edit'",
+        )
+
+
+def _cleared(trial: Trial, names: list[str]) -> Trial:
+    empty = Conditions()
+    for name in names:
+        if name not in _CLEARABLE:
+            raise UnknownNameError("field", name, valid=_CLEARABLE, where="--clear")
+        if name == "static":
+            trial = replace(trial, static="")
+        elif name == "notes":
+            trial = replace(trial, notes="")
+        else:
+            trial = replace(trial, conditions=replace(trial.conditions, **{name: getattr(empty, name)}))
+    return trial
+
+
+def _save(terminal: Terminal, lab: Lab, trial: Trial) -> None:
+    from api.commands.changes import settle_session
+    from labsys.storage.trials import save_trial
+
+    _check_static(lab, trial)
+    saved = save_trial(lab, trial)
+    settle_session(terminal, lab, saved.name.subject, saved.name.session)
+    _give(terminal, saved)
+
+
+def _check_static(lab: Lab, trial: Trial) -> None:
+    if not trial.static:
+        return
+    from labsys.storage.trials import list_trials
+
+    name = trial.name
+    statics = [t.name.trial for t in list_trials(lab, name.subject, name.session) if t.kind is TrialKind.STATIC]
+    if trial.static not in statics:
+        raise UnknownNameError("static trial", trial.static, valid=statics, where=f"{name.subject}/{name.session}")
+
+
+def _document(trial: Trial) -> dict[str, object]:
+    return asdict(trial) | {"name": str(trial.name)}
+
+
+def _give(terminal: Terminal, trial: Trial) -> None:
+    from api.commands.text_table import format_table
+
+    facts = {**_document(trial), **asdict(trial.conditions)}
+    for part in ("conditions", "accepted_sizes"):
+        facts.pop(part)
+    accepted = ", ".join(f"{c}={w}x{h}" for c, (w, h) in trial.accepted_sizes.items())
+    terminal.give(
+        _document(trial), format_table(("of", str(trial.name)), [*facts.items(), ("accepted sizes", accepted)])
+    )
