@@ -10,7 +10,7 @@ import numpy as np
 
 from calibration.board import marker_corners
 from calibration.detect import CameraCorners
-from calibration.detector import COARSE_WINDOWS, DEFAULT_WINDOWS, Gray, Sighting, search
+from calibration.detector import COARSE_WINDOWS, Gray, Sighting, search
 from labsys.core.board import DICTIONARIES, Board
 from labsys.core.errors import GateRefusedError, InputError
 
@@ -130,7 +130,7 @@ def _check_whole_board(cameras: tuple[CameraCorners, ...], board: Board) -> None
         raise InputError(
             f"no camera ever saw corner(s) {', '.join(str(i) for i in missing[:12])} of the board",
             where="camera " + ", ".join(c.camera for c in cameras),
-            remedy=f"The board file says {board.columns} x {board.rows} squares: count them; or uncover the whole board",
+            remedy=f"The board file says {board.columns} x {board.rows} squares: count them, or uncover the board",
         )
 
 
@@ -140,8 +140,8 @@ def layout_error(seen: Sighting, board: Board) -> float:
     if own.sum() < 2:
         return float("inf")
     board_m = marker_corners(board)[seen.marker_ids[own]].reshape(-1, 2)
-    H, _ = cv2.findHomography(board_m, seen.markers_px[own].reshape(-1, 2), 0)
-    if H is None:
+    H = np.asarray(cv2.findHomography(board_m, seen.markers_px[own].reshape(-1, 2), 0)[0])
+    if H.shape != (3, 3):  # OpenCV gives None where there is none
         return float("inf")
     mapped = cv2.perspectiveTransform(board_m[None], H)[0].reshape(-1, 4, 2)
     edge = np.linalg.norm(seen.markers_px[own] - np.roll(seen.markers_px[own], 1, axis=1), axis=-1).mean()

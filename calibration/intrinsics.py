@@ -14,11 +14,14 @@ import cv2
 import numpy as np
 
 from calibration.bundle import BLOCK, POSE, LensPrior
+from calibration.coverage import map_coverage
 from calibration.detect import MIN_CORNERS, BoardCorners
 from calibration.lens_jacobian import LENS_PARAMETERS, pack_lenses
-from labsys.core.arrays import FloatArray
+from calibration.solve import SolvedRig
+from labsys.core.arrays import FloatArray, IntArray
 from labsys.core.cameras import Intrinsics, LensModel
 from labsys.core.errors import GateRefusedError, InputError
+from labsys.core.units import degrees
 
 _MOST_VIEWS = 40
 _MIN_VIEWS = 8
@@ -78,17 +81,16 @@ def guess_lens(corners: BoardCorners, index: int, *, model: LensModel = LensMode
     board_m = [corners.board.corners_m[s].astype(np.float32) for s in seen]
     image_px = [corners.xy_px[f, index, s].astype(np.float32) for f, s in zip(frames, seen, strict=True)]
     focal, k1 = _fit_focal(board_m, image_px, size)
-    if model is LensModel.FISHEYE:
-        matrix = np.array([[focal, 0, (size[0] - 1) / 2], [0, focal, (size[1] - 1) / 2], [0, 0, 1.0]])
-        return Intrinsics(matrix, np.zeros(4), size, model)
     matrix = np.array([[focal, 0, (size[0] - 1) / 2], [0, focal, (size[1] - 1) / 2], [0, 0, 1.0]])
+    if model is LensModel.FISHEYE:
+        return Intrinsics(matrix, np.zeros(4), size, model)
     return Intrinsics(matrix, np.array([k1, 0.0, 0.0, 0.0, 0.0]), size, model)
 
 
-def _choose_views(corners: BoardCorners, index: int) -> FloatArray:
+def _choose_views(corners: BoardCorners, index: int) -> IntArray:
     """Views with most corners, spread over the take."""
     count = corners.seen[:, index].sum(axis=1)
-    usable = np.flatnonzero(count >= max(2 * MIN_CORNERS - 2, corners.board.n_corners // 2))
+    usable = np.asarray(np.flatnonzero(count >= max(2 * MIN_CORNERS - 2, corners.board.n_corners // 2)), dtype=np.int64)
     if len(usable) <= _MOST_VIEWS:
         return usable
     return usable[np.linspace(0, len(usable) - 1, _MOST_VIEWS).round().astype(np.int64)]
@@ -131,6 +133,54 @@ def focal_sd(covariance: FloatArray, lenses: tuple[Intrinsics, ...]) -> FloatArr
     """Relative standard deviation of every camera's focal length, (C,), from the bundle's covariance."""
     at = np.arange(len(lenses)) * BLOCK + POSE
     return np.asarray(np.sqrt(np.diag(covariance)[at]) / [c.matrix[0, 0] for c in lenses], dtype=np.float64)
+
+
+def check_support(corners: BoardCorners, solved: SolvedRig, *, limits: LensLimits | None = None) -> None:
+    """Refuse lenses that the boards shown cannot tell, however small the error in px.
+
+    Raises:
+        GateRefusedError: per camera, what is missing; and what to film.
+    """
+    chosen = limits or LensLimits()
+    lenses = tuple(c.intrinsics for c in solved.rig.cameras)
+    sd = focal_sd(solved.bundle.covariance, lenses)
+    lacking: list[str] = []
+    film: set[str] = set()
+    for i, name in enumerate(corners.cameras):
+        depth, tilt = _depth_and_tilt(solved, i)
+        coverage = float(map_coverage(corners.xy_px[:, i], corners.sizes_px[i]).mean())
+        reasons = {
+            "up to the edges and corners of the image": coverage < chosen.coverage,
+            "near (half the image) as well as far": depth < chosen.depth_ratio,
+            "leaning 30 to 45 degrees to every side": tilt < chosen.tilt_rad or sd[i] > chosen.focal,
+        }
+        if any(reasons.values()):
+            film.update(text for text, missing in reasons.items() if missing)
+            lacking.append(
+                f"{name} (boards over {100 * coverage:.0f} % of the image, farthest/nearest {depth:.1f}, "
+                f"tilt {degrees(tilt):.0f} degrees, focal length ± {100 * sd[i]:.1f} %)"
+            )
+    if lacking:
+        raise GateRefusedError(
+            "these boards cannot tell the lens of " + "; ".join(lacking),
+            remedy=f"Film the board for each of these cameras {', '.join(sorted(film))}; or give --intrinsics",
+        )
+
+
+def _depth_and_tilt(solved: SolvedRig, index: int) -> tuple[float, float]:
+    """Ratio of far to near boards (95th to 5th percentile) and the tilt that a tenth of the boards exceeded, rad."""
+    at = solved.views.camera == index
+    state, frames = solved.bundle.state, solved.views.frame[at]
+    if not at.any():
+        return 1.0, 0.0
+    centre = solved.views.corners_m.mean(axis=0)
+    R = state.R_cam_rig[index]
+    placed = (state.R_rig_board[frames] @ centre + state.t_rig_board_m[frames]) @ R.T + state.t_cam_rig_m[index]
+    distance = np.linalg.norm(placed, axis=1)
+    normal = (R @ state.R_rig_board[frames])[..., 2]
+    cosine = np.abs((normal * placed).sum(axis=1)) / distance
+    far, near = np.percentile(distance, [95, 5])
+    return float(far / near), float(np.percentile(np.arccos(np.clip(cosine, 0.0, 1.0)), 90))
 
 
 def check_sizes_fit(corners: BoardCorners, lenses: tuple[Intrinsics, ...]) -> None:

@@ -27,7 +27,11 @@ _ROBUST_PX = 1.0
 
 @dataclass(frozen=True)
 class CameraMove:
-    """A change of one camera's pose: from which instant, by how much, and how far it shifts the image."""
+    """A change of one camera's pose: from which instant, by how much, and how far it shifts the image.
+
+    Attributes:
+        score: squared change over its spread by chance. explained: share of the squared residuals that it explains.
+    """
 
     camera: str
     at_s: float
@@ -35,6 +39,7 @@ class CameraMove:
     shift_m: float
     image_px: float
     score: float
+    explained: float
 
 
 def find_moved_camera(corners: BoardCorners, rig: CameraRig) -> CameraMove | None:
@@ -67,12 +72,12 @@ def check_unmoved(corners: BoardCorners, rig: CameraRig) -> None:
 
 
 def _best_split(corners: BoardCorners, rig: CameraRig, index: int) -> CameraMove | None:
-    instants, H, g, arm = _normal_per_instant(corners, rig, index)
+    instants, H, g, arm, squares = _normal_per_instant(corners, rig, index)
     if len(instants) < 2 * _LEAST_INSTANTS:
         return None
     best: CameraMove | None = None
     for split in range(_LEAST_INSTANTS, len(instants) - _LEAST_INSTANTS + 1):
-        change, spread = _change(H[:split], g[:split], H[split:], g[split:])
+        change, spread, gain = _change(H, g, split)
         score = float(change @ np.linalg.lstsq(spread, change, rcond=None)[0])
         if best is None or score > best.score:
             # What the change does to the image: its effect on the corners after the split, RMS.
@@ -80,7 +85,9 @@ def _best_split(corners: BoardCorners, rig: CameraRig, index: int) -> CameraMove
             image = float(np.sqrt(max(change @ after @ change, 0.0) / max(weight, 1e-9)))
             turn, shift = np.linalg.norm(change[:3]), _centre_shift(rig, index, change)
             moment = float(corners.times_s[instants[split]] - corners.times_s[0])
-            best = CameraMove(rig.names[index], moment, float(turn), shift, image, score)
+            best = CameraMove(
+                rig.names[index], moment, float(turn), shift, image, score, gain / max(float(squares.sum()), 1e-9)
+            )
     return best
 
 
@@ -89,22 +96,32 @@ def _centre_shift(rig: CameraRig, index: int, change: FloatArray) -> float:
     return float(np.linalg.norm(change[3:] - np.cross(change[:3], t)))
 
 
-def _change(H_a: FloatArray, g_a: FloatArray, H_b: FloatArray, g_b: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Difference of the two corrections and its covariance from the spread between instants (sandwich estimate)."""
-    corrections, spreads = [], []
-    for H, g in ((H_a, g_a), (H_b, g_b)):
-        inverse = np.linalg.pinv(H.sum(axis=0), hermitian=True)
-        correction = inverse @ g.sum(axis=0)
-        left = g - np.einsum("tij,j->ti", H, correction)
-        spreads.append(inverse @ (left.T @ left) @ inverse * len(H) / max(len(H) - 6, 1))
-        corrections.append(correction)
-    return corrections[1] - corrections[0], spreads[0] + spreads[1]
+def _change(H: FloatArray, g: FloatArray, split: int) -> tuple[FloatArray, FloatArray, float]:
+    """Difference of the two corrections, its covariance, and by how much the two lower the cost more than one does.
+
+    The covariance comes from the spread of the instants around one common correction, a cluster each (sandwich
+    estimate): a few instants on one side would underestimate their own spread.
+    """
+    common = _correction(H, g)
+    left = g - np.einsum("tij,j->ti", H, common)
+    spread_of_one = left.T @ left / max(len(H) - 6, 1)
+    corrections, spread, gain = [], np.zeros((6, 6)), -float(g.sum(axis=0) @ common)
+    for part in (slice(None, split), slice(split, None)):
+        inverse = np.linalg.pinv(H[part].sum(axis=0), hermitian=True)
+        corrections.append(_correction(H[part], g[part]))
+        spread += inverse @ spread_of_one @ inverse * len(H[part])
+        gain += float(g[part].sum(axis=0) @ corrections[-1])
+    return corrections[1] - corrections[0], spread, gain
+
+
+def _correction(H: FloatArray, g: FloatArray) -> FloatArray:
+    return np.asarray(np.linalg.pinv(H.sum(axis=0), hermitian=True) @ g.sum(axis=0), dtype=np.float64)
 
 
 def _normal_per_instant(
     corners: BoardCorners, rig: CameraRig, index: int
-) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
-    """Instants, and for each the normal matrix (6, 6), its right side (6,) and the sum of weights."""
+) -> tuple[IntArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Instants, and for each the normal matrix (6, 6), its right side (6,), the weights and the squared residuals."""
     camera = rig.cameras[index]
     points = _points_of_others(corners, rig, index)
     arm = points @ camera.T_cam_lab.rotation.T
@@ -118,7 +135,8 @@ def _normal_per_instant(
     H = np.einsum("tn,tnki,tnkj->tij", weight, J, J)
     g = np.einsum("tn,tnki,tnk->ti", weight, J, residual)
     instants = np.flatnonzero(good.sum(axis=1) >= 4).astype(np.int64)
-    return instants, H[instants], g[instants], weight[instants].sum(axis=1)
+    squares = (weight * (residual**2).sum(axis=-1)).sum(axis=1)
+    return instants, H[instants], g[instants], weight[instants].sum(axis=1), squares[instants]
 
 
 def _points_of_others(corners: BoardCorners, rig: CameraRig, index: int) -> FloatArray:

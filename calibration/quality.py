@@ -78,12 +78,13 @@ def triangulate_corners(xy_px: FloatArray, rig: CameraRig) -> FloatArray:
     for i, camera in enumerate(rig.cameras):
         rays = rays_of_pixels(xy_px[:, i], lenses.values[i], bool(lenses.fisheye[i]))
         P = np.column_stack([camera.T_cam_lab.rotation, camera.T_cam_lab.translation_m])
-        rows.append(np.nan_to_num(rays[..., None] * P[2] - P[:2]) * np.isfinite(rays).all(axis=-1)[..., None, None])
+        known = np.asarray(np.isfinite(rays).all(axis=-1))
+        rows.append(np.where(known[..., None, None], rays[..., None] * P[2] - P[:2], 0.0))
     A = np.stack(rows, axis=2)
     n_rays = (np.abs(A).sum(axis=(-1, -2)) > 0).sum(axis=-1)
     flat = A.reshape(*A.shape[:2], -1, 4)
     points = np.full((*A.shape[:2], 3), np.nan)
-    enough = np.asarray(n_rays >= 2, dtype=np.bool_)
+    enough = n_rays >= 2
     if enough.any():
         h = np.linalg.svd(flat[enough])[2][:, -1]
         points[enough] = h[:, :3] / h[:, 3:]

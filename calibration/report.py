@@ -6,20 +6,20 @@ Definitions are those of `quality`. The grade is that of the worst figure; C is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 
+from calibration.coverage import map_coverage
 from calibration.detect import BoardCorners
 from calibration.quality import BoardQuality, CornerErrors, measure_corners, summarise
 from calibration.solve import SolvedRig, SolveSettings, draw_folds, measure_heldout
-from labsys.core.arrays import BoolArray, FloatArray
+from labsys.core.arrays import BoolArray
 from labsys.core.errors import GateRefusedError
 from labsys.core.units import degrees, millimetres
 
-_MAP_COLUMNS, _MAP_ROWS = 32, 18
+_WITHIN, _GRADE_C = 0.0, 4.0
 _MIN_SPEED_PX = 3.0  # per frame; a slower corner says nothing about time
 
 
@@ -107,6 +107,7 @@ def make_report(
     *,
     engine: str,
     free_running: bool,
+    lenses_given: bool,
     limits: GradeLimits | None = None,
     scale_error: float | None = None,
     settings: SolveSettings | None = None,
@@ -115,6 +116,8 @@ def make_report(
 
     Args:
         free_running: nothing triggers the cameras together, so that a moving board is seen at different moments.
+        lenses_given: the lenses were measured elsewhere. Poor coverage of the image then costs the better grades but
+            is no ground to refuse: a pose needs boards, not boards everywhere.
         scale_error: relative error found with an independent length; None takes the board's own edges.
     """
     errors = measure_corners(corners, solved.rig)
@@ -126,7 +129,11 @@ def make_report(
     )
     cameras = tuple(_camera_report(corners, errors, solved, i) for i in range(len(corners.cameras)))
     scale = quality.edge_mean_m / corners.board.square_m - 1.0 if scale_error is None else scale_error
-    criteria = _criteria(quality, heldout, cameras, scale, limits or GradeLimits(), free_running=free_running)
+    chosen = limits or GradeLimits()
+    criteria = _sort(
+        *_rig_criteria(quality, heldout, scale, chosen, free_running=free_running),
+        *(c for camera in cameras for c in _camera_criteria(camera, chosen, lenses_given=lenses_given)),
+    )
     return CalibrationReport(
         engine=engine,
         n_frames=len(corners.times_s),
@@ -149,7 +156,7 @@ def check_gate(report: CalibrationReport) -> None:
     """
     if report.grade != "refused" or report.override_reason:
         return
-    failing = [c for c in report.criteria if not c.excess <= 4.0]
+    failing = [c for c in report.criteria if c.excess > _GRADE_C]
     raise GateRefusedError(
         "the calibration is refused: " + "; ".join(c.text for c in failing), remedy=failing[0].remedy
     )
@@ -160,39 +167,41 @@ def _at(errors: CornerErrors, frames: BoolArray) -> CornerErrors:
 
 
 def _grade(excess: float) -> str:
-    for grade, most in (("A", 1.0), ("B", 2.0), ("C", 4.0)):
+    for grade, most in (("A", 1.0), ("B", 2.0), ("C", _GRADE_C)):
         if excess <= most:
             return grade
     return "refused"
 
 
-def _criteria(
-    quality: BoardQuality,
-    heldout: BoardQuality,
-    cameras: tuple[CameraReport, ...],
-    scale: float,
-    limits: GradeLimits,
-    *,
-    free_running: bool,
+def _rig_criteria(
+    quality: BoardQuality, heldout: BoardQuality, scale: float, limits: GradeLimits, *, free_running: bool
 ) -> tuple[Criterion, ...]:
     wave = "Film the board again, slowly and all over the room; check the square length and that no camera moved"
     heldout_limit = limits.heldout_freerun_px if free_running else limits.heldout_px
-    found = [
+    lost = Criterion(f"{100 * quality.kept:.1f} % of shared corners could be used", _WITHIN, wave)
+    return (
         _above("board fit", millimetres(quality.board_fit_m), millimetres(limits.board_fit_m), "mm", wave),
         _above("held-out error", heldout.rms_px, heldout_limit, "px", wave),
         _above("scale error", 100 * abs(scale), 100 * limits.scale, "%", "Measure the board's squares again"),
-    ]
-    kept = quality.kept
-    if not kept >= limits.kept:
-        text = f"only {100 * kept:.1f} % of shared corners could be used"
-        found.append(Criterion(text, float("inf"), wave))
-    for camera in cameras:
-        more = f"Show the board to {camera.name} longer and up to the edges of its image"
-        boards = limits.boards / max(camera.n_boards, 1e-9)
-        found.append(Criterion(f"{camera.name} saw {camera.n_boards} boards", boards, more))
-        cover = limits.coverage / max(camera.coverage, 1e-9)
-        found.append(Criterion(f"boards covered {100 * camera.coverage:.0f} % of {camera.name}'s image", cover, more))
-    return tuple(sorted(found, key=lambda c: -c.excess if np.isfinite(c.excess) else -1e9))
+        lost if quality.kept >= limits.kept else replace(lost, excess=float("inf")),
+    )
+
+
+def _camera_criteria(camera: CameraReport, limits: GradeLimits, *, lenses_given: bool) -> tuple[Criterion, ...]:
+    more = f"Show the board to {camera.name} longer and up to the edges of its image"
+    cover = limits.coverage / max(camera.coverage, 1e-9)
+    return (
+        Criterion(f"{camera.name} saw {camera.n_boards} boards", limits.boards / max(camera.n_boards, 1e-9), more),
+        Criterion(
+            f"boards covered {100 * camera.coverage:.0f} % of {camera.name}'s image",
+            min(cover, _GRADE_C) if lenses_given else cover,
+            more,
+        ),
+    )
+
+
+def _sort(*criteria: Criterion) -> tuple[Criterion, ...]:
+    return tuple(sorted(criteria, key=lambda c: -c.excess))
 
 
 def _above(name: str, value: float, limit: float, unit: str, remedy: str) -> Criterion:
@@ -218,22 +227,6 @@ def _camera_report(corners: BoardCorners, errors: CornerErrors, solved: SolvedRi
         time_offset_s=time_offset_s(corners, errors, index),
         centre_sd_m=float(solved.centre_sd_m[index]),
     )
-
-
-def map_coverage(xy_px: FloatArray, size_px: tuple[int, int]) -> BoolArray:
-    """Where in its image a camera saw boards: (18, 32) True for cells inside the outline of some board's corners.
-
-    Args:
-        xy_px: (T, N, 2) px, NaN where not seen.
-    """
-    canvas = np.zeros((_MAP_ROWS, _MAP_COLUMNS), dtype=np.uint8)
-    scale = np.array([_MAP_COLUMNS / size_px[0], _MAP_ROWS / size_px[1]])
-    for corners in xy_px:
-        seen = corners[np.isfinite(corners).all(axis=1)]
-        if len(seen) >= 3:
-            outline = cv2.convexHull((seen * scale).astype(np.float32))
-            cv2.fillConvexPoly(canvas, np.floor(outline).astype(np.int32), 1)
-    return np.asarray(canvas > 0, dtype=np.bool_)
 
 
 def time_offset_s(corners: BoardCorners, errors: CornerErrors, index: int) -> float:

@@ -1,0 +1,166 @@
+"""From videos of a waved board to a solved, measured and graded rig: the story that calls the others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+
+from calibration.clock import join_by_frame, join_by_time, set_clock
+from calibration.detect import BoardCorners, CameraCorners, FrameReader, detect_videos
+from calibration.diagnose import check_layout, explain_unseen
+from calibration.intrinsics import LensLimits, check_sizes_fit, check_support, expect_lenses, guess_lens
+from calibration.match import match_cameras
+from calibration.moved import check_unmoved
+from calibration.poses import check_enough, check_lenses_fit, check_spread
+from calibration.report import CalibrationReport, GradeLimits, make_report
+from calibration.scale import KnownLength, check_scale, measure_length
+from calibration.solve import SolvedRig, SolveSettings, solve_rig
+from labsys.core.arrays import FloatArray
+from labsys.core.board import Board
+from labsys.core.cameras import CameraRig, Intrinsics, LensModel
+from labsys.core.errors import InputError
+from labsys.core.progress import Progress
+
+_SEEN_AT_LEAST = 5
+
+
+class Engine(StrEnum):
+    """Who solves the rig."""
+
+    LABSYS = "labsys"
+    ANIPOSE = "anipose"
+
+
+@dataclass(frozen=True)
+class CalibrateSettings:
+    """How a calibration is made and judged.
+
+    Attributes:
+        free_running: nothing triggers the cameras together; True unless a capture device vouches for it.
+        lens_model: of lenses that are solved from the boards.
+        override_reason: why to go on where a gate would refuse; goes on record with the result.
+    """
+
+    free_running: bool = True
+    engine: Engine = Engine.LABSYS
+    lens_model: LensModel = LensModel.PINHOLE
+    solve: SolveSettings = field(default_factory=SolveSettings)
+    grades: GradeLimits = field(default_factory=GradeLimits)
+    lenses: LensLimits = field(default_factory=LensLimits)
+    override_reason: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationOutcome:
+    """A rig in the frame of its first camera, what it was solved from, and what it is worth.
+
+    The report may grade it "refused": `report.check_gate` raises then.
+    """
+
+    rig: CameraRig
+    report: CalibrationReport
+    corners: BoardCorners
+
+
+def calibrate_videos(
+    videos: Mapping[str, Path],
+    board: Board,
+    *,
+    read: FrameReader,
+    rate_hz: float,
+    lenses: Mapping[str, Intrinsics] | None = None,
+    times_s: Mapping[str, FloatArray] | None = None,
+    settings: CalibrateSettings | None = None,
+    progress: Progress | None = None,
+) -> CalibrationOutcome:
+    """Calibrate a rig from videos.
+
+    Args:
+        videos: camera name -> video.
+        read: yields a video's pictures in packet order as (H, W) uint8 brightness.
+        rate_hz: of frames that are taken as simultaneous because no times are given.
+        lenses: camera name -> its lens; None solves the lenses from the same boards, where these can tell them.
+        times_s: camera name -> (T,) time of every frame; None takes frame i of every video as one instant.
+
+    Raises:
+        InputError: unreadable video, wrong description of the board, sizes or times that do not fit; names the camera.
+        GateRefusedError: boards that cannot support a calibration; names the camera and what to film.
+    """
+    begun = time.perf_counter()
+    seen = detect_videos(videos, board, read=read, progress=progress)
+    check_layout(seen, board)
+    for camera in seen:
+        if camera.n_boards < _SEEN_AT_LEAST:
+            raise explain_unseen(read(videos[camera.camera]), board, camera=camera.camera)
+    detected = time.perf_counter()
+    corners = join_cameras(seen, board, rate_hz=rate_hz, times_s=times_s)
+    outcome = calibrate_corners(corners, lenses=lenses, settings=settings)
+    seconds = {"detect": detected - begun, "solve": time.perf_counter() - detected}
+    return replace(outcome, report=replace(outcome.report, seconds=seconds))
+
+
+def join_cameras(
+    seen: tuple[CameraCorners, ...], board: Board, *, rate_hz: float, times_s: Mapping[str, FloatArray] | None
+) -> BoardCorners:
+    """Put the corners of all cameras on common instants, by their times where given, else by frame number."""
+    if times_s is None:
+        return join_by_frame(seen, board, rate_hz=rate_hz)
+    return join_by_time(set_clock(seen, times_s), board)
+
+
+def calibrate_corners(
+    corners: BoardCorners,
+    *,
+    lenses: Mapping[str, Intrinsics] | None = None,
+    known_lengths: tuple[KnownLength, ...] = (),
+    settings: CalibrateSettings | None = None,
+) -> CalibrationOutcome:
+    """Calibrate a rig from board corners that were found before.
+
+    Raises:
+        As `calibrate_videos`.
+    """
+    chosen = settings or CalibrateSettings()
+    check_enough(corners)
+    solved = _solve_given(corners, lenses, chosen) if lenses is not None else _solve_lenses(corners, chosen)
+    check_spread(solved)
+    check_unmoved(corners, solved.rig)
+    lengths = tuple(measure_length(solved.rig, known) for known in known_lengths)
+    report = make_report(
+        corners,
+        solved,
+        engine=chosen.engine,
+        free_running=chosen.free_running,
+        lenses_given=lenses is not None,
+        limits=chosen.grades,
+        scale_error=check_scale(lengths, square_m=corners.board.square_m) if lengths else None,
+        settings=chosen.solve,
+    )
+    return CalibrationOutcome(solved.rig, replace(report, override_reason=chosen.override_reason), corners)
+
+
+def _solve_given(corners: BoardCorners, lenses: Mapping[str, Intrinsics], settings: CalibrateSettings) -> SolvedRig:
+    match = match_cameras(lenses, corners.cameras)
+    own = tuple(lenses[match[c]] for c in corners.cameras)
+    check_sizes_fit(corners, own)
+    check_lenses_fit(corners, own)
+    return _run_engine(corners, own, settings)
+
+
+def _run_engine(corners: BoardCorners, lenses: tuple[Intrinsics, ...], settings: CalibrateSettings) -> SolvedRig:
+    match settings.engine:
+        case Engine.LABSYS:
+            return solve_rig(corners, lenses, settings=settings.solve)
+        case Engine.ANIPOSE:
+            raise InputError("the anipose engine is not wired yet")
+
+
+def _solve_lenses(corners: BoardCorners, settings: CalibrateSettings) -> SolvedRig:
+    guesses = tuple(guess_lens(corners, i, model=settings.lens_model) for i in range(len(corners.cameras)))
+    solved = solve_rig(corners, guesses, prior=expect_lenses(guesses), settings=settings.solve)
+    if not settings.override_reason:
+        check_support(corners, solved, limits=settings.lenses)
+    return solved

@@ -1,0 +1,140 @@
+"""Whether the board was shown in enough different ways, and through the right lenses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibration.detect import BoardCorners
+from calibration.extrinsics import ViewPoses, find_view_poses
+from calibration.observations import BoardViews, collect_views
+from calibration.solve import SolvedRig
+from labsys.core.arrays import FloatArray
+from labsys.core.cameras import Intrinsics
+from labsys.core.errors import GateRefusedError, InputError
+from labsys.core.units import millimetres
+
+
+@dataclass(frozen=True)
+class PoseLimits:
+    """What a take must show.
+
+    Attributes:
+        poses: fewest different board poses that two cameras saw; different means `apart_m` or `apart_rad`.
+        thickness: least spread of all corners across their common plane, relative to their spread along it.
+    """
+
+    poses: int = 10
+    apart_m: float = 0.02
+    apart_rad: float = 0.05
+    thickness: float = 0.03
+
+
+def check_enough(corners: BoardCorners) -> None:
+    """Refuse a take in which hardly any instant was seen by two cameras, before anything is solved.
+
+    Raises:
+        GateRefusedError: says how many instants two cameras shared.
+    """
+    shared = int((corners.has_board.sum(axis=1) >= 2).sum())
+    if len(corners.cameras) > 1 and shared < PoseLimits().poses:
+        raise GateRefusedError(
+            f"too few poses: only {shared} instants show the board to two cameras at once",
+            where="cameras " + ", ".join(corners.cameras),
+            remedy="Wave the board slowly for 30 s where the views overlap; check that the videos belong together",
+        )
+
+
+def check_spread(solved: SolvedRig, limits: PoseLimits | None = None) -> None:
+    """Refuse boards that were all in one place or all in one plane.
+
+    Raises:
+        GateRefusedError: says how many different poses there were, or how flat they lay.
+    """
+    chosen = limits or PoseLimits()
+    state = solved.bundle.state
+    distinct = _count_distinct(state.R_rig_board, state.t_rig_board_m, chosen)
+    if distinct < chosen.poses:
+        raise GateRefusedError(
+            f"too few poses: the board was held in {distinct} different pose(s)",
+            where="cameras " + ", ".join(solved.rig.names),
+            remedy=f"Move and tilt the board through the whole volume; at least {chosen.poses} poses are needed",
+        )
+    corners = np.einsum("fij,nj->fni", state.R_rig_board, solved.views.corners_m) + state.t_rig_board_m[:, None]
+    flat = corners.reshape(-1, 3)
+    spread = np.linalg.svd(flat - flat.mean(axis=0), compute_uv=False) / np.sqrt(len(flat))
+    if spread[2] < chosen.thickness * spread[0]:
+        raise GateRefusedError(
+            f"all poses lie in one plane: {millimetres(float(spread[2])):.0f} mm across against "
+            f"{millimetres(float(spread[0])):.0f} mm along it",
+            where="cameras " + ", ".join(solved.rig.names),
+            remedy="Lift and tilt the board: hold it high and low, near and far, leaning to every side",
+        )
+
+
+def _count_distinct(R: FloatArray, t_m: FloatArray, limits: PoseLimits) -> int:
+    """Poses that differ from every one counted before, in the order of time."""
+    counted: list[int] = []
+    for f in range(len(t_m)):
+        if all(_differ(R[f], R[k], t_m[f], t_m[k], limits) for k in counted):
+            counted.append(f)
+        if len(counted) >= limits.poses:
+            break
+    return len(counted)
+
+
+def _differ(R_a: FloatArray, R_b: FloatArray, t_a: FloatArray, t_b: FloatArray, limits: PoseLimits) -> bool:
+    turn = np.arccos(np.clip((np.trace(R_a @ R_b.T) - 1.0) / 2.0, -1.0, 1.0))
+    return bool(np.linalg.norm(t_a - t_b) > limits.apart_m or turn > limits.apart_rad)
+
+
+_SWAP_VIEWS = 12
+_SWAP_RATIO = 1.5
+_SWAP_LEAST_PX = 0.3
+
+
+def check_lenses_fit(corners: BoardCorners, lenses: tuple[Intrinsics, ...]) -> None:
+    """Refuse videos that fit the lens of another camera clearly better than their own: the files were exchanged.
+
+    Every view by itself is a test of the lens alone, whatever the rig. Cameras with equal lenses cannot be told apart.
+
+    Raises:
+        InputError: names the cameras.
+    """
+    error = _errors_through(corners, lenses)
+    own = np.diag(error)
+    for c, name in enumerate(corners.cameras):
+        better = int(np.nanargmin(np.where(np.isfinite(error[c]), error[c], np.inf)))
+        if own[c] > _SWAP_RATIO * error[c, better] and own[c] - error[c, better] > _SWAP_LEAST_PX:
+            raise InputError(
+                f"the video of {name} does not fit the lens of {name} ({own[c]:.1f} px) but that of "
+                f"{corners.cameras[better]} ({error[c, better]:.1f} px)",
+                where=f"camera {name}",
+                remedy="The video files look swapped: give each video under its own camera's name",
+            )
+
+
+def _errors_through(corners: BoardCorners, lenses: tuple[Intrinsics, ...]) -> FloatArray:
+    """RMS px of single views of camera row through the lens of camera column, median over views."""
+    count = len(lenses)
+    error = np.full((count, count), np.inf)
+    for c in range(count):
+        views = _some_views(corners, c)
+        for other, lens in enumerate(lenses):
+            if lens.size_px == lenses[c].size_px and len(views.camera):
+                poses: ViewPoses = find_view_poses(views, [lens])
+                error[c, other] = float(np.median(poses.error_px))
+    return error
+
+
+def _some_views(corners: BoardCorners, index: int) -> BoardViews:
+    """Views of one camera with all their corners, those nearest to its image's edges, where lenses differ most."""
+    alone = corners.of_cameras((corners.cameras[index],))
+    views = collect_views(alone)
+    centre = np.array(alone.sizes_px[0]) / 2.0
+    off = np.where(views.used[..., None], views.xy_px - centre, 0.0)
+    reach = np.where(views.used.sum(axis=1) >= corners.board.n_corners // 2, (off**2).sum(axis=(1, 2)), 0.0)
+    keep = np.zeros(len(views.camera), dtype=np.bool_)
+    keep[np.argsort(-reach, kind="stable")[:_SWAP_VIEWS]] = True
+    return views.rows(keep)
