@@ -19,7 +19,7 @@ from labsys.storage.exchange.sniff import Landmarks2DFormat, read_landmarks2d
 from labsys.storage.exchange.tracks import CameraTrack, combine_cameras
 from pipelines.import_cameras import name_by_calibration
 
-_KNOWN = frozenset(name for s in LANDMARK_SETS.values() for name in s.landmarks)
+KNOWN_LANDMARKS = frozenset(name for s in LANDMARK_SETS.values() for name in s.landmarks)
 # An unknown name this alike to a known landmark that is missing is taken for a misspelling.
 _MISSPELT = 0.8
 # Coordinates of this many image sizes or less are fractions of the image, not pixels.
@@ -82,11 +82,13 @@ def check_landmark_names(landmarks: Collection[str]) -> list[str]:
         UnknownNameError: a name that labsys does not know; names the nearest.
         InputError: known names that are too few for anything.
     """
-    unknown = [n for n in landmarks if n not in _KNOWN]
+    unknown = [n for n in landmarks if n not in KNOWN_LANDMARKS]
     for name in unknown:
-        close = difflib.get_close_matches(name, _KNOWN - set(landmarks), n=1, cutoff=_MISSPELT)
+        close = difflib.get_close_matches(name, KNOWN_LANDMARKS - set(landmarks), n=1, cutoff=_MISSPELT)
         if close or tier_of(landmarks) is None:
-            raise UnknownNameError("landmark", name, valid=_KNOWN, where=f"{len(unknown)} of {len(landmarks)} names")
+            raise UnknownNameError(
+                "landmark", name, valid=KNOWN_LANDMARKS, where=f"{len(unknown)} of {len(landmarks)} names"
+            )
     if tier_of(landmarks) is None:
         raise InputError(
             f"these landmarks give no measure: {', '.join(landmarks)}",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +15,17 @@ from labsys.core.arrays import FloatArray
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.session import TrialKind, TrialName
-from labsys.core.skeleton import LANDMARK_SETS
 from labsys.storage.atomic import hash_file, read_text
 from labsys.storage.exchange.trc import MarkerTable, read_trc
 from labsys.storage.lab import Lab, take_folder
 from labsys.storage.takes import Take
-from pipelines.import_landmarks2d import check_landmark_names
+from pipelines.import_landmarks2d import KNOWN_LANDMARKS, check_landmark_names
 
-_KNOWN = frozenset(name for s in LANDMARK_SETS.values() for name in s.landmarks)
+# Markers of a rigid cluster on a thigh or shank, which carry landmarks that only the static shows.
+_CLUSTER = re.compile(r"[RL](TH|TB)\d+")
+# An unknown marker name this alike to an unused marker of the file is taken for a misspelling.
+_MISSPELT = 0.8
+_MIN_MAPPED_SHARE = 0.5
 # Extent of a person's landmarks, hand to foot; beyond it the file is in another unit.
 _MIN_EXTENT_M = 0.3
 _MAX_EXTENT_M = 3.0
@@ -30,8 +35,8 @@ _LOW = ("RHEEL", "LHEEL", "RTOE", "LTOE", "RLM", "LLM", "RHeel", "LHeel", "RAnkl
 _UPRIGHT = 0.7
 
 
-def read_markers(path: Path, marker_map: Path | None, axes: WorldAxes | None) -> Landmarks3D:
-    """Markers as landmarks in LAB; without a map each marker must bear a landmark's name.
+def read_markers(path: Path, marker_map: Path | None, axes: WorldAxes | None) -> tuple[Landmarks3D, tuple[str, ...]]:
+    """Markers as landmarks in LAB, and remarks; without a map each marker must bear a landmark's name.
 
     Without axes the file is in OpenSim's: X forward, Y up, Z right, which are LAB's.
 
@@ -40,11 +45,11 @@ def read_markers(path: Path, marker_map: Path | None, axes: WorldAxes | None) ->
             distances that no person has.
     """
     table = _read_table(path)
-    names, xyz_m = _pick(table, _read_map(marker_map), path)
+    names, xyz_m, remarks = _pick(table, _read_map(marker_map), path)
     rotation = np.eye(3) if axes is None else axes.rotation
     landmarks = Landmarks3D.from_positions(names, table.times_s, xyz_m @ rotation.T)
     _check_extent(landmarks, path)
-    return landmarks
+    return landmarks, remarks
 
 
 def check_upright(landmarks: Landmarks3D, kind: TrialKind, path: Path) -> None:
@@ -87,8 +92,8 @@ def _read_map(path: Path | None) -> dict[str, tuple[str, ...]] | None:
     if not isinstance(document, dict) or not document:
         raise InputError("marker map is empty", where=str(path), remedy="Write lines 'LANDMARK: MARKER'")
     for landmark in document:
-        if landmark not in _KNOWN:
-            raise UnknownNameError("landmark", str(landmark), valid=_KNOWN, where=f"marker map {path}")
+        if landmark not in KNOWN_LANDMARKS and not _CLUSTER.fullmatch(str(landmark)):
+            raise UnknownNameError("landmark", str(landmark), valid=KNOWN_LANDMARKS, where=f"marker map {path}")
     return {str(landmark): _markers_of(landmark, value, path) for landmark, value in document.items()}
 
 
@@ -101,18 +106,38 @@ def _markers_of(landmark: str, value: object, path: Path) -> tuple[str, ...]:
 
 def _pick(
     table: MarkerTable, marker_map: Mapping[str, tuple[str, ...]] | None, path: Path
-) -> tuple[tuple[str, ...], FloatArray]:
+) -> tuple[tuple[str, ...], FloatArray, tuple[str, ...]]:
+    """Landmark names, their positions in the file's axes, and remarks about landmarks that the file lacks."""
     if marker_map is None:
-        check_landmark_names(table.markers)
-        return table.markers, table.xyz_m
-    columns = []
-    for markers in marker_map.values():
-        for marker in markers:
-            if marker not in table.markers:
-                raise UnknownNameError("marker", marker, valid=table.markers, where=str(path))
-        columns.append(np.mean([table.xyz_m[:, table.markers.index(m)] for m in markers], axis=0))
-    check_landmark_names(tuple(marker_map))
-    return tuple(marker_map), np.stack(columns, axis=1)
+        return table.markers, table.xyz_m, tuple(check_landmark_names(table.markers))
+    check_landmark_names([name for name in marker_map if name in KNOWN_LANDMARKS])
+    columns: dict[str, FloatArray] = {}
+    lacking: list[str] = []
+    for landmark, markers in marker_map.items():
+        missing = [m for m in markers if m not in table.markers]
+        if missing:
+            _refuse_misspelt(missing, table, marker_map, path)
+            lacking.append(landmark)
+        else:
+            columns[landmark] = np.mean([table.xyz_m[:, table.markers.index(m)] for m in markers], axis=0)
+    if len(columns) < _MIN_MAPPED_SHARE * len(marker_map):
+        raise InputError(
+            f"only {len(columns)} of the map's {len(marker_map)} landmarks have markers in the file",
+            where=str(path),
+            remedy=f"This is the map of another marker set; the file has {', '.join(table.markers[:30])}",
+        )
+    remarks = (f"the file has no markers for {', '.join(lacking)}",) if lacking else ()
+    return tuple(columns), np.stack(list(columns.values()), axis=1), remarks
+
+
+def _refuse_misspelt(
+    missing: Sequence[str], table: MarkerTable, marker_map: Mapping[str, tuple[str, ...]], path: Path
+) -> None:
+    """One map may serve a static and a run of which one has fewer markers; a near miss is a slip of the pen."""
+    used = {m for markers in marker_map.values() for m in markers}
+    for marker in missing:
+        if difflib.get_close_matches(marker, [m for m in table.markers if m not in used], n=1, cutoff=_MISSPELT):
+            raise UnknownNameError("marker", marker, valid=table.markers, where=str(path))
 
 
 def _check_extent(landmarks: Landmarks3D, path: Path) -> None:
@@ -142,5 +167,5 @@ def read_taken_markers(lab: Lab, name: TrialName, take: Take) -> tuple[Landmarks
         if hash_file(path) != take.files[role].sha256:
             raise InputError("was changed after its import", where=str(path), remedy="Restore it from a backup")
     axes = WorldAxes.parse(read_text(paths["world_axes"])) if "world_axes" in paths else None
-    landmarks = read_markers(paths["markers"], paths.get("marker_map"), axes)
+    landmarks, _ = read_markers(paths["markers"], paths.get("marker_map"), axes)
     return landmarks, axes is None or axes.heading_known

@@ -78,13 +78,14 @@ def _read_all(request: ImportRequest, progress: Progress) -> _Incoming:
     rig = calibration.calibration if calibration else None
     tracks = read_incoming_landmarks2d(request.landmarks2d, rig, format=request.landmarks2d_format, progress=progress)
     videos = read_incoming_videos(request.videos, request.accepted_sizes, rig, progress=progress)
-    markers = None
+    markers: Landmarks3D | None = None
+    said: tuple[str, ...] = ()
     if request.markers is not None:
-        markers = read_markers(request.markers, request.marker_map, request.world_axes)
+        markers, said = read_markers(request.markers, request.marker_map, request.world_axes)
         check_upright(markers, request.kind, request.markers)
     n_frames = _agree_frames(videos, tracks, markers)
     rate_hz = _agree_rate(request.rate_hz, videos, markers)
-    remarks = (*_remarks(calibration, tracks, videos), *tracks.remarks)
+    remarks = (*_remarks(calibration, tracks, videos), *tracks.remarks, *said)
     return _Incoming(calibration, videos, tracks, markers, n_frames, rate_hz, remarks)
 
 
