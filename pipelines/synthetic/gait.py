@@ -1,0 +1,69 @@
+"""A running or walking body over time: plan, trunk and legs put together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from labsys.core.arrays import FloatArray
+from labsys.core.session import TrialKind
+from pipelines.synthetic.anatomy import Body
+from pipelines.synthetic.legs import Leg, leg_angles
+from pipelines.synthetic.nominal import solve_nominal
+from pipelines.synthetic.parameters import RunnerParameters
+from pipelines.synthetic.plan import Plan, plan_regular, scatter_plan
+from pipelines.synthetic.published import Style, resolve_style
+from pipelines.synthetic.skeleton_pose import PoseAngles
+from pipelines.synthetic.trunk import TrunkMotion, draw_wander, make_trunk
+
+_SPARE_STEPS = 6  # before and after the capture, so that every sample lies inside the plan
+
+
+@dataclass(frozen=True, eq=False)
+class Gait:
+    """A gait that can be posed at any time of the capture."""
+
+    style: Style
+    plan: Plan
+    trunk: TrunkMotion
+    body: Body
+
+
+def make_gait(parameters: RunnerParameters, body: Body, *, kind: TrialKind, seconds: float, seed: int) -> Gait:
+    """Solve and plan a gait that covers 0..seconds."""
+    style = resolve_style(parameters, kind)
+    nominal = solve_nominal(style, parameters, body)
+    n_steps = math.ceil(1.1 * seconds / style.step_s) + 2 * _SPARE_STEPS
+    start_s = -_SPARE_STEPS * style.step_s + 0.13
+    regular = plan_regular(style, parameters, nominal.legs, n_steps=n_steps, start_s=start_s)
+    plan = scatter_plan(regular, style, parameters, nominal.sensitivity, seed)
+    wander_m = draw_wander(parameters.variability.scale, seed)
+    return Gait(style, plan, make_trunk(style, plan, wander_m=wander_m), body)
+
+
+def pose_gait(gait: Gait, times_s: FloatArray) -> PoseAngles:
+    """Angles and hips of a gait at these times."""
+    trunk, style = gait.trunk, gait.style
+    pelvis = trunk.pelvis_rad(times_s)
+    lumbar = trunk.lumbar_rad(times_s)
+    turn = 2 * math.pi * np.asarray(trunk.phase(times_s))
+    head = np.stack([np.full(times_s.shape, -0.5 * style.lean_rad), 0.2 * pelvis[:, 1], 0.15 * pelvis[:, 2]], axis=-1)
+    return PoseAngles(
+        times_s=times_s,
+        hips_m=trunk.hips_m(times_s),
+        pelvis_rad=pelvis,
+        lumbar_rad=lumbar,
+        head_rad=head,
+        legs_rad={s: leg_angles(Leg(gait.body, trunk, s), times_s) for s in "RL"},
+        arms_rad={s: _swing_arm(style, turn if s == "R" else turn + math.pi) for s in "RL"},
+    )
+
+
+def _swing_arm(style: Style, turn: FloatArray) -> FloatArray:
+    """Shoulder and elbow of the arm that goes with this leg: back when the leg is forward."""
+    swing = np.cos(turn + 0.3)
+    flexion = -math.radians(12.0) - style.arm_swing_rad * swing
+    elbow = style.elbow_rad - 0.12 * swing
+    return np.stack([flexion, np.full(turn.shape, math.radians(14.0)), elbow], axis=-1)
