@@ -5,7 +5,9 @@ aniposelib's arrays put the camera first, (C, N, 2), and its world is here LAB i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
 
@@ -18,7 +20,6 @@ from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.cameras import Camera, CameraRig, Intrinsics, LensModel
 from labsys.core.errors import InputError
 from labsys.core.rigid import RigidTransform
-
 
 _OPTIM_NEEDS = 20  # aniposelib's own limit, below which it prints a warning and returns unoptimised points
 
@@ -83,7 +84,7 @@ def triangulate_with_anipose(
     seen = (weights >= min_confidence) & np.isfinite(xy).all(axis=-1)
     points = np.ascontiguousarray(np.moveaxis(np.where(seen[..., None], xy, np.nan), 2, 0))  # (C, T, K, 2)
     xyz, used = _run_engine(to_camera_group(rig), points, method, bones)
-    used = used & np.isfinite(xyz).all(axis=-1)[..., None]
+    used = used & np.isfinite(xyz[..., :1])
     return Triangulation(
         xyz_m=xyz,
         residual_px=_mean_error_px(rig, xyz, xy, used),
@@ -110,8 +111,20 @@ def _run_engine(
                 f"aniposelib's optimisation needs {_OPTIM_NEEDS} triangulated points or more",
                 remedy="Use its method 'triangulate' or 'ransac'",
             )
-        xyz = group.optim_points(flat.reshape(points.shape), xyz, constraints=[list(b) for b in bones])
+        with _without_its_warnings():
+            xyz = group.optim_points(flat.reshape(points.shape), xyz, constraints=[list(b) for b in bones])
     return np.asarray(xyz, dtype=np.float64), np.moveaxis(seen, 0, 2)
+
+
+@contextmanager
+def _without_its_warnings() -> Iterator[None]:
+    """Silence what aniposelib always warns of: loops that numba cannot compile, and the median of no bones."""
+    from numba.core.errors import NumbaWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=NumbaWarning)
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module="numpy")
+        yield
 
 
 def _run_ransac(group: Any, points: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -211,7 +211,7 @@ def _pixel_variance(squares: FloatArray, n_used: FloatArray, batch: tuple[int, .
     found = np.isfinite(squares)
     dof = np.where(found, 2.0 * n_used - 3.0, 0.0)
     squares = np.where(found, squares, 0.0)
-    groups = (batch[0] if batch else 1, -1)
+    groups = (batch[0] if batch else 1, math.prod(batch[1:]))
     total_dof = dof.reshape(groups).sum(axis=0)
     pooled = squares.reshape(groups).sum(axis=0) / np.maximum(total_dof, 1.0)
     pooled_of_point = np.broadcast_to(pooled, dof.reshape(groups).shape).ravel()

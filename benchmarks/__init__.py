@@ -1,0 +1,1 @@
+"""Speed and accuracy side by side with the peers. `python -m benchmarks` writes benchmarks/results.json."""
