@@ -22,6 +22,8 @@ from labsys.core.errors import UnknownNameError
 from labsys.core.session import Episode, Subject, Trial
 from labsys.core.session import Session as Visit
 from labsys.storage.lab import Lab
+from labsys.storage.sessions import session_codes
+from pipelines.stale import retire_stale_runs
 
 Noun = TypeVar("Noun", Subject, Episode, Visit, Trial)
 
@@ -30,11 +32,13 @@ Noun = TypeVar("Noun", Subject, Episode, Visit, Trial)
 class Kept(Generic[Noun]):
     """How one noun is kept: `load` and `save` in the folder, `find` its document in the index.
 
-    subject: code of the subject it belongs to. location: its path under /api/v1.
+    subject: code of the subject it belongs to. visit: session whose results may rest on it, "" for none.
+    location: its path under /api/v1.
     """
 
     kind: str
     subject: str
+    visit: str
     location: str
     load: Callable[[], Noun]
     save: Callable[[Noun], Noun]
@@ -52,7 +56,7 @@ def make_noun(request: Request, lab: Lab, database: Database, kept: Kept[Noun], 
             raise RefusedError(
                 HTTPStatus.CONFLICT, "exists", f"this {kept.kind} is there already", remedy="PATCH it to change it"
             )
-        _save(kept, noun)
+        _save(lab, kept, noun)
         refresh_subject(session, lab, kept.subject)
         document = kept.find(session)
     return send(request, document, status=HTTPStatus.CREATED, location=f"/api/v1/{kept.location}")
@@ -70,17 +74,26 @@ def change_noun(
             refresh_subject(session, lab, kept.subject)
             present = kept.find(session)
         check_if_match(request, present)
-        _save(kept, change(noun))
+        _save(lab, kept, change(noun))
         refresh_subject(session, lab, kept.subject)
         document = kept.find(session)
     return send(request, document)
 
 
-def _save(kept: Kept[Noun], noun: Noun) -> None:
+def _save(lab: Lab, kept: Kept[Noun], noun: Noun) -> None:
+    """Save, and let no run count that rests on what was stated before."""
+    # Once before: a visit that cannot be read is refused while nothing is written yet.
+    _retire(lab, kept)
     try:
         kept.save(noun)
     except UnknownNameError as error:
         raise refuse_name(error) from error
+    _retire(lab, kept)
+
+
+def _retire(lab: Lab, kept: Kept[Noun]) -> None:
+    if kept.visit and kept.visit in session_codes(lab, kept.subject):
+        retire_stale_runs(lab, kept.subject, kept.visit)
 
 
 def with_fields(noun: Noun, given: Mapping[str, Any]) -> Noun:

@@ -155,8 +155,20 @@ def _insert_subjects(session: Session, lab: Lab, codes: Sequence[str]) -> IndexR
 
 
 def _known_identities(session: Session) -> dict[str, str]:
-    kinds = (("subject", SubjectRow), ("episode", EpisodeRow), ("session", SessionRow), ("trial", TrialRow))
-    return {identity: f"another {name}" for name, kind in kinds for identity in session.scalars(select(kind.id))}
+    subject, visit = SubjectRow.code, SessionRow.code
+    found: dict[str, str] = {}
+    for identity, code in session.execute(select(SubjectRow.id, subject)):
+        found[identity] = f"subject {code}"
+    for identity, code, label in session.execute(
+        select(EpisodeRow.id, subject, EpisodeRow.label).join(EpisodeRow.subject)
+    ):
+        found[identity] = f"episode {code} {label}"
+    for identity, code, day in session.execute(select(SessionRow.id, subject, visit).join(SessionRow.subject)):
+        found[identity] = f"session {code}/{day}"
+    trials = select(TrialRow.id, subject, visit, TrialRow.code).join(TrialRow.session).join(SessionRow.subject)
+    for identity, code, day, trial in session.execute(trials):
+        found[identity] = f"trial {code}/{day}/{trial}"
+    return found
 
 
 def _insert(session: Session, code: str, rows: SubjectRows) -> None:

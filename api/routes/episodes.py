@@ -74,6 +74,7 @@ def _kept(lab: Lab, subject: str, label: str) -> Kept[Episode]:
     return Kept(
         kind="episode",
         subject=subject,
+        visit="",
         location=f"episodes/{subject}/{label}",
         load=lambda: load_episode(lab, subject, label),
         save=lambda noun: save_episode(lab, noun),

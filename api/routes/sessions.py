@@ -87,6 +87,7 @@ def _kept(lab: Lab, subject: str, code: str) -> Kept[Visit]:
     return Kept(
         kind="session",
         subject=subject,
+        visit=code,
         location=f"sessions/{subject}/{code}",
         load=lambda: load_session(lab, subject, code),
         save=lambda noun: save_session(lab, noun),

@@ -53,6 +53,7 @@ def _kept(lab: Lab, code: str) -> Kept[Subject]:
     return Kept(
         kind="subject",
         subject=code,
+        visit="",
         location=f"subjects/{code}",
         load=lambda: load_subject(lab, code),
         save=lambda noun: save_subject(lab, noun),

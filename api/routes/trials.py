@@ -84,6 +84,7 @@ def _kept(lab: Lab, name: TrialName) -> Kept[Trial]:
     return Kept(
         kind="trial",
         subject=name.subject,
+        visit=name.session,
         location=f"trials/{name}",
         load=lambda: load_trial(lab, name),
         save=lambda noun: save_trial(lab, noun),

