@@ -107,12 +107,15 @@ def pending_run(lab: Lab, name: TrialName) -> str | None:
 def set_current_run(lab: Lab, name: TrialName, run_id: str) -> None:
     """Make a complete run the one that counts (UnknownNameError otherwise); cheap when it is already."""
     run_folder(lab, name, run_id)
-    for other in _pending_runs(lab, name):
-        if other != run_id:
-            _write_current(lab, name, other)
-            _pending_path(lab, name, other).unlink(missing_ok=True)
-    _write_current(lab, name, run_id)
-    _pending_path(lab, name, run_id).unlink(missing_ok=True)
+    pending = _pending_runs(lab, name)
+    for other in [p for p in pending if p != run_id]:
+        _rename_pending(lab, name, other)
+    if run_id in pending:
+        _rename_pending(lab, name, run_id)
+        return
+    path = _current_path(lab, name)
+    if not is_there(path) or read_text(path).strip() != run_id:
+        write_text_atomic(path, run_id + "\n")
 
 
 def clear_current_run(lab: Lab, name: TrialName) -> None:
@@ -165,7 +168,8 @@ def _pending_runs(lab: Lab, name: TrialName) -> list[str]:
     return [w for w in works if is_there(_pending_path(lab, name, w)) and is_complete(lab, name, w)]
 
 
-def _write_current(lab: Lab, name: TrialName, run_id: str) -> None:
+def _rename_pending(lab: Lab, name: TrialName, run_id: str) -> None:
+    # The pending file says what `current` shall say, so that one rename both writes `current` and ends the wait.
     path = _current_path(lab, name)
-    if not is_there(path) or read_text(path).strip() != run_id:
-        write_text_atomic(path, run_id + "\n")
+    _pending_path(lab, name, run_id).replace(path)
+    sync_folder(path.parent)

@@ -20,8 +20,10 @@ LAB_FILE = "labsys.toml"
 LAB_SCHEMA_VERSION = 1
 EPISODES = "episodes"
 
-_TEMPLATE_FOLDERS = ("rigs", "boards", "protocols", "tags")
-_EMPTY_FOLDERS = ("models", "references", "reliability", "releases", "bin", "calibrations", "subjects")
+_FOLDERS = (
+    "rigs", "boards", "protocols", "tags", "models", "references", "reliability", "releases", "bin", "calibrations",
+    "subjects",
+)  # fmt: skip
 _KEYS = {"schema_version", "uuid", "name", "database"}
 
 
@@ -53,7 +55,7 @@ def create_lab(root: Path, *, name: str = "") -> Lab:
     root = root.expanduser().resolve()
     _check_free(root)
     try:
-        for folder in (*_TEMPLATE_FOLDERS, *_EMPTY_FOLDERS):
+        for folder in _FOLDERS:
             (root / folder).mkdir(parents=True, exist_ok=True)
         _copy_templates(root)
         sync_folder(root)
@@ -137,19 +139,25 @@ def _check_free(root: Path) -> None:
         found = [p.name for p in root.iterdir()] if root.is_dir() else [root.name]
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", where=str(root)) from error
-    strangers = sorted(set(found) - {*_TEMPLATE_FOLDERS, *_EMPTY_FOLDERS})
+    strangers = sorted(set(found) - {*_FOLDERS, *(folder.name for folder in _shipped_folders())})
     if strangers:
         raise InputError(
             f"is not empty (it holds {', '.join(strangers[:3])})", where=str(root), remedy="Choose an empty folder"
         )
 
 
+def _shipped_folders() -> list[Traversable]:
+    """Folders of templates that ship with labsys: rigs, boards, protocols, tags, …"""
+    return [item for item in importlib.resources.files("hardware_configs").iterdir() if _is_template_folder(item)]
+
+
+def _is_template_folder(item: Traversable) -> bool:
+    return item.is_dir() and not item.name.startswith(("_", "."))
+
+
 def _copy_templates(root: Path) -> None:
-    shipped = importlib.resources.files("hardware_configs")
-    for name in _TEMPLATE_FOLDERS:
-        folder = shipped.joinpath(name)
-        if folder.is_dir():
-            _copy_folder(folder, root / name)
+    for folder in _shipped_folders():
+        _copy_folder(folder, root / folder.name)
 
 
 def _copy_folder(source: Traversable, target: Path) -> None:

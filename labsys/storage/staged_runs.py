@@ -201,35 +201,46 @@ def open_run(lab: Lab, name: TrialName, run_id: str) -> Iterator[StagedRun]:
     check_code("run", run_id)
     require_trial(lab, name)
     work = _work_folder(lab, name, run_id)
-    with hold_lock(work / "lock", what=f"run {run_id} of {name}"):
-        if is_complete(lab, name, run_id):
-            settle_run(lab, name, run_id)
-            raise InputError(f"run {run_id} of {name} is complete", remedy="Nothing is left to do")
-        yield StagedRun(lab, name, run_id)
-        if is_complete(lab, name, run_id):
-            _clear(work)
-    _remove_if_empty(work)
+    try:
+        with hold_lock(work / "lock", what=f"run {run_id} of {name}"):
+            if is_complete(lab, name, run_id):
+                _settle(lab, name, run_id)
+                raise InputError(f"run {run_id} of {name} is complete", remedy="Nothing is left to do")
+            yield StagedRun(lab, name, run_id)
+            _settle(lab, name, run_id)
+    finally:
+        _remove_if_empty(work)
 
 
 def settle_run(lab: Lab, name: TrialName, run_id: str) -> None:
-    """Finish what a crash between "visible" and "current" left of a complete run; otherwise do nothing."""
+    """Finish what a crash between "visible" and "current" left of a complete run; otherwise do nothing.
+
+    Raises:
+        ConcurrencyError: another process is just finishing this run.
+    """
     work = _work_folder(lab, name, run_id)
     if not is_complete(lab, name, run_id) or not is_there(work):
         return
+    with hold_lock(work / "lock", what=f"run {run_id} of {name}"):
+        _settle(lab, name, run_id)
+    _remove_if_empty(work)
+
+
+def _settle(lab: Lab, name: TrialName, run_id: str) -> None:
+    if not is_complete(lab, name, run_id):
+        return
+    work = _work_folder(lab, name, run_id)
     if is_there(work / PENDING):
         set_current_run(lab, name, run_id)
-    _clear(work)
-    _remove_if_empty(work)
+    shutil.rmtree(work / "stages", ignore_errors=True)
+    for path in work.iterdir():
+        if path.name != "lock":
+            path.unlink()  # temporary files of writes that a crash cut short
+    sync_folder(work)
 
 
 def _work_folder(lab: Lab, name: TrialName, run_id: str) -> Path:
     return runs_folder(lab, name) / WORK / run_id
-
-
-def _clear(work: Path) -> None:
-    shutil.rmtree(work / "stages", ignore_errors=True)
-    (work / PENDING).unlink(missing_ok=True)
-    sync_folder(work)
 
 
 def _remove_if_empty(work: Path) -> None:
