@@ -48,8 +48,8 @@ def read_opencv_cameras(path: Path) -> tuple[Camera, ...]:
 def _read_storage(path: Path) -> dict[str, Any]:
     try:
         storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
-    except cv2.error as error:
-        raise InputError(f"OpenCV cannot read this calibration: {error.err}", where=str(path)) from None
+    except (cv2.error, SystemError) as error:  # the binding wraps some parser errors in SystemError
+        raise InputError("OpenCV cannot read this calibration", where=str(path)) from error
     if not storage.isOpened():
         raise InputError("OpenCV cannot read this calibration", where=str(path))
     try:
