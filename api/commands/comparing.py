@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from api.commands.showing import digits_of
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
 from labsys.core.errors import GateRefusedError, InputError
 from labsys.core.skeleton import Side
+
+if TYPE_CHECKING:
+    from labsys.storage.lab import Lab
 
 
 def register(app: typer.Typer) -> None:
@@ -32,24 +35,12 @@ def compare(
     \b
     Example: labsys compare S01/2026-03-01 S01/2026-11-22
     """
-    from api.database import open_database
-    from api.index import ensure_indexed
-    from api.queries import compare_sessions
-    from api.views import comparison_document
-
     terminal = Terminal(lab, as_json, quiet)
     subject, pre = parse_session(session_a)
     other, post = parse_session(session_b)
     if other != subject:
         raise InputError(f"{session_a} and {session_b} are of two subjects", remedy="Compare visits of one subject")
-    folder = terminal.open_lab()
-    database = open_database(folder)
-    try:
-        ensure_indexed(folder, database)
-        with database.read() as session:
-            document = comparison_document(compare_sessions(session, subject, pre, post))
-    finally:
-        database.close()
+    document = compare_visits_of(terminal.open_lab(), subject, pre, post)
     terminal.give(document, "" if as_json else comparison_text(document))
     if not document["comparable"]:
         raise GateRefusedError(f"{pre} and {post} cannot be compared: {document['reason']}")
@@ -86,6 +77,22 @@ def show_trend(
         database.close()
     document = {"subject": subject, "metric": metric, "trends": trends}
     terminal.give(document, "\n\n".join(trend_text(t) for t in trends))
+
+
+def compare_visits_of(lab: Lab, subject: str, pre: str, post: str) -> dict[str, Any]:
+    """Two visits of a subject compared, as `labsys compare --json` prints them."""
+    from api.database import open_database
+    from api.index import ensure_indexed
+    from api.queries import compare_sessions
+    from api.views import comparison_document
+
+    database = open_database(lab)
+    try:
+        ensure_indexed(lab, database)
+        with database.read() as session:
+            return comparison_document(compare_sessions(session, subject, pre, post))
+    finally:
+        database.close()
 
 
 def comparison_text(document: Mapping[str, Any]) -> str:

@@ -1,9 +1,175 @@
-"""`labsys demo`: the main job end to end."""
+"""`labsys demo`: the main job end to end, with truth beside measurement."""
 
 from __future__ import annotations
 
+import itertools
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
+from api.commands.terminal import JsonOption, QuietOption, Terminal
+from labsys.core.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from labsys.storage.lab import Lab
+    from pipelines.demo import DemoSettings, DemoVisit
+
+_DATASETS = ("synthetic", "pose2sim")
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the terminal."""
+    app.command("demo")(demonstrate)
+
+
+def demonstrate(
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="New or empty folder for the lab; else labsys-demo here."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Half as long, three cameras: indicative only.")] = False,
+    dataset: Annotated[
+        str, typer.Option("--dataset", metavar="synthetic|pose2sim", help="pose2sim: a public recording.")
+    ] = "synthetic",
+    hip_extension_cap_deg: Annotated[
+        float, typer.Option("--hip-extension-cap-deg", help="Peak hip extension that the first visit can reach.")
+    ] = 4.0,
+    lumbar_gain: Annotated[
+        float, typer.Option("--lumbar-gain", min=0.0, max=1.0, help="Share of the missing that the low back replaces.")
+    ] = 0.6,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Another runner, other stickers, other noise.")] = 1,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Record, measure and compare a synthetic runner before and after rehab, and say how true it came out.
+
+    \b
+    Example: labsys demo --out demo-lab
+    Example: labsys demo --hip-extension-cap-deg 2 --lumbar-gain 0.8 --seed 7
+    """
+    from api.database import upgrade_database
+    from labsys.core.units import radians
+    from labsys.storage.lab import create_lab
+    from pipelines.demo import DemoSettings
+
+    terminal = Terminal(None, as_json, quiet)
+    if dataset not in _DATASETS:
+        raise UnknownNameError("data set", dataset, valid=_DATASETS, where="--dataset")
+    began = time.monotonic()
+    settings = DemoSettings(seed=seed, hip_extension_cap_rad=radians(hip_extension_cap_deg), lumbar_gain=lumbar_gain)
+    lab = create_lab(_free_folder() if out is None else out, name="demo")
+    upgrade_database(lab)
+    if dataset == "pose2sim":
+        _demonstrate_recording(terminal, lab, began)
+    else:
+        _demonstrate_runner(terminal, lab, settings.quick() if quick else settings, began)
+
+
+def _free_folder() -> Path:
+    """labsys-demo here, or the first labsys-demo-N that is not there yet."""
+    names = (Path("labsys-demo" if n == 1 else f"labsys-demo-{n}") for n in itertools.count(1))
+    return next(path for path in names if not path.exists())
+
+
+def _demonstrate_runner(terminal: Terminal, lab: Lab, settings: DemoSettings, began: float) -> None:
+    from api.commands.changes import update_index
+    from api.commands.comparing import compare_visits_of, comparison_text
+    from pipelines.demo import SUBJECT, VISITS, make_demo
+
+    with tempfile.TemporaryDirectory(prefix="labsys-demo-") as workplace, terminal.progress() as progress:
+        visits = make_demo(lab, settings, workplace=Path(workplace), progress=progress)
+    update_index(terminal, lab, SUBJECT)
+    comparison = compare_visits_of(lab, SUBJECT, *VISITS.values())
+    rows = [row for visit in visits for row in _truth_rows(visit)]
+    seconds = round(time.monotonic() - began, 1)
+    document = {"seconds": seconds, "rows": rows, "comparison": comparison, "report": None, "lab": str(lab.root)}
+    text = "\n\n".join((_truth_table(rows), comparison_text(comparison), _closing(lab, seconds)))
+    terminal.give(document, text)
+
+
+def _demonstrate_recording(terminal: Terminal, lab: Lab, began: float) -> None:
+    from api.commands.changes import update_index
+    from api.commands.showing import trial_text
+    from api.views import trial_document
+    from pipelines.demo_recording import make_pose2sim_demo
+
+    with terminal.progress() as progress:
+        result = make_pose2sim_demo(lab, progress=progress)
+    update_index(terminal, lab, result.trial.name.subject)
+    seconds = round(time.monotonic() - began, 1)
+    shown = trial_document(result)
+    document = {"seconds": seconds, "rows": [], "comparison": None, "report": None, "lab": str(lab.root), "show": shown}
+    terminal.give(document, f"{trial_text(shown)}\n\n{_closing(lab, seconds)}")
+
+
+def _truth_rows(visit: DemoVisit) -> list[dict[str, Any]]:
+    from api.views import interval, outside
+    from labsys.core.catalogue import find_metric
+    from pipelines.demo import SHOWN
+
+    rows = []
+    for metric in visit.result.motion.metrics:
+        truth = visit.truth.get((metric.id, metric.side))
+        if metric.id not in SHOWN or truth is None:
+            continue
+        unit = find_metric(metric.id).unit
+        rows.append(
+            {
+                "visit": visit.phase.value,
+                "id": metric.id,
+                "side": metric.side.value,
+                "unit": unit.value,
+                "truth": outside(truth, unit),
+                "measured": outside(metric.mean, unit),
+                "ci95_strides": interval(metric.ci95_strides, unit),
+                "ci95": interval(metric.ci95, unit),
+                "n": metric.n,
+                "quality": metric.quality.value,
+                "reason": metric.reason,
+            }
+        )
+    order = {metric: i for i, metric in enumerate(SHOWN)}
+    return sorted(rows, key=lambda r: (order[r["id"]], r["side"]))
+
+
+def _truth_table(rows: Sequence[dict[str, Any]]) -> str:
+    from api.commands.showing import digits_of
+    from api.commands.text_table import format_interval, format_number, format_table
+
+    table = []
+    for row in rows:
+        digits = digits_of(row["unit"])
+        error = None if row["truth"] is None or row["measured"] is None else row["measured"] - row["truth"]
+        table.append(
+            (
+                row["visit"],
+                row["id"],
+                row["side"],
+                *(format_number(v, digits) for v in (row["truth"], row["measured"], error)),
+                row["unit"],
+                format_interval(row["ci95_strides"], digits),
+                row["n"],
+                row["reason"] or row["quality"],
+            )
+        )
+    headers = (
+        "visit",
+        "metric",
+        "side",
+        "truth",
+        "measured",
+        "error",
+        "unit",
+        "this capture 95 %",
+        "strides",
+        "quality",
+    )
+    return format_table(headers, table, right=("truth", "measured", "error", "strides"))
+
+
+def _closing(lab: Lab, seconds: float) -> str:
+    return f"{seconds:.0f} s. Look at it: labsys serve --lab {lab.root}"

@@ -74,7 +74,9 @@ def trial_text(document: Mapping[str, Any]) -> str:
         lines.append("heading unknown: transverse angles are relative to an arbitrary direction")
     lines += [f"{key}: {text}" for key, text in document["notes"].items()]
     if document["metrics"]:
-        lines += [f"valid strides: {strides['left']} left, {strides['right']} right", "", _metric_table(document)]
+        lines.append(f"valid strides: {strides['left']} left, {strides['right']} right")
+    if any(m["mean"] is not None for m in document["metrics"]):
+        lines += ["", _metric_table(document)]
     lines += ["", _angle_table(document["angles"]), "", _provenance_line(document["provenance"])]
     missing = _missing([*document["metrics"], *document["angles"]])
     return "\n".join([*lines, *(["", "not measured:", *missing] if missing else [])])
@@ -125,13 +127,16 @@ def _angle_table(angles: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _missing(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is null, gathered by reason."""
-    by_reason: dict[str, list[str]] = {}
+    """What is null, gathered by reason; a quantity that both sides lack is named once."""
+    by_reason: dict[str, dict[str, list[str]]] = {}
     for entry in entries:
         if entry["mean"] is None:
-            side = "" if entry["side"] == "both" else f" {entry['side']}"
-            by_reason.setdefault(entry["reason"] or "no reason given", []).append(f"{entry['id']}{side}")
-    return [f"  {', '.join(names)}: {reason}" for reason, names in by_reason.items()]
+            named = by_reason.setdefault(entry["reason"] or "no reason given", {})
+            named.setdefault(entry["id"], []).append(entry["side"])
+    return [
+        f"  {', '.join(i if len(s) > 1 or s == ['both'] else f'{i} {s[0]}' for i, s in named.items())}: {reason}"
+        for reason, named in by_reason.items()
+    ]
 
 
 def _provenance_line(made: Mapping[str, Any]) -> str:

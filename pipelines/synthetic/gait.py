@@ -11,7 +11,7 @@ from labsys.core.arrays import FloatArray
 from labsys.core.session import TrialKind
 from pipelines.synthetic.anatomy import Body
 from pipelines.synthetic.legs import Leg, leg_angles
-from pipelines.synthetic.nominal import solve_nominal
+from pipelines.synthetic.nominal import keep_within_reach, solve_nominal
 from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.plan import Plan, plan_regular, scatter_plan
 from pipelines.synthetic.published import Style, resolve_style
@@ -38,8 +38,9 @@ def make_gait(parameters: RunnerParameters, body: Body, *, kind: TrialKind, seco
     n_steps = math.ceil(1.1 * seconds / style.step_s) + 2 * _SPARE_STEPS
     start_s = -_SPARE_STEPS * style.step_s + 0.13
     regular = plan_regular(style, parameters, nominal.legs, n_steps=n_steps, start_s=start_s)
-    plan = scatter_plan(regular, style, parameters, nominal.sensitivity, seed)
     wander_m = draw_wander(parameters.variability.scale, seed)
+    scattered = scatter_plan(regular, style, parameters, nominal.sensitivity, seed)
+    plan = keep_within_reach(style, scattered, body, wander_m)
     return Gait(style, plan, make_trunk(style, plan, wander_m=wander_m), body)
 
 

@@ -19,6 +19,8 @@ from pipelines.synthetic.trunk import TrunkMotion, make_trunk, no_wander, walkin
 
 _SAMPLES = 60
 _STEP = {"R": 2, "L": 3}  # the steps of the trial plan that are looked at
+# Scatter may extend a knee to these shares of what the style asks for.
+_LEAST_STRIKE_SHARE, _LEAST_OFF_SHARE = 0.6, 0.85
 _PROBE = np.array([1e-3, 1e-3, 1e-3])
 
 
@@ -53,7 +55,7 @@ def solve_nominal(style: Style, parameters: RunnerParameters, body: Body) -> Nom
     """
     targets = {s: _targets(style, parameters, s) for s in "RL"}
     place = {s: 0.36 * style.speed_mps * style.contact_s for s in "RL"}
-    for _ in range(3):
+    for _ in range(2):
         for side in "RL":
             place[side] = _solve_side(style, parameters, body, targets, place, side)
     legs = _geometry(style, parameters, body, targets, place)
@@ -85,7 +87,7 @@ def _solve_side(
             f"at {style.speed_mps:g} m/s",
             remedy="Choose a cap nearer to what people do at this speed",
         )
-    return float(brentq(miss, low, high, xtol=1e-6))
+    return float(brentq(miss, low, high, xtol=1e-5))
 
 
 def _geometry(
@@ -101,6 +103,21 @@ def _geometry(
         off_y = _soft_least(strike_y + style.rise_m + targets[side].rise_m, highest)
         out[side] = LegGeometry(place[side], strike_y, off_y)
     return _level_walk(out, trunk, plan) if style.walking else out
+
+
+def keep_within_reach(style: Style, plan: Plan, body: Body, wander_m: FloatArray) -> Plan:
+    """Lower the hips of a running plan wherever scatter would have stretched a knee nearly straight."""
+    if style.walking:
+        return plan
+    trunk = make_trunk(style, plan, wander_m=wander_m)
+    strike_y, off_y = plan.strike_y_m.copy(), plan.off_y_m.copy()
+    for k, side in enumerate(plan.sides):
+        leg = Leg(body, trunk, side)
+        highest = _height(leg, k, float(plan.strike_s[k]), _LEAST_STRIKE_SHARE * style.knee_strike_rad)
+        strike_y[k] = _soft_least(float(strike_y[k]), highest)
+        highest = _height(leg, k, float(plan.off_s[k]), _LEAST_OFF_SHARE * style.knee_off_least_rad)
+        off_y[k] = _soft_least(float(off_y[k]), highest)
+    return replace(plan, strike_y_m=strike_y, off_y_m=off_y)
 
 
 def _height(leg: Leg, step: int, time_s: float, knee_rad: float) -> float:

@@ -14,6 +14,8 @@ from pipelines.synthetic.plan import Plan
 from pipelines.synthetic.published import FORCE_THIRD, GRAVITY_MPS2, Style
 
 _ROTATION_THIRD = 0.12  # share of the third harmonic in pelvic rotation: peaks a little rounder than a sine's
+# Height of cos(t) - 0.12 cos(3t): with x = cos t it is 1.36 x - 0.48 x³, highest at x² = 1.36 / 1.44.
+_WAVE_PEAK = (1 + 3 * _ROTATION_THIRD) * 2 / 3 * math.sqrt((1 + 3 * _ROTATION_THIRD) / (12 * _ROTATION_THIRD))
 _BUMP_WIDTH = 1.2
 # Share of the thorax-on-pelvis angle that the lumbar segment takes: flexion, bending, rotation.
 LUMBAR_SHARE = np.array([0.6, 0.6, 0.4])
@@ -26,6 +28,7 @@ class TrunkMotion:
     Attributes:
         phase: time -> stride phase, integer at right strikes, half at left ones.
         amplitude: time -> factor on all oscillations.
+        bounce: height of a runner's hips (a walker's follow `walking_dip_m`).
         wander_m: (n, 3) amplitude, rate (rad/s), phase of slow sines along X; (0, 3) for none.
     """
 
@@ -33,6 +36,7 @@ class TrunkMotion:
     plan: Plan
     phase: CubicSpline
     amplitude: CubicSpline
+    bounce: Bounce
     wander_m: FloatArray
 
     def pelvis_rad(self, times_s: FloatArray) -> FloatArray:
@@ -66,7 +70,7 @@ class TrunkMotion:
         if style.walking:
             height = float(np.mean(self.plan.strike_y_m)) + walking_dip_m(self, times_s)
         else:
-            height = _bouncing_height(self.plan, times_s)
+            height = self.bounce.height_m(times_s)
         return np.stack([x, height, z], axis=-1)
 
     def _turns(self, times_s: FloatArray) -> tuple[FloatArray, FloatArray, float]:
@@ -77,7 +81,7 @@ class TrunkMotion:
         """Transverse rotation: running, furthest to the extending side at toe-off; walking, forward side at strike."""
         peak = off - math.pi if not self.style.walking else 0.0
         wave = np.cos(turn - peak) - _ROTATION_THIRD * np.cos(3 * (turn - peak))
-        return np.asarray(0.5 * self.style.rotation_rom_rad * wave / _third_harmonic_peak())
+        return np.asarray(0.5 * self.style.rotation_rom_rad * wave / _WAVE_PEAK)
 
 
 def make_trunk(style: Style, plan: Plan, *, wander_m: FloatArray) -> TrunkMotion:
@@ -88,6 +92,7 @@ def make_trunk(style: Style, plan: Plan, *, wander_m: FloatArray) -> TrunkMotion
         plan=plan,
         phase=CubicSpline(plan.strike_s, phases),
         amplitude=CubicSpline(plan.strike_s, plan.amplitude),
+        bounce=make_bounce(plan),
         wander_m=wander_m,
     )
 
@@ -106,11 +111,6 @@ def draw_wander(scale: float, seed: int) -> FloatArray:
     )
 
 
-def _third_harmonic_peak() -> float:
-    turn = np.linspace(0, math.pi, 2001)
-    return float(np.max(np.cos(turn) - _ROTATION_THIRD * np.cos(3 * turn)))
-
-
 def walking_dip_m(trunk: TrunkMotion, times_s: FloatArray) -> FloatArray:
     """Height of a walker's hips against their mean, (T,) m: an inverted pendulum, lowest in mid double support."""
     style = trunk.style
@@ -119,30 +119,45 @@ def walking_dip_m(trunk: TrunkMotion, times_s: FloatArray) -> FloatArray:
     return np.asarray(-np.asarray(trunk.amplitude(times_s)) * 0.5 * style.bounce_m * np.cos(2 * (turn - low)))
 
 
-def _bouncing_height(plan: Plan, times_s: FloatArray) -> FloatArray:
-    """Flight is ballistic; in stance a half-sine force and two harmonics take the hips from strike to toe-off.
+@dataclass(frozen=True, eq=False)
+class Bounce:
+    """A runner's hips going up and down. Flight is ballistic; in stance a half-sine force and two harmonics take the
+    hips from strike to toe-off: the third harmonic has a fixed share, the first is set by the speeds at both ends, the
+    second by the heights. Acceleration is -g in flight and at both ends of stance, so height is twice continuously
+    differentiable.
 
-    The third harmonic has a fixed share; the first is set by the speeds at both ends, the second by the heights.
-
-    Acceleration is -g in flight and at both ends of stance, so height is twice continuously differentiable.
+    Attributes (all (N,) per step): vertical speed at strike and at toe-off (m/s), first and second harmonic (m/s²).
     """
+
+    plan: Plan
+    strike_mps: FloatArray
+    off_mps: FloatArray
+    first_mps2: FloatArray
+    second_mps2: FloatArray
+
+    def height_m(self, times_s: FloatArray) -> FloatArray:
+        """Height of the hips, (T,) m."""
+        plan = self.plan
+        k = np.clip(np.searchsorted(plan.strike_s, times_s, side="right") - 1, 0, plan.strike_s.size - 1)
+        since, c = times_s - plan.strike_s[k], plan.contact_s[k]
+        in_stance = since <= c
+        turn = math.pi * np.where(in_stance, since, 0.0) / c
+        first = turn - np.sin(turn) + FORCE_THIRD * (turn / 3 - np.sin(3 * turn) / 9)
+        second = turn / 2 - np.sin(2 * turn) / 4
+        push = (c / math.pi) ** 2 * (self.first_mps2[k] * first + self.second_mps2[k] * second)
+        stance = plan.strike_y_m[k] + self.strike_mps[k] * since - 0.5 * GRAVITY_MPS2 * since**2 + push
+        after = since - c
+        flight = plan.off_y_m[k] + self.off_mps[k] * after - 0.5 * GRAVITY_MPS2 * after**2
+        return np.where(in_stance, stance, flight)
+
+
+def make_bounce(plan: Plan) -> Bounce:
+    """Solve the stance force of every step for the speeds that flight asks for at both its ends."""
     flight_s = np.append(plan.strike_s[1:] - plan.off_s[:-1], plan.strike_s[-1] - plan.off_s[-2])
     landing_m = np.append(plan.strike_y_m[1:], plan.strike_y_m[-2])
     off_mps = (landing_m - plan.off_y_m) / flight_s + 0.5 * GRAVITY_MPS2 * flight_s
     strike_mps = np.append(off_mps[-2], off_mps[:-1] - GRAVITY_MPS2 * flight_s[:-1])
-    c = plan.contact_s
-    first = (off_mps - strike_mps + GRAVITY_MPS2 * c) * math.pi / (2 * c) / (1 + FORCE_THIRD / 3)
-    rise = plan.off_y_m - plan.strike_y_m - strike_mps * c + 0.5 * GRAVITY_MPS2 * c**2
-    rise = rise - first * c**2 * (1 + FORCE_THIRD / 3) / math.pi
-    second = rise * 2 * math.pi / c**2
-    k = np.clip(np.searchsorted(plan.strike_s, times_s, side="right") - 1, 0, plan.strike_s.size - 1)
-    since = times_s - plan.strike_s[k]
-    in_stance = since <= c[k]
-    u = np.where(in_stance, since, 0.0) / c[k]
-    push = first[k] * c[k] ** 2 * (u / math.pi - np.sin(math.pi * u) / math.pi**2)
-    push += FORCE_THIRD * first[k] * c[k] ** 2 * (u / (3 * math.pi) - np.sin(3 * math.pi * u) / (3 * math.pi) ** 2)
-    push += second[k] * c[k] ** 2 * (u / (2 * math.pi) - np.sin(2 * math.pi * u) / (2 * math.pi) ** 2)
-    stance = plan.strike_y_m[k] + strike_mps[k] * since - 0.5 * GRAVITY_MPS2 * since**2 + push
-    after = since - c[k]
-    flight = plan.off_y_m[k] + off_mps[k] * after - 0.5 * GRAVITY_MPS2 * after**2
-    return np.where(in_stance, stance, flight)
+    c, both = plan.contact_s, 1 + FORCE_THIRD / 3
+    first = (off_mps - strike_mps + GRAVITY_MPS2 * c) * math.pi / (2 * c) / both
+    rise = plan.off_y_m - plan.strike_y_m - strike_mps * c + 0.5 * GRAVITY_MPS2 * c**2 - first * c**2 * both / math.pi
+    return Bounce(plan, strike_mps, off_mps, first, rise * 2 * math.pi / c**2)
