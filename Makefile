@@ -4,12 +4,13 @@
 #   make test     format, lint, types, import contracts and every test, the slow ones too; CI runs this
 #   make check    the same without the slow tests, for the minutes between two edits
 #   make demo     the main job on a synthetic runner, into demo-lab/
+#   make docs     the tables in docs/ that follow from the code
 #   make bench    ours beside the peers, into benchmarks/results.json
 #   make accept   the long suite; writes docs/accuracy.md and docs/performance.md
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: setup demo test check bench accept lint
+.PHONY: setup demo test check bench accept lint docs
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -49,6 +50,9 @@ test: lint
 
 check: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
+
+docs: $(INSTALLED)
+	$(BIN)/python docs/tables.py
 
 demo: $(INSTALLED)
 	$(BIN)/labsys demo --out demo-lab
