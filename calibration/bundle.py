@@ -120,6 +120,26 @@ def solve_bundle(
     return BundleResult(state, normal.residual_px, normal.cost, iteration, covariance)
 
 
+def fit_boards(views: BoardViews, start: BundleState, *, settings: BundleSettings | None = None) -> BundleState:
+    """Adjust the boards alone and leave every camera as it is."""
+    chosen = settings or BundleSettings()
+    prior = LensPrior.fixed(start.lenses)
+    nothing = np.zeros(len(start.t_cam_rig_m) * BLOCK, dtype=np.bool_)
+    state, damping = start, 1e-4
+    normal = _linearise(views, state, prior, chosen.robust_px)
+    for _ in range(chosen.max_iterations):
+        before = normal.cost
+        state, normal, damping = _descend(views, state, normal, prior, nothing, damping, chosen.robust_px)
+        if not normal.cost < before * (1.0 - chosen.tolerance):
+            break
+    return state
+
+
+def residuals_px(views: BoardViews, state: BundleState) -> FloatArray:
+    """Observed minus projected (V, N, 2) px of every corner in `xy_px`, used or not."""
+    return _residuals(views, state, by_lens=False)[0]
+
+
 def _descend(
     views: BoardViews,
     state: BundleState,
@@ -153,20 +173,20 @@ class _Normal:
     cost: float
 
 
-def _residuals(views: BoardViews, state: BundleState) -> tuple[FloatArray, ...]:
-    """Residual (V, N, 2) and its derivatives by camera block (V, N, 2, 15) and board (V, N, 2, 6)."""
+def _residuals(views: BoardViews, state: BundleState, *, by_lens: bool) -> tuple[FloatArray, FloatArray]:
+    """Residual (V, N, 2), and derivatives by the camera's pose (6), its lens (9 or none) and the board's pose (6)."""
     R_c, R_b = state.R_cam_rig[views.camera], state.R_rig_board[views.frame]
     arm_b = np.einsum("vij,nj->vni", R_b, views.corners_m)
     point_rig = arm_b + state.t_rig_board_m[views.frame][:, None]
     arm_c = np.einsum("vij,vnj->vni", R_c, point_rig)
     point_cam = arm_c + state.t_cam_rig_m[views.camera][:, None]
     rows = state.lenses.values[views.camera][:, None]
-    image = project_with_jacobian(point_cam, rows, state.lenses.fisheye[views.camera][:, None])
-    by_camera = np.concatenate([_times_minus_cross(image.by_point, arm_c), image.by_point, image.by_lens], axis=-1)
+    image = project_with_jacobian(point_cam, rows, state.lenses.fisheye[views.camera][:, None], by_lens=by_lens)
     by_rig = image.by_point @ R_c[:, None]
-    by_board = np.concatenate([_times_minus_cross(by_rig, arm_b), by_rig], axis=-1)
+    turned_c, turned_b = _times_minus_cross(image.by_point, arm_c), _times_minus_cross(by_rig, arm_b)
+    J = np.concatenate([turned_c, image.by_point, image.by_lens, turned_b, by_rig], axis=-1)
     residual = np.where(image.in_front[..., None], views.xy_px - image.xy_px, _BEHIND_PX)
-    return residual, by_camera, by_board
+    return residual, J
 
 
 def _times_minus_cross(J: FloatArray, arm: FloatArray) -> FloatArray:
@@ -198,23 +218,24 @@ def _prior_cost(state: BundleState, prior: LensPrior) -> float:
 
 
 def _linearise(views: BoardViews, state: BundleState, prior: LensPrior, scale: float) -> _Normal:
-    residual, by_camera, by_board = _residuals(views, state)
+    by_lens = bool(prior.free.any())
+    block = BLOCK if by_lens else POSE
+    residual, J = _residuals(views, state, by_lens=by_lens)
     residual = np.where(views.used[..., None], residual, 0.0)
     cost, weights = _robust(residual, views.used, scale)
     n_cameras, n_boards = len(state.t_cam_rig_m), len(state.t_rig_board_m)
-    flat = (len(views.camera), -1)
-    J = np.concatenate([by_camera, by_board], axis=-1)
-    curved = _curvature(J, residual, weights, scale).reshape(*flat, BLOCK + POSE).transpose(0, 2, 1)
-    H = curved @ J.reshape(*flat, BLOCK + POSE)
-    slope = ((residual * weights[..., None]).reshape(len(J), 1, -1) @ J.reshape(*flat, BLOCK + POSE))[:, 0]
+    flat = (len(views.camera), -1, block + POSE)
+    H = _curvature(J, residual, weights, scale).reshape(flat).transpose(0, 2, 1) @ J.reshape(flat)
+    slope = ((residual * weights[..., None]).reshape(len(J), 1, -1) @ J.reshape(flat))[:, 0]
     cameras, boards = np.zeros((n_cameras, BLOCK, BLOCK)), np.zeros((n_boards, POSE, POSE))
     cross = np.zeros((n_boards, n_cameras, BLOCK, POSE))
     camera_gradient, board_gradient = np.zeros((n_cameras, BLOCK)), np.zeros((n_boards, POSE))
-    np.add.at(cameras, views.camera, H[:, :BLOCK, :BLOCK])
-    np.add.at(boards, views.frame, H[:, BLOCK:, BLOCK:])
-    np.add.at(cross, (views.frame, views.camera), H[:, :BLOCK, BLOCK:])
-    np.add.at(camera_gradient, views.camera, slope[:, :BLOCK])
-    np.add.at(board_gradient, views.frame, slope[:, BLOCK:])
+    np.add.at(cameras[:, :block, :block], views.camera, H[:, :block, :block])
+    np.add.at(boards, views.frame, H[:, block:, block:])
+    # A camera sees a board once per instant, so nothing is added twice here.
+    cross[views.frame, views.camera, :block] = H[:, :block, block:]
+    np.add.at(camera_gradient[:, :block], views.camera, slope[:, :block])
+    np.add.at(board_gradient, views.frame, slope[:, block:])
     cameras[:, POSE:, POSE:] += prior.information
     off = np.where(prior.free, state.lenses.values - prior.mean, 0.0)
     camera_gradient[:, POSE:] -= np.einsum("cij,cj->ci", prior.information, off)
@@ -240,7 +261,8 @@ def _reduced(
     eliminated = cross @ inverse
     S = _block_diagonal(normal.cameras + damping * _diagonals(normal.cameras))[np.ix_(active, active)]
     width = int(active.sum())
-    S = S - eliminated.transpose(1, 0, 2).reshape(width, -1) @ cross.transpose(1, 0, 2).reshape(width, -1).T
+    flat = (width, POSE * len(cross))
+    S = S - eliminated.transpose(1, 0, 2).reshape(flat) @ cross.transpose(1, 0, 2).reshape(flat).T
     right = normal.camera_gradient.ravel()[active] - np.einsum("fai,fi->a", eliminated, normal.board_gradient)
     return S, right, inverse, cross
 
@@ -248,8 +270,9 @@ def _reduced(
 def _step(state: BundleState, normal: _Normal, active: BoolArray, damping: float) -> BundleState:
     S, right, inverse, cross = _reduced(normal, active, damping)
     delta = np.zeros(active.size)
-    scale = 1.0 / np.sqrt(np.maximum(np.diag(S), 1e-30))
-    delta[active] = scale * np.linalg.lstsq(S * scale[:, None] * scale, right * scale, rcond=None)[0]
+    if active.any():
+        scale = 1.0 / np.sqrt(np.maximum(np.diag(S), 1e-30))
+        delta[active] = scale * np.linalg.lstsq(S * scale[:, None] * scale, right * scale, rcond=None)[0]
     back = normal.board_gradient - np.einsum("fai,a->fi", cross, delta[active])
     board_delta = np.einsum("fij,fj->fi", inverse, back)
     camera_delta = delta.reshape(-1, BLOCK)

@@ -127,7 +127,7 @@ def calibrate_corners(
     check_enough(corners)
     solved = _solve_given(corners, lenses, chosen) if lenses is not None else _solve_lenses(corners, chosen)
     check_spread(solved)
-    check_unmoved(corners, solved.rig)
+    check_unmoved(corners.without(solved.gross), solved.rig)
     lengths = tuple(measure_length(solved.rig, known) for known in known_lengths)
     report = make_report(
         corners,

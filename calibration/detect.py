@@ -98,6 +98,11 @@ class BoardCorners:
         """The same corners at some of the instants, (T,) True where kept."""
         return BoardCorners(self.board, self.cameras, self.sizes_px, self.times_s[frames], self.xy_px[frames])
 
+    def without(self, corners: BoolArray) -> BoardCorners:
+        """The same corners less some of them, (T, C, N) True where left out."""
+        xy = np.where(corners[..., None], np.nan, self.xy_px)
+        return BoardCorners(self.board, self.cameras, self.sizes_px, self.times_s, xy)
+
     def of_cameras(self, cameras: tuple[str, ...]) -> BoardCorners:
         """The same corners of some of the cameras, in this order."""
         index = [self.cameras.index(c) for c in cameras]

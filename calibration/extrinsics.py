@@ -21,6 +21,7 @@ from labsys.core.rigid import RigidTransform
 
 MIN_SHARED_BOARDS = 5
 _AGREE_RAD = np.radians(10.0)
+_NEAREST_M, _BEHIND, _FARTHEST = 0.01, 10.0, 0.1  # a corner behind its camera is worse than any other
 _AGREE_SHARE = 0.2  # of the distance to the board
 
 
@@ -208,13 +209,14 @@ def _suggestion_costs(
 ) -> FloatArray:
     """How badly the pose that view s suggests explains all corners of its instant, (V,), in normalised units."""
     rays = view_rays(views, lenses)
+    # Every pair (s, v) of views of the same instant: what s suggests is judged by what v sees.
+    s, v = np.nonzero(views.frame[:, None] == views.frame[None])
+    points_rig = np.einsum("sij,nj->sni", R_s, views.corners_m) + t_s[:, None]
+    c = views.camera[v]
+    points = np.einsum("pij,pnj->pni", R_c[c], points_rig[s]) + t_c[c][:, None]
+    behind = points[..., 2] <= _NEAREST_M
+    left = points[..., :2] / np.where(behind, np.inf, points[..., 2])[..., None] - rays[v]
+    miss = np.where(behind, _BEHIND, np.minimum(np.linalg.norm(left, axis=-1), _FARTHEST))
     cost = np.zeros(len(views.camera))
-    for s in range(len(views.camera)):
-        for v in np.flatnonzero(views.frame == views.frame[s]):
-            c = views.camera[v]
-            points = (views.corners_m @ R_s[s].T + t_s[s]) @ R_c[c].T + t_c[c]
-            behind = (points[:, 2] <= 0.01) & views.used[v]
-            left = points[:, :2] / np.where(points[:, 2:] <= 0.01, np.inf, points[:, 2:]) - rays[v]
-            miss = np.minimum(np.linalg.norm(left, axis=1), 0.1)
-            cost[s] += float(np.nansum(miss[views.used[v]])) + 10.0 * float(behind.sum())
+    np.add.at(cost, s, np.where(views.used[v], np.nan_to_num(miss), 0.0).sum(axis=1))
     return cost

@@ -13,7 +13,7 @@ import numpy as np
 
 from calibration.detect import BoardCorners
 from calibration.lens_jacobian import pack_lenses, project_with_jacobian
-from calibration.quality import triangulate_corners
+from calibration.quality import find_rays, triangulate_rays
 from labsys.core.arrays import FloatArray, IntArray
 from labsys.core.cameras import CameraRig
 from labsys.core.errors import GateRefusedError
@@ -22,6 +22,7 @@ from labsys.core.units import degrees, millimetres
 _LEAST_INSTANTS = 8  # on either side of a split
 _CHANCE = 80.0  # squared Mahalanobis distance, 6 degrees of freedom, the best of all splits
 _LEAST_PX = 0.8
+_MOST_SPLITS = 40
 _ROBUST_PX = 1.0
 
 
@@ -48,7 +49,8 @@ def find_moved_camera(corners: BoardCorners, rig: CameraRig) -> CameraMove | Non
     Args:
         rig: cameras in the order of `corners.cameras`.
     """
-    moves = [m for i in range(len(rig.cameras)) if (m := _best_split(corners, rig, i)) is not None]
+    rays = find_rays(corners.xy_px, rig)
+    moves = [m for i in range(len(rig.cameras)) if (m := _best_split(corners, rig, rays, i)) is not None]
     found = [m for m in moves if m.score > _CHANCE and m.image_px > _LEAST_PX]
     return max(found, key=lambda m: m.score, default=None)
 
@@ -71,12 +73,12 @@ def check_unmoved(corners: BoardCorners, rig: CameraRig) -> None:
     )
 
 
-def _best_split(corners: BoardCorners, rig: CameraRig, index: int) -> CameraMove | None:
-    instants, H, g, arm, squares = _normal_per_instant(corners, rig, index)
+def _best_split(corners: BoardCorners, rig: CameraRig, rays: FloatArray, index: int) -> CameraMove | None:
+    instants, H, g, arm, squares = _normal_per_instant(corners, rig, rays, index)
     if len(instants) < 2 * _LEAST_INSTANTS:
         return None
     best: CameraMove | None = None
-    for split in range(_LEAST_INSTANTS, len(instants) - _LEAST_INSTANTS + 1):
+    for split in _splits(len(instants)):
         change, spread, gain = _change(H, g, split)
         score = float(change @ np.linalg.lstsq(spread, change, rcond=None)[0])
         if best is None or score > best.score:
@@ -89,6 +91,12 @@ def _best_split(corners: BoardCorners, rig: CameraRig, index: int) -> CameraMove
                 rig.names[index], moment, float(turn), shift, image, score, gain / max(float(squares.sum()), 1e-9)
             )
     return best
+
+
+def _splits(count: int) -> IntArray:
+    """Where the take is parted; a move between two of them is found at the nearer one."""
+    tries = np.linspace(_LEAST_INSTANTS, count - _LEAST_INSTANTS, min(_MOST_SPLITS, count - 2 * _LEAST_INSTANTS + 1))
+    return np.unique(tries.round()).astype(np.int64)
 
 
 def _centre_shift(rig: CameraRig, index: int, change: FloatArray) -> float:
@@ -119,11 +127,11 @@ def _correction(H: FloatArray, g: FloatArray) -> FloatArray:
 
 
 def _normal_per_instant(
-    corners: BoardCorners, rig: CameraRig, index: int
+    corners: BoardCorners, rig: CameraRig, rays: FloatArray, index: int
 ) -> tuple[IntArray, FloatArray, FloatArray, FloatArray, FloatArray]:
     """Instants, and for each the normal matrix (6, 6), its right side (6,), the weights and the squared residuals."""
     camera = rig.cameras[index]
-    points = _points_of_others(corners, rig, index)
+    points = _points_of_others(rig, rays, index)
     arm = points @ camera.T_cam_lab.rotation.T
     lens = pack_lenses([camera.intrinsics])
     image = project_with_jacobian(arm + camera.T_cam_lab.translation_m, lens.values[0], lens.fisheye)
@@ -139,9 +147,9 @@ def _normal_per_instant(
     return instants, H[instants], g[instants], weight[instants].sum(axis=1), squares[instants]
 
 
-def _points_of_others(corners: BoardCorners, rig: CameraRig, index: int) -> FloatArray:
+def _points_of_others(rig: CameraRig, rays: FloatArray, index: int) -> FloatArray:
     """Board corners (T, N, 3) m as the other cameras alone place them; with two cameras, as both do."""
-    xy = corners.xy_px.copy()
-    if len(rig.cameras) > 2:
-        xy[:, index] = np.nan
-    return triangulate_corners(xy, rig)
+    if len(rig.cameras) == 2:
+        return triangulate_rays(rays, rig)
+    others = [i for i in range(len(rig.cameras)) if i != index]
+    return triangulate_rays(rays[:, others], CameraRig(tuple(rig.cameras[i] for i in others)))

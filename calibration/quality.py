@@ -15,7 +15,7 @@ import numpy as np
 from calibration.board import neighbour_pairs
 from calibration.detect import BoardCorners
 from calibration.lens_jacobian import pack_lenses, project_with_jacobian, rays_of_pixels
-from labsys.core.arrays import FloatArray
+from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.cameras import CameraRig
 
 MIN_POINTS_FOR_FIT = 6
@@ -73,29 +73,41 @@ def measure_corners(corners: BoardCorners, rig: CameraRig) -> CornerErrors:
 
 def triangulate_corners(xy_px: FloatArray, rig: CameraRig) -> FloatArray:
     """Linear triangulation of (T, C, N, 2) px with unit weights over all cameras that see a point, (T, N, 3) m."""
+    return triangulate_rays(find_rays(xy_px, rig), rig)
+
+
+def find_rays(xy_px: FloatArray, rig: CameraRig) -> FloatArray:
+    """Undistorted normalised image points of (T, C, N, 2) px, same shape, NaN where not seen or without a ray."""
     lenses = pack_lenses([c.intrinsics for c in rig.cameras])
-    rows = []
-    for i, camera in enumerate(rig.cameras):
-        rays = rays_of_pixels(xy_px[:, i], lenses.values[i], bool(lenses.fisheye[i]))
-        P = np.column_stack([camera.T_cam_lab.rotation, camera.T_cam_lab.translation_m])
-        known = np.asarray(np.isfinite(rays).all(axis=-1))
-        rows.append(np.where(known[..., None, None], rays[..., None] * P[2] - P[:2], 0.0))
-    A = np.stack(rows, axis=2)
-    n_rays = (np.abs(A).sum(axis=(-1, -2)) > 0).sum(axis=-1)
-    flat = A.reshape(*A.shape[:2], -1, 4)
-    points = np.full((*A.shape[:2], 3), np.nan)
-    enough = n_rays >= 2
-    if enough.any():
-        h = np.linalg.svd(flat[enough])[2][:, -1]
-        points[enough] = h[:, :3] / h[:, 3:]
+    columns = [rays_of_pixels(xy_px[:, i], lenses.values[i], bool(lenses.fisheye[i])) for i in range(len(rig.cameras))]
+    return np.stack(columns, axis=1)
+
+
+def triangulate_rays(rays: FloatArray, rig: CameraRig) -> FloatArray:
+    """Linear triangulation of rays (T, C, N, 2), (T, N, 3) m; NaN where fewer than two cameras see a point."""
+    known = np.asarray(np.isfinite(rays).all(axis=-1))
+    enough = known.sum(axis=1) >= 2
+    points = np.full((*enough.shape, 3), np.nan)
+    if not enough.any():
+        return points
+    rays_of_points = rays.transpose(0, 2, 1, 3)[enough]
+    P = np.stack([np.column_stack([c.T_cam_lab.rotation, c.T_cam_lab.translation_m]) for c in rig.cameras])
+    A = rays_of_points[..., None] * P[:, None, 2] - P[:, :2]
+    A = np.where(known.transpose(0, 2, 1)[enough][..., None, None], A, 0.0)
+    h = np.linalg.svd(A.reshape(len(A), -1, 4), full_matrices=False)[2][:, -1]
+    points[enough] = h[:, :3] / h[:, 3:]
     return points
 
 
-def summarise(corners: BoardCorners, errors: CornerErrors) -> BoardQuality:
-    """The figures over all instants of `corners`."""
+def summarise(corners: BoardCorners, errors: CornerErrors, *, detected: BoolArray | None = None) -> BoardQuality:
+    """The figures over all instants of `corners`.
+
+    Args:
+        detected: (T, C, N) corners that were detected, where `corners` lacks false ones; None means all are there.
+    """
     distance = errors.distance_px
     found = distance[np.isfinite(distance)]
-    seen = corners.seen
+    seen = corners.seen if detected is None else detected
     shared = seen & (seen.sum(axis=1, keepdims=True) >= 2)
     left = board_distances(corners, errors.points_m)
     edges = _edges(corners, errors.points_m)

@@ -114,14 +114,18 @@ def make_report(
 ) -> CalibrationReport:
     """Measure a solved rig on all corners, shared ones and held-out ones, and grade it.
 
+    False detections (`solved.gross`) are left out and counted: the figures must rest on 95 % of the shared corners.
+
     Args:
         free_running: nothing triggers the cameras together, so that a moving board is seen at different moments.
         lenses_given: the lenses were measured elsewhere. Poor coverage of the image then costs the better grades but
             is no ground to refuse: a pose needs boards, not boards everywhere.
         scale_error: relative error found with an independent length; None takes the board's own edges.
     """
+    detected = corners.seen
+    corners = corners.without(solved.gross)
     errors = measure_corners(corners, solved.rig)
-    quality = summarise(corners, errors)
+    quality = summarise(corners, errors, detected=detected)
     fold = draw_folds(corners)
     heldout = summarise(
         corners.at_frames(fold >= 0),

@@ -6,7 +6,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from calibration.bundle import BundleResult, BundleSettings, BundleState, LensPrior, solve_bundle
+from calibration.bundle import (
+    BundleResult,
+    BundleSettings,
+    BundleState,
+    LensPrior,
+    fit_boards,
+    residuals_px,
+    solve_bundle,
+)
 from calibration.detect import BoardCorners
 from calibration.extrinsics import CameraPair, chain_cameras, find_pairs, find_view_poses, start_state
 from calibration.lens_jacobian import unpack_lens
@@ -16,6 +24,7 @@ from labsys.core.arrays import BoolArray, FloatArray, IntArray
 from labsys.core.cameras import Camera, CameraRig, Intrinsics
 from labsys.core.rigid import RigidTransform
 
+_PART = 500  # instants looked at together, so that memory stays bounded
 _BLOCKS = 30  # neighbouring instants are alike, so they are kept back in blocks, not one by one
 
 
@@ -44,6 +53,7 @@ class SolvedRig:
         centre_sd_m: (C,) standard deviation of each camera's place relative to the first, from corner noise alone.
         views, bundle: what took part and what it came to; `instants` numbers the views' frames in the take.
         prior: what was known about the lenses, None when they were given.
+        gross: (T, C, N) True for corners of the take that are false detections.
     """
 
     rig: CameraRig
@@ -53,6 +63,7 @@ class SolvedRig:
     instants: IntArray
     bundle: BundleResult
     prior: LensPrior | None
+    gross: BoolArray
 
 
 def draw_folds(corners: BoardCorners, *, folds: int = 5) -> IntArray:
@@ -120,11 +131,14 @@ def solve_rig(
     instants = instants[np.unique(views.frame[poses.found])]
     views, start = start_state(views, poses, T_cam_rig, lens_list)
     result = solve_bundle(views, start, prior=prior, settings=chosen.bundle)
-    cleaned = _without_gross(views, result, chosen)
+    limit = _gross_limit_px(views, result, chosen)
+    cleaned = views.only(_distance_px(views, result.state) <= limit)
     if cleaned.n_corners < views.n_corners:
         result = solve_bundle(cleaned, result.state, prior=prior, settings=chosen.bundle)
     rig = _as_rig(result.state, corners.cameras, lens_list)
-    return SolvedRig(rig, pairs, _centre_sd_m(result), cleaned, instants, result, prior)
+    gross = _find_gross_elsewhere(corners, rig, instants, limit, chosen)
+    gross[instants[views.frame], views.camera] = views.used & (_distance_px(views, result.state) > limit)
+    return SolvedRig(rig, pairs, _centre_sd_m(result), cleaned, instants, result, prior, gross)
 
 
 def _thin(instants: IntArray, most: int) -> IntArray:
@@ -133,10 +147,31 @@ def _thin(instants: IntArray, most: int) -> IntArray:
     return instants[np.linspace(0, len(instants) - 1, most).round().astype(np.int64)]
 
 
-def _without_gross(views: BoardViews, result: BundleResult, settings: SolveSettings) -> BoardViews:
-    distance = np.linalg.norm(result.residual_px, axis=-1)
-    limit = max(settings.gross_px, settings.gross_medians * float(np.median(distance[views.used])))
-    return views.only(distance <= limit)
+def _gross_limit_px(views: BoardViews, result: BundleResult, settings: SolveSettings) -> float:
+    distance = _distance_px(views, result.state)[views.used]
+    return max(settings.gross_px, settings.gross_medians * float(np.median(distance)))
+
+
+def _distance_px(views: BoardViews, state: BundleState) -> FloatArray:
+    return np.asarray(np.linalg.norm(residuals_px(views, state), axis=-1), dtype=np.float64)
+
+
+def _find_gross_elsewhere(
+    corners: BoardCorners, rig: CameraRig, solved: IntArray, limit_px: float, settings: SolveSettings
+) -> BoolArray:
+    """Corners further than the limit from the board laid robustly into their instant, where that was not solved."""
+    gross = np.zeros(corners.xy_px.shape[:3], dtype=np.bool_)
+    shared = np.setdiff1d(np.flatnonzero(corners.has_board.sum(axis=1) >= 2), solved)
+    lenses = [c.intrinsics for c in rig.cameras]
+    poses = tuple(c.T_cam_lab for c in rig.cameras)
+    for part in np.array_split(shared, -(-len(shared) // _PART)) if shared.size else ():
+        views = collect_views(corners.at_frames(np.isin(np.arange(len(gross)), part)))
+        single = find_view_poses(views, lenses)
+        part_of_view = part[np.unique(views.frame[single.found])]
+        views, start = start_state(views, single, poses, lenses)
+        far = views.used & (_distance_px(views, fit_boards(views, start, settings=settings.bundle)) > limit_px)
+        gross[part_of_view[views.frame], views.camera] = far
+    return gross
 
 
 def _as_rig(state: BundleState, names: tuple[str, ...], lenses: list[Intrinsics]) -> CameraRig:
