@@ -108,7 +108,7 @@ def make_sole(scale: float) -> Sole:
     return Sole(0.088 * scale, -0.04 * scale, 0.115 * scale, 0.035 * scale, 0.078 * scale)
 
 
-def place_stickers(body: Body, visit_seed: int) -> dict[str, FloatArray]:
+def place_stickers(visit_seed: int) -> dict[str, FloatArray]:
     """Offset of every sticker from its landmark in segment axes, 3-8 mm in a random direction, drawn per visit."""
     rng = np.random.default_rng([visit_seed, 23])
     directions = rng.standard_normal((len(LABSYS_RUN_37.landmarks), 3))
@@ -131,7 +131,7 @@ def _axial_points(scale: float, pelvis_width_m: float, pelvis_depth_m: float) ->
     def at(segment: str, x: float, y: float, z: float = 0.0) -> tuple[str, FloatArray]:
         return segment, scale * np.array([x, y, z])
 
-    points = {
+    return {
         "RASIS": ("pelvis", np.array([0.0, 0.0, width / 2])),
         "LASIS": ("pelvis", np.array([0.0, 0.0, -width / 2])),
         "RPSIS": ("pelvis", np.array([-depth, 0.0, 0.046 * scale])),
@@ -143,7 +143,6 @@ def _axial_points(scale: float, pelvis_width_m: float, pelvis_depth_m: float) ->
         "RAC": at("thorax", -0.01, 0.325, 0.19), "LAC": at("thorax", -0.01, 0.325, -0.19),
         "HEAD": at("head", 0.03, 0.13),
     }  # fmt: skip
-    return points
 
 
 def _harrington_hip_m(
@@ -162,7 +161,9 @@ def _harrington_hip_m(
                              -math.sin(tilt) * asis[0] + math.cos(tilt) * asis[1], asis[2]])  # fmt: skip
         malleolus = np.array([0.0, -sum(leg_m), -0.037 * scale * sign])
         leg = float(np.linalg.norm(asis_lab - malleolus)) * 1000.0
-        hip = np.array([-0.24 * depth - 9.9, -0.16 * width - 0.04 * leg - 7.1, sign * (0.28 * depth + 0.16 * width + 7.9)])
+        hip = np.array(
+            [-0.24 * depth - 9.9, -0.16 * width - 0.04 * leg - 7.1, sign * (0.28 * depth + 0.16 * width + 7.9)]
+        )
         hip /= 1000.0
     return hip
 

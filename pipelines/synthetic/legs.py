@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.interpolate import make_interp_spline
@@ -73,7 +74,7 @@ def leg_angles(leg: Leg, times_s: FloatArray, *, within_reach: bool = True) -> F
     """
     out = np.full((times_s.size, 7), np.nan)
     steps = leg.plan.steps_of(leg.side)
-    for here, following in zip(steps[:-1], steps[1:], strict=True):
+    for here, following in pairwise(steps):
         strike, off, landing = leg.plan.strike_s[here], leg.plan.off_s[here], leg.plan.strike_s[following]
         stance = (times_s >= strike) & (times_s <= off)
         swing = (times_s > off) & (times_s < landing)
@@ -106,7 +107,7 @@ def resting_ankle(leg: Leg, step: int, time_s: float) -> FloatArray:
     """Ankle centre in LAB, (3,) m, at strike or at toe-off, where the pitch is given by the plan."""
     since = time_s - float(leg.plan.strike_s[step])
     pitch = leg.plan.strike_rad[step] if since <= 0 else leg.plan.off_rad[step]
-    return _ankle_on_belt(leg, step, np.array([since]), np.array([pitch]))[0]
+    return np.asarray(_ankle_on_belt(leg, step, np.array([since]), np.array([pitch]))[0])
 
 
 def pitch_profile(leg: Leg, step: int) -> PitchProfile:
@@ -169,7 +170,7 @@ def _ankle_on_belt(leg: Leg, step: int, since_s: FloatArray, pitch_rad: FloatArr
 
 
 def _reach(leg: Leg, times_s: FloatArray, ankle_m: FloatArray, pitch_rad: FloatArray) -> FloatArray:
-    """Two-link inverse kinematics: knee from hip-to-ankle distance, knee axis as near to the pelvis's Z as it can be."""
+    """Two-link inverse kinematics: knee from hip-to-ankle distance, knee axis as near the pelvis's Z as it can be."""
     R_pelvis = compose_baker(leg.trunk.pelvis_rad(times_s))
     hip_m = leg.hip_centre_m(times_s)
     thigh, shank = leg.body.thigh_m[leg.side], leg.body.shank_m[leg.side]
@@ -212,7 +213,7 @@ def _swing_angles(leg: Leg, here: int, following: int, times_s: FloatArray) -> F
 
     def swing(u: FloatArray, lift_rad: float) -> FloatArray:
         angles = np.stack([c(u) for c in columns], axis=-1)
-        return angles + lift_rad * _lift_shape(u)[:, None] * _LIFT
+        return np.asarray(angles + lift_rad * _lift_shape(u)[:, None] * _LIFT)
 
     lift_rad = _needed_lift(leg, swing, off, duration)
     return swing((times_s - off) / duration, lift_rad)

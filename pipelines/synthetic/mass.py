@@ -1,5 +1,7 @@
-"""Centre of mass of the synthetic body: segment masses of de Leva 1996 (10.1016/0021-9290(95)00178-6), mean of the sexes,
-rounded to a tenth of a percent, on true joint centres."""
+"""Centre of mass of the synthetic body, on true joint centres.
+
+Segment masses of de Leva 1996 (10.1016/0021-9290(95)00178-6), mean of the sexes, rounded to a tenth of a percent.
+"""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def solve_nominal(style: Style, parameters: RunnerParameters, body: Body) -> Nom
         InputError: no geometry meets the targets.
     """
     targets = {s: _targets(style, parameters, s) for s in "RL"}
-    place = {s: 0.36 * style.speed_mps * style.contact_s for s in "RL"}
+    place = dict.fromkeys("RL", 0.36 * style.speed_mps * style.contact_s)
     for _ in range(2):
         for side in "RL":
             place[side] = _solve_side(style, parameters, body, targets, place, side)
@@ -127,7 +127,9 @@ def _height(leg: Leg, step: int, time_s: float, knee_rad: float) -> float:
     hips_y = float(leg.trunk.hips_m(at)[0, 1])
     hip, ankle = leg.hip_centre_m(at)[0], resting_ankle(leg, step, time_s)
     level_squared = float((hip[0] - ankle[0]) ** 2 + (hip[2] - ankle[2]) ** 2)
-    return float(ankle[1]) + math.sqrt(max(reach_squared - level_squared, 0.1 * reach_squared)) - (float(hip[1]) - hips_y)
+    return (
+        float(ankle[1]) + math.sqrt(max(reach_squared - level_squared, 0.1 * reach_squared)) - (float(hip[1]) - hips_y)
+    )
 
 
 def _soft_least(a: float, b: float, corner_m: float = 0.004) -> float:
@@ -142,9 +144,7 @@ def _level_walk(legs: dict[str, LegGeometry], trunk: TrunkMotion, plan: Plan) ->
     return {s: replace(g, strike_y_m=mean, off_y_m=mean) for s, g in legs.items()}
 
 
-def _trial_gait(
-    style: Style, parameters: RunnerParameters, legs: dict[str, LegGeometry]
-) -> tuple[Plan, TrunkMotion]:
+def _trial_gait(style: Style, parameters: RunnerParameters, legs: dict[str, LegGeometry]) -> tuple[Plan, TrunkMotion]:
     plan = plan_regular(style, parameters, legs, n_steps=8, start_s=0.0)
     return plan, make_trunk(style, plan, wander_m=no_wander())
 

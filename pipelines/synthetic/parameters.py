@@ -62,7 +62,8 @@ class Variability:
     def __post_init__(self) -> None:
         if self.scale < 0 or not 0 <= self.lag1 <= 0.9:
             raise InputError(
-                f"variability scale={self.scale:g}, lag1={self.lag1:g} is out of range", remedy="scale >= 0, lag1 0..0.9"
+                f"variability scale={self.scale:g}, lag1={self.lag1:g} is out of range",
+                remedy="scale >= 0, lag1 0..0.9",
             )
 
 
@@ -77,7 +78,7 @@ class RunnerParameters:
         speed_mps: belt speed; running 2.2..5, walking 0.8..1.8.
         strike: part of the shoe that lands first (walking always lands on the heel).
         hip_extension_cap_rad: upper limit of the mean true peak hip extension against standing, or None.
-        lumbar_gain: share of the hip extension lost to the cap that more anterior tilt and lumbar extension replace, 0..1.
+        lumbar_gain: share of the hip extension lost to the cap that anterior tilt and lumbar extension replace, 0..1.
         pelvis_rotation_rom_rad: range of pelvic transverse rotation over a stride.
         trunk_lean_rad: mean forward lean of the thorax against standing.
         vertical_oscillation_m: vertical travel of the hips per step (running: sets the flight time).

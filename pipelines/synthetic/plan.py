@@ -95,8 +95,8 @@ def scatter_plan(
     """Add stride-to-stride scatter and drift to a regular plan.
 
     Args:
-        sensitivity: side -> (3, 3), change of (place_x, strike_y, off_y) per change of (peak hip extension, knee flexion
-            at strike, height at toe-off).
+        sensitivity: side -> (3, 3), change of (place_x, strike_y, off_y) per change of (peak hip extension, knee
+            flexion at strike, height at toe-off).
     """
     v = parameters.variability
     rng = np.random.default_rng([seed, 37])
@@ -104,7 +104,7 @@ def scatter_plan(
     noise = {name: v.scale * correlated_steps(rng, n, v.lag1) for name in _SCATTERED}
     step_s = np.diff(plan.strike_s) * (1.0 + _SD_STEP_SHARE * noise["step"][:-1])
     strike_s = plan.strike_s[0] + np.concatenate([[0.0], np.cumsum(step_s)])
-    contact_s = np.minimum(plan.contact_s + _SD_CONTACT_S * noise["contact"], _longest_contact(strike_s, plan, style))
+    contact_s = np.minimum(plan.contact_s + _SD_CONTACT_S * noise["contact"], _longest_contact(strike_s, style))
     drift = v.hip_extension_drift_rad_per_min * strike_s / 60.0
     targets = np.stack(
         [_SD_HIP_RAD * noise["hip"] + drift, _SD_KNEE_RAD * noise["knee_strike"], _SD_RISE_M * noise["rise"]], 1
@@ -136,7 +136,7 @@ def correlated_steps(rng: np.random.Generator, n: int, lag1: float) -> FloatArra
     return np.asarray(np.clip(out, -2.5, 2.5))
 
 
-def _longest_contact(strike_s: FloatArray, plan: Plan, style: Style) -> FloatArray:
+def _longest_contact(strike_s: FloatArray, style: Style) -> FloatArray:
     """Running never loses its flight: contact ends at least 15 ms before the other foot lands."""
     if style.walking:
         return np.full(strike_s.size, np.inf)

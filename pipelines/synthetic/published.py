@@ -1,12 +1,12 @@
 """What people do at a given speed: the published means that a synthetic runner follows.
 
 Running: cadence and duty factor at 2.5, 3.5, 4.5 m/s (Fukuchi 2017, 10.7717/peerj.3298, and its re-analysis), peak hip
-extension 13-15 degrees at 2.5 m/s (inter-laboratory data set of Fukuchi, Duarte and Ferber), knee at strike and in stance
-(Heiderscheit 2011, 10.1249/MSS.0b013e3181ebedf4), knee and hip in swing (Novacheck 1998, 10.1016/S0966-6362(97)00038-6),
-pelvis and lumbar ranges (Schache 2002, 10.1016/S0966-6362(01)00201-6; Perpina-Martinez 2023), more anterior tilt in
-running than in standing and walking (Franz 2009, 10.1016/j.gaitpost.2008.11.005).
-Walking: Winter, "The Biomechanics and Motor Control of Human Gait" (1991). Between these anchors values are
-interpolated; they are means of a style, not of a person.
+extension 13-15 degrees at 2.5 m/s (inter-laboratory data set of Fukuchi, Duarte and Ferber), knee at strike and in
+stance (Heiderscheit 2011, 10.1249/MSS.0b013e3181ebedf4), knee and hip in swing (Novacheck 1998,
+10.1016/S0966-6362(97)00038-6), pelvis and lumbar ranges (Schache 2002, Perpina-Martinez 2023), more anterior tilt in
+running than in standing (Franz 2009). How hip, knee and foot angles change with speed beyond that is chosen here, so
+that feet stay in reach and clear the belt. Walking: after Winter, "The Biomechanics and Motor Control of Human Gait"
+(1991). Values are means of a style, not of a person.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class Style:
 
     Attributes:
         step_s, contact_s: mean step and contact time.
-        hip_peak_rad, knee_strike_rad: what the leg geometry is solved for. rise_m: hips at toe-off above hips at strike,
-            as far as a knee flexed by knee_off_least_rad lets them.
+        hip_peak_rad, knee_strike_rad: what the leg geometry is solved for. rise_m: hips at toe-off above those at
+            strike, as far as a knee flexed by knee_off_least_rad lets them.
         strike_rad, strike_rate_rad_s, flat_from_s, flat_to_s: foot pitch at and after strike.
         approach_rate_rad_s: pitch rate just before strike. landing_mps: velocity of the landing shoe point against the
             belt, forward and down, before the knee's limit in `legs` adds to it.
         off_rad: foot pitch at toe-off.
-        knee_swing_rad, knee_extended_rad, hip_swing_rad, ankle_swing_rad: swing keyframes, at the share of swing in `*_at`.
+        knee_swing_rad, knee_extended_rad, hip_swing_rad, ankle_swing_rad: keyframes at the shares of swing in `*_at`.
         rotation_rom_rad, obliquity_rom_rad, tilt_rom_rad, tilt_rise_rad: pelvis ranges, mean tilt above standing.
         tilt_bump_rad: extra anterior tilt in late stance.
         lean_rad, lean_rom_rad: thorax.
@@ -123,8 +123,10 @@ def _running(parameters: RunnerParameters) -> Style:
         walking=False, speed_mps=v, step_s=step, contact_s=contact, hip_peak_rad=natural - lost,
         knee_strike_rad=math.radians(17.0 + 2.0 * (v - 2.5)), rise_m=0.004, knee_off_least_rad=math.radians(15.0),
         strike_rad=math.radians(pitch), strike_rate_rad_s=rate, approach_rate_rad_s=approach, landing_mps=landing,
-        flat_from_s=flat, flat_to_s=max(0.48 * contact, flat + 0.02), off_rad=math.radians(-50.0 - 4.0 * (v - 2.5)) + 0.5 * legs,
-        knee_swing_rad=math.radians(92.0 + 8.0 * (v - 2.5)), knee_swing_at=0.46, knee_extended_rad=math.radians(13.0 + 2.0 * (v - 2.5)), knee_extended_at=0.93,
+        flat_from_s=flat, flat_to_s=max(0.48 * contact, flat + 0.02),
+        off_rad=math.radians(-50.0 - 4.0 * (v - 2.5)) + 0.5 * legs,
+        knee_swing_rad=math.radians(92.0 + 8.0 * (v - 2.5)), knee_swing_at=0.46,
+        knee_extended_rad=math.radians(13.0 + 2.0 * (v - 2.5)), knee_extended_at=0.93,
         hip_swing_rad=math.radians(36.0 + 7.0 * (v - 2.5)), hip_swing_at=0.70,
         ankle_swing_rad=math.radians(1.0), ankle_swing_at=(0.55, 0.82),
         rotation_rom_rad=math.radians(11.0 + 1.5 * (v - 2.5)) if rom is None else rom,
@@ -149,7 +151,8 @@ def _walking(parameters: RunnerParameters) -> Style:
         knee_strike_rad=math.radians(8.0), rise_m=0.0, knee_off_least_rad=0.0,
         strike_rad=math.radians(20.0), strike_rate_rad_s=-3.0, approach_rate_rad_s=-0.5, landing_mps=(0.10, 0.05),
         flat_from_s=0.14 * contact, flat_to_s=0.42 * contact, off_rad=math.radians(-58.0),
-        knee_swing_rad=math.radians(62.0), knee_swing_at=0.28, knee_extended_rad=math.radians(3.5), knee_extended_at=0.92,
+        knee_swing_rad=math.radians(62.0), knee_swing_at=0.28,
+        knee_extended_rad=math.radians(3.5), knee_extended_at=0.92,
         hip_swing_rad=math.radians(28.0), hip_swing_at=0.75,
         ankle_swing_rad=math.radians(1.0), ankle_swing_at=(0.5,),
         rotation_rom_rad=math.radians(8.0) if rom is None else rom,
@@ -169,7 +172,9 @@ def _running_times(parameters: RunnerParameters, shorter_m: float) -> tuple[floa
     """Step and contact time: shortened behind the body, a runner spends it on cadence and on flight alike."""
     v = parameters.speed_mps
     natural_step = 1.0 / (2.254 + 0.175 * v)
-    duty = float(np.polyval(np.polyfit([2.5, 3.5, 4.5], [0.394, 0.348, 0.328], 2), min(v, 4.5))) - 0.03 * max(v - 4.5, 0.0)
+    duty = float(np.polyval(np.polyfit([2.5, 3.5, 4.5], [0.394, 0.348, 0.328], 2), min(v, 4.5))) - 0.03 * max(
+        v - 4.5, 0.0
+    )
     natural_contact = 2.0 * natural_step * duty
     share = 1.0 - shorter_m / (v * natural_contact)
     step = 1.0 / parameters.cadence_hz if parameters.cadence_hz else natural_step * math.sqrt(share)

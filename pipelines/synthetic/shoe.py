@@ -78,9 +78,7 @@ class PitchProfile:
     def at(self, since_strike_s: FloatArray) -> FloatArray:
         """Pitch (...,) rad at times since strike."""
         s = np.asarray(since_strike_s, dtype=np.float64)
-        landing = _quintic(
-            s, self.flat_from_s, (self.strike_rad, self.strike_rate_rad_s, 0.0), (0.0, 0.0, 0.0)
-        )
+        landing = _quintic(s, self.flat_from_s, (self.strike_rad, self.strike_rate_rad_s, 0.0), (0.0, 0.0, 0.0))
         leaving = _quintic(
             s - self.flat_to_s,
             self.off_s - self.flat_to_s,

@@ -55,9 +55,7 @@ def pose_segments(body: Body, angles: PoseAngles) -> SegmentPoses:
     return SegmentPoses(R, o)
 
 
-def place_landmarks(
-    body: Body, poses: SegmentPoses, offsets_m: Mapping[str, FloatArray] | None = None
-) -> FloatArray:
+def place_landmarks(body: Body, poses: SegmentPoses, offsets_m: Mapping[str, FloatArray] | None = None) -> FloatArray:
     """LABSYS-RUN-37 in LAB, (T, 37, 3) m; `offsets_m` moves each in its segment's axes."""
     tracks = []
     for name in LABSYS_RUN_37.landmarks:

@@ -100,7 +100,7 @@ def make_trial(
     times_s = np.arange(round(seconds * rate_hz)) / rate_hz
     poses = pose_segments(body, _pose(gait, body, kind, times_s, seed))
     exact = parameters.anatomy is Anatomy.REGRESSION
-    offsets_m = None if exact else place_stickers(body, visit_seed)
+    offsets_m = None if exact else place_stickers(visit_seed)
     neutral = pose_segments(body, stand(body, np.zeros(1), sway=0.0))
     trial = SyntheticTrial(
         parameters=parameters,
@@ -162,9 +162,7 @@ def _with_gait(trial: SyntheticTrial, gait: Gait, seconds: float) -> SyntheticTr
         walking=gait.style.walking,
     )
     values, metrics = true_metrics(curves, strides)
-    return replace(
-        trial, events=events, contacts=contacts, strides=strides, stride_values=values, metrics=metrics
-    )
+    return replace(trial, events=events, contacts=contacts, strides=strides, stride_values=values, metrics=metrics)
 
 
 _SIDES = {"R": Side.RIGHT, "L": Side.LEFT}
@@ -173,7 +171,9 @@ _SIDES = {"R": Side.RIGHT, "L": Side.LEFT}
 def _contacts(gait: Gait, seconds: float) -> tuple[Contact, ...]:
     plan, style = gait.plan, gait.style
     return tuple(
-        Contact(_SIDES[side], float(strike), float(strike) + style.flat_from_s, float(strike) + style.flat_to_s, float(off))
+        Contact(
+            _SIDES[side], float(strike), float(strike) + style.flat_from_s, float(strike) + style.flat_to_s, float(off)
+        )
         for side, strike, off in zip(plan.sides, plan.strike_s, plan.off_s, strict=True)
         if strike >= 0 and off <= seconds
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def true_strides(events: GaitEvents) -> tuple[Stride, ...]:
     out: list[Stride] = []
     for side in (Side.LEFT, Side.RIGHT):
         strikes = events.times_s(EventKind.FOOT_STRIKE, side)
-        for start, end in zip(strikes[:-1], strikes[1:], strict=True):
+        for start, end in pairwise(strikes):
             off = [t for t in events.times_s(EventKind.TOE_OFF, side) if start < t < end]
             contra = [t for t in events.times_s(EventKind.FOOT_STRIKE, side.opposite) if start < t < end]
             if len(off) == 1 and len(contra) == 1:
@@ -182,11 +183,11 @@ _RULES: dict[str, Rule] = {
     "knee_flex_at_fs": lambda c, s: _at(c, "knee_flexion", s, s.foot_strike_s),
     "vertical_oscillation": lambda c, s: _travel(c, s, c.com_y_m),
     "vertical_oscillation_pelvis": lambda c, s: _travel(c, s, c.hips_y_m),
-    "contact_time": lambda c, s: s.toe_off_s - s.foot_strike_s,
-    "flight_time": lambda c, s: s.contra_foot_strike_s - s.toe_off_s,
-    "duty_factor": lambda c, s: (s.toe_off_s - s.foot_strike_s) / _duration(s),
-    "step_time": lambda c, s: s.contra_foot_strike_s - s.foot_strike_s,
-    "stride_time": lambda c, s: _duration(s),
-    "cadence": lambda c, s: 2.0 / _duration(s),
-    "speed": lambda c, s: c.speed_mps,
+    "contact_time": lambda _, s: s.toe_off_s - s.foot_strike_s,
+    "flight_time": lambda _, s: s.contra_foot_strike_s - s.toe_off_s,
+    "duty_factor": lambda _, s: (s.toe_off_s - s.foot_strike_s) / _duration(s),
+    "step_time": lambda _, s: s.contra_foot_strike_s - s.foot_strike_s,
+    "stride_time": lambda _, s: _duration(s),
+    "cadence": lambda _, s: 2.0 / _duration(s),
+    "speed": lambda c, _: c.speed_mps,
 }
