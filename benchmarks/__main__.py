@@ -1,0 +1,42 @@
+"""`python -m benchmarks [NAME …]`: measure, print a line per benchmark, write benchmarks/results.json."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.measure import Result, describe_machine
+from benchmarks.triangulation import measure_engine_trial, measure_ransac, measure_robust
+from labsys.core.errors import UnknownNameError
+from labsys.storage.atomic import write_json_atomic
+
+RESULTS = Path(__file__).parent / "results.json"
+
+BENCHMARKS: dict[str, Callable[[], Result]] = {
+    "triangulate_robust": measure_robust,
+    "triangulate_ransac": measure_ransac,
+    "engine_trial": measure_engine_trial,
+}
+
+
+def main(names: list[str]) -> None:
+    """Run the named benchmarks, or all, and write their results."""
+    for name in names:
+        if name not in BENCHMARKS:
+            raise UnknownNameError("benchmark", name, valid=BENCHMARKS)
+    machine = describe_machine()
+    results = []
+    for name in names or BENCHMARKS:
+        result = BENCHMARKS[name]()
+        print(
+            f"{name}: {result.ours:,.4g} beside {result.theirs:,.4g} {result.unit}, {result.ratio:,.1f} x {result.peer}"
+        )
+        print(f"    {result.accuracy}")
+        results.append(result.as_document())
+    write_json_atomic(RESULTS, {"machine": machine, "results": results})
+    print(f"{RESULTS}  ({machine})")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

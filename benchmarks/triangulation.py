@@ -1,0 +1,144 @@
+"""Triangulation beside aniposelib's, on identical input."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measure import Result, error_summary, time_alternating, time_cold
+from benchmarks.scenes import Scene, moving_body, observe, ring_rig, scattered_points
+from calibration.anipose import AniposeMethod, to_camera_group, triangulate_with_anipose
+from calibration.triangulate import triangulate_robust
+
+PEER = f"aniposelib {version('aniposelib')}"
+N_FRAMES, N_LANDMARKS, RATE_HZ = 7200, 25, 120.0
+RANSAC_POINTS = 150
+TRIAL_FRAMES, TRIAL_LANDMARKS = 400, 13
+
+_OURS_COLD = """
+from benchmarks.scenes import observe, ring_rig, scattered_points
+from calibration.triangulate import triangulate_robust
+scene = observe(ring_rig(4), scattered_points(10, 25, 1), sigma_px=1.0, outliers=0.05, seed=2)
+triangulate_robust(scene.rig, scene.xy_px, scene.confidence)
+"""
+_THEIRS_COLD = """
+import numpy as np
+from benchmarks.scenes import observe, ring_rig, scattered_points
+from calibration.anipose import to_camera_group
+scene = observe(ring_rig(4), scattered_points(10, 25, 1), sigma_px=1.0, outliers=0.05, seed=2)
+to_camera_group(scene.rig).triangulate(np.moveaxis(scene.xy_px, 2, 0).reshape(4, -1, 2))
+"""
+
+
+def measure_robust() -> Result:
+    """4 cameras x 7,200 frames x 25 landmarks with 5 % outliers, beside `CameraGroup.triangulate`."""
+    scene = _scene(4, N_FRAMES)
+    group, points = _as_anipose(scene)
+    ours_s, theirs_s = time_alternating(lambda: _run_ours(scene), lambda: group.triangulate(points), repeats=4)
+    n_points = N_FRAMES * N_LANDMARKS
+    wide = _scene(16, N_FRAMES)
+    (wide_s,) = time_alternating(lambda: _run_ours(wide), repeats=3)
+    accuracy = error_summary("ours", _run_ours(scene), scene.xyz_m)
+    accuracy |= error_summary("theirs", group.triangulate(points).reshape(scene.xyz_m.shape), scene.xyz_m)
+    return Result(
+        name="triangulate_robust",
+        ours=n_points / ours_s,
+        peer=f"{PEER} triangulate",
+        theirs=n_points / theirs_s,
+        unit="points/s",
+        accuracy=accuracy,
+        details={
+            "input": "4 cameras, 180,000 points, white 1 px, 5 % outliers of 30-200 px; ours with covariance",
+            "cold": {
+                "ours_s": time_cold(_OURS_COLD, compiled=False),
+                "ours_compiled_s": time_cold(_OURS_COLD, compiled=True),
+                "theirs_s": time_cold(_THEIRS_COLD, compiled=True),
+            },
+            "cameras_16": {"ours": n_points / wide_s, "time_over_4_cameras": wide_s / ours_s},
+        },
+    )
+
+
+def measure_ransac() -> Result:
+    """The same few points through both robust engines, and ours on the full size."""
+    scene = _scene(4, RANSAC_POINTS // N_LANDMARKS)
+    full = _scene(4, N_FRAMES)
+    group, points = _as_anipose(scene)
+    found: list[Any] = []
+
+    def run_theirs() -> None:
+        found.append(group.triangulate_ransac(points)[0])
+
+    ours_s, full_s = time_alternating(lambda: _run_ours(scene), lambda: _run_ours(full), repeats=5)
+    (theirs_s,) = time_alternating(run_theirs, repeats=1)
+    n_points = scene.xyz_m[..., 0].size
+    accuracy = error_summary("ours", _run_ours(scene), scene.xyz_m)
+    accuracy |= error_summary("theirs", found[-1].reshape(scene.xyz_m.shape), scene.xyz_m)
+    return Result(
+        name="triangulate_ransac",
+        ours=n_points / ours_s,
+        peer=f"{PEER} triangulate_ransac",
+        theirs=n_points / theirs_s,
+        unit="points/s",
+        accuracy=accuracy,
+        details={
+            "input": f"4 cameras, {n_points} points, white 1 px, 5 % outliers of 30-200 px",
+            "full_size": {"ours": full.xyz_m[..., 0].size / full_s, "n_points": full.xyz_m[..., 0].size},
+        },
+    )
+
+
+def measure_engine_trial() -> Result:
+    """One moving trial through both engines against truth: ours robust, theirs `triangulate_optim`."""
+    truth = moving_body(TRIAL_FRAMES, TRIAL_LANDMARKS, rate_hz=RATE_HZ, seed=5)
+    scene = observe(ring_rig(4), truth, sigma_px=1.0, outliers=0.05, missing=0.05, seed=6)
+    xy, confidence = np.moveaxis(scene.xy_px, 2, 1), np.moveaxis(scene.confidence, 2, 1)
+    bones = tuple((i, i + 1) for i in range(TRIAL_LANDMARKS - 1))
+    engines: list[dict[str, Any]] = []
+
+    def run_anipose(method: AniposeMethod) -> Any:
+        return triangulate_with_anipose(scene.rig, xy, confidence, method=method, bones=bones).xyz_m
+
+    ours_s, plain_s, optim_s = time_alternating(
+        lambda: _run_ours(scene),
+        lambda: run_anipose(AniposeMethod.TRIANGULATE),
+        lambda: run_anipose(AniposeMethod.OPTIM),
+        repeats=1,
+    )
+    optim = run_anipose(AniposeMethod.OPTIM)
+    for engine, seconds, found in (
+        ("labsys robust", ours_s, _run_ours(scene)),
+        ("anipose triangulate", plain_s, run_anipose(AniposeMethod.TRIANGULATE)),
+        ("anipose optim", optim_s, optim),
+    ):
+        engines.append({"engine": engine, "seconds": seconds, **error_summary("error", found, truth)})
+    return Result(
+        name="engine_trial",
+        ours=ours_s,
+        peer=f"{PEER} triangulate_optim",
+        theirs=optim_s,
+        unit="s",
+        accuracy=error_summary("ours", _run_ours(scene), truth) | error_summary("theirs", optim, truth),
+        details={
+            "input": f"4 cameras, {TRIAL_FRAMES} frames at {RATE_HZ:g} Hz, {TRIAL_LANDMARKS} landmarks of a swinging "
+            "chain, white 1 px, 5 % outliers of 30-200 px, 5 % missing",
+            "engines": engines,
+        },
+    )
+
+
+def _scene(n_cameras: int, n_frames: int) -> Scene:
+    truth = scattered_points(n_frames, N_LANDMARKS, seed=3)
+    return observe(ring_rig(n_cameras), truth, sigma_px=1.0, outliers=0.05, seed=4)
+
+
+def _as_anipose(scene: Scene) -> tuple[Any, Any]:
+    """Camera group and pixels (C, N, 2)."""
+    points = np.moveaxis(scene.xy_px, 2, 0).reshape(len(scene.rig.cameras), -1, 2)
+    return to_camera_group(scene.rig), np.ascontiguousarray(points)
+
+
+def _run_ours(scene: Scene) -> Any:
+    return triangulate_robust(scene.rig, scene.xy_px, scene.confidence).xyz_m
