@@ -10,6 +10,7 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
+from tables.exceptions import HDF5ExtError, NodeError
 
 from labsys.core.errors import InputError
 from labsys.storage.atomic import replacing
@@ -17,6 +18,8 @@ from labsys.storage.exchange.tracks import CameraTrack, clean_landmarks
 
 KEY = "df_with_missing"
 _COORDS = ("x", "y", "likelihood")
+# What pandas and PyTables raise on truncated or foreign HDF5.
+_UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError, IndexError, HDF5ExtError, NodeError)
 
 
 def read_dlc(path: Path) -> CameraTrack:
@@ -59,8 +62,10 @@ def _read_h5(path: Path) -> pd.DataFrame:
             keys = store.keys()
             chosen = f"/{KEY}" if f"/{KEY}" in keys else (keys[0] if len(keys) == 1 else "")
             table = store.get(chosen) if chosen else None
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
-        raise InputError(f"is no readable HDF5 table: {error}", where=str(path)) from error
+    except FileNotFoundError as error:
+        raise InputError("is not there", where=str(path)) from error
+    except _UNREADABLE as error:
+        raise InputError(f"is no readable HDF5 table ({type(error).__name__})", where=str(path)) from error
     if not isinstance(table, pd.DataFrame) or not isinstance(table.columns, pd.MultiIndex):
         raise InputError(f"holds no DeepLabCut table (key {KEY})", where=str(path))
     return table
