@@ -77,7 +77,8 @@ for _name, _nouns in (("subject", subjects), ("episode", episodes), ("session", 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code (SystemExit)."""
-    sys.excepthook = report_unexpected
+    if arguments is None:
+        sys.excepthook = report_unexpected
     words = spread_values(list(sys.argv[1:] if arguments is None else arguments))
     try:
         app(args=words, prog_name="labsys")

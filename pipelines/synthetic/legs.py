@@ -73,16 +73,18 @@ def leg_angles(leg: Leg, times_s: FloatArray, *, within_reach: bool = True) -> F
         InputError: the foot is out of the leg's reach.
     """
     out = np.full((times_s.size, 7), np.nan)
+    planted = np.zeros(times_s.shape, dtype=np.bool_)
     steps = leg.plan.steps_of(leg.side)
     for here, following in pairwise(steps):
         strike, off, landing = leg.plan.strike_s[here], leg.plan.off_s[here], leg.plan.strike_s[following]
         stance = (times_s >= strike) & (times_s <= off)
         swing = (times_s > off) & (times_s < landing)
+        planted |= stance
         if stance.any():
             out[stance] = stance_angles(leg, here, times_s[stance])
         if swing.any():
             out[swing] = _swing_angles(leg, here, following, times_s[swing])
-    if within_reach and out[:, KNEE].min() <= _STRAIGHT_KNEE_RAD + 1e-9:
+    if within_reach and (out[planted, KNEE].min(initial=1.0) <= _STRAIGHT_KNEE_RAD + 1e-9 or out[:, KNEE].min() < 0.0):
         raise InputError(
             "the synthetic leg cannot reach the belt with these parameters",
             remedy="Choose a speed, cadence and vertical oscillation nearer to what people do",
@@ -225,8 +227,8 @@ _CLEARANCE_M = 0.015
 
 
 def _lift_shape(u: FloatArray) -> FloatArray:
-    """A bump late in swing where the toe passes lowest, flat to second order at both ends, 1 at two thirds."""
-    return np.asarray(3.0**9 / 2.0**6 * u**6 * (1.0 - u) ** 3)
+    """A bump late in swing where the toe passes lowest, flat to second order at both ends, 1 at three quarters."""
+    return np.asarray(4.0**12 / 3.0**9 * u**9 * (1.0 - u) ** 3)
 
 
 def _needed_lift(leg: Leg, swing: Callable[[FloatArray, float], FloatArray], off: float, duration: float) -> float:

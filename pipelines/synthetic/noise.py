@@ -49,8 +49,8 @@ class NoiseModel:
     """How 2D landmarks err.
 
     Attributes:
-        sigma_px: WHITE: standard deviation per axis; DLC_LIKE: a factor, at 1 points in sight have a median radial error
-            of 2.5 px and a 95th percentile of 10 px, and hidden ones err twice as much.
+        sigma_px: WHITE: standard deviation per axis; DLC_LIKE: a factor, at 1 points in sight have a median radial
+            error of 2.5 px and a 95th percentile of 10 px, and hidden ones err twice as much.
         outliers: probability per point of an error of 30..200 px. missing: probability per point of no detection.
         swap_rate_hz: DLC_LIKE: left/right swaps per second and camera.
     """

@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from labsys.core.arrays import FloatArray
 from labsys.core.errors import InputError
 from pipelines.synthetic.anatomy import STANDING_TILT_RAD, Body
-from pipelines.synthetic.legs import Leg, leg_angles, resting_ankle
+from pipelines.synthetic.legs import Leg, leg_angles, planted_foot, resting_ankle
 from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.plan import LegGeometry, Plan, plan_regular
 from pipelines.synthetic.published import Style
@@ -21,6 +21,7 @@ _SAMPLES = 60
 _STEP = {"R": 2, "L": 3}  # the steps of the trial plan that are looked at
 # Scatter may extend a knee to these shares of what the style asks for.
 _LEAST_STRIKE_SHARE, _LEAST_OFF_SHARE = 0.6, 0.85
+_LEAST_WALKING_KNEE_RAD = math.radians(2.5)
 _PROBE = np.array([1e-3, 1e-3, 1e-3])
 
 
@@ -106,10 +107,10 @@ def _geometry(
 
 
 def keep_within_reach(style: Style, plan: Plan, body: Body, wander_m: FloatArray) -> Plan:
-    """Lower the hips of a running plan wherever scatter would have stretched a knee nearly straight."""
-    if style.walking:
-        return plan
+    """Lower the hips wherever scatter would have stretched a knee nearly straight; a walker's as a whole."""
     trunk = make_trunk(style, plan, wander_m=wander_m)
+    if style.walking:
+        return _lower_walk(plan, trunk, body)
     strike_y, off_y = plan.strike_y_m.copy(), plan.off_y_m.copy()
     for k, side in enumerate(plan.sides):
         leg = Leg(body, trunk, side)
@@ -118,6 +119,22 @@ def keep_within_reach(style: Style, plan: Plan, body: Body, wander_m: FloatArray
         highest = _height(leg, k, float(plan.off_s[k]), _LEAST_OFF_SHARE * style.knee_off_least_rad)
         off_y[k] = _soft_least(float(off_y[k]), highest)
     return replace(plan, strike_y_m=strike_y, off_y_m=off_y)
+
+
+def _lower_walk(plan: Plan, trunk: TrunkMotion, body: Body) -> Plan:
+    share = np.linspace(0.0, 1.0, 41)
+    lower_m = 0.0
+    # The last step is left out: its stance may end beyond the plan.
+    for k, side in enumerate(plan.sides[:-1]):
+        leg = Leg(body, trunk, side)
+        times_s = float(plan.strike_s[k]) + share * float(plan.contact_s[k])
+        line = planted_foot(leg, k, times_s)[0] - leg.hip_centre_m(times_s)
+        thigh, shank = body.thigh_m[side], body.shank_m[side]
+        longest_squared = thigh**2 + shank**2 + 2 * thigh * shank * math.cos(_LEAST_WALKING_KNEE_RAD)
+        # How far down the hip must come so that the leg reaches the ankle with its knee a little bent.
+        level_squared = line[:, 0] ** 2 + line[:, 2] ** 2
+        lower_m = max(lower_m, float(np.max(-line[:, 1] - np.sqrt(longest_squared - level_squared))))
+    return replace(plan, strike_y_m=plan.strike_y_m - lower_m, off_y_m=plan.off_y_m - lower_m)
 
 
 def _height(leg: Leg, step: int, time_s: float, knee_rad: float) -> float:

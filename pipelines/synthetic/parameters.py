@@ -81,7 +81,8 @@ class RunnerParameters:
         lumbar_gain: share of the hip extension lost to the cap that anterior tilt and lumbar extension replace, 0..1.
         pelvis_rotation_rom_rad: range of pelvic transverse rotation over a stride.
         trunk_lean_rad: mean forward lean of the thorax against standing.
-        vertical_oscillation_m: vertical travel of the hips per step (running: sets the flight time).
+        vertical_oscillation_m: vertical travel of the hips per step of a runner: sets cadence, or the share of flight where
+            cadence is given.
         cadence_hz: steps per second.
         asymmetry, variability: between the sides, between strides.
         anatomy: see `Anatomy`.

@@ -13,14 +13,14 @@ from pipelines.synthetic.published import Style
 
 # Standard deviations over strides at scale 1 (running; about what a fit adult shows at a steady speed).
 _SD_STEP_SHARE = 0.010
-_SD_CONTACT_S = 0.004
+_SD_CONTACT_S = 0.0025
 _SD_STRIKE_PITCH_RAD = math.radians(1.2)
-_SD_OFF_PITCH_RAD = math.radians(1.5)
+_SD_OFF_PITCH_RAD = math.radians(1.0)
 _SD_PLACE_Z_M = 0.006
 _SD_AMPLITUDE = 0.06
-_SD_HIP_RAD = math.radians(1.2)
-_SD_KNEE_RAD = math.radians(1.2)
-_SD_RISE_M = 0.002
+_SD_HIP_RAD = math.radians(0.8)
+_SD_KNEE_RAD = math.radians(1.0)
+_SD_RISE_M = 0.001
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,12 +128,16 @@ _SCATTERED = ("step", "contact", "hip", "knee_strike", "rise", "width", "strike"
 
 
 def correlated_steps(rng: np.random.Generator, n: int, lag1: float) -> FloatArray:
-    """Unit-variance noise (n,) over alternating steps whose lag-1 autocorrelation holds within each side."""
+    """Noise (n,) over alternating steps, of unit variance about a mean of zero per side, with this lag-1
+    autocorrelation within each side."""
     white = rng.standard_normal(n)
     out = white.copy()
     for k in range(2, n):
         out[k] = lag1 * out[k - 2] + math.sqrt(1.0 - lag1**2) * white[k]
-    return np.asarray(np.clip(out, -2.5, 2.5))
+    out = np.clip(out, -2.5, 2.5)
+    for first in (0, 1):
+        out[first::2] -= out[first::2].mean()
+    return out
 
 
 def _longest_contact(strike_s: FloatArray, style: Style) -> FloatArray:

@@ -152,7 +152,7 @@ def _walking(parameters: RunnerParameters) -> Style:
         strike_rad=math.radians(20.0), strike_rate_rad_s=-3.0, approach_rate_rad_s=-0.5, landing_mps=(0.10, 0.05),
         flat_from_s=0.14 * contact, flat_to_s=0.42 * contact, off_rad=math.radians(-58.0),
         knee_swing_rad=math.radians(62.0), knee_swing_at=0.28,
-        knee_extended_rad=math.radians(3.5), knee_extended_at=0.92,
+        knee_extended_rad=math.radians(6.0), knee_extended_at=0.92,
         hip_swing_rad=math.radians(28.0), hip_swing_at=0.75,
         ankle_swing_rad=math.radians(1.0), ankle_swing_at=(0.5,),
         rotation_rom_rad=math.radians(8.0) if rom is None else rom,
@@ -179,13 +179,17 @@ def _running_times(parameters: RunnerParameters, shorter_m: float) -> tuple[floa
     share = 1.0 - shorter_m / (v * natural_contact)
     step = 1.0 / parameters.cadence_hz if parameters.cadence_hz else natural_step * math.sqrt(share)
     contact = min(natural_contact * share, step - 0.02)
-    if parameters.vertical_oscillation_m is not None:
-        contact = _contact_for_bounce(step, parameters.vertical_oscillation_m)
-    return step, contact
+    if parameters.vertical_oscillation_m is None:
+        return step, contact
+    if parameters.cadence_hz:
+        return step, _contact_for_bounce(step, parameters.vertical_oscillation_m)
+    # Higher bounces take longer: with the same share of flight, travel goes with the square of step time.
+    slower = math.sqrt(parameters.vertical_oscillation_m / bounce_of(step, contact))
+    return step * slower, contact * slower
 
 
 def _contact_for_bounce(step_s: float, bounce_m: float) -> float:
-    """Contact time at which a half-sine force lets the hips travel this far in a step of this duration."""
+    """Contact time at which a step of this duration makes the hips travel this far."""
     contacts = np.linspace(0.35 * step_s, step_s - 0.01, 400)
     travel = np.array([bounce_of(step_s, float(c)) for c in contacts])
     if not travel.min() <= bounce_m <= travel.max():
