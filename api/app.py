@@ -41,12 +41,11 @@ def create_app(lab: Lab, settings: ServiceSettings | None = None) -> FastAPI:
         lifespan=_closing(database),
         generate_unique_id_function=_operation_id,
         dependencies=[Depends(refuse_unknown_parameters)],
-        max_body_size=settings.max_body_bytes,
     )
     app.state.lab = lab
     app.state.database = database
     install_error_handlers(app)
-    app.add_middleware(Boundary)
+    app.add_middleware(Boundary, max_body_bytes=settings.max_body_bytes)
     app.include_router(_api_router())
     app.include_router(pages.router)
     pages.mount_static(app)

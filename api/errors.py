@@ -11,13 +11,14 @@ status  when
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
@@ -83,12 +84,14 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def problem_response(
     request: Request, problem: Mapping[str, Any], headers: Mapping[str, str] | None = None
-) -> JSONResponse:
+) -> Response:
     """A problem with everything that is not None."""
     status = HTTPStatus(problem["status"])
     whole = {"title": status.phrase, "instance": request.url.path, **problem}
     body = Problem.model_validate(whole).model_dump(mode="json", exclude_none=True)
-    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
+    # What a client sent may come back in the message, halves of surrogate pairs among it.
+    text = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+    return Response(text, status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -99,7 +102,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_defect)
 
 
-async def _on_labsys_error(request: Request, error: Exception) -> JSONResponse:
+async def _on_labsys_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, LabsysError)
     status, kind = _classify(error)
     root = f"{request.app.state.lab.root}/"
@@ -130,13 +133,13 @@ def _classify(error: LabsysError) -> tuple[HTTPStatus, str]:
             return HTTPStatus.CONFLICT, "refused"
 
 
-async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
+async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     problem = {"type": "about:blank", "status": error.status_code, "detail": str(error.detail)}
     return problem_response(request, problem, error.headers)
 
 
-async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
+async def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [{"loc": list(e["loc"]), "msg": e["msg"]} for e in error.errors()]
     first = errors[0] if errors else {"loc": [], "msg": "invalid request"}
@@ -149,7 +152,7 @@ async def _on_invalid_request(request: Request, error: Exception) -> JSONRespons
     return problem_response(request, problem)
 
 
-async def _on_defect(request: Request, _error: Exception) -> JSONResponse:
+async def _on_defect(request: Request, _error: Exception) -> Response:
     problem = {
         "type": "urn:labsys:problem:defect",
         "status": int(HTTPStatus.INTERNAL_SERVER_ERROR),

@@ -82,10 +82,6 @@ class FlatTable:
     lab: str
     filter: TableFilter
 
-    def check_cursor(self, cursor: str | None) -> None:
-        """Refuse a cursor of another question before anything is sent."""
-        self._keyset.page(self._statement(), cursor, 1)
-
     def page(self, session: Session, cursor: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
         """Up to `limit` rows after the cursor, and the cursor that continues (None at the end)."""
         found = session.execute(self._keyset.page(self._statement(), cursor, limit)).scalars().all()

@@ -23,8 +23,8 @@ def _code(text: str) -> str:
 
 
 def _no_control_characters(text: str) -> str:
-    if any(ord(c) < 32 and c not in "\n\t" for c in text):
-        raise ValueError("control characters are not accepted")
+    if any((ord(c) < 32 and c not in "\n\t") or 0xD800 <= ord(c) < 0xE000 for c in text):
+        raise ValueError("control characters and halves of surrogate pairs are not accepted")
     return text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
+from contextlib import ExitStack
 from datetime import datetime
 from enum import StrEnum
 from typing import IO, Any
@@ -67,14 +68,16 @@ def guard_formula(text: str | None) -> str | None:
 
 
 def write_table(chunks: Iterable[list[dict[str, Any]]], columns: tuple[str, ...], kind: FileFormat) -> IO[bytes]:
-    """All rows as one file, positioned at its beginning; past 32 MiB it lies on the disk."""
-    target = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115 - the caller sends and closes it
-    schema = pa.schema([(name, _arrow_type(name, kind)) for name in columns])
-    with _writer(kind, target, schema) as writer:
-        for rows in chunks:
-            arrays = [pa.array([_cell(row[c], c, kind) for row in rows], schema.field(c).type) for c in columns]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-    target.seek(0)
+    """All rows as one file, positioned at its beginning; past 32 MiB it lies on the disk. The caller closes it."""
+    with ExitStack() as on_error:
+        target = on_error.enter_context(tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES))
+        schema = pa.schema([(name, _arrow_type(name, kind)) for name in columns])
+        with _writer(kind, target, schema) as writer:
+            for rows in chunks:
+                arrays = [pa.array([_cell(row[c], c, kind) for row in rows], schema.field(c).type) for c in columns]
+                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+        target.seek(0)
+        on_error.pop_all()
     return target
 
 

@@ -25,7 +25,7 @@ _CODE = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 Code = Annotated[str, Query(pattern=_CODE)]
 
 
-@router.get("/lab", response_model=LabDocument)
+@router.get("/lab", response_model=LabDocument, responses=problem_responses())
 def get_lab(request: Request, db: SessionDep, lab: LabDep) -> Response:
     """The lab, the version that serves it, and what of its folder could not be read."""
     problems = [ProblemEntry(place=p.place, what=p.what, remedy=p.remedy) for p in find_problems(db)]

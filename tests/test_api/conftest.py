@@ -367,3 +367,13 @@ def any_lab(lab: Lab, request: pytest.FixtureRequest) -> Lab:
     if request.param == "sqlite":
         return lab
     return replace(lab, database=request.getfixturevalue("postgresql_url"))
+
+
+@pytest.fixture
+def save_another_run() -> Callable[..., str]:
+    """Store one more finished run of a walk."""
+
+    def save(lab: Lab, name: TrialName, *, started_at: str, rule: str) -> str:
+        return save_run(lab, name, make_motion(tier=Tier.T1, seed=7), started_at=started_at, rule=rule)
+
+    return save
