@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import as_file, files
 from typing import Annotated, Any
@@ -28,10 +29,9 @@ _CODE = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 Code = Annotated[str, Query(pattern=_CODE)]
 _DIGITS = {"deg": 1, "mm": 1, "s": 3, "%": 1, "steps/min": 1, "m/s": 2}
 _VERDICTS = {
-    "no_detectable_change": "no change larger than the detectable one could be seen",
     "possible_change": "not distinguishable from measurement error",
     "larger_than_error": "larger than measurement error",
-    "indicative_only": "indicative only: too few strides",
+    "indicative_only": "indicative only",
     "not_comparable": "not comparable",
     "not_measured": "not measured",
 }
@@ -107,14 +107,31 @@ def _templates() -> Environment:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     templates.filters["figure"] = _figure
-    templates.filters["verdict"] = _VERDICTS.__getitem__
+    templates.filters["verdict"] = _verdict
     descriptions = {metric.id: metric.description for metric in METRICS}
     templates.filters["described"] = descriptions.__getitem__
     return templates
 
 
+def _verdict(row: Mapping[str, Any]) -> str:
+    """A row's verdict in words; direction and goal only where the change is larger than the error."""
+    if row["verdict"] == "no_detectable_change":
+        unit = "" if row["unit"] == "none" else f" {row['unit']}"
+        return f"no change larger than {_figure(row['detectable_change'], row['unit'])}{unit} could be seen"
+    parts = [_VERDICTS[row["verdict"]]]
+    if row["direction"]:
+        parts.append(row["direction"])
+    if row["goal_direction"]:
+        parts.append("toward the goal" if row["goal_direction"] == "toward" else "away from the goal")
+    text = ", ".join(parts)
+    return f"{text}: {row['reason']}" if row["reason"] else text
+
+
 def _figure(value: float | None, unit: str, *, signed: bool = False) -> str:
+    """A number with the digits of its unit; a change that rounds to nothing has no sign."""
     if value is None:
         return "–"
-    text = f"{value:+.{_DIGITS.get(unit, 2)}f}" if signed else f"{value:.{_DIGITS.get(unit, 2)}f}"
+    digits = _DIGITS.get(unit, 2)
+    rounded = round(value, digits) + 0.0  # adding 0.0 turns -0.0 into 0.0
+    text = f"{rounded:+.{digits}f}" if signed and rounded else f"{rounded:.{digits}f}"
     return text.replace("-", "−")

@@ -55,8 +55,9 @@ def test_comparison_page_puts_goals_first_and_says_verdicts_in_words(client: Tes
     first = body.partition("</tr>")[0]
     assert "hip_ext_excursion_stance" in first
     assert "goal" in first
-    assert "larger than measurement error" in first
-    assert "no change larger than" in body
+    assert "larger than measurement error, higher, toward the goal" in first
+    assert re.search(r"no change larger than \d+\.\d deg could be seen", body)
+    assert "−0.0<" not in body
     assert "improved" not in text
 
 
