@@ -9,6 +9,7 @@ import numpy as np
 from labsys.biomechanics.events_run import find_running_events
 from labsys.biomechanics.events_walk import find_walking_events
 from labsys.biomechanics.gait_signals import GaitSignals, make_signals
+from labsys.biomechanics.sole import refine_running_events
 from labsys.biomechanics.treadmill import Travel, forefoot
 from labsys.core.errors import InputError
 from labsys.core.motion import EventKind, GaitEvent, GaitEvents, Quality
@@ -38,6 +39,8 @@ def detect_gait_events(travel: Travel, kind: TrialKind) -> GaitEvents:
     if travel.surface is Surface.TREADMILL:
         speed = belt_speed(travel, events, fallback_mps=speed)
         events = _find(signals, kind, speed)
+    if kind is TrialKind.RUN:
+        events = refine_running_events(events, travel.prepared.points, travel.prepared.unfiltered_body())
     if not any(e.kind is EventKind.FOOT_STRIKE for e in events):
         raise InputError("no foot strike found", remedy="Check the foot landmarks, or import the trial as 'other'")
     guarded = tuple(_guard(signals, e, settings.gap_event_guard_s) for e in events)
@@ -82,10 +85,14 @@ def contacts(events: list[GaitEvent] | tuple[GaitEvent, ...], side: Side) -> lis
 
 
 def _refuse_walking(signals: GaitSignals, speed_mps: float) -> None:
-    """Judge by the walking rules, which see long contacts too; running rules stop looking after 0.45 s."""
+    """Refuse long contacts with a pelvis that is highest in mid-stance (an inverted pendulum, not a spring).
+
+    Contacts are judged by the walking rules, as running rules stop looking after 0.45 s; these see some contacts a
+    little long, so a slow run is told from a walk by its pelvis as well.
+    """
     walking = find_walking_events(signals, speed_mps)
     shares = [(off - on) / signals.period_s for side in signals.legs for on, off in contacts(walking, side)]
-    if shares and signals.has_feet and float(np.median(shares)) > _HALF:
+    if shares and signals.has_feet and float(np.median(shares)) > _HALF and signals.pelvis_highest_in_mid_stance():
         raise InputError(
             f"this is walking, not running: each foot stands for {100 * np.median(shares):.0f} % of its stride",
             remedy="Import the trial with kind 'walk'",

@@ -1,7 +1,9 @@
 """Foot strike and toe-off of running.
 
-Foot strike: the earliest vertical-acceleration peak of a shoe landmark near its stance height (Handsaker 2016), checked
-against the foot's backward velocity reaching 0.8 of the ground's. Toe-off: peak knee extension (Fellin 2010), checked
+Foot strike: the middle one of three estimates, so that one that is fooled (a bump before contact, a foot that already
+moves with the belt in the air, a soft landing) does not decide: the earliest vertical-acceleration peak of a shoe
+landmark near its stance height (Handsaker 2016), the foot's backward velocity reaching 0.8 of the ground's, and the
+first shoe landmark at its stance height. Toe-off: peak knee extension (Fellin 2010), checked
 against the toe's vertical-acceleration peak.
 """
 
@@ -23,6 +25,7 @@ _STANCE_HEIGHT_MARGIN_M = 0.020
 _STRIKE_PEAK_SHARE = 0.5
 _STRIKE_SPEED_SHARE = 0.8
 _STRIKE_DISAGREEMENT_S = 0.035
+_CONTACT_HEIGHT_M = 0.004
 _SHORTEST_CONTACT_S, _LONGEST_CONTACT_S = 0.12, 0.45
 _TOE_OFF_AFTER_REARMOST_S = 0.020
 _TOE_OFF_DISAGREEMENT_S = 0.050
@@ -50,15 +53,24 @@ def _foot_strike(
         return None
     by_peak = _earliest_peak(signals, leg, furthest_s, window)
     by_speed = _first_at_speed(signals.times_s[window], leg.foot.velocity_mps[window], speed_mps)
-    if by_peak is None and by_speed is None:
+    by_height = _first_at_height(signals, leg, furthest_s, window)
+    if not signals.has_feet:
+        return None if by_peak is None else (by_peak, Quality.OK)
+    found = [t for t in (by_peak, by_speed, by_height) if t is not None]
+    if len(found) < 2:
+        return (found[0], Quality.LOW) if found else None
+    middle = float(np.median(found)) if len(found) == 3 else found[0]
+    nearest = sorted(abs(t - middle) for t in found)[1]
+    return middle, Quality.OK if nearest <= _STRIKE_DISAGREEMENT_S else Quality.LOW
+
+
+def _first_at_height(signals: GaitSignals, leg: LegSignals, furthest_s: float, window: slice) -> float | None:
+    """First time at which any shoe landmark comes down to 4 mm above its stance height, s."""
+    stance = signals.window(*(furthest_s + t for t in _STANCE_HEIGHT_WINDOW_S))
+    if stance.stop - stance.start < 3 or not leg.shoe:
         return None
-    if by_peak is not None and (not signals.has_feet or by_speed is None):
-        return by_peak, Quality.OK if not signals.has_feet else Quality.LOW
-    if by_speed is None:
-        return None
-    if by_peak is None or abs(by_peak - by_speed) > _STRIKE_DISAGREEMENT_S:
-        return by_speed, Quality.LOW
-    return by_peak, Quality.OK
+    above = [p.height_m[window] - np.percentile(p.height_m[stance], 10) for p in leg.shoe.values()]
+    return first_below(signals.times_s[window], np.min(above, axis=0), _CONTACT_HEIGHT_M)
 
 
 def _earliest_peak(signals: GaitSignals, leg: LegSignals, furthest_s: float, window: slice) -> float | None:
@@ -95,14 +107,18 @@ def refine_peak(times_s: FloatArray, values: FloatArray, peak: int) -> float:
 
 def _first_at_speed(times_s: FloatArray, velocity_mps: FloatArray, speed_mps: float) -> float | None:
     """First time at which the foot moves backward with 0.8 of the ground's speed, s."""
-    wanted = -_STRIKE_SPEED_SHARE * speed_mps
-    reached = np.flatnonzero(velocity_mps <= wanted)
-    if reached.size == 0:
+    return first_below(times_s, velocity_mps, -_STRIKE_SPEED_SHARE * speed_mps)
+
+
+def first_below(times_s: FloatArray, values: FloatArray, limit: float) -> float | None:
+    """First time at which a series comes down to a limit, linear between samples, s; None where it never does."""
+    below = np.flatnonzero(values <= limit)
+    if below.size == 0:
         return None
-    i = int(reached[0])
+    i = int(below[0])
     if i == 0:
         return float(times_s[0])
-    share = (velocity_mps[i - 1] - wanted) / (velocity_mps[i - 1] - velocity_mps[i])
+    share = (values[i - 1] - limit) / (values[i - 1] - values[i])
     return float(times_s[i - 1] + share * (times_s[i] - times_s[i - 1]))
 
 

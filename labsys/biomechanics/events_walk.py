@@ -6,13 +6,13 @@ import numpy as np
 from scipy.signal import find_peaks
 
 from labsys.biomechanics.gait_signals import GaitSignals, LegSignals, PointSignals
+from labsys.biomechanics.treadmill import MID_STANCE
 from labsys.core.arrays import FloatArray
 from labsys.core.motion import EventKind, GaitEvent, Quality
 
 _SEARCH_S = 0.100
 _HEIGHT_MARGIN_M = 0.015
 _SPEED_SHARE = 0.3
-_MID_STANCE = (0.14, 0.31)
 
 
 def find_walking_events(signals: GaitSignals, speed_mps: float) -> list[GaitEvent]:
@@ -38,7 +38,7 @@ def _extremes(signals: GaitSignals, point: PointSignals, sign: float) -> FloatAr
 
 def _stance_height(signals: GaitSignals, leg: LegSignals, point: PointSignals) -> float:
     """10th percentile of the point's height in all mid-stances, m; of the whole trial where none is inside it."""
-    windows = [signals.window(*(m + share * signals.period_s for share in _MID_STANCE)) for m in leg.furthest_s]
+    windows = [signals.window(*(m + share * signals.period_s for share in MID_STANCE)) for m in leg.furthest_s]
     heights = [point.height_m[w] for w in windows if w.stop > w.start]
     return float(np.percentile(np.concatenate(heights) if heights else point.height_m, 10))
 

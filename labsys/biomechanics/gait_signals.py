@@ -12,7 +12,7 @@ from scipy.signal import find_peaks
 from labsys.biomechanics.filtering import stretches
 from labsys.biomechanics.points import BodyPoints, is_seen
 from labsys.biomechanics.segments import SIDES, Body
-from labsys.biomechanics.treadmill import ankle, bridge, forefoot, reach, reach_maxima
+from labsys.biomechanics.treadmill import MID_STANCE, ankle, bridge, forefoot, reach, reach_maxima
 from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.skeleton import Side
 
@@ -55,13 +55,24 @@ class LegSignals:
 
 @dataclass(frozen=True, eq=False)
 class GaitSignals:
-    """Both legs on one dense clock times_s (D,), and the sacrum or mid-hip's forward position (D,) m."""
+    """Both legs on one dense clock times_s (D,), the sacrum's forward position and the mid-hip's height, (D,) m."""
 
     times_s: FloatArray
     legs: Mapping[Side, LegSignals]
     sacrum_m: FloatArray
+    pelvis_height_m: FloatArray
     period_s: float
     has_feet: bool
+
+    def pelvis_highest_in_mid_stance(self) -> bool:
+        """Whether the pelvis is higher in mid-stance than on average: the mark of walking."""
+        windows = [
+            self.window(*(m + share * self.period_s for share in MID_STANCE))
+            for leg in self.legs.values()
+            for m in leg.furthest_s
+        ]
+        heights = [self.pelvis_height_m[w] for w in windows if w.stop > w.start]
+        return bool(heights) and float(np.mean(np.concatenate(heights))) > float(np.mean(self.pelvis_height_m))
 
     def window(self, start_s: float, end_s: float) -> slice:
         """Samples of the dense clock between two times, both included."""
@@ -82,6 +93,7 @@ def make_signals(points: BodyPoints, body: Body, period_s: float) -> GaitSignals
         times_s=dense,
         legs=legs,
         sacrum_m=CubicSpline(clock, bridge(sacrum[:, 0]))(dense),
+        pelvis_height_m=CubicSpline(clock, bridge(pelvis[:, 1]))(dense),
         period_s=period_s,
         has_feet=all(points.has(f"{s.letter}HEEL", f"{s.letter}TOE") for s in SIDES),
     )
@@ -97,7 +109,7 @@ def _leg(points: BodyPoints, body: Body, side: Side, dense: FloatArray, period_s
     shoe = {r: _point(clock, points[f"{s}{r}"], dense) for r in roles}
     standing = points[f"{s}HEEL"] if points.has(f"{s}HEEL") else forefoot(points, side)
     foot = 0.5 * (standing + forefoot(points, side))
-    knee = _knee_angle(body.hip[side].position_m, body.knee[side].position_m, ankle(points, side))
+    knee = knee_angle(body.hip[side].position_m, body.knee[side].position_m, ankle(points, side))
     maxima = reach_maxima(points, body.mid_hip_m, side, period_s)
     x = reach(points, body.mid_hip_m, side)
     return LegSignals(
@@ -117,7 +129,8 @@ def _point(clock: FloatArray, track: FloatArray, dense: FloatArray) -> PointSign
     return PointSignals(height(dense), height(dense, 2), forward(dense), forward(dense, 1))
 
 
-def _knee_angle(hip: FloatArray, knee: FloatArray, ankle_m: FloatArray) -> FloatArray:
+def knee_angle(hip: FloatArray, knee: FloatArray, ankle_m: FloatArray) -> FloatArray:
+    """3D hip-knee-ankle angle (T,) rad, π when straight."""
     a, b = hip - knee, ankle_m - knee
     cosine = np.sum(a * b, axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
     return np.asarray(np.arccos(np.clip(cosine, -1.0, 1.0)))

@@ -57,6 +57,10 @@ class Prepared:
         """Segments of the low-passed points."""
         return build_body(self.smoothed(cutoff_hz), self.size)
 
+    def unfiltered_body(self) -> Body:
+        """Segments of the points without low-pass."""
+        return build_body(self.points, self.size)
+
     def reference(self, cutoff_hz: float) -> Reference | None:
         """Bodies of motion and static built from the points that both have: their difference is a posture."""
         if self.static is None:
