@@ -69,7 +69,7 @@ def _first_at_height(signals: GaitSignals, leg: LegSignals, furthest_s: float, w
     stance = signals.window(*(furthest_s + t for t in _STANCE_HEIGHT_WINDOW_S))
     if stance.stop - stance.start < 3 or not leg.shoe:
         return None
-    above = [p.height_m[window] - np.percentile(p.height_m[stance], 10) for p in leg.shoe.values()]
+    above = [p.height_m[window] - tenth(p.height_m[stance]) for p in leg.shoe.values()]
     return first_below(signals.times_s[window], np.min(above, axis=0), _CONTACT_HEIGHT_M)
 
 
@@ -87,12 +87,17 @@ def _earliest_peak(signals: GaitSignals, leg: LegSignals, furthest_s: float, win
 def _gated_peaks(times_s: FloatArray, point: PointSignals, window: slice, stance: slice) -> Iterator[float]:
     if stance.stop - stance.start < 3:
         return
-    ground = np.percentile(point.height_m[stance], 10)
+    ground = tenth(point.height_m[stance])
     acceleration = point.acceleration_mps2[window]
     peaks, _ = find_peaks(acceleration, height=_STRIKE_PEAK_SHARE * acceleration.max())
     for peak in peaks:
         if point.height_m[window][peak] < ground + _STANCE_HEIGHT_MARGIN_M:
             yield refine_peak(times_s[window], acceleration, int(peak))
+
+
+def tenth(values: FloatArray) -> float:
+    """10th percentile (nearest rank) of (N,)."""
+    return float(np.sort(values)[values.size // 10])
 
 
 def refine_peak(times_s: FloatArray, values: FloatArray, peak: int) -> float:

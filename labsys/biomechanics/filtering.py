@@ -42,20 +42,21 @@ def low_pass(columns: FloatArray, *, cutoff_hz: float, rate_hz: float) -> FloatA
     Stretches shorter than five samples cannot be filtered and become missing.
     """
     b, a = butterworth_coefficients(cutoff_hz, rate_hz)
-    out = np.full_like(columns, np.nan)
-    whole = np.isfinite(columns).all(axis=0)
+    rows = np.ascontiguousarray(columns.T)  # filters run along memory
+    out = np.full_like(rows, np.nan)
+    whole = np.isfinite(rows).all(axis=1)
     if whole.any() and len(columns) >= _MIN_SEGMENT:
-        out[:, whole] = _two_pass(b, a, columns[:, whole], rate_hz)
+        out[whole] = _two_pass(b, a, rows[whole], rate_hz)
     for n in np.flatnonzero(~whole):
-        for first, last in stretches(np.isfinite(columns[:, n])):
+        for first, last in stretches(np.isfinite(rows[n])):
             if last - first >= _MIN_SEGMENT:
-                out[first:last, n] = _two_pass(b, a, columns[first:last, n : n + 1], rate_hz)[:, 0]
-    return out
+                out[n, first:last] = _two_pass(b, a, rows[n, first:last], rate_hz)
+    return np.ascontiguousarray(out.T)
 
 
-def _two_pass(b: FloatArray, a: FloatArray, columns: FloatArray, rate_hz: float) -> FloatArray:
-    pad = min(round(rate_hz), len(columns) - 1)
-    return np.asarray(filtfilt(b, a, columns, axis=0, padtype="odd", padlen=pad), dtype=np.float64)
+def _two_pass(b: FloatArray, a: FloatArray, rows: FloatArray, rate_hz: float) -> FloatArray:
+    pad = min(round(rate_hz), rows.shape[-1] - 1)
+    return np.asarray(filtfilt(b, a, rows, padtype="odd", padlen=pad), dtype=np.float64)
 
 
 def stretches(mask: BoolArray) -> list[tuple[int, int]]:

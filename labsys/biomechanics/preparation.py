@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -43,19 +43,28 @@ class Prepared:
     static: BodyPoints | None
     size: PelvisSize | None
     settings: AnalysisSettings
+    _smoothed: dict[float, BodyPoints] = field(default_factory=dict, init=False, repr=False)
+    _bodies: dict[float, Body] = field(default_factory=dict, init=False, repr=False)
 
     def smoothed(self, cutoff_hz: float) -> BodyPoints:
-        """The points after the low-pass, or as they are when filtering is off."""
+        """The points after the low-pass, or as they are when filtering is off; computed once per cut-off."""
         if not self.settings.filter_enabled:
             return self.points
+        if cutoff_hz not in self._smoothed:
+            self._smoothed[cutoff_hz] = self._low_passed(cutoff_hz)
+        return self._smoothed[cutoff_hz]
+
+    def _low_passed(self, cutoff_hz: float) -> BodyPoints:
         roles = tuple(self.points.tracks)
         columns = np.concatenate([self.points[r] for r in roles], axis=1)
         smooth = low_pass(columns, cutoff_hz=cutoff_hz, rate_hz=self.points.rate_hz)
         return self.points.with_tracks({r: smooth[:, 3 * i : 3 * i + 3] for i, r in enumerate(roles)})
 
     def body(self, cutoff_hz: float) -> Body:
-        """Segments of the low-passed points."""
-        return build_body(self.smoothed(cutoff_hz), self.size)
+        """Segments of the low-passed points; computed once per cut-off."""
+        if cutoff_hz not in self._bodies:
+            self._bodies[cutoff_hz] = build_body(self.smoothed(cutoff_hz), self.size)
+        return self._bodies[cutoff_hz]
 
     def unfiltered_body(self) -> Body:
         """Segments of the points without low-pass."""
@@ -67,12 +76,14 @@ class Prepared:
             return None
         moving = self.smoothed(cutoff_hz)
         common = frozenset(moving.tracks) & frozenset(self.static.tracks)
-        return Reference(
-            moving=build_body(moving.only(common), self.size), still=build_body(self.static.only(common), self.size)
-        )
+        alike = common == frozenset(moving.tracks)
+        body = self.body(cutoff_hz) if alike else build_body(moving.only(common), self.size)
+        return Reference(moving=body, still=build_body(self.static.only(common), self.size))
 
     def turned(self, R_new_lab: FloatArray) -> Prepared:
         """The same trial with LAB turned, (3, 3); the static keeps its own heading."""
+        if np.array_equal(R_new_lab, np.eye(3)):
+            return self
         tracks = {role: track @ R_new_lab.T for role, track in self.points.tracks.items()}
         return replace(self, points=self.points.with_tracks(tracks))
 
