@@ -22,6 +22,7 @@ LENS_SIZE = 11
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "arcp", "nsz"})
 
 _MAX_ITERATIONS = 50
+_BRANCHLESS_STEPS = 4
 _CONVERGED = 1e-7  # Newton's error after a step is about its square: 1e-14 of the normalised image, 1e-11 px
 _FISHEYE = 1.0
 
@@ -139,6 +140,42 @@ def undistort_point(u, v, lens):  # type: ignore[no-untyped-def]  # compiled
         _, _, a, b, c, d = _distort_fisheye(x, y, lens)
         return x, y, a, b, c, d
     return _undistort_pinhole(xd, yd, lens)
+
+
+@compiled
+def unpack_lens(lens):  # type: ignore[no-untyped-def]  # compiled
+    """A packed lens as a tuple, whose numbers compiled loops keep in registers."""
+    return (lens[0], lens[1], lens[2], lens[3], lens[4], lens[5], lens[6], lens[7], lens[8], lens[9], lens[10])
+
+
+@compiled
+def is_fisheye(lens):  # type: ignore[no-untyped-def]  # compiled
+    """Whether a lens is a fisheye."""
+    return lens[10] == _FISHEYE
+
+
+@compiled
+def refine_rays(x, y, jacobian, missed, lens, n):  # type: ignore[no-untyped-def]  # compiled
+    """Undistort n bent pinhole points in place, in four Newton steps without a branch, so that vector units do it.
+
+    Args:
+        x, y: (B,) bent points, become rays.
+        jacobian: (4, B), row-major, of the bent point in the ray.
+        missed: (B,) by how much the bent point is missed in the end; where that is not small (far from the axis,
+            beyond the fold), `undistort_point` must decide.
+    """
+    for i in range(n):
+        xd, yd = x[i], y[i]
+        u, v = xd, yd
+        for _ in range(_BRANCHLESS_STEPS):
+            ub, vb, a, b, c, d = _distort_pinhole(u, v, lens)
+            s = 1.0 / (a * d - b * c)
+            u, v = u - (d * (ub - xd) - b * (vb - yd)) * s, v - (a * (vb - yd) - c * (ub - xd)) * s
+        ub, vb, a, b, c, d = _distort_pinhole(u, v, lens)
+        x[i], y[i] = u, v
+        jacobian[0, i], jacobian[1, i], jacobian[2, i], jacobian[3, i] = a, b, c, d
+        folded = (a * d - b * c <= 0.0) | (a + d <= 0.0)
+        missed[i] = math.inf if folded else abs(ub - xd) + abs(vb - yd)
 
 
 @compiled

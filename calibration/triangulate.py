@@ -174,17 +174,10 @@ def _run_kernel(rig: CameraRig, xy: FloatArray, weights: FloatArray, settings: R
         settings.min_cameras,
         math.cos(settings.min_parallax_rad),
     )
-    n_cameras = len(rig.cameras)
 
     def run(start: int) -> None:
         part = slice(start, start + _CHUNK)
-        work = (
-            np.zeros((n_cameras, 2)),
-            np.zeros((n_cameras, 4)),
-            np.zeros(n_cameras, dtype=np.int64),
-            np.zeros(n_cameras, dtype=np.bool_),
-        )
-        triangulate_points(xy[part], weights[part], packed, limits, work, tuple(o[part] for o in out))
+        triangulate_points(xy[part], weights[part], packed, limits, tuple(o[part] for o in out))
 
     starts = range(0, len(xy), _CHUNK)
     if len(starts) <= 1:

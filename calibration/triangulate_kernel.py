@@ -1,296 +1,384 @@
-"""The compiled heart of triangulation: one point at a time, without Python objects (numba).
+"""The compiled heart of triangulation (numba): blocks of points, one lane per point, so that loops use vector units.
 
-For each point every camera gives a ray, and a 2x2 matrix that says how far a pixel moves per unit of the normalised
-image at the observed pixel, lens included. Errors in pixels are taken through that matrix: exact where the error is
-zero, and for any lens model at the cost of a pinhole. A fit is a linear solution refined by Gauss-Newton steps
-(Hartley & Zisserman, Multiple View Geometry, 12.2 and A6.2). The search for a set of cameras that agree takes its
-hypotheses from pairs of cameras and scores them by truncated squares (MSAC: Torr & Zisserman 2000,
-doi:10.1006/cviu.1999.0832).
+Every camera gives each point a ray and a 2x2 matrix: how far a pixel moves per unit of the normalised image at the
+observed pixel, lens included. Errors in pixels are taken through that matrix: exact where the error is zero, and for
+any lens model at the cost of a pinhole. A point starts from a linear solution and is refined by Gauss-Newton steps
+(Hartley & Zisserman, Multiple View Geometry, 12.2 and A6.2). Where cameras disagree, pairs of cameras propose points,
+scored by truncated squares (MSAC: Torr & Zisserman 2000, doi:10.1006/cviu.1999.0832), and the cameras that agree with
+the best are refined together. A weight of zero takes a camera out; what is singular becomes NaN and stays NaN.
+
+Lane arrays: rays u, v (C, B); scales (C, 4, B); seen and w (C, B), weights of the cameras that saw the point and of
+those it rests on; point (3, B); inverse (6, B), the covariance per px² as xx, xy, xz, yy, yz, zz; error (C, B) px².
+numba recompiles this file when it changes, not when lens.py does: touch both.
 """
 
 from __future__ import annotations
 
 import math
 
-from calibration.lens import compiled, undistort_point
+import numpy as np
 
-_MAX_STEPS = 12
+from calibration.lens import compiled, is_fisheye, refine_rays, undistort_point, unpack_lens
+
+_LANES = 256
+_STEPS = 2  # per round; from the linear start two steps end within nanometres unless cameras disagree
 _SMALL_STEP_M2 = 1e-10  # squared: after a step of 10 micrometres the next is about 10 nanometres
+_ROUNDS = 12  # and as many more as there are cameras
 _SINGULAR = 1e-13
 _MAX_PAIRS = 24  # bounds the search at 16 cameras; up to 7 cameras it is every pair
-_SURE_FROM = 5  # a hypothesis that all cameras but one support ends the search from this many cameras on
+_SURE_FROM = 5  # a proposal that all cameras but one support ends the search from this many cameras on
+_CONVERGED = 1e-11  # of the normalised image; 1e-8 px
 
 
 @compiled
-def _invert_symmetric(h):  # type: ignore[no-untyped-def]  # compiled
-    """Inverse of a symmetric 3x3 matrix, both as (xx, xy, xz, yy, yz, zz); not ok where it is singular."""
-    a, b, c, d, e, f = h
-    c00, c01, c02 = d * f - e * e, c * e - b * f, b * e - c * d
-    det = a * c00 + b * c01 + c * c02
-    trace = a + d + f
-    if not det > _SINGULAR * trace * trace * trace:
-        return False, h
-    s = 1.0 / det
-    return True, (c00 * s, c01 * s, c02 * s, (a * f - c * c) * s, (b * c - a * e) * s, (a * d - b * b) * s)
+def _make_lanes(n_cameras):  # type: ignore[no-untyped-def]  # compiled
+    """Room for one block: u, v, scales, seen, w, point, inverse, step², error, sums."""
+    return (
+        np.zeros((n_cameras, _LANES)),
+        np.zeros((n_cameras, _LANES)),
+        np.zeros((n_cameras, 4, _LANES)),
+        np.zeros((n_cameras, _LANES)),
+        np.zeros((n_cameras, _LANES)),
+        np.zeros((3, _LANES)),
+        np.zeros((6, _LANES)),
+        np.zeros(_LANES),
+        np.zeros((n_cameras, _LANES)),
+        np.zeros((9, _LANES)),
+    )
 
 
 @compiled
-def _times(m, v):  # type: ignore[no-untyped-def]  # compiled
-    """Symmetric matrix (xx, xy, xz, yy, yz, zz) times vector."""
-    a, b, c, d, e, f = m
-    x, y, z = v
-    return a * x + b * y + c * z, b * x + d * y + e * z, c * x + e * y + f * z
+def _observe(xy, weights, min_weight, lenses, lanes):  # type: ignore[no-untyped-def]  # compiled
+    """Fill rays, scales and weights; a pixel that is missing, doubted or beyond the lens gets weight 0."""
+    u, v, scales, seen, w, _, _, missed, _, _ = lanes
+    n = len(xy)
+    for c in range(len(lenses)):
+        lens = unpack_lens(lenses[c])
+        fx, skew, cx, fy, cy = lens[0], lens[1], lens[2], lens[3], lens[4]
+        for i in range(n):
+            v[c, i] = (xy[i, c, 1] - cy) / fy
+            u[c, i] = (xy[i, c, 0] - cx - skew * v[c, i]) / fx
+        if is_fisheye(lens):
+            missed[:n] = math.inf
+        else:
+            refine_rays(u[c], v[c], scales[c], missed, lens, n)
+        for i in range(n):
+            weight = weights[i, c]
+            if not missed[i] < _CONVERGED:
+                x, y, j0, j1, j2, j3 = undistort_point(xy[i, c, 0], xy[i, c, 1], lens)
+                if math.isnan(x):
+                    x = y = j0 = j1 = j2 = j3 = weight = 0.0
+                u[c, i], v[c, i] = x, y
+                scales[c, 0, i], scales[c, 1, i], scales[c, 2, i], scales[c, 3, i] = j0, j1, j2, j3
+            seen[c, i] = w[c, i] = weight if weight >= min_weight else 0.0
+        for i in range(n):
+            j0, j1, j2, j3 = scales[c, 0, i], scales[c, 1, i], scales[c, 2, i], scales[c, 3, i]
+            scales[c, 0, i], scales[c, 1, i] = fx * j0 + skew * j2, fx * j1 + skew * j3
+            scales[c, 2, i], scales[c, 3, i] = fy * j2, fy * j3
 
 
 @compiled
-def _error_px2(views, c, point):  # type: ignore[no-untyped-def]  # compiled
-    """Squared pixel distance in camera c between observation and point; infinite behind the camera."""
-    rays, scales, _, R, t = views
-    x, y, z = point
-    pz = R[c, 2, 0] * x + R[c, 2, 1] * y + R[c, 2, 2] * z + t[c, 2]
-    if pz <= 0.0:
-        return math.inf
-    du = (R[c, 0, 0] * x + R[c, 0, 1] * y + R[c, 0, 2] * z + t[c, 0]) / pz - rays[c, 0]
-    dv = (R[c, 1, 0] * x + R[c, 1, 1] * y + R[c, 1, 2] * z + t[c, 1]) / pz - rays[c, 1]
-    ex = scales[c, 0] * du + scales[c, 1] * dv
-    ey = scales[c, 2] * du + scales[c, 3] * dv
-    return ex * ex + ey * ey
+def _solve(sums, n, out, inverse):  # type: ignore[no-untyped-def]  # compiled
+    """Solve the symmetric 3x3 systems of `sums` (xx, xy, xz, yy, yz, zz, right side); NaN where singular."""
+    for i in range(n):
+        a, b, c, d, e, f = sums[0, i], sums[1, i], sums[2, i], sums[3, i], sums[4, i], sums[5, i]
+        c00, c01, c02 = d * f - e * e, c * e - b * f, b * e - c * d
+        det = a * c00 + b * c01 + c * c02
+        trace = a + d + f
+        s = 1.0 / det if det > _SINGULAR * trace * trace * trace else math.nan
+        i0, i1, i2 = c00 * s, c01 * s, c02 * s
+        i3, i4, i5 = (a * f - c * c) * s, (b * c - a * e) * s, (a * d - b * b) * s
+        inverse[0, i], inverse[1, i], inverse[2, i] = i0, i1, i2
+        inverse[3, i], inverse[4, i], inverse[5, i] = i3, i4, i5
+        x, y, z = sums[6, i], sums[7, i], sums[8, i]
+        out[0, i] = i0 * x + i1 * y + i2 * z
+        out[1, i] = i1 * x + i3 * y + i4 * z
+        out[2, i] = i2 * x + i4 * y + i5 * z
 
 
 @compiled
-def _fit_linear(views, keep):  # type: ignore[no-untyped-def]  # compiled
-    """The point nearest to the kept rays in the linear sense."""
-    rays, _, w, R, t = views
-    a = b = c = d = e = f = g0 = g1 = g2 = 0.0
-    for i in range(len(keep)):
-        if not keep[i]:
-            continue
-        for axis in range(2):
-            r0 = rays[i, axis] * R[i, 2, 0] - R[i, axis, 0]
-            r1 = rays[i, axis] * R[i, 2, 1] - R[i, axis, 1]
-            r2 = rays[i, axis] * R[i, 2, 2] - R[i, axis, 2]
-            rhs = w[i] * (t[i, axis] - rays[i, axis] * t[i, 2])
-            a, b, c = a + w[i] * r0 * r0, b + w[i] * r0 * r1, c + w[i] * r0 * r2
-            d, e, f = d + w[i] * r1 * r1, e + w[i] * r1 * r2, f + w[i] * r2 * r2
-            g0, g1, g2 = g0 + r0 * rhs, g1 + r1 * rhs, g2 + r2 * rhs
-    ok, inverse = _invert_symmetric((a, b, c, d, e, f))
-    return ok, _times(inverse, (g0, g1, g2))
+def _add_row(sums, i, w, j0, j1, j2, right):  # type: ignore[no-untyped-def]  # compiled
+    """Add one weighted equation j . x = right to the normal equations of a lane."""
+    w0, w1, w2 = w * j0, w * j1, w * j2
+    sums[0, i] += w0 * j0
+    sums[1, i] += w0 * j1
+    sums[2, i] += w0 * j2
+    sums[3, i] += w1 * j1
+    sums[4, i] += w1 * j2
+    sums[5, i] += w2 * j2
+    sums[6, i] += w0 * right
+    sums[7, i] += w1 * right
+    sums[8, i] += w2 * right
 
 
 @compiled
-def _normal_equations(views, keep, point):  # type: ignore[no-untyped-def]  # compiled
-    """Gauss-Newton's matrix and right side in pixels at a point; not ok where the point lies behind a kept camera."""
-    rays, scales, w, R, t = views
-    x, y, z = point
-    a = b = c = d = e = f = g0 = g1 = g2 = 0.0
-    for i in range(len(keep)):
-        if not keep[i]:
-            continue
-        pz = R[i, 2, 0] * x + R[i, 2, 1] * y + R[i, 2, 2] * z + t[i, 2]
-        if pz <= 0.0:
-            return False, (a, b, c, d, e, f), (g0, g1, g2)
-        u = (R[i, 0, 0] * x + R[i, 0, 1] * y + R[i, 0, 2] * z + t[i, 0]) / pz
-        v = (R[i, 1, 0] * x + R[i, 1, 1] * y + R[i, 1, 2] * z + t[i, 1]) / pz
-        du, dv = rays[i, 0] - u, rays[i, 1] - v
-        for axis in range(2):
-            s0, s1 = scales[i, 2 * axis] / pz, scales[i, 2 * axis + 1] / pz
-            s2 = -(s0 * u + s1 * v)
-            j0 = s0 * R[i, 0, 0] + s1 * R[i, 1, 0] + s2 * R[i, 2, 0]
-            j1 = s0 * R[i, 0, 1] + s1 * R[i, 1, 1] + s2 * R[i, 2, 1]
-            j2 = s0 * R[i, 0, 2] + s1 * R[i, 1, 2] + s2 * R[i, 2, 2]
-            miss = w[i] * (scales[i, 2 * axis] * du + scales[i, 2 * axis + 1] * dv)
-            a, b, c = a + w[i] * j0 * j0, b + w[i] * j0 * j1, c + w[i] * j0 * j2
-            d, e, f = d + w[i] * j1 * j1, e + w[i] * j1 * j2, f + w[i] * j2 * j2
-            g0, g1, g2 = g0 + j0 * miss, g1 + j1 * miss, g2 + j2 * miss
-    return True, (a, b, c, d, e, f), (g0, g1, g2)
+def _start(lanes, weights, R, t, cameras, n):  # type: ignore[no-untyped-def]  # compiled
+    """Put each lane's point nearest to the rays of the given cameras, in the linear sense."""
+    u, v, _, _, _, point, inverse, _, _, sums = lanes
+    sums[:, :n] = 0.0
+    for c in cameras:
+        r00, r01, r02, r10, r11, r12 = R[c, 0, 0], R[c, 0, 1], R[c, 0, 2], R[c, 1, 0], R[c, 1, 1], R[c, 1, 2]
+        r20, r21, r22, t0, t1, t2 = R[c, 2, 0], R[c, 2, 1], R[c, 2, 2], t[c, 0], t[c, 1], t[c, 2]
+        for i in range(n):
+            x, y, w = u[c, i], v[c, i], weights[c, i]
+            _add_row(sums, i, w, x * r20 - r00, x * r21 - r01, x * r22 - r02, t0 - x * t2)
+            _add_row(sums, i, w, y * r20 - r10, y * r21 - r11, y * r22 - r12, t1 - y * t2)
+    _solve(sums, n, point, inverse)
 
 
 @compiled
-def _fit(views, keep):  # type: ignore[no-untyped-def]  # compiled
-    """The point with the least weighted squared pixel error in the kept cameras, and its covariance per px²."""
-    inverse = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    ok, point = _fit_linear(views, keep)
-    for _ in range(_MAX_STEPS):
-        if not ok:
-            break
-        ok, h, g = _normal_equations(views, keep, point)
-        if not ok:
-            break
-        ok, inverse = _invert_symmetric(h)
-        dx, dy, dz = _times(inverse, g)
-        point = (point[0] + dx, point[1] + dy, point[2] + dz)
-        if dx * dx + dy * dy + dz * dz < _SMALL_STEP_M2:
-            break
-    return ok, point, inverse
+def _step(lanes, R, t, n):  # type: ignore[no-untyped-def]  # compiled
+    """One Gauss-Newton step of every lane towards the least weighted squared pixel error."""
+    u, v, scales, _, weights, point, inverse, step2, _, sums = lanes
+    sums[:, :n] = 0.0
+    for c in range(len(R)):
+        r00, r01, r02, r10, r11, r12 = R[c, 0, 0], R[c, 0, 1], R[c, 0, 2], R[c, 1, 0], R[c, 1, 1], R[c, 1, 2]
+        r20, r21, r22, t0, t1, t2 = R[c, 2, 0], R[c, 2, 1], R[c, 2, 2], t[c, 0], t[c, 1], t[c, 2]
+        for i in range(n):
+            x, y, z, w = point[0, i], point[1, i], point[2, i], weights[c, i]
+            depth = r20 * x + r21 * y + r22 * z + t2
+            s = 1.0 / depth if depth > 0.0 else 0.0  # behind a camera: no pull, and an infinite error later
+            px, py = (r00 * x + r01 * y + r02 * z + t0) * s, (r10 * x + r11 * y + r12 * z + t1) * s
+            dx, dy = u[c, i] - px, v[c, i] - py
+            a, b, d, e = scales[c, 0, i], scales[c, 1, i], scales[c, 2, i], scales[c, 3, i]
+            g0, g1, k0, k1 = a * s, b * s, d * s, e * s
+            g2, k2 = -(g0 * px + g1 * py), -(k0 * px + k1 * py)
+            j0, j1, j2 = g0 * r00 + g1 * r10 + g2 * r20, g0 * r01 + g1 * r11 + g2 * r21, g0 * r02 + g1 * r12 + g2 * r22
+            _add_row(sums, i, w, j0, j1, j2, a * dx + b * dy)
+            j0, j1, j2 = k0 * r00 + k1 * r10 + k2 * r20, k0 * r01 + k1 * r11 + k2 * r21, k0 * r02 + k1 * r12 + k2 * r22
+            _add_row(sums, i, w, j0, j1, j2, d * dx + e * dy)
+    move = sums[6:]
+    _solve(sums, n, move, inverse)
+    for i in range(n):
+        x, y, z = move[0, i], move[1, i], move[2, i]
+        point[0, i] += x
+        point[1, i] += y
+        point[2, i] += z
+        step2[i] = x * x + y * y + z * z
 
 
 @compiled
-def _cosine_between(views, i, j):  # type: ignore[no-untyped-def]  # compiled
-    """Cosine of the angle between the rays of two cameras."""
-    rays, _, _, R, _ = views
-    dot = 0.0
-    for k in range(3):
-        a = R[i, 0, k] * rays[i, 0] + R[i, 1, k] * rays[i, 1] + R[i, 2, k]
-        b = R[j, 0, k] * rays[j, 0] + R[j, 1, k] * rays[j, 1] + R[j, 2, k]
-        dot += a * b
-    norm_i = 1.0 + rays[i, 0] * rays[i, 0] + rays[i, 1] * rays[i, 1]
-    norm_j = 1.0 + rays[j, 0] * rays[j, 0] + rays[j, 1] * rays[j, 1]
-    return dot / math.sqrt(norm_i * norm_j)
+def _measure(lanes, R, t, n):  # type: ignore[no-untyped-def]  # compiled
+    """Squared pixel error of every camera; infinite behind it and where there is no point."""
+    u, v, scales, _, _, point, _, _, error, _ = lanes
+    for c in range(len(R)):
+        r00, r01, r02, r10, r11, r12 = R[c, 0, 0], R[c, 0, 1], R[c, 0, 2], R[c, 1, 0], R[c, 1, 1], R[c, 1, 2]
+        r20, r21, r22, t0, t1, t2 = R[c, 2, 0], R[c, 2, 1], R[c, 2, 2], t[c, 0], t[c, 1], t[c, 2]
+        for i in range(n):
+            x, y, z = point[0, i], point[1, i], point[2, i]
+            depth = r20 * x + r21 * y + r22 * z + t2
+            s = 1.0 / depth
+            dx = (r00 * x + r01 * y + r02 * z + t0) * s - u[c, i]
+            dy = (r10 * x + r11 * y + r12 * z + t1) * s - v[c, i]
+            ex = scales[c, 0, i] * dx + scales[c, 1, i] * dy
+            ey = scales[c, 2, i] * dx + scales[c, 3, i] * dy
+            error[c, i] = ex * ex + ey * ey if depth > 0.0 else math.inf
 
 
 @compiled
-def _has_parallax(views, keep, max_cosine):  # type: ignore[no-untyped-def]  # compiled
-    """Whether two of the kept rays differ enough; rays that face each other differ no more than parallel ones."""
-    for i in range(len(keep)):
+def _mark_parallax(lanes, weights, R, pair, max_cosine, n, found):  # type: ignore[no-untyped-def]  # compiled
+    """Mark the lanes in which both cameras count and their rays differ enough; facing rays count as parallel."""
+    u, v = lanes[0], lanes[1]
+    i, j = pair
+    turn = np.zeros((3, 3))  # rotation between the cameras: rays meet in the first one's frame
+    for row in range(3):
+        for column in range(3):
+            for k in range(3):
+                turn[row, column] += R[i, row, k] * R[j, column, k]
+    q00, q01, q02, q10, q11, q12 = turn[0, 0], turn[0, 1], turn[0, 2], turn[1, 0], turn[1, 1], turn[1, 2]
+    q20, q21, q22 = turn[2, 0], turn[2, 1], turn[2, 2]
+    limit = max_cosine * max_cosine
+    for k in range(n):
+        a, b, x, y = u[i, k], v[i, k], u[j, k], v[j, k]
+        dot = a * (q00 * x + q01 * y + q02) + b * (q10 * x + q11 * y + q12) + q20 * x + q21 * y + q22
+        apart = dot * dot <= limit * (1.0 + a * a + b * b) * (1.0 + x * x + y * y)
+        found[k] |= apart & (weights[i, k] > 0.0) & (weights[j, k] > 0.0)
+
+
+@compiled
+def _have_parallax(lanes, R, max_cosine, n):  # type: ignore[no-untyped-def]  # compiled
+    """Whether two of the rays that each point rests on differ enough."""
+    apart = np.zeros(n, dtype=np.bool_)
+    for i in range(len(R)):
         for j in range(i):
-            if keep[i] and keep[j] and abs(_cosine_between(views, i, j)) <= max_cosine:
-                return True
-    return False
+            if not apart.all():
+                _mark_parallax(lanes, lanes[4], R, (i, j), max_cosine, n, apart)
+    return apart
 
 
 @compiled
-def _support(views, seen, point, max_px2):  # type: ignore[no-untyped-def]  # compiled
-    """Truncated weighted square sum of a hypothesis over the cameras that saw the point, and how many agree."""
-    weights = views[2]
-    score, agreeing = 0.0, 0
-    for c in seen:
-        error = _error_px2(views, c, point)
-        score += weights[c] * min(error, max_px2)
-        agreeing += error <= max_px2
-    return score, agreeing
+def _count(lanes, weights, max_px2, n, counts):  # type: ignore[no-untyped-def]  # compiled
+    """Per lane: cameras that count, how many of them agree with the point, and their truncated square sum."""
+    error = lanes[8]
+    counts[:, :n] = 0.0
+    for c in range(len(error)):
+        for i in range(n):
+            w, e = weights[c, i], error[c, i]
+            counts[0, i] += 1.0 if w > 0.0 else 0.0
+            counts[1, i] += 1.0 if (w > 0.0) & (e <= max_px2) & (e < math.inf) else 0.0
+            counts[2, i] += w * min(e, max_px2) if w > 0.0 else 0.0
 
 
 @compiled
-def _best_pair(views, seen, limits, pair):  # type: ignore[no-untyped-def]  # compiled
-    """The point of the pair of cameras that most of the others support; not ok where no pair gives one.
+def _search(lanes, R, t, limits, n, tried, best):  # type: ignore[no-untyped-def]  # compiled
+    """Replace the point of each searching lane by the pair proposal that most of its cameras support.
 
     Pairs are taken round the ring of cameras, neighbours first, so that the first 24 involve every camera evenly.
+
+    Args:
+        tried: (B,) pairs tried so far; a lane that does not search holds the most. best: (4, B) point and score.
     """
     max_px2, max_cosine = limits
-    n = len(seen)
-    best_score, best_point, tried = math.inf, (0.0, 0.0, 0.0), 0
-    for gap in range(1, n // 2 + 1):
-        for first in range(gap if 2 * gap == n else n):
-            i, j = seen[first], seen[(first + gap) % n]
-            if tried >= _MAX_PAIRS or abs(_cosine_between(views, i, j)) > max_cosine:
-                continue
-            tried += 1
-            pair[i], pair[j] = True, True
-            ok, point = _fit_linear(views, pair)
-            pair[i], pair[j] = False, False
-            score, agreeing = _support(views, seen, point, max_px2)
-            if ok and agreeing >= 2 and score < best_score:
-                best_score, best_point = score, point
-                if n >= _SURE_FROM and agreeing >= n - 1:
-                    return True, best_point
-    return best_score < math.inf, best_point
-
-
-@compiled
-def _settle(views, seen, start, max_px2, keep):  # type: ignore[no-untyped-def]  # compiled
-    """Fit to the cameras that agree with a point until they stay the same; later rounds only drop cameras."""
-    ok, point, inverse = True, start, (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    keep[:] = False
-    for turn in range(len(seen) + 3):
-        changed = False
-        for c in seen:
-            agrees = _error_px2(views, c, point) <= max_px2
-            if agrees != keep[c] and (turn < 3 or not agrees):
-                keep[c] = agrees
-                changed = True
-        if not changed:
-            return ok, point, inverse
-        ok, point, inverse = _fit(views, keep)
-        if not ok:
+    seen, point, n_cameras = lanes[3], lanes[5], len(R)
+    counts, apart = np.zeros((3, n)), np.zeros(n, dtype=np.bool_)
+    for i in range(n):
+        for k in range(3):
+            best[k, i] = point[k, i] if tried[i] >= _MAX_PAIRS else math.nan
+        best[3, i] = math.inf
+    for rank in range(n_cameras * (n_cameras - 1) // 2):
+        if tried[:n].min() >= _MAX_PAIRS:
             break
-    return False, point, inverse
+        pair = (rank % n_cameras, (rank % n_cameras + rank // n_cameras + 1) % n_cameras)
+        apart[:] = False
+        _mark_parallax(lanes, seen, R, pair, max_cosine, n, apart)
+        _start(lanes, seen, R, t, pair, n)
+        _measure(lanes, R, t, n)
+        _count(lanes, seen, max_px2, n, counts)
+        for i in range(n):
+            if tried[i] >= _MAX_PAIRS or not apart[i]:
+                continue
+            tried[i] += 1
+            if counts[1, i] >= 2.0 and counts[2, i] < best[3, i]:
+                best[0, i], best[1, i], best[2, i], best[3, i] = point[0, i], point[1, i], point[2, i], counts[2, i]
+                if counts[0, i] >= _SURE_FROM and counts[1, i] >= counts[0, i] - 1.0:
+                    tried[i] = _MAX_PAIRS
+    point[:, :n] = best[:3, :n]
 
 
 @compiled
-def _observe(xy, min_weight, lenses, views, cameras, keep):  # type: ignore[no-untyped-def]  # compiled
-    """Fill rays and scales of the cameras that saw the point; returns how many did, listed in `cameras`."""
-    rays, scales, weights, _, _ = views
-    n = 0
-    for c in range(len(weights)):
-        keep[c] = False
-        if not (weights[c] >= min_weight and weights[c] > 0.0):
+def _update_cameras(lanes, max_px2, may_add, n, changed):  # type: ignore[no-untyped-def]  # compiled
+    """Rest each point on the cameras that agree with it, and mark where that changed anything."""
+    seen, w, error = lanes[3], lanes[4], lanes[8]
+    changed[:n] = False
+    for c in range(len(seen)):
+        for i in range(n):
+            agrees = (seen[c, i] > 0.0) & (error[c, i] <= max_px2) & (error[c, i] < math.inf)
+            switch = (agrees != (w[c, i] > 0.0)) & (may_add | (not agrees))
+            changed[i] |= switch
+            w[c, i] = (seen[c, i] if agrees else 0.0) if switch else w[c, i]
+
+
+@compiled
+def _write(lanes, R, limits, n, done, rows, out):  # type: ignore[no-untyped-def]  # compiled
+    """Write the finished lanes, except those whose cameras are too few or see the point from one side."""
+    _, _, _, _, w, point, inverse, _, error, _ = lanes
+    _, _, min_cameras, max_cosine = limits
+    xyz, residual, used, cofactor, squares = out
+    apart = _have_parallax(lanes, R, max_cosine, n)
+    for i in range(n):
+        if not (done[i] and apart[i]):
             continue
-        u, v, a, b, d, e = undistort_point(xy[c, 0], xy[c, 1], lenses[c])
-        if math.isnan(u):
+        count, total, square_sum = 0, 0.0, 0.0
+        for c in range(len(R)):
+            if w[c, i] > 0.0:
+                count += 1
+                total += math.sqrt(error[c, i])
+                square_sum += w[c, i] * error[c, i]
+        if count < min_cameras:
             continue
-        rays[c, 0], rays[c, 1] = u, v
-        scales[c, 0] = lenses[c, 0] * a + lenses[c, 1] * d
-        scales[c, 1] = lenses[c, 0] * b + lenses[c, 1] * e
-        scales[c, 2], scales[c, 3] = lenses[c, 3] * d, lenses[c, 3] * e
-        cameras[n] = c
-        keep[c] = True
-        n += 1
-    return n
+        row = rows[i]
+        for c in range(len(R)):
+            used[row, c] = w[c, i] > 0.0
+        for k in range(3):
+            xyz[row, k] = point[k, i]
+        residual[row], squares[row] = total / count, square_sum
+        cofactor[row, 0, 0], cofactor[row, 1, 1], cofactor[row, 2, 2] = inverse[0, i], inverse[3, i], inverse[5, i]
+        cofactor[row, 0, 1] = cofactor[row, 1, 0] = inverse[1, i]
+        cofactor[row, 0, 2] = cofactor[row, 2, 0] = inverse[2, i]
+        cofactor[row, 1, 2] = cofactor[row, 2, 1] = inverse[4, i]
 
 
 @compiled
-def _find(views, seen, limits, keep, pair):  # type: ignore[no-untyped-def]  # compiled
-    """The point and its covariance per px², and in `keep` the cameras it rests on."""
-    max_px2 = limits[0]
-    ok, point, inverse = _fit(views, keep)
-    if max_px2 == math.inf or (ok and _support(views, seen, point, max_px2)[1] == len(seen)):
-        return ok, point, inverse
-    if len(seen) < 3:
-        return False, point, inverse
-    ok, point = _best_pair(views, seen, limits, pair)
-    if not ok:
-        return False, point, inverse
-    return _settle(views, seen, point, max_px2, keep)
+def _gather(source, picked, target):  # type: ignore[no-untyped-def]  # compiled
+    """Copy what is known of the picked lanes into the first lanes of another block."""
+    u, v, scales, seen, w, point, _, _, _, _ = source
+    u2, v2, scales2, seen2, w2, point2, _, _, _, _ = target
+    for j in range(len(picked)):
+        i = picked[j]
+        for c in range(len(u)):
+            u2[c, j], v2[c, j], seen2[c, j], w2[c, j] = u[c, i], v[c, i], seen[c, i], w[c, i]
+            for k in range(4):
+                scales2[c, k, j] = scales[c, k, i]
+        for k in range(3):
+            point2[k, j] = point[k, i]
 
 
 @compiled
-def _mean_error(views, keep, point):  # type: ignore[no-untyped-def]  # compiled
-    """Mean error in px and weighted sum of its squares over the kept cameras."""
-    weights = views[2]
-    total, squares, used = 0.0, 0.0, 0
-    for c in range(len(keep)):
-        if keep[c]:
-            error = _error_px2(views, c, point)
-            total += math.sqrt(error)
-            squares += weights[c] * error
-            used += 1
-    return total / used, squares
+def _settle(lanes, R, t, limits, n, rows, out):  # type: ignore[no-untyped-def]  # compiled
+    """Refine lanes and the set of cameras each rests on, until both stay; write those that do."""
+    max_px2, step2 = limits[1] * limits[1], lanes[7]
+    active, changed, done = np.ones(n, dtype=np.bool_), np.ones(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
+    for turn in range(_ROUNDS + len(R)):
+        _measure(lanes, R, t, n)
+        _update_cameras(lanes, max_px2, turn < 3, n, changed)
+        for i in range(n):
+            done[i] = active[i] and turn > 0 and not changed[i] and step2[i] < _SMALL_STEP_M2
+            active[i] = active[i] and not done[i]
+        if done.any():
+            _write(lanes, R, limits, n, done, rows, out)
+        if not active.any():
+            return
+        for _ in range(_STEPS):
+            _step(lanes, R, t, n)
 
 
 @compiled
-def triangulate_points(xy, weights, rig, limits, work, out):  # type: ignore[no-untyped-def]  # compiled
+def _triangulate_block(xy, weights, rig, limits, rows, spare, out):  # type: ignore[no-untyped-def]  # compiled
+    """Triangulate up to 256 points: all cameras first, then a search where they disagree."""
+    lenses, R, t = rig
+    min_weight, max_px, min_cameras, max_cosine = limits
+    max_px2 = max_px * max_px
+    lanes, hard, counts, done, tried, best = spare
+    n = len(xy)
+    _observe(xy, weights, min_weight, lenses, lanes)
+    _start(lanes, lanes[4], R, t, range(len(R)), n)
+    for _ in range(_STEPS):
+        _step(lanes, R, t, n)
+    _measure(lanes, R, t, n)
+    _count(lanes, lanes[3], max_px2, n, counts)
+    picked = np.empty(n, dtype=np.int64)
+    n_hard = 0
+    for i in range(n):
+        united = counts[1, i] == counts[0, i]
+        done[i] = united and lanes[7][i] < _SMALL_STEP_M2
+        if not done[i] and counts[0, i] >= min_cameras and (united or counts[0, i] > 2.0 or max_px2 == math.inf):
+            picked[n_hard] = i
+            tried[n_hard] = _MAX_PAIRS if united or max_px2 == math.inf else 0
+            n_hard += 1
+    _write(lanes, R, limits, n, done, rows, out)
+    if n_hard > 0:
+        _gather(lanes, picked[:n_hard], hard)
+        _search(hard, R, t, (max_px2, max_cosine), n_hard, tried, best)
+        _settle(hard, R, t, limits, n_hard, rows[picked[:n_hard]], out)
+
+
+@compiled
+def triangulate_points(xy, weights, rig, limits, out):  # type: ignore[no-untyped-def]  # compiled
     """Triangulate N points.
-
-    Inside, `views` is what is known of one point: rays (C, 2), scales (C, 4), weights (C,), and R, t of the cameras.
 
     Args:
         xy: (N, C, 2) px. weights: (N, C).
         rig: lenses (C, 11), rotations (C, 3, 3), translations (C, 3) of T_cam_lab.
         limits: least weight, largest error in px (infinite: no camera is ever left out), fewest cameras, largest
             |cosine| between the two most different rays.
-        work: rays (C, 2), scales (C, 4), cameras (C,) int, pair (C,) bool False, to be reused from point to point.
         out: xyz (N, 3), mean error (N,), used (N, C), covariance per px² (N, 3, 3), weighted square sum (N,); holds
             NaN and False beforehand, and keeps them where there is no point.
     """
-    lenses, R, t = rig
-    min_weight, max_px, min_cameras, max_cosine = limits
-    rays, scales, cameras, pair = work
-    xyz, residual, used, cofactor, squares = out
-    inner = (max_px * max_px, max_cosine)
-    for i in range(len(xy)):
-        keep = used[i]
-        views = (rays, scales, weights[i], R, t)
-        n = _observe(xy[i], min_weight, lenses, views, cameras, keep)
-        ok, point, inverse = False, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-        if n >= min_cameras:
-            ok, point, inverse = _find(views, cameras[:n], inner, keep, pair)
-        if not (ok and keep.sum() >= min_cameras and _has_parallax(views, keep, max_cosine)):
-            keep[:] = False
-            continue
-        xyz[i, 0], xyz[i, 1], xyz[i, 2] = point
-        residual[i], squares[i] = _mean_error(views, keep, point)
-        a, b, c, d, e, f = inverse
-        cofactor[i, 0, 0], cofactor[i, 1, 1], cofactor[i, 2, 2] = a, d, f
-        cofactor[i, 0, 1] = cofactor[i, 1, 0] = b
-        cofactor[i, 0, 2] = cofactor[i, 2, 0] = c
-        cofactor[i, 1, 2] = cofactor[i, 2, 1] = e
+    n_cameras = len(rig[0])
+    lanes, hard = _make_lanes(n_cameras), _make_lanes(n_cameras)
+    counts, done = np.zeros((3, _LANES)), np.zeros(_LANES, dtype=np.bool_)
+    tried, best = np.zeros(_LANES, dtype=np.int64), np.zeros((4, _LANES))
+    spare = (lanes, hard, counts, done, tried, best)
+    for begin in range(0, len(xy), _LANES):
+        end = min(begin + _LANES, len(xy))
+        _triangulate_block(xy[begin:end], weights[begin:end], rig, limits, np.arange(begin, end), spare, out)
