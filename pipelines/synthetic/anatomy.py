@@ -78,7 +78,7 @@ def make_body(height_m: float, anatomy: Anatomy, seed: int) -> Body:
     rng = np.random.default_rng([seed, 11])
     spread = 0.0 if anatomy is Anatomy.REGRESSION else 1.0
     scale = height_m / _REFERENCE_HEIGHT_M
-    leg = {s: _leg_lengths(height_m, rng, spread) for s in "RL"}
+    leg = _leg_lengths(height_m, rng, spread)
     common = 1.0 + spread * 0.02 * rng.standard_normal(4)
     points = _axial_points(scale, pelvis_width_m=0.24 * common[0], pelvis_depth_m=0.15 * common[1])
     hips = {s: _harrington_hip_m(points, s, leg[s], scale) for s in "RL"}
@@ -117,12 +117,12 @@ def place_stickers(visit_seed: int) -> dict[str, FloatArray]:
     return dict(zip(LABSYS_RUN_37.landmarks, directions * lengths[:, None], strict=True))
 
 
-def _leg_lengths(height_m: float, rng: np.random.Generator, spread: float) -> tuple[float, float]:
-    thigh, shank = 0.245 * height_m, 0.246 * height_m
-    # Side differences of a few millimetres on top of proportions that both legs share would need a shared draw; legs
-    # of real people differ by 3-5 mm, which is what these independent draws give.
-    noise = spread * 0.003 * rng.standard_normal(2)
-    return thigh + float(noise[0]), shank + float(noise[1])
+def _leg_lengths(height_m: float, rng: np.random.Generator, spread: float) -> dict[str, tuple[float, float]]:
+    """Thigh and shank of both legs: proportions differ between people, lengths by a few millimetres between legs."""
+    thigh = 0.245 * height_m * (1.0 + 0.015 * spread * rng.standard_normal())
+    shank = 0.246 * height_m * (1.0 + 0.015 * spread * rng.standard_normal())
+    uneven = 0.0015 * spread * rng.standard_normal((2, 2))
+    return {s: (thigh + float(uneven[i, 0]), shank + float(uneven[i, 1])) for i, s in enumerate("RL")}
 
 
 def _axial_points(scale: float, pelvis_width_m: float, pelvis_depth_m: float) -> dict[str, tuple[str, FloatArray]]:

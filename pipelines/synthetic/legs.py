@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.interpolate import make_interp_spline
 
-from labsys.core.arrays import FloatArray
+from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.errors import InputError
 from pipelines.synthetic.anatomy import STANDING_TILT_RAD, Body
 from pipelines.synthetic.plan import Plan
@@ -84,12 +84,19 @@ def leg_angles(leg: Leg, times_s: FloatArray, *, within_reach: bool = True) -> F
             out[stance] = stance_angles(leg, here, times_s[stance])
         if swing.any():
             out[swing] = _swing_angles(leg, here, following, times_s[swing])
-    if within_reach and (out[planted, KNEE].min(initial=1.0) <= _STRAIGHT_KNEE_RAD + 1e-9 or out[:, KNEE].min() < 0.0):
+    if within_reach:
+        _check_reach(out, planted)
+    return out
+
+
+def _check_reach(angles_rad: FloatArray, planted: BoolArray) -> None:
+    stretched = angles_rad[planted, KNEE].min(initial=1.0) <= _STRAIGHT_KNEE_RAD + 1e-9
+    if stretched or angles_rad[:, KNEE].min() < 0.0:
+        where = "in stance" if stretched else "in swing"
         raise InputError(
-            "the synthetic leg cannot reach the belt with these parameters",
+            f"the synthetic leg cannot reach the belt {where} with these parameters",
             remedy="Choose a speed, cadence and vertical oscillation nearer to what people do",
         )
-    return out
 
 
 def stance_angles(leg: Leg, step: int, times_s: FloatArray) -> FloatArray:
@@ -199,9 +206,10 @@ def _swing_angles(leg: Leg, here: int, following: int, times_s: FloatArray) -> F
     start, end = _leaving(leg, here), _landing(leg, following)
     duration = landing - off
     style = leg.style
+    reaching = max(float(end[0][KNEE]) - style.knee_reach_rad, 2.0 * _STRAIGHT_KNEE_RAD)
     keys: dict[int, list[tuple[float, float]]] = {
         0: [(style.hip_swing_at, style.hip_swing_rad + STANDING_TILT_RAD)],
-        KNEE: [(style.knee_swing_at, style.knee_swing_rad), (style.knee_extended_at, style.knee_extended_rad)],
+        KNEE: [(style.knee_swing_at, style.knee_swing_rad), (style.knee_reach_at, reaching)],
         4: [(at, style.ankle_swing_rad) for at in style.ankle_swing_at],
     }
     columns = []

@@ -21,7 +21,7 @@ _SAMPLES = 60
 _STEP = {"R": 2, "L": 3}  # the steps of the trial plan that are looked at
 # Scatter may extend a knee to these shares of what the style asks for.
 _LEAST_STRIKE_SHARE, _LEAST_OFF_SHARE = 0.6, 0.85
-_LEAST_WALKING_KNEE_RAD = math.radians(2.5)
+_LEAST_WALKING_KNEE_RAD = math.radians(4.0)
 _PROBE = np.array([1e-3, 1e-3, 1e-3])
 
 
@@ -122,7 +122,7 @@ def keep_within_reach(style: Style, plan: Plan, body: Body, wander_m: FloatArray
 
 
 def _lower_walk(plan: Plan, trunk: TrunkMotion, body: Body) -> Plan:
-    share = np.linspace(0.0, 1.0, 41)
+    share = np.linspace(0.0, 1.0, 101)
     lower_m = 0.0
     # The last step is left out: its stance may end beyond the plan.
     for k, side in enumerate(plan.sides[:-1]):

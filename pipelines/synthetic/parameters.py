@@ -75,14 +75,14 @@ class RunnerParameters:
     """A runner (or walker) and the way he or she moves. None means "as published at this speed".
 
     Attributes:
-        speed_mps: belt speed; running 2.2..5, walking 0.8..1.8.
+        speed_mps: belt speed; running 2.2..5, walking 1..1.6.
         strike: part of the shoe that lands first (walking always lands on the heel).
         hip_extension_cap_rad: upper limit of the mean true peak hip extension against standing, or None.
         lumbar_gain: share of the hip extension lost to the cap that anterior tilt and lumbar extension replace, 0..1.
         pelvis_rotation_rom_rad: range of pelvic transverse rotation over a stride.
         trunk_lean_rad: mean forward lean of the thorax against standing.
-        vertical_oscillation_m: vertical travel of the hips per step of a runner: sets cadence, or the share of flight where
-            cadence is given.
+        vertical_oscillation_m: vertical travel of the hips per step of a runner: sets cadence, or the share of flight
+            where cadence is given.
         cadence_hz: steps per second.
         asymmetry, variability: between the sides, between strides.
         anatomy: see `Anatomy`.
@@ -103,9 +103,9 @@ class RunnerParameters:
     height_m: float = 1.75
 
     def __post_init__(self) -> None:
-        if not 0.5 <= self.speed_mps <= 5.5:
+        if not 0.9 <= self.speed_mps <= 5.5:
             raise InputError(
-                f"speed {self.speed_mps:g} m/s is outside what the synthetic runner can do", remedy="Use 0.8 to 5 m/s"
+                f"speed {self.speed_mps:g} m/s is outside what the synthetic runner can do", remedy="Use 1 to 5 m/s"
             )
         if not 0.0 <= self.lumbar_gain <= 1.0:
             raise InputError(f"lumbar gain {self.lumbar_gain:g} is not a share", remedy="Use 0 to 1")

@@ -21,6 +21,7 @@ _SD_AMPLITUDE = 0.06
 _SD_HIP_RAD = math.radians(0.8)
 _SD_KNEE_RAD = math.radians(1.0)
 _SD_RISE_M = 0.001
+_MOST_PLACE_M = 0.04  # no single step lands further than this from where its runner's steps land
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,11 +111,12 @@ def scatter_plan(
         [_SD_HIP_RAD * noise["hip"] + drift, _SD_KNEE_RAD * noise["knee_strike"], _SD_RISE_M * noise["rise"]], 1
     )
     moves = np.array([sensitivity[s] @ t for s, t in zip(plan.sides, targets, strict=True)])
+    place_x_m = plan.place_x_m + np.clip(moves[:, 0], -_MOST_PLACE_M, _MOST_PLACE_M)
     return replace(
         plan,
         strike_s=strike_s,
         contact_s=contact_s,
-        place_x_m=plan.place_x_m + moves[:, 0],
+        place_x_m=place_x_m,
         strike_y_m=plan.strike_y_m + moves[:, 1],
         off_y_m=plan.off_y_m + moves[:, 2],
         place_z_m=plan.place_z_m + _SD_PLACE_Z_M * noise["width"],

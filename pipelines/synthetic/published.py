@@ -38,7 +38,8 @@ class Style:
         approach_rate_rad_s: pitch rate just before strike. landing_mps: velocity of the landing shoe point against the
             belt, forward and down, before the knee's limit in `legs` adds to it.
         off_rad: foot pitch at toe-off.
-        knee_swing_rad, knee_extended_rad, hip_swing_rad, ankle_swing_rad: keyframes at the shares of swing in `*_at`.
+        knee_swing_rad, hip_swing_rad, ankle_swing_rad: keyframes at the shares of swing in `*_at`.
+        knee_reach_rad: how much straighter than at strike the knee is just before it.
         rotation_rom_rad, obliquity_rom_rad, tilt_rom_rad, tilt_rise_rad: pelvis ranges, mean tilt above standing.
         tilt_bump_rad: extra anterior tilt in late stance.
         lean_rad, lean_rom_rad: thorax.
@@ -65,8 +66,8 @@ class Style:
     off_rad: float
     knee_swing_rad: float
     knee_swing_at: float
-    knee_extended_rad: float
-    knee_extended_at: float
+    knee_reach_rad: float
+    knee_reach_at: float
     hip_swing_rad: float
     hip_swing_at: float
     ankle_swing_rad: float
@@ -113,10 +114,16 @@ def _running(parameters: RunnerParameters) -> Style:
     v = parameters.speed_mps
     if not 2.0 <= v <= 5.5:
         raise InputError(f"{v:g} m/s is no running speed for the synthetic runner", remedy="Use 2.2 to 5 m/s")
-    natural = math.radians(14.0 + 3.0 * (v - 2.5))
+    step, contact = _running_times(parameters)
+    usual_contact = _usual_times(v)[1]
+    # Longer contact carries the body further past the foot, half of it behind the hip.
+    natural = math.radians(14.0 + 3.0 * (v - 2.5)) + 0.5 * v * (contact - usual_contact) / _LEG_M
     lost = _lost_extension_rad(parameters, natural)
     legs = (1.0 - parameters.lumbar_gain) * lost
-    step, contact = _running_times(parameters, shorter_m=0.45 * legs * _LEG_M)
+    # Shortened behind the body, a runner spends it on cadence and on flight alike.
+    share = 1.0 - 0.45 * legs * _LEG_M / (v * contact)
+    contact *= share
+    step = step if parameters.cadence_hz else max(step * math.sqrt(share), contact + 0.02)
     pitch, rate, approach, landing, flat = _STRIKES[parameters.strike]
     rom = parameters.pelvis_rotation_rom_rad
     return Style(
@@ -126,7 +133,7 @@ def _running(parameters: RunnerParameters) -> Style:
         flat_from_s=flat, flat_to_s=max(0.48 * contact, flat + 0.02),
         off_rad=math.radians(-50.0 - 4.0 * (v - 2.5)) + 0.5 * legs,
         knee_swing_rad=math.radians(92.0 + 8.0 * (v - 2.5)), knee_swing_at=0.46,
-        knee_extended_rad=math.radians(13.0 + 2.0 * (v - 2.5)), knee_extended_at=0.93,
+        knee_reach_rad=math.radians(4.0), knee_reach_at=0.93,
         hip_swing_rad=math.radians(36.0 + 7.0 * (v - 2.5)), hip_swing_at=0.70,
         ankle_swing_rad=math.radians(1.0), ankle_swing_at=(0.55, 0.82),
         rotation_rom_rad=math.radians(11.0 + 1.5 * (v - 2.5)) if rom is None else rom,
@@ -139,9 +146,9 @@ def _running(parameters: RunnerParameters) -> Style:
 
 def _walking(parameters: RunnerParameters) -> Style:
     v = parameters.speed_mps
-    if not 0.75 <= v <= 1.9:
-        raise InputError(f"{v:g} m/s is no walking speed for the synthetic walker", remedy="Use 0.8 to 1.8 m/s")
-    natural = math.radians(12.0 + 7.0 * (v - 1.0))
+    if not 0.95 <= v <= 1.65:
+        raise InputError(f"{v:g} m/s is no walking speed for the synthetic walker", remedy="Use 1.0 to 1.6 m/s")
+    natural = math.radians(15.0 + 9.0 * (v - 1.0))
     lost = _lost_extension_rad(parameters, natural)
     step = 1.0 / (parameters.cadence_hz or 1.35 + 0.42 * v)
     contact = 2.0 * step * (0.655 - 0.03 * v)
@@ -152,7 +159,7 @@ def _walking(parameters: RunnerParameters) -> Style:
         strike_rad=math.radians(20.0), strike_rate_rad_s=-3.0, approach_rate_rad_s=-0.5, landing_mps=(0.10, 0.05),
         flat_from_s=0.14 * contact, flat_to_s=0.42 * contact, off_rad=math.radians(-58.0),
         knee_swing_rad=math.radians(62.0), knee_swing_at=0.28,
-        knee_extended_rad=math.radians(6.0), knee_extended_at=0.92,
+        knee_reach_rad=math.radians(3.0), knee_reach_at=0.92,
         hip_swing_rad=math.radians(28.0), hip_swing_at=0.75,
         ankle_swing_rad=math.radians(1.0), ankle_swing_at=(0.5,),
         rotation_rom_rad=math.radians(8.0) if rom is None else rom,
@@ -168,17 +175,19 @@ def _lost_extension_rad(parameters: RunnerParameters, natural_rad: float) -> flo
     return 0.0 if cap is None else max(0.0, natural_rad - cap)
 
 
-def _running_times(parameters: RunnerParameters, shorter_m: float) -> tuple[float, float]:
-    """Step and contact time: shortened behind the body, a runner spends it on cadence and on flight alike."""
-    v = parameters.speed_mps
-    natural_step = 1.0 / (2.254 + 0.175 * v)
-    duty = float(np.polyval(np.polyfit([2.5, 3.5, 4.5], [0.394, 0.348, 0.328], 2), min(v, 4.5))) - 0.03 * max(
-        v - 4.5, 0.0
-    )
-    natural_contact = 2.0 * natural_step * duty
-    share = 1.0 - shorter_m / (v * natural_contact)
-    step = 1.0 / parameters.cadence_hz if parameters.cadence_hz else natural_step * math.sqrt(share)
-    contact = min(natural_contact * share, step - 0.02)
+def _usual_times(speed_mps: float) -> tuple[float, float]:
+    """Step and contact time at this speed, s."""
+    step = 1.0 / (2.254 + 0.175 * speed_mps)
+    duty = float(np.polyval(np.polyfit([2.5, 3.5, 4.5], [0.394, 0.348, 0.328], 2), min(speed_mps, 4.5)))
+    return step, 2.0 * step * (duty - 0.03 * max(speed_mps - 4.5, 0.0))
+
+
+def _running_times(parameters: RunnerParameters) -> tuple[float, float]:
+    """Step and contact time, s, as cadence and vertical oscillation ask."""
+    step, contact = _usual_times(parameters.speed_mps)
+    if parameters.cadence_hz:
+        contact *= (1.0 / parameters.cadence_hz) / step
+        step = 1.0 / parameters.cadence_hz
     if parameters.vertical_oscillation_m is None:
         return step, contact
     if parameters.cadence_hz:
