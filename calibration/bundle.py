@@ -20,7 +20,9 @@ from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.errors import LabsysError
 
 POSE = 6
-BLOCK = POSE + LENS_PARAMETERS
+BLOCK = POSE + LENS_PARAMETERS + 1
+LENS = slice(POSE, POSE + LENS_PARAMETERS)
+LAG = BLOCK - 1
 _BEHIND_PX = 1e4  # a corner behind its camera; no step that leads there is worth taking
 
 
@@ -32,6 +34,7 @@ class BundleState:
         R_cam_rig: (C, 3, 3); t_cam_rig_m: (C, 3).
         R_rig_board: (F, 3, 3); t_rig_board_m: (F, 3).
         lenses: of the C cameras.
+        lag_s: (C,) s by which a camera's frames are later than the instants they are counted for.
     """
 
     R_cam_rig: FloatArray
@@ -39,6 +42,7 @@ class BundleState:
     R_rig_board: FloatArray
     t_rig_board_m: FloatArray
     lenses: LensRows
+    lag_s: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +79,8 @@ class BundleResult:
 
     Attributes:
         residual_px: (V, N, 2) observed minus projected, 0 where a corner was not used.
-        covariance: (C * 15, C * 15) of pose (rotation rad, translation m) and lens of every camera, block by block, 0
-            for what was held fixed.
+        covariance: (C * 16, C * 16) of pose (rotation rad, translation m), lens and lag of every camera, block by
+            block, 0 for what was held fixed.
     """
 
     state: BundleState
@@ -92,6 +96,7 @@ def solve_bundle(
     *,
     prior: LensPrior | None = None,
     fixed_camera: int = 0,
+    free_lag: bool = False,
     settings: BundleSettings | None = None,
 ) -> BundleResult:
     """Adjust cameras and boards until the corners are explained best.
@@ -99,16 +104,17 @@ def solve_bundle(
     Args:
         start: a state in which every board lies in front of every camera that saw it.
         prior: which lens parameters may change and what is known about them; None keeps the lenses.
-        fixed_camera: the camera whose pose is held, as the rig as a whole may lie anywhere.
+        fixed_camera: the camera whose pose and lag are held, as the rig as a whole may lie anywhere in space and time.
+        free_lag: whether cameras may turn out to look later or earlier than the fixed one.
 
     Raises:
         LabsysError: the solution does not become finite.
     """
     chosen = settings or BundleSettings()
     lens_prior = prior or LensPrior.fixed(start.lenses)
-    active = _active_columns(lens_prior.free, fixed_camera)
+    active = _active_columns(lens_prior.free, fixed_camera, free_lag=free_lag)
     state, damping = start, 1e-4
-    normal = _linearise(views, state, lens_prior, chosen.robust_px)
+    normal = _linearise(views, state, lens_prior, chosen.robust_px, poses_only=_poses_only(active))
     for iteration in range(1, chosen.max_iterations + 1):  # noqa: B007  # reported below
         before = normal.cost
         state, normal, damping = _descend(views, state, normal, lens_prior, active, damping, chosen.robust_px)
@@ -126,7 +132,7 @@ def fit_boards(views: BoardViews, start: BundleState, *, settings: BundleSetting
     prior = LensPrior.fixed(start.lenses)
     nothing = np.zeros(len(start.t_cam_rig_m) * BLOCK, dtype=np.bool_)
     state, damping = start, 1e-4
-    normal = _linearise(views, state, prior, chosen.robust_px)
+    normal = _linearise(views, state, prior, chosen.robust_px, poses_only=True)
     for _ in range(chosen.max_iterations):
         before = normal.cost
         state, normal, damping = _descend(views, state, normal, prior, nothing, damping, chosen.robust_px)
@@ -137,7 +143,7 @@ def fit_boards(views: BoardViews, start: BundleState, *, settings: BundleSetting
 
 def residuals_px(views: BoardViews, state: BundleState) -> FloatArray:
     """Observed minus projected (V, N, 2) px of every corner in `xy_px`, used or not."""
-    return _residuals(views, state, by_lens=False)[0]
+    return _residuals(views, state, poses_only=True)[0]
 
 
 def _descend(
@@ -152,7 +158,7 @@ def _descend(
     """One step that lowers the cost, with as much damping as that takes; the same state when none does."""
     while damping < 1e12:
         trial = _step(state, normal, active, damping)
-        there = _linearise(views, trial, prior, scale)
+        there = _linearise(views, trial, prior, scale, poses_only=_poses_only(active))
         if there.cost < normal.cost:
             return trial, there, max(damping * 0.1, 1e-12)
         damping *= 10.0
@@ -173,19 +179,21 @@ class _Normal:
     cost: float
 
 
-def _residuals(views: BoardViews, state: BundleState, *, by_lens: bool) -> tuple[FloatArray, FloatArray]:
-    """Residual (V, N, 2), and derivatives by the camera's pose (6), its lens (9 or none) and the board's pose (6)."""
+def _residuals(views: BoardViews, state: BundleState, *, poses_only: bool) -> tuple[FloatArray, FloatArray]:
+    """Residual (V, N, 2) and its derivatives by camera (pose 6, unless poses only: lens 9, lag 1) and board (6)."""
     R_c, R_b = state.R_cam_rig[views.camera], state.R_rig_board[views.frame]
     arm_b = np.einsum("vij,nj->vni", R_b, views.corners_m)
     point_rig = arm_b + state.t_rig_board_m[views.frame][:, None]
     arm_c = np.einsum("vij,vnj->vni", R_c, point_rig)
     point_cam = arm_c + state.t_cam_rig_m[views.camera][:, None]
     rows = state.lenses.values[views.camera][:, None]
-    image = project_with_jacobian(point_cam, rows, state.lenses.fisheye[views.camera][:, None], by_lens=by_lens)
+    image = project_with_jacobian(point_cam, rows, state.lenses.fisheye[views.camera][:, None], by_lens=not poses_only)
     by_rig = image.by_point @ R_c[:, None]
     turned_c, turned_b = _times_minus_cross(image.by_point, arm_c), _times_minus_cross(by_rig, arm_b)
-    J = np.concatenate([turned_c, image.by_point, image.by_lens, turned_b, by_rig], axis=-1)
-    residual = np.where(image.in_front[..., None], views.xy_px - image.xy_px, _BEHIND_PX)
+    by_lag = views.velocity_px_s[..., None][..., : 0 if poses_only else 1]
+    J = np.concatenate([turned_c, image.by_point, image.by_lens, by_lag, turned_b, by_rig], axis=-1)
+    shown = image.xy_px + views.velocity_px_s * state.lag_s[views.camera][:, None, None]
+    residual = np.where(image.in_front[..., None], views.xy_px - shown, _BEHIND_PX)
     return residual, J
 
 
@@ -217,10 +225,9 @@ def _prior_cost(state: BundleState, prior: LensPrior) -> float:
     return 0.5 * float(np.einsum("ci,cij,cj->", off, prior.information, off))
 
 
-def _linearise(views: BoardViews, state: BundleState, prior: LensPrior, scale: float) -> _Normal:
-    by_lens = bool(prior.free.any())
-    block = BLOCK if by_lens else POSE
-    residual, J = _residuals(views, state, by_lens=by_lens)
+def _linearise(views: BoardViews, state: BundleState, prior: LensPrior, scale: float, *, poses_only: bool) -> _Normal:
+    block = POSE if poses_only else BLOCK
+    residual, J = _residuals(views, state, poses_only=poses_only)
     residual = np.where(views.used[..., None], residual, 0.0)
     cost, weights = _robust(residual, views.used, scale)
     n_cameras, n_boards = len(state.t_cam_rig_m), len(state.t_rig_board_m)
@@ -236,19 +243,25 @@ def _linearise(views: BoardViews, state: BundleState, prior: LensPrior, scale: f
     cross[views.frame, views.camera, :block] = H[:, :block, block:]
     np.add.at(camera_gradient[:, :block], views.camera, slope[:, :block])
     np.add.at(board_gradient, views.frame, slope[:, block:])
-    cameras[:, POSE:, POSE:] += prior.information
+    cameras[:, LENS, LENS] += prior.information
     off = np.where(prior.free, state.lenses.values - prior.mean, 0.0)
-    camera_gradient[:, POSE:] -= np.einsum("cij,cj->ci", prior.information, off)
+    camera_gradient[:, LENS] -= np.einsum("cij,cj->ci", prior.information, off)
     cross_flat = cross.reshape(n_boards, n_cameras * BLOCK, POSE)
     total = cost + _prior_cost(state, prior)
     return _Normal(cameras, boards, cross_flat, camera_gradient, board_gradient, residual, weights, total)
 
 
-def _active_columns(free_lens: BoolArray, fixed_camera: int) -> BoolArray:
+def _active_columns(free_lens: BoolArray, fixed_camera: int, *, free_lag: bool) -> BoolArray:
     active = np.ones((len(free_lens), BLOCK), dtype=np.bool_)
-    active[:, POSE:] = free_lens
+    active[:, LENS] = free_lens
+    active[:, LAG] = free_lag
     active[fixed_camera, :POSE] = False
+    active[fixed_camera, LAG] = False
     return active.ravel()
+
+
+def _poses_only(active: BoolArray) -> bool:
+    return not active.reshape(-1, BLOCK)[:, POSE:].any()
 
 
 def _reduced(
@@ -282,7 +295,8 @@ def _step(state: BundleState, normal: _Normal, active: BoolArray, damping: float
         t_cam_rig_m=state.t_cam_rig_m + camera_delta[:, 3:POSE],
         R_rig_board=_turn(board_delta[:, :3], state.R_rig_board),
         t_rig_board_m=state.t_rig_board_m + board_delta[:, 3:],
-        lenses=LensRows(state.lenses.values + camera_delta[:, POSE:], state.lenses.fisheye),
+        lenses=LensRows(state.lenses.values + camera_delta[:, LENS], state.lenses.fisheye),
+        lag_s=state.lag_s + camera_delta[:, LAG],
     )
 
 

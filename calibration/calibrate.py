@@ -14,10 +14,11 @@ from calibration.diagnose import check_layout, explain_unseen
 from calibration.intrinsics import LensLimits, check_sizes_fit, check_support, expect_lenses, guess_lens
 from calibration.match import match_cameras
 from calibration.moved import check_unmoved
-from calibration.poses import check_enough, check_lenses_fit, check_spread
+from calibration.poses import check_enough, check_focal_lengths, check_lenses_fit, check_spread
 from calibration.report import CalibrationReport, GradeLimits, make_report
 from calibration.scale import KnownLength, check_scale, measure_length
 from calibration.solve import SolvedRig, SolveSettings, solve_rig
+from calibration.sync import check_synchronous, take_lags_out
 from labsys.core.arrays import FloatArray
 from labsys.core.board import Board
 from labsys.core.cameras import CameraRig, Intrinsics, LensModel
@@ -127,7 +128,10 @@ def calibrate_corners(
     check_enough(corners)
     solved = _solve_given(corners, lenses, chosen) if lenses is not None else _solve_lenses(corners, chosen)
     check_spread(solved)
-    check_unmoved(corners.without(solved.gross), solved.rig)
+    check_synchronous(corners, solved)
+    check_unmoved(take_lags_out(corners, solved.lag_s), solved.unlagged)
+    if lenses is not None:
+        check_focal_lengths(corners, solved, chosen.solve)
     lengths = tuple(measure_length(solved.rig, known) for known in known_lengths)
     report = make_report(
         corners,
@@ -159,8 +163,9 @@ def _run_engine(corners: BoardCorners, lenses: tuple[Intrinsics, ...], settings:
 
 
 def _solve_lenses(corners: BoardCorners, settings: CalibrateSettings) -> SolvedRig:
+    """Lenses from the same boards, with the cameras' lags free, then the rig through these lenses as if given."""
     guesses = tuple(guess_lens(corners, i, model=settings.lens_model) for i in range(len(corners.cameras)))
     solved = solve_rig(corners, guesses, prior=expect_lenses(guesses), settings=settings.solve)
     if not settings.override_reason:
         check_support(corners, solved, limits=settings.lenses)
-    return solved
+    return _run_engine(corners, tuple(c.intrinsics for c in solved.unlagged.cameras), settings)

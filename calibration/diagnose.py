@@ -15,6 +15,7 @@ from labsys.core.board import DICTIONARIES, Board
 from labsys.core.errors import GateRefusedError, InputError
 
 _SAMPLED = 12  # frames looked at when a camera saw nothing
+_DICTIONARY_FRAMES = 4
 _FIT = 0.2  # of a marker's edge; a layout that is off by more is another layout
 _MOST_COLUMNS = 24
 
@@ -28,7 +29,7 @@ def explain_unseen(frames: Iterator[Gray], board: Board, *, camera: str) -> Gate
     Returns:
         The error to raise: a wrong description is an InputError, a board that is not there a GateRefusedError.
     """
-    sample = _sample(list(frames))
+    sample = _sample(frames)
     own = make_found(sample, board)
     for other, what, remedy in _other_descriptions(board):
         if make_found(sample, other) > 2 * own + 1:
@@ -63,10 +64,16 @@ def _fits(seen: Sighting, board: Board) -> bool:
     return seen.marker_ids.size >= 2 and layout_error(seen, board) < _FIT
 
 
-def _sample(frames: list[Gray]) -> list[Gray]:
-    if len(frames) <= _SAMPLED:
-        return frames
-    return [frames[i] for i in np.linspace(0, len(frames) - 1, _SAMPLED).round().astype(int)]
+def _sample(frames: Iterator[Gray]) -> list[Gray]:
+    """At most 12 pictures spread evenly over a video of unknown length, without holding the rest."""
+    kept: list[Gray] = []
+    stride = 1
+    for i, frame in enumerate(frames):
+        if i % stride == 0:
+            kept.append(frame)
+        if len(kept) > _SAMPLED:
+            kept, stride = kept[::2], 2 * stride
+    return kept
 
 
 def _other_descriptions(board: Board) -> list[tuple[Board, str, str]]:
@@ -80,18 +87,35 @@ def _other_descriptions(board: Board) -> list[tuple[Board, str, str]]:
 
 
 def _find_dictionary(sample: list[Gray], board: Board) -> str:
-    """The dictionary of which most markers are read in the sample; empty when none stands out."""
-    counts: dict[str, int] = {}
-    for name in DICTIONARIES:
-        detector = cv2.aruco.ArucoDetector(cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name)))
-        found = 0
-        for frame in sample:
-            _, ids, _ = detector.detectMarkers(~frame if board.inverted else frame)
-            found += 0 if ids is None else len(ids)
-        counts[name] = found
-    # Smaller dictionaries are beginnings of larger ones; the smallest that reads as many is the one to name.
-    best = max(counts, key=lambda n: (counts[n], -DICTIONARIES[n]))
-    return best if counts[best] >= max(2 * len(sample), 2 * counts[board.dictionary] + 2) else ""
+    """The dictionary of which most markers are read in the sample; empty when none stands out.
+
+    The smaller dictionaries of a family are the beginnings of its largest, so only that is searched, and the smallest
+    that holds the board and every marker read is named.
+    """
+    shown = [~f if board.inverted else f for f in sample[:: max(1, len(sample) // _DICTIONARY_FRAMES)]]
+    largest: dict[str, str] = {}
+    for name, size in DICTIONARIES.items():
+        family = _family(name)
+        if size >= DICTIONARIES.get(largest.get(family, ""), 0):
+            largest[family] = name
+    read = {family: _read_ids(shown, name) for family, name in largest.items()}
+    best = max(read, key=lambda f: len(read[f]))
+    if len(read[best]) < max(2 * len(shown), 2 * len(read[_family(board.dictionary)]) + 2):
+        return ""
+    holds = max(board.n_markers, int(np.percentile(read[best], 90)) + 1)
+    return min(
+        (n for n in DICTIONARIES if _family(n) == best and DICTIONARIES[n] >= holds), key=DICTIONARIES.__getitem__
+    )
+
+
+def _family(dictionary: str) -> str:
+    return dictionary if "APRILTAG" in dictionary or "ORIGINAL" in dictionary else dictionary.rsplit("_", 1)[0]
+
+
+def _read_ids(shown: list[Gray], dictionary: str) -> list[int]:
+    detector = cv2.aruco.ArucoDetector(cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, dictionary)))
+    found = [detector.detectMarkers(frame)[1] for frame in shown]
+    return [int(i) for ids in found if ids is not None for i in np.ravel(ids)]
 
 
 def check_layout(cameras: tuple[CameraCorners, ...], board: Board) -> None:

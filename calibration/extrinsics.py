@@ -187,21 +187,20 @@ def start_state(
     Of the poses that the cameras of an instant suggest for the board, the one that explains all its corners best is
     taken; that also settles which of a plane's two poses is right.
     """
-    kept = views.rows(poses.found)
-    frames, compact = np.unique(kept.frame, return_inverse=True)
-    kept = BoardViews(kept.camera, compact.astype(np.int64), kept.xy_px, kept.used, kept.corners_m)
+    kept = views.rows(poses.found).renumbered()
+    n_frames = len(np.unique(kept.frame))
     R_c = np.stack([T.rotation for T in T_cam_rig])
     t_c = np.stack([T.translation_m for T in T_cam_rig])
     R_v = R_c[kept.camera].transpose(0, 2, 1)
     R_suggested = R_v @ poses.R_cam_board[poses.found]
     t_suggested = np.einsum("vij,vj->vi", R_v, poses.t_cam_board_m[poses.found] - t_c[kept.camera])
-    R_b, t_b = np.empty((len(frames), 3, 3)), np.empty((len(frames), 3))
+    R_b, t_b = np.empty((n_frames, 3, 3)), np.empty((n_frames, 3))
     cost = _suggestion_costs(kept, R_c, t_c, R_suggested, t_suggested, lenses)
-    for f in range(len(frames)):
+    for f in range(n_frames):
         rows = np.flatnonzero(kept.frame == f)
         best = rows[np.argmin(cost[rows])]
         R_b[f], t_b[f] = R_suggested[best], t_suggested[best]
-    return kept, BundleState(R_c, t_c, R_b, t_b, pack_lenses(lenses))
+    return kept, BundleState(R_c, t_c, R_b, t_b, pack_lenses(lenses), np.zeros(len(lenses)))
 
 
 def _suggestion_costs(

@@ -47,6 +47,7 @@ def find_moved_camera(corners: BoardCorners, rig: CameraRig) -> CameraMove | Non
     """The camera whose pose changed most surely during the take, None when none did.
 
     Args:
+        corners: with lags taken out, as the lag of a moving board looks like a move.
         rig: cameras in the order of `corners.cameras`.
     """
     rays = find_rays(corners.xy_px, rig)

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calibration.bundle import LensPrior, solve_bundle
 from calibration.detect import BoardCorners
 from calibration.extrinsics import ViewPoses, find_view_poses
+from calibration.intrinsics import focal_sd
+from calibration.lens_jacobian import LENS_PARAMETERS, pack_lenses
 from calibration.observations import BoardViews, collect_views
-from calibration.solve import SolvedRig
+from calibration.solve import SolvedRig, SolveSettings
 from labsys.core.arrays import FloatArray
 from labsys.core.cameras import Intrinsics
 from labsys.core.errors import GateRefusedError, InputError
@@ -113,6 +116,52 @@ def check_lenses_fit(corners: BoardCorners, lenses: tuple[Intrinsics, ...]) -> N
                 where=f"camera {name}",
                 remedy="The video files look swapped: give each video under its own camera's name",
             )
+
+
+_FOCAL_OFF = 0.03
+_FOCAL_SURE = 6.0  # standard deviations
+
+
+def check_focal_lengths(corners: BoardCorners, solved: SolvedRig, settings: SolveSettings) -> None:
+    """Refuse given lenses whose focal length the boards contradict: a zoom that was turned, swapped files.
+
+    A wrong focal length costs few pixels, as the camera steps back to make up for it; so it is freed and looked at.
+
+    Raises:
+        InputError: names the camera, both focal lengths and, where one fits, the camera whose lens it is.
+    """
+    lenses = [c.intrinsics for c in solved.rig.cameras]
+    freed = solve_bundle(
+        solved.views, solved.bundle.state, prior=_focal_free(lenses), free_lag=True, settings=settings.bundle
+    )
+    given = np.array([lens.matrix[0, 0] for lens in lenses])
+    found = freed.state.lenses.values[:, 0]
+    sd = focal_sd(freed.covariance, tuple(lenses))
+    off = found / given - 1.0
+    wrong = np.flatnonzero(np.abs(off) > np.maximum(_FOCAL_OFF, _FOCAL_SURE * sd))
+    if wrong.size:
+        c = int(wrong[np.argmax(np.abs(off[wrong]))])
+        like = [n for n, f in zip(corners.cameras, given, strict=True) if abs(f / found[c] - 1) < abs(off[c]) / 3]
+        swapped = f"; that is about {like[0]}'s lens: the video files look swapped" if like else ""
+        raise InputError(
+            f"the boards show {found[c]:.0f} px of focal length where {given[c]:.0f} px is given{swapped}",
+            where=f"camera {corners.cameras[c]}",
+            remedy="Give each video under its own camera's name, with intrinsics of this lens, zoom and focus",
+        )
+
+
+def _focal_free(lenses: list[Intrinsics]) -> LensPrior:
+    """Focal length free (square pixels kept as given), the first two distortion terms nearly so, the rest as given."""
+    rows = pack_lenses(lenses).values
+    information = np.zeros((len(rows), LENS_PARAMETERS, LENS_PARAMETERS))
+    free = np.zeros(rows.shape, dtype=np.bool_)
+    free[:, [0, 1, 4, 5]] = True
+    for i, row in enumerate(rows):
+        ratio = row[1] / row[0]
+        tie = np.array([[ratio**2, -ratio], [-ratio, 1.0]]) / (0.001 * row[0]) ** 2
+        information[i, :2, :2] = tie
+        information[i, 4, 4] = information[i, 5, 5] = 0.05**-2
+    return LensPrior(rows, information, free)
 
 
 def _errors_through(corners: BoardCorners, lenses: tuple[Intrinsics, ...]) -> FloatArray:

@@ -20,7 +20,6 @@ from labsys.core.errors import GateRefusedError
 from labsys.core.units import degrees, millimetres
 
 _WITHIN, _GRADE_C = 0.0, 4.0
-_MIN_SPEED_PX = 3.0  # per frame; a slower corner says nothing about time
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class CameraReport:
     Attributes:
         n_boards: frames in which its view of the board fixes a pose.
         coverage: share of its image that boards covered; `coverage_map` is (18, 32) True where they did.
-        time_offset_s: how much later than the others its frames seem to be taken; NaN when nothing moved.
+        time_offset_s, time_offset_sd_s: how much later than the first camera's its frames are taken.
         centre_sd_m: of its place relative to the first camera, from corner noise alone.
     """
 
@@ -60,6 +59,7 @@ class CameraReport:
     coverage: float
     coverage_map: BoolArray
     time_offset_s: float
+    time_offset_sd_s: float
     centre_sd_m: float
 
 
@@ -228,29 +228,10 @@ def _camera_report(corners: BoardCorners, errors: CornerErrors, solved: SolvedRi
         n_boards=int(corners.has_board[:, index].sum()),
         coverage=float(covered.mean()),
         coverage_map=covered,
-        time_offset_s=time_offset_s(corners, errors, index),
+        time_offset_s=float(solved.lag_s[index]),
+        time_offset_sd_s=float(solved.lag_sd_s[index]),
         centre_sd_m=float(solved.centre_sd_m[index]),
     )
-
-
-def time_offset_s(corners: BoardCorners, errors: CornerErrors, index: int) -> float:
-    """How much later than the other cameras this one sees the board move, s: residuals along the corners' own motion.
-
-    A late frame shows a moving corner further along its path than the common point suggests.
-    """
-    if len(corners.times_s) < 3:
-        return float("nan")
-    xy = corners.xy_px[:, index]
-    step = (xy[2:] - xy[:-2]) / (corners.times_s[2:] - corners.times_s[:-2])[:, None, None]
-    residual = errors.residual_px[1:-1, index]
-    period = float(np.median(np.diff(corners.times_s)))
-    moving = np.isfinite(step).all(axis=-1) & np.isfinite(residual).all(axis=-1)
-    moving &= np.nan_to_num(np.linalg.norm(step, axis=-1)) * period > _MIN_SPEED_PX
-    if moving.sum() < 20:
-        return float("nan")
-    v, r = step[moving], residual[moving]
-    weight = 1.0 / np.sqrt(1.0 + (r**2).sum(axis=1))
-    return float((weight * (r * v).sum(axis=1)).sum() / (weight * (v * v).sum(axis=1)).sum())
 
 
 def _shared(corners: BoardCorners) -> dict[tuple[str, str], int]:
@@ -300,6 +281,7 @@ def _camera_document(camera: CameraReport) -> dict[str, Any]:
         "coverage_pct": _number(100 * camera.coverage),
         "coverage_map": ["".join("#" if cell else "." for cell in row) for row in camera.coverage_map],
         "time_offset_ms": _number(1000 * camera.time_offset_s),
+        "time_offset_sd_ms": _number(1000 * camera.time_offset_sd_s),
         "centre_sd_mm": _number(millimetres(camera.centre_sd_m)),
         "solved": True,
         "reason": None,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from calibration.bundle import (
+    BLOCK,
+    LAG,
     BundleResult,
     BundleSettings,
     BundleState,
@@ -54,6 +56,8 @@ class SolvedRig:
         views, bundle: what took part and what it came to; `instants` numbers the views' frames in the take.
         prior: what was known about the lenses, None when they were given.
         gross: (T, C, N) True for corners of the take that are false detections.
+        lag_s, lag_sd_s: (C,) s by which each camera looks later than the first, found by freeing it. The rig itself is
+            solved without lags: instants are taken to be what they are called. `unlagged` is the rig with them free.
     """
 
     rig: CameraRig
@@ -64,6 +68,9 @@ class SolvedRig:
     bundle: BundleResult
     prior: LensPrior | None
     gross: BoolArray
+    lag_s: FloatArray
+    lag_sd_s: FloatArray
+    unlagged: CameraRig
 
 
 def draw_folds(corners: BoardCorners, *, folds: int = 5) -> IntArray:
@@ -98,8 +105,8 @@ def measure_heldout(corners: BoardCorners, solved: SolvedRig, fold: IntArray, se
 def _solve_without(solved: SolvedRig, tested: BoolArray, settings: SolveSettings) -> CameraRig:
     views, state = solved.views, solved.bundle.state
     left = views.rows(~tested[solved.instants[views.frame]])
-    frames, compact = np.unique(left.frame, return_inverse=True)
-    left = BoardViews(left.camera, compact.astype(np.int64), left.xy_px, left.used, left.corners_m)
+    frames = np.unique(left.frame)
+    left = left.renumbered()
     start = replace(state, R_rig_board=state.R_rig_board[frames], t_rig_board_m=state.t_rig_board_m[frames])
     result = solve_bundle(left, start, prior=solved.prior, settings=settings.bundle)
     return _as_rig(result.state, solved.rig.names, [c.intrinsics for c in solved.rig.cameras])
@@ -123,7 +130,7 @@ def solve_rig(
     chosen = settings or SolveSettings()
     least = 2 if prior is None else 1
     instants = _thin(np.flatnonzero(corners.has_board.sum(axis=1) >= least), chosen.max_instants)
-    views = collect_views(corners.at_frames(np.isin(np.arange(len(corners.times_s)), instants)))
+    views = collect_views(corners, instants)
     lens_list = list(lenses)
     poses = find_view_poses(views, lens_list)
     pairs = find_pairs(views, poses, len(lenses))
@@ -138,7 +145,29 @@ def solve_rig(
     rig = _as_rig(result.state, corners.cameras, lens_list)
     gross = _find_gross_elsewhere(corners, rig, instants, limit, chosen)
     gross[instants[views.frame], views.camera] = views.used & (_distance_px(views, result.state) > limit)
-    return SolvedRig(rig, pairs, _centre_sd_m(result), cleaned, instants, result, prior, gross)
+    rest = views.only(~gross[instants[views.frame], views.camera])
+    freed = solve_bundle(rest, result.state, prior=prior, free_lag=True, settings=chosen.bundle)
+    return SolvedRig(
+        rig=rig,
+        pairs=pairs,
+        centre_sd_m=_centre_sd_m(result),
+        views=cleaned,
+        instants=instants,
+        bundle=result,
+        prior=prior,
+        gross=gross,
+        lag_s=freed.state.lag_s,
+        lag_sd_s=_lag_sd_s(freed),
+        unlagged=_as_rig(freed.state, corners.cameras, lens_list),
+    )
+
+
+def _lag_sd_s(freed: BundleResult) -> FloatArray:
+    """Lags must be solved together with the poses: a rig bends by centimetres to explain one frame of lag, and leaves
+    hardly a trace of it in the residuals.
+    """
+    at = np.arange(len(freed.state.lag_s)) * BLOCK + LAG
+    return np.asarray(np.sqrt(np.maximum(np.diag(freed.covariance)[at], 0.0)), dtype=np.float64)
 
 
 def _thin(instants: IntArray, most: int) -> IntArray:
@@ -165,7 +194,7 @@ def _find_gross_elsewhere(
     lenses = [c.intrinsics for c in rig.cameras]
     poses = tuple(c.T_cam_lab for c in rig.cameras)
     for part in np.array_split(shared, -(-len(shared) // _PART)) if shared.size else ():
-        views = collect_views(corners.at_frames(np.isin(np.arange(len(gross)), part)))
+        views = collect_views(corners, part)
         single = find_view_poses(views, lenses)
         part_of_view = part[np.unique(views.frame[single.found])]
         views, start = start_state(views, single, poses, lenses)
@@ -185,7 +214,7 @@ def _as_rig(state: BundleState, names: tuple[str, ...], lenses: list[Intrinsics]
 def _centre_sd_m(result: BundleResult) -> FloatArray:
     """The pose is changed by exp(d) R and t + s, so the centre -R^T t changes by -R^T (s - d x t)."""
     count = len(result.state.t_cam_rig_m)
-    blocks = result.covariance.reshape(count, 15, count, 15)
+    blocks = result.covariance.reshape(count, BLOCK, count, BLOCK)
     sd = np.zeros(count)
     for i in range(count):
         t = result.state.t_cam_rig_m[i]
