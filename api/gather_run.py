@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,15 @@ from api.tables import EpisodeRow, RunRow, SessionRow, TrialRow
 from calibration.formats import read_calibration
 from labsys.core.arrays import FloatArray
 from labsys.core.catalogue import find_metric
-from labsys.core.motion import Metric, MotionResult, Quality
+from labsys.core.motion import Metric, Quality
 from labsys.core.session import TrialName
-from labsys.core.skeleton import Side
+from labsys.core.skeleton import Side, Tier
+from labsys.storage.atomic import read_json
 from labsys.storage.calibrations import calibration_folder
 from labsys.storage.lab import Lab
-from labsys.storage.results import read_motion
-from labsys.storage.runs import RunRecord, current_run, run_file, run_folder
+from labsys.storage.motion_tables import read_metrics
+from labsys.storage.runs import RunRecord, current_run, run_folder
+from labsys.storage.stride_tables import read_stride_values, read_strides
 from labsys.storage.takes import has_take, load_take
 
 _HASH = re.compile(r"\b[0-9a-f]{12,64}\b")
@@ -48,7 +51,9 @@ class RunRows:
 
 def gather_run(lab: Lab, name: TrialName, trial: TrialRow, record: RunRecord) -> RunRows:
     """Read one complete run (InputError, UnknownNameError)."""
-    motion = read_motion(run_folder(lab, name, record.run))
+    folder = run_folder(lab, name, record.run)
+    strides = [s.side for s in read_strides(folder / "strides.parquet") if s.valid]
+    tier = read_json(folder / "findings.json")["tier"]
     made = record.provenance
     started = parse_moment(made.started_at)
     run = RunRow(
@@ -66,15 +71,15 @@ def gather_run(lab: Lab, name: TrialName, trial: TrialRow, record: RunRecord) ->
         static=made.static,
         static_shares_calibration=_shares_calibration(lab, name, made.static, made.calibration),
         not_for_comparison=record.not_for_comparison,
-        tier=int(motion.tier) if motion.tier is not None else None,
-        n_strides_left=motion.n_strides(Side.LEFT),
-        n_strides_right=motion.n_strides(Side.RIGHT),
+        tier=None if tier is None else int(Tier[tier]),
+        n_strides_left=strides.count(Side.LEFT),
+        n_strides_right=strides.count(Side.RIGHT),
         inputs=dict(sorted(made.inputs.items())),
         parameters=dict(sorted(made.parameters.items())),
         seconds=dict(sorted(made.seconds.items())),
         **_calibration_columns(lab, made.calibration),
     )
-    return RunRows(run, _run_files(lab, name, trial, record), _numbers(motion))
+    return RunRows(run, _run_files(lab, name, trial, record), _numbers(folder))
 
 
 def _calibration_columns(lab: Lab, name: str) -> dict[str, Any]:
@@ -96,18 +101,16 @@ def _shares_calibration(lab: Lab, name: TrialName, static: str, calibration: str
 
 
 def _run_files(lab: Lab, name: TrialName, trial: TrialRow, record: RunRecord) -> list[dict[str, Any]]:
-    root = lab.root.resolve()
-    own = [path for path in record.files if path not in record.inherited]
-    held = {path: run_file(lab, name, record.run, path).resolve() for path in own}
-    return [
-        file_row(lab, trial, p.relative_to(root).as_posix(), kind="result", sha256=record.files[path], run=record.run)
-        for path, p in sorted(held.items())
-    ]
+    folder = run_folder(lab, name, record.run).relative_to(lab.root).as_posix()
+    own = sorted(path for path in record.files if path not in record.inherited)
+    hashes = {path: record.files[path] for path in own}
+    return [file_row(lab, trial, f"{folder}/{p}", kind="result", sha256=h, run=record.run) for p, h in hashes.items()]
 
 
-def _numbers(motion: MotionResult) -> list[dict[str, Any]]:
-    strides = {(v.id, v.side): v.values for v in motion.stride_values}
-    return [_metric_numbers(m, strides.get((m.id, m.side), np.empty(0))) for m in motion.metrics]
+def _numbers(folder: Path) -> list[dict[str, Any]]:
+    strides = {(v.id, v.side): v.values for v in read_stride_values(folder / "stride_values.parquet")}
+    metrics = read_metrics(folder / "metrics.parquet")
+    return [_metric_numbers(m, strides.get((m.id, m.side), np.empty(0))) for m in metrics]
 
 
 def _metric_numbers(metric: Metric, values: FloatArray) -> dict[str, Any]:

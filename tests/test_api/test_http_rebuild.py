@@ -32,6 +32,7 @@ EDITS = (
 )
 
 
+@pytest.mark.slow
 def test_rebuilt_index_gives_equal_bytes_for_every_get(any_lab: Lab, open_client: Callable[[Lab], TestClient]) -> None:
     client = open_client(any_lab)
     for path, change in EDITS:
@@ -114,6 +115,7 @@ def _delete_database(lab: Lab) -> None:
     engine.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["S01", "S02"])
 def test_indexing_one_subject_again_changes_nothing(
     code: str, lab: Lab, open_client: Callable[[Lab], TestClient]
