@@ -100,6 +100,6 @@ def _gait(
         events=events,
         strides=strides,
         stride_values=values,
-        curves=stride_curves(angles, strides),
+        curves=stride_curves(angles, source.readers, strides),
         metrics=metrics,
     )

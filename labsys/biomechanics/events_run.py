@@ -1,10 +1,10 @@
 """Foot strike and toe-off of running.
 
-Foot strike: the middle one of three estimates, so that one that is fooled (a bump before contact, a foot that already
-moves with the belt in the air, a soft landing) does not decide: the earliest vertical-acceleration peak of a shoe
-landmark near its stance height (Handsaker 2016), the foot's backward velocity reaching 0.8 of the ground's, and the
-first shoe landmark at its stance height. Toe-off: peak knee extension (Fellin 2010), checked
-against the toe's vertical-acceleration peak.
+Foot strike: two estimates, averaged where they agree, as one tends to be late and the other early: the earliest
+vertical-acceleration peak of a shoe landmark near its stance height (Handsaker 2016), and the foot's backward velocity
+reaching 0.8 of the ground's. Where they disagree (a bump before contact, a foot that moves with the belt in the air, a
+soft landing) the first shoe landmark at its stance height is the third vote and the middle one counts. Toe-off: peak
+knee extension (Fellin 2010), checked against the toe's vertical-acceleration peak.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STANCE_HEIGHT_WINDOW_S = (0.10, 0.22)
 _STANCE_HEIGHT_MARGIN_M = 0.020
 _STRIKE_PEAK_SHARE = 0.5
 _STRIKE_SPEED_SHARE = 0.8
-_STRIKE_DISAGREEMENT_S = 0.035
+_STRIKE_AGREEMENT_S = 0.025
 _CONTACT_HEIGHT_M = 0.004
 _SHORTEST_CONTACT_S, _LONGEST_CONTACT_S = 0.12, 0.45
 _TOE_OFF_AFTER_REARMOST_S = 0.020
@@ -56,12 +56,13 @@ def _foot_strike(
     by_height = _first_at_height(signals, leg, furthest_s, window)
     if not signals.has_feet:
         return None if by_peak is None else (by_peak, Quality.OK)
-    found = [t for t in (by_peak, by_speed, by_height) if t is not None]
-    if len(found) < 2:
+    if by_peak is not None and by_speed is not None and abs(by_peak - by_speed) <= _STRIKE_AGREEMENT_S:
+        return 0.5 * (by_peak + by_speed), Quality.OK
+    found = sorted(t for t in (by_peak, by_speed, by_height) if t is not None)
+    if len(found) < 3:
         return (found[0], Quality.LOW) if found else None
-    middle = float(np.median(found)) if len(found) == 3 else found[0]
-    nearest = sorted(abs(t - middle) for t in found)[1]
-    return middle, Quality.OK if nearest <= _STRIKE_DISAGREEMENT_S else Quality.LOW
+    nearest = min(found[1] - found[0], found[2] - found[1])
+    return found[1], Quality.OK if nearest <= _STRIKE_AGREEMENT_S else Quality.LOW
 
 
 def _first_at_height(signals: GaitSignals, leg: LegSignals, furthest_s: float, window: slice) -> float | None:

@@ -76,6 +76,10 @@ class BodyPoints:
         """The same trial with other positions."""
         return BodyPoints(self.times_s, tracks, {role: self._filled(role) for role in tracks})
 
+    def turned(self, R_new_lab: FloatArray) -> BodyPoints:
+        """The same trial with LAB turned, (3, 3)."""
+        return self.with_tracks({role: track @ R_new_lab.T for role, track in self.tracks.items()})
+
     def only(self, roles: frozenset[str]) -> BodyPoints:
         """The same trial with these roles alone."""
         return self.with_tracks({r: t for r, t in self.tracks.items() if r in roles})

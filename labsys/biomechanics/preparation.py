@@ -84,8 +84,7 @@ class Prepared:
         """The same trial with LAB turned, (3, 3); the static keeps its own heading."""
         if np.array_equal(R_new_lab, np.eye(3)):
             return self
-        tracks = {role: track @ R_new_lab.T for role, track in self.points.tracks.items()}
-        return replace(self, points=self.points.with_tracks(tracks))
+        return replace(self, points=self.points.turned(R_new_lab))
 
     def shifted(self, shift_m: FloatArray) -> Prepared:
         """The same trial with every point moved by (T, 3) m."""
@@ -123,8 +122,7 @@ def _face_forward(still: BodyPoints) -> BodyPoints:
     if not np.isfinite(right).all():
         return still
     yaw = np.arctan2(right[0], right[2])
-    R = rotation_about("y", -yaw)
-    return still.with_tracks({role: track @ R.T for role, track in still.tracks.items()})
+    return still.turned(rotation_about("y", -yaw))
 
 
 def _check_times(landmarks: Landmarks3D) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
-from labsys.biomechanics.kinematics import reported
 from labsys.biomechanics.points import BodyPoints
-from labsys.biomechanics.sampling import make_reader
+from labsys.biomechanics.sampling import SeriesReader
 from labsys.biomechanics.settings import AnalysisSettings
 from labsys.core.arrays import FloatArray
 from labsys.core.motion import (
@@ -128,16 +127,19 @@ def strides_of(strides: tuple[Stride, ...], side: Side) -> tuple[Stride, ...]:
     return right or valid
 
 
-def stride_curves(angles: JointAngles, strides: tuple[Stride, ...]) -> tuple[StrideCurves, ...]:
+def stride_curves(
+    angles: JointAngles, readers: Mapping[tuple[str, Side], SeriesReader], strides: tuple[Stride, ...]
+) -> tuple[StrideCurves, ...]:
     """Every angle that exists, over its side's strides, 0-100 % on 101 points (cubic spline of the filtered series)."""
-    curves = (_curves(angles.times_s, series, strides_of(strides, series.side)) for series in angles.series)
+    curves = (
+        _curves(series, readers[series.id, series.side], strides_of(strides, series.side)) for series in angles.series
+    )
     return tuple(c for c in curves if c is not None)
 
 
-def _curves(times_s: FloatArray, series: AngleSeries, strides: tuple[Stride, ...]) -> StrideCurves | None:
+def _curves(series: AngleSeries, reader: SeriesReader, strides: tuple[Stride, ...]) -> StrideCurves | None:
     if series.reason is not None or not strides:
         return None
     share = np.linspace(0.0, 1.0, CURVE_POINTS)
     at = np.array([s.foot_strike_s + share * (s.next_foot_strike_s - s.foot_strike_s) for s in strides])
-    values = make_reader(times_s, reported(series)[0]).read(at)
-    return StrideCurves(series.id, series.side, tuple(s.index for s in strides), values)
+    return StrideCurves(series.id, series.side, tuple(s.index for s in strides), reader.read(at))

@@ -56,15 +56,15 @@ def find_travel(prepared: Prepared, *, declared: Surface | None, heading_known: 
     """
     body = prepared.body(prepared.settings.event_cutoff_hz)
     facing = _facing(body)
-    turned = prepared.turned(_heading_matrix(facing))
-    points = turned.smoothed(prepared.settings.event_cutoff_hz)
-    pelvis = turned.body(prepared.settings.event_cutoff_hz).mid_hip_m
+    R = _heading_matrix(facing)
+    points = prepared.smoothed(prepared.settings.event_cutoff_hz).turned(R)
+    pelvis = body.mid_hip_m @ R.T
     period_s = stride_period(points, pelvis)
     foot = mid_stance_velocity(points, pelvis, period_s)
     walk = _mean_velocity(points.times_s, pelvis)
     surface = _recognise_surface(foot, walk, declared)
     travel_in_turned = walk if surface is Surface.OVERGROUND else -foot
-    travel = travel_in_turned @ _heading_matrix(facing)
+    travel = travel_in_turned @ R
     _check_facing(travel, facing, surface, heading_known)
     return _turn(prepared, surface, travel, period_s, heading_known)
 
