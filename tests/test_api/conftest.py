@@ -345,7 +345,7 @@ def postgresql_server() -> Iterator[str]:
         user=user, cwd="/", check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120,
     )  # fmt: skip
     yield f"postgresql+psycopg://labsys@/postgres?host={home}"
-    run(binaries / "pg_ctl", "-D", home / "data", "-m", "immediate", "-w", "stop")
+    run(binaries / "pg_ctl", "-D", home / "data", "-m", "fast", "-w", "stop")
     shutil.rmtree(home, ignore_errors=True)
 
 
