@@ -108,19 +108,19 @@ def _centre_shift(rig: CameraRig, index: int, change: FloatArray) -> float:
 def _change(H: FloatArray, g: FloatArray, split: int) -> tuple[FloatArray, FloatArray, float]:
     """Difference of the two corrections, its covariance, and by how much the two lower the cost more than one does.
 
-    The covariance comes from the spread of the instants around one common correction, a cluster each (sandwich
-    estimate): a few instants on one side would underestimate their own spread.
+    The covariance comes from the spread of all instants, a cluster each, around their own side's correction (sandwich
+    estimate): around a common one a move would hide itself, and a few instants of one side would belittle theirs.
     """
-    common = _correction(H, g)
-    left = g - np.einsum("tij,j->ti", H, common)
-    spread_of_one = left.T @ left / max(len(H) - 6, 1)
-    corrections, spread, gain = [], np.zeros((6, 6)), -float(g.sum(axis=0) @ common)
-    for part in (slice(None, split), slice(split, None)):
+    parts = (slice(None, split), slice(split, None))
+    corrections = [_correction(H[part], g[part]) for part in parts]
+    left = np.concatenate([g[p] - np.einsum("tij,j->ti", H[p], c) for p, c in zip(parts, corrections, strict=True)])
+    spread_of_one = left.T @ left / max(len(H) - 12, 1)
+    spread = np.zeros((6, 6))
+    for part in parts:
         inverse = np.linalg.pinv(H[part].sum(axis=0), hermitian=True)
-        corrections.append(_correction(H[part], g[part]))
         spread += inverse @ spread_of_one @ inverse * len(H[part])
-        gain += float(g[part].sum(axis=0) @ corrections[-1])
-    return corrections[1] - corrections[0], spread, gain
+    gain = sum(float(g[p].sum(axis=0) @ c) for p, c in zip(parts, corrections, strict=True))
+    return corrections[1] - corrections[0], spread, gain - float(g.sum(axis=0) @ _correction(H, g))
 
 
 def _correction(H: FloatArray, g: FloatArray) -> FloatArray:
