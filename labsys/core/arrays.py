@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labsys.core.errors import InputError
+from labsys.core.names import check_unique as check_unique
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -52,10 +53,3 @@ def as_bools(name: str, values: Any, shape: Shape) -> BoolArray:
     check_shape(name, array, shape)
     array.setflags(write=False)
     return array
-
-
-def check_unique(name: str, values: tuple[str, ...]) -> None:
-    """Refuse names that occur twice (InputError names them)."""
-    twice = sorted({v for v in values if values.count(v) > 1})
-    if twice:
-        raise InputError(f"{name} occur more than once: {', '.join(twice)}")

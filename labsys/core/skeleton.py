@@ -14,8 +14,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
-from labsys.core.arrays import check_unique
 from labsys.core.errors import UnknownNameError
+from labsys.core.names import check_unique
 
 
 class Side(StrEnum):
