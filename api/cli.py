@@ -81,7 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.excepthook = report_unexpected
     words = spread_values(list(sys.argv[1:] if arguments is None else arguments))
     try:
-        app(args=words, prog_name="labsys")
+        # Not app(...): that would put typer's own hook in the place of ours.
+        typer.main.get_command(app)(args=words, prog_name="labsys")
     except LabsysError as error:
         typer.echo(f"error: {error}", err=True)
         raise SystemExit(error.exit_code) from None

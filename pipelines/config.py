@@ -41,11 +41,12 @@ class Rule(StrEnum):
     TRIANGULATE = "triangulate"
     RANSAC = "ransac"
     OPTIM = "optim"
+    RANSAC_OPTIM = "ransac_optim"
 
 
 RULES_OF_ENGINE: dict[Engine, tuple[Rule, ...]] = {
     Engine.LABSYS: (Rule.ROBUST, Rule.POSE2SIM),
-    Engine.ANIPOSE: (Rule.RANSAC, Rule.TRIANGULATE, Rule.OPTIM),
+    Engine.ANIPOSE: (Rule.TRIANGULATE, Rule.RANSAC, Rule.OPTIM, Rule.RANSAC_OPTIM),
 }
 
 
@@ -58,14 +59,15 @@ class ReconstructConfig(_Section):
 
     Attributes:
         engine, rule: whose code, and its rule for which cameras to believe.
-        min_likelihood: 2D landmarks below are not used.
+        min_likelihood: 2D landmarks below are not used. Low by default: robust triangulation weighs what it uses by
+            likelihood, and a cut at 0.6 leaves two views or none of what one camera's side of the body hides.
         max_error_px: a camera whose reprojection error is larger is dropped.
         min_cameras: fewer cameras give no point.
     """
 
     engine: Engine = Engine.LABSYS
     rule: Rule = Rule.ROBUST
-    min_likelihood: float = Field(default=0.6, ge=0.0, le=1.0)
+    min_likelihood: float = Field(default=0.1, ge=0.0, le=1.0)
     max_error_px: float = Field(default=15.0, gt=0.0)
     min_cameras: int = Field(default=2, ge=2)
 
@@ -93,7 +95,8 @@ class PipelineConfig(_Section):
 # What each profile says differently from the defaults of the sections.
 _PROFILES: dict[Profile, dict[str, Any]] = {
     Profile.DEFAULT: {},
-    Profile.ANIPOSE: {"reconstruct": {"engine": "anipose", "rule": "ransac"}},
+    # As Anipose's own default configuration: neither RANSAC nor optim unless asked for (reconstruct.rule).
+    Profile.ANIPOSE: {"reconstruct": {"engine": "anipose", "rule": "triangulate", "min_likelihood": 0.3}},
     Profile.POSE2SIM: {
         "reconstruct": {"rule": "pose2sim", "min_likelihood": 0.3},
         "analyse": {"filter_enabled": False},

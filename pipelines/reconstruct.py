@@ -44,7 +44,7 @@ def reconstruct(
                 max_error_px=max_error_px,
                 min_cameras=min_cameras,
             )
-        case Rule.TRIANGULATE | Rule.RANSAC | Rule.OPTIM:
+        case Rule.TRIANGULATE | Rule.RANSAC | Rule.OPTIM | Rule.RANSAC_OPTIM:
             found = triangulate_with_anipose(
                 rig,
                 landmarks.xy_px,

@@ -10,8 +10,9 @@ import numpy as np
 from labsys.core.arrays import FloatArray
 from labsys.core.session import TrialKind
 from pipelines.synthetic.anatomy import Body
+from pipelines.synthetic.heights import settle_heights
 from pipelines.synthetic.legs import Leg, leg_angles
-from pipelines.synthetic.nominal import keep_within_reach, solve_nominal
+from pipelines.synthetic.nominal import hip_response, solve_places
 from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.plan import Plan, plan_regular, scatter_plan
 from pipelines.synthetic.published import Style, resolve_style
@@ -34,13 +35,14 @@ class Gait:
 def make_gait(parameters: RunnerParameters, body: Body, *, kind: TrialKind, seconds: float, seed: int) -> Gait:
     """Solve and plan a gait that covers 0..seconds."""
     style = resolve_style(parameters, kind)
-    nominal = solve_nominal(style, parameters, body)
+    places = solve_places(style, parameters, body)
+    response = hip_response(style, parameters, body, places)
     n_steps = math.ceil(1.1 * seconds / style.step_s) + 2 * _SPARE_STEPS
     start_s = -_SPARE_STEPS * style.step_s + 0.13
-    regular = plan_regular(style, parameters, nominal.legs, n_steps=n_steps, start_s=start_s)
+    regular = plan_regular(style, parameters, places, n_steps=n_steps, start_s=start_s)
     wander_m = draw_wander(parameters.variability.scale, seed)
-    scattered = scatter_plan(regular, style, parameters, nominal.sensitivity, seed)
-    plan = keep_within_reach(style, scattered, body, wander_m)
+    scattered = scatter_plan(regular, style, parameters, response, seed)
+    plan = settle_heights(style, scattered, body, wander_m)
     return Gait(style, plan, make_trunk(style, plan, wander_m=wander_m), body)
 
 

@@ -25,6 +25,7 @@ from pipelines.synthetic.trunk import TrunkMotion
 HIP, KNEE, ANKLE = slice(0, 3), 3, slice(4, 7)
 _STEP_S = 5e-4  # for derivatives at the ends of stance
 _STRAIGHT_KNEE_RAD = 0.02  # the nearest to straight that a moving knee comes
+_WALKING_OFF_RATE_RAD_S = -6.0
 # Knee flexes again right after toe-off with this angular acceleration; toe-off is where it stops extending.
 _KNEE_OFF_ACCELERATION_RAD_S2 = 45.0
 # A knee begins to yield before strike, but only the impact makes it flex faster than this.
@@ -124,18 +125,23 @@ def pitch_profile(leg: Leg, step: int) -> PitchProfile:
     style, plan = leg.style, leg.plan
     contact = float(plan.contact_s[step])
     off_rad = float(plan.off_rad[step])
-    rate, acceleration = (-7.5, 0.0) if style.walking else _push_off(leg, step, off_rad)
+    rate, acceleration = (_WALKING_OFF_RATE_RAD_S, 0.0) if style.walking else _push_off(leg, step, off_rad)
     scale = float(plan.strike_rad[step]) / style.strike_rad
     return PitchProfile(
         strike_rad=float(plan.strike_rad[step]),
         strike_rate_rad_s=style.strike_rate_rad_s * scale,
         flat_from_s=style.flat_from_s,
-        flat_to_s=style.flat_to_s,
+        flat_to_s=max(style.flat_to_s, contact - _longest_roll_s(off_rad, rate)),
         off_s=contact,
         off_rad=off_rad,
         off_rate_rad_s=rate,
         off_acceleration_rad_s2=acceleration,
     )
+
+
+def _longest_roll_s(off_rad: float, rate_rad_s: float) -> float:
+    """Longest time over the toes in which the pitch falls without first rising (a rise would rock the shoe back)."""
+    return 2.4 * off_rad / min(rate_rad_s, -1e-3)
 
 
 def _push_off(leg: Leg, step: int, off_rad: float) -> tuple[float, float]:

@@ -103,9 +103,9 @@ def no_wander() -> FloatArray:
 
 
 def draw_wander(scale: float, seed: int) -> FloatArray:
-    """Slow drift along the belt: three sines of 8 to 25 s, about 2 cm each at scale 1."""
+    """Slow drift along the belt: three sines of 12 to 40 s, about 2 cm each at scale 1."""
     rng = np.random.default_rng([seed, 41])
-    periods_s = np.array([8.0, 13.0, 25.0]) * rng.uniform(0.9, 1.1, 3)
+    periods_s = np.array([13.0, 22.0, 40.0]) * rng.uniform(0.9, 1.1, 3)
     return np.stack(
         [scale * rng.uniform(0.01, 0.025, 3), 2 * math.pi / periods_s, rng.uniform(0, 2 * math.pi, 3)], axis=1
     )

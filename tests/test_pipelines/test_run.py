@@ -1,0 +1,343 @@
+"""Runs of a trial: identity, resuming, stages, the static that is referred to, and death at any moment."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calibration.formats import write_anipose
+from calibration.projection import project_rig
+from labsys.core.cameras import Calibration
+from labsys.core.errors import InputError, MissingPartError
+from labsys.core.progress import SilentProgress
+from labsys.core.session import Conditions, Surface, TrialKind, TrialName
+from labsys.storage.exchange.dlc import write_dlc_h5
+from labsys.storage.exchange.tracks import CameraTrack
+from labsys.storage.exchange.trc import write_trc
+from labsys.storage.lab import Lab, create_lab, open_lab, runs_folder, trial_folder
+from labsys.storage.results import load_trial_result
+from labsys.storage.runs import current_run, hash_file, list_runs, load_run
+from labsys.storage.sessions import load_session, save_session
+from labsys.storage.trials import load_trial, save_trial
+from pipelines.config import Profile, load_config
+from pipelines.import_request import ImportRequest
+from pipelines.import_trial import import_trial
+from pipelines.run import run_trial
+from pipelines.run_plan import Stage
+from pipelines.stale import find_unprocessed, retire_stale_runs
+from pipelines.synthetic.parameters import RunnerParameters
+from pipelines.synthetic.rigs import make_rig
+from pipelines.synthetic.trial import SyntheticTrial, make_trial
+
+RUN = TrialName("S01", "2026-11-22", "run1")
+STILL = TrialName("S01", "2026-11-22", "static1")
+CONFIG = load_config(sets=["analyse.bootstrap_samples=200"])
+SILENT = SilentProgress()
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lab with one static and one run of 10 s seen by three cameras, nothing processed."""
+    folder = tmp_path_factory.mktemp("template")
+    lab = create_lab(folder / "lab")
+    rig = make_rig(3)
+    write_anipose(folder / "calibration.toml", Calibration(rig, "test"))
+    for name, kind, seconds in ((STILL, TrialKind.STATIC, 1.0), (RUN, TrialKind.RUN, 10.0)):
+        trial = make_trial(RunnerParameters(), kind=kind, seconds=seconds, rate_hz=100.0, seed=3)
+        files = _write_2d(folder / name.trial, trial, rig)
+        treadmill = Conditions(surface=Surface.TREADMILL, speed_mps=3.0) if kind is TrialKind.RUN else Conditions()
+        request = ImportRequest(
+            name=name,
+            kind=kind,
+            conditions=treadmill,
+            landmarks2d=files,
+            calibration=folder / "calibration.toml",
+            rate_hz=100.0,
+        )
+        import_trial(lab, request, progress=SILENT)
+    return lab.root
+
+
+def _write_2d(folder: Path, trial: SyntheticTrial, rig: object) -> dict[str, Path]:
+    folder.mkdir()
+    xy_px = project_rig(rig, trial.landmarks.xyz_m)
+    files = {}
+    for i, camera in enumerate(rig.cameras):
+        files[camera.name] = folder / f"{camera.name}.h5"
+        noisy = xy_px[:, :, i] + np.random.default_rng(i).normal(0.0, 0.5, xy_px[:, :, i].shape)
+        write_dlc_h5(files[camera.name], CameraTrack(trial.landmarks.landmarks, noisy, np.full(noisy.shape[:2], 0.9)))
+    return files
+
+
+@pytest.fixture
+def lab(template: Path, tmp_path: Path) -> Lab:
+    return open_lab(Path(shutil.copytree(template, tmp_path / "lab")))
+
+
+def _content(lab: Lab, name: TrialName) -> dict[str, str]:
+    """Hashes of every result file of the current run."""
+    run = current_run(lab, name)
+    assert run is not None
+    folder = runs_folder(lab, name) / run
+    return {p.name: hash_file(p) for p in sorted(folder.iterdir()) if p.name != "run.json"}
+
+
+def test_run_is_made_once_and_refers_to_its_static(lab: Lab) -> None:
+    first = run_trial(lab, RUN, config=CONFIG, progress=SILENT)
+    assert first.is_new
+    assert first.static == "static1"
+    made = load_run(lab, RUN, first.run).provenance
+    assert made.inputs["static/static1"] == current_run(lab, STILL)
+    assert made.parameters["analyse.bootstrap_samples"] == "200"
+    assert any(path.startswith("take/pose2d/") for path in made.inputs)
+    before = _content(lab, RUN)
+    second = run_trial(lab, RUN, config=CONFIG, progress=SILENT)
+    assert (second.run, second.is_new) == (first.run, False)
+    assert _content(lab, RUN) == before
+
+
+def test_other_settings_make_another_run_beside_the_first(lab: Lab) -> None:
+    first = run_trial(lab, RUN, config=CONFIG, progress=SILENT)
+    other = load_config(sets=["analyse.bootstrap_samples=200", "analyse.proximal_cutoff_hz=6"])
+    second = run_trial(lab, RUN, config=other, progress=SILENT)
+    assert second.run != first.run
+    assert {r.run for r in list_runs(lab, RUN)} == {first.run, second.run}
+    assert current_run(lab, RUN) == second.run
+    again = run_trial(lab, RUN, config=CONFIG, progress=SILENT)
+    assert (again.run, again.is_new) == (first.run, False)
+    assert current_run(lab, RUN) == first.run, "what was asked for last counts"
+
+
+def test_processing_a_run_leaves_the_static_its_own_current_run(lab: Lab) -> None:
+    own = run_trial(lab, STILL, config=load_config(Profile.POSE2SIM), progress=SILENT)
+    run_trial(lab, RUN, config=CONFIG, progress=SILENT)
+    assert current_run(lab, STILL) == own.run
+
+
+def test_from_stage_refers_to_the_parents_files(lab: Lab) -> None:
+    parent = run_trial(lab, RUN, config=CONFIG, progress=SILENT)
+    other = load_config(sets=["analyse.bootstrap_samples=200", "analyse.proximal_cutoff_hz=6"])
+    child = run_trial(lab, RUN, config=other, from_stage=Stage.ANALYSE, progress=SILENT)
+    record = load_run(lab, RUN, child.run)
+    assert record.parent == parent.run
+    assert dict(record.inherited) == {"landmarks3d.parquet": parent.run}
+    assert not (runs_folder(lab, RUN) / child.run / "landmarks3d.parquet").exists()
+    ours, theirs = load_trial_result(lab, RUN), load_trial_result(lab, RUN, parent.run)
+    np.testing.assert_array_equal(ours.landmarks.xyz_m, theirs.landmarks.xyz_m)
+    assert ours.run == child.run
+
+
+def test_from_analyse_refuses_another_reconstruction(lab: Lab) -> None:
+    run_trial(lab, RUN, config=CONFIG, progress=SILENT)
+    other = load_config(sets=["reconstruct.max_error_px=9"])
+    with pytest.raises(InputError, match=r"reconstruct\.max_error_px"):
+        run_trial(lab, RUN, config=other, from_stage=Stage.ANALYSE, progress=SILENT)
+
+
+def test_from_stage_needs_a_run_to_begin_from(lab: Lab) -> None:
+    with pytest.raises(InputError, match="not processed yet"):
+        run_trial(lab, RUN, config=CONFIG, from_stage=Stage.ANALYSE, progress=SILENT)
+
+
+def test_a_stage_that_was_finished_is_not_made_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The analysis fails once; the next attempt begins there."""
+    import pipelines.run
+
+    original = pipelines.run.analyse
+
+    def fail(*_: object, **__: object) -> None:
+        raise InputError("the power went")
+
+    run_trial(lab, STILL, config=CONFIG, progress=SILENT)
+    monkeypatch.setattr(pipelines.run, "analyse", fail)
+    with pytest.raises(InputError, match="power"):
+        run_trial(lab, RUN, config=CONFIG, progress=SILENT)
+    assert current_run(lab, RUN) is None
+    monkeypatch.setattr(pipelines.run, "analyse", original)
+    monkeypatch.setattr(pipelines.run, "reconstruct", fail)
+    assert run_trial(lab, RUN, config=CONFIG, progress=SILENT).is_new
+
+
+def test_named_static_is_used_and_an_excluded_one_is_refused(lab: Lab, template: Path) -> None:
+    trial = load_trial(lab, RUN)
+    save_trial(lab, replace(trial, static="static1"))
+    save_trial(lab, replace(load_trial(lab, STILL), excluded=True, exclusion_reason="moved"))
+    with pytest.raises(InputError, match="static1 is excluded"):
+        run_trial(lab, RUN, config=CONFIG, progress=SILENT)
+    save_trial(lab, replace(trial, static=""))
+    assert run_trial(lab, RUN, config=CONFIG, progress=SILENT).static == "", "an excluded static is not chosen"
+
+
+def test_static_recorded_after_the_run_is_not_chosen(lab: Lab) -> None:
+    save_trial(lab, replace(load_trial(lab, STILL), recorded_at="2026-11-22T12:00:00.000Z"))
+    save_trial(lab, replace(load_trial(lab, RUN), recorded_at="2026-11-22T11:00:00.000Z"))
+    assert run_trial(lab, RUN, config=CONFIG, progress=SILENT).static == ""
+
+
+def test_changed_facts_make_a_run_stale(lab: Lab) -> None:
+    run = run_trial(lab, RUN, config=CONFIG, progress=SILENT).run
+    place = (RUN.subject, RUN.session)
+    assert find_unprocessed(lab, *place) == ()
+    session = load_session(lab, *place)
+    save_session(lab, replace(session, notes="a note changes no result"))
+    assert retire_stale_runs(lab, *place) == ()
+    save_session(lab, replace(session, anthropometry=replace(session.anthropometry, leg_length_m=0.9)))
+    assert set(find_unprocessed(lab, *place)) == {RUN, STILL}
+    assert set(retire_stale_runs(lab, *place)) == {RUN, STILL}
+    assert current_run(lab, RUN) is None
+    assert [r.run for r in list_runs(lab, RUN)] == [run], "the run itself stays"
+
+
+def test_anipose_engine_agrees_on_clean_input(lab: Lab) -> None:
+    run_trial(lab, STILL, config=CONFIG, progress=SILENT)
+    ours = load_trial_result(lab, STILL).landmarks
+    theirs_config = load_config(sets=["reconstruct.engine=anipose"])
+    run_trial(lab, STILL, config=theirs_config, progress=SILENT)
+    theirs = load_trial_result(lab, STILL).landmarks
+    assert np.nanmedian(np.linalg.norm(ours.xyz_m - theirs.xyz_m, axis=-1)) < 0.002
+
+
+def test_video_without_landmarks_says_what_is_missing(lab: Lab, tmp_path: Path) -> None:
+    import cv2
+
+    rig = make_rig(2)
+    write_anipose(tmp_path / "two.toml", Calibration(rig, "test"))
+    videos = {}
+    for camera in rig.cameras:
+        videos[camera.name] = tmp_path / f"{camera.name}.mp4"
+        size = camera.intrinsics.size_px
+        writer = cv2.VideoWriter(str(videos[camera.name]), cv2.VideoWriter.fourcc(*"mp4v"), 50.0, size)
+        for _ in range(4):
+            writer.write(np.zeros((size[1], size[0], 3), dtype=np.uint8))
+        writer.release()
+    name = TrialName("S01", "2026-11-22", "film")
+    request = ImportRequest(name=name, kind=TrialKind.OTHER, videos=videos, calibration=tmp_path / "two.toml")
+    import_trial(lab, request, progress=SILENT)
+    with pytest.raises(MissingPartError, match="no 2D landmarks"):
+        run_trial(lab, name, config=CONFIG, progress=SILENT)
+
+
+def test_trial_without_a_recording(lab: Lab) -> None:
+    from labsys.core.session import Trial
+    from labsys.storage.identity import new_uuid
+
+    name = TrialName("S01", "2026-11-22", "planned")
+    save_trial(lab, Trial(new_uuid(), name, TrialKind.RUN, "2026-11-22T00:00:00.000Z"))
+    with pytest.raises(InputError, match="no recording"):
+        run_trial(lab, name, config=CONFIG, progress=SILENT)
+
+
+def test_calibration_that_was_overridden_marks_the_results(template: Path, tmp_path: Path) -> None:
+    lab = create_lab(tmp_path / "lab2")
+    rig = make_rig(3)
+    overridden = Calibration(rig, "test", override_reason="the board was bent")
+    write_anipose(tmp_path / "calibration.toml", overridden)
+    still = make_trial(RunnerParameters(), kind=TrialKind.STATIC, seconds=0.5, rate_hz=100.0)
+    request = ImportRequest(
+        name=STILL,
+        kind=TrialKind.STATIC,
+        landmarks2d=_write_2d(tmp_path / "h5", still, rig),
+        calibration=tmp_path / "calibration.toml",
+        rate_hz=100.0,
+    )
+    import_trial(lab, request, progress=SILENT)
+    run_trial(lab, STILL, config=CONFIG, progress=SILENT)
+    reason = load_trial_result(lab, STILL).not_for_comparison
+    assert reason is not None
+    assert "the board was bent" in reason
+
+
+def test_markers_are_their_own_reconstruction(tmp_path: Path) -> None:
+    lab = create_lab(tmp_path / "lab2")
+    still = make_trial(RunnerParameters(), kind=TrialKind.STATIC, seconds=0.5, rate_hz=100.0)
+    write_trc(tmp_path / "still.trc", still.landmarks)
+    import_trial(lab, ImportRequest(name=STILL, kind=TrialKind.STATIC, markers=tmp_path / "still.trc"), progress=SILENT)
+    run_trial(lab, STILL, config=CONFIG, progress=SILENT)
+    found = load_trial_result(lab, STILL)
+    np.testing.assert_allclose(found.landmarks.xyz_m, still.landmarks.xyz_m, atol=1e-6)
+    assert found.provenance.calibration == ""
+
+
+_PROCESS = """
+import sys, time
+import api.index, pipelines.run, pipelines.run_plan
+from api.cli import main
+print("ready", flush=True)
+main(["process", "S01/2026-11-22/run1", "--set", "analyse.bootstrap_samples=200", "--lab", sys.argv[1]])
+"""
+
+
+def _start(lab_root: Path) -> subprocess.Popen[str]:
+    """`labsys process` in a process of its own, its imports done."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PROCESS, str(lab_root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == "ready"
+    return process
+
+
+def _visible(lab: Lab, name: TrialName) -> list[str]:
+    folder = trial_folder(lab, name)
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if ".work" not in p.parts and p.is_file())
+
+
+@pytest.mark.slow
+def test_killed_at_ten_random_moments_the_same_command_gives_the_same_result(template: Path, tmp_path: Path) -> None:
+    undisturbed = open_lab(Path(shutil.copytree(template, tmp_path / "undisturbed")))
+    before = _visible(undisturbed, RUN)
+    process = _start(undisturbed.root)
+    began = time.monotonic()
+    process.communicate()
+    duration_s = time.monotonic() - began
+    assert process.returncode == 0
+    expected = {name: _content(undisturbed, name) for name in (RUN, STILL)}
+    moments = random.Random(20261122)
+    killed = 0
+    for number in range(10):
+        lab = open_lab(Path(shutil.copytree(template, tmp_path / f"killed{number}")))
+        process = _start(lab.root)
+        time.sleep(moments.uniform(0.0, duration_s))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        killed += process.returncode == -signal.SIGKILL
+        run = current_run(lab, RUN)
+        if run is None:
+            assert _visible(lab, RUN) == before, "nothing half-written is visible"
+        else:
+            assert _content(lab, RUN) == expected[RUN], "what is visible is whole"
+        again = subprocess.run(
+            [sys.executable, "-c", _PROCESS, str(lab.root)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=Path(__file__).parents[2],
+        )
+        assert again.returncode == 0, again.stderr
+        assert {name: _content(lab, name) for name in (RUN, STILL)} == expected
+        assert not list(runs_folder(lab, RUN).glob(".work/*")), "no leftovers"
+    assert killed >= 7, f"only {killed} of 10 were killed in time"
+
+
+def test_two_processes_do_not_share_a_run(lab: Lab) -> None:
+    """The second says that the first is at it, or finds the run complete; never a mixture."""
+    first, second = _start(lab.root), _start(lab.root)
+    answers = [p.communicate() for p in (first, second)]
+    codes = sorted(p.returncode for p in (first, second))
+    assert codes[0] == 0
+    assert codes[1] in (0, 1), answers
+    assert json.loads((runs_folder(lab, RUN) / str(current_run(lab, RUN)) / "run.json").read_text())
