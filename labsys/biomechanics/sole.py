@@ -159,13 +159,27 @@ def _contact_time(clock: FloatArray, clearance: Clearance, coarse_s: float) -> f
     window = slice(i - count + 1, i + 1)
     if i <= earliest or i == start or window.start < 0 or not np.isfinite(height[window]).all():
         return None
-    roots = np.roots(np.polyfit(clock[window] - clock[i], height[window], 2))
-    ahead = [float(r.real) for r in roots if abs(r.imag) < 1e-9 and -1e-3 < r.real < _FARTHEST_S]
-    if not ahead:
+    ahead_s = _first_zero(clock[window] - clock[i], height[window])
+    if ahead_s is None:
         return None
-    contact_s = float(clock[i]) + min(ahead)
+    contact_s = float(clock[i]) + ahead_s
     landing = float(np.interp(contact_s - _LANDING_BEFORE_S, clock, height)) >= _LANDING_FROM_M
     return contact_s if landing and contact_s - coarse_s <= _LATEST_S else None
+
+
+def _first_zero(offsets_s: FloatArray, heights_m: FloatArray) -> float | None:
+    """Where the parabola through heights (N,) at offsets (N,) s first meets zero after the last of them, s."""
+    scale = float(np.ptp(offsets_s))
+    x = offsets_s / scale
+    a, b, c = np.linalg.lstsq(np.stack([x**2, x, np.ones_like(x)], axis=1), heights_m, rcond=None)[0]
+    inside = b * b - 4.0 * a * c
+    if inside < 0.0:
+        return None
+    # The stable pair of roots: neither subtracts nearly equal numbers.
+    q = -0.5 * (b + np.copysign(np.sqrt(inside), b))
+    roots = [root * scale for root in (q / a if a else np.inf, c / q if q else np.inf)]
+    ahead = [float(r) for r in roots if -1e-3 < r < _FARTHEST_S]
+    return min(ahead, default=None)
 
 
 def _knee_peak(clock: FloatArray, knee_rad: FloatArray, coarse_s: float) -> float:

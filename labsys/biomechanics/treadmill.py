@@ -23,6 +23,8 @@ SLOWEST_MPS = 0.3
 SHORTEST_STRIDE_S, LONGEST_STRIDE_S = 0.45, 1.7
 # Part of the stride, after the foot's furthest reach, in which it stands for certain at every gait and speed.
 MID_STANCE = (0.14, 0.31)
+# A forefoot this little above its lowest tenth is on the ground.
+_LOW_M = 0.03
 # Shorter than this many seconds, a stride period is read from left against right instead of from one foot alone.
 _AUTOCORRELATION_NEEDS_S = 3.5
 _UP = np.array([0.0, 1.0, 0.0])
@@ -214,14 +216,26 @@ def reach_maxima(points: BodyPoints, pelvis_m: FloatArray, side: Side, period_s:
 
 
 def mid_stance_velocity(points: BodyPoints, pelvis_m: FloatArray, period_s: float) -> FloatArray:
-    """Median horizontal velocity of the standing forefoot, both feet, (3,) m/s with Y = 0; NaN without a stance."""
-    velocities = []
+    """Median horizontal velocity of the standing forefoot, both feet, (3,) m/s with Y = 0.
+
+    Standing is low, and after the furthest reach. Where the foot is in the air then (backward gait), low alone counts.
+
+    Raises:
+        InputError: the feet are never seen low.
+    """
+    in_window, low_alone = [], []
     for side in (Side.LEFT, Side.RIGHT):
-        v = np.gradient(forefoot(points, side), points.times_s, axis=0)
+        track = forefoot(points, side)
+        v = np.gradient(track, points.times_s, axis=0)
+        low = track[:, 1] < np.nanpercentile(track[:, 1], 10) + _LOW_M
+        after = np.zeros(low.size, dtype=np.bool_)
         for m in reach_maxima(points, pelvis_m, side, period_s):
-            window = slice(*(round(m + share * period_s * points.rate_hz) for share in MID_STANCE))
-            velocities.append(v[window])
-    stacked = np.concatenate(velocities) if velocities else np.empty((0, 3))
+            after[slice(*(round(m + share * period_s * points.rate_hz) for share in MID_STANCE))] = True
+        in_window.append((v[after & low], int(after.sum())))
+        low_alone.append(v[low])
+    seen = sum(len(v) for v, _ in in_window)
+    standing = [v for v, _ in in_window] if seen > 0.5 * sum(n for _, n in in_window) else low_alone
+    stacked = np.concatenate(standing)
     stacked = stacked[is_seen(stacked)]
     if len(stacked) == 0:
         raise InputError("no stance found: the feet are never seen on the ground", remedy="Check the foot landmarks")

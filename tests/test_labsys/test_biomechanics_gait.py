@@ -1,0 +1,320 @@
+"""Runs and walks of the synthetic runner, whose angles, contacts and metrics are known; and trials that are refused."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from labsys.biomechanics.analyse import analyse_motion
+from labsys.biomechanics.cardan import rotation_about
+from labsys.biomechanics.settings import AnalysisSettings
+from labsys.core.arrays import FloatArray
+from labsys.core.catalogue import METRICS
+from labsys.core.errors import InputError
+from labsys.core.landmarks import Landmarks3D
+from labsys.core.measurement_error import default_error_table
+from labsys.core.motion import EventKind, Metric, MotionResult, Quality
+from labsys.core.session import Surface, TrialKind
+from labsys.core.skeleton import Side, Tier
+from pipelines.synthetic.parameters import Anatomy, RunnerParameters, Strike
+from pipelines.synthetic.trial import SyntheticTrial, make_trial
+
+ERRORS = default_error_table(tuple(m.id for m in METRICS))
+BOOK = Anatomy.REGRESSION
+
+
+@lru_cache(maxsize=32)
+def synthetic(
+    kind: TrialKind = TrialKind.RUN,
+    rate_hz: float = 100.0,
+    seconds: float = 12.0,
+    strike: Strike = Strike.REAR,
+    speed_mps: float = 3.0,
+) -> SyntheticTrial:
+    speed = 1.3 if kind is TrialKind.WALK else speed_mps
+    parameters = RunnerParameters(speed_mps=speed, strike=strike, anatomy=BOOK)
+    return make_trial(parameters, kind=kind, seconds=seconds, rate_hz=rate_hz, seed=4, visit_seed=4)
+
+
+def analyse(
+    trial: Landmarks3D,
+    *,
+    still: Landmarks3D | None = None,
+    kind: TrialKind = TrialKind.RUN,
+    surface: Surface | None = None,
+    speed_mps: float | None = 3.0,
+    heading_known: bool = True,
+    settings: AnalysisSettings | None = None,
+) -> MotionResult:
+    return analyse_motion(
+        trial,
+        static=still,
+        kind=kind,
+        surface=surface,
+        declared_speed_mps=speed_mps,
+        heading_known=heading_known,
+        settings=settings or AnalysisSettings(),
+        errors=ERRORS,
+        leg_length_m=None,
+    )
+
+
+def still() -> Landmarks3D:
+    return synthetic(TrialKind.STATIC, seconds=5.0).anatomy
+
+
+def metric(result: MotionResult, metric_id: str, side: Side) -> Metric:
+    return next(m for m in result.metrics if m.id == metric_id and m.side is side)
+
+
+def turn(landmarks: Landmarks3D, yaw_rad: float) -> Landmarks3D:
+    return landmarks.with_positions(landmarks.xyz_m @ rotation_about("y", yaw_rad).T)
+
+
+def only(landmarks: Landmarks3D, names: tuple[str, ...]) -> Landmarks3D:
+    index = [landmarks.index(n) for n in names]
+    return Landmarks3D.from_positions(names, landmarks.times_s, landmarks.xyz_m[:, index])
+
+
+@pytest.mark.parametrize("kind", [TrialKind.RUN, TrialKind.WALK, TrialKind.OTHER])
+def test_angles_are_the_true_segment_poses_with_filtering_off(kind: TrialKind) -> None:
+    trial = synthetic(kind)
+    settings = AnalysisSettings(filter_enabled=False)
+    result = analyse(trial.anatomy, still=still(), kind=kind, speed_mps=None, settings=settings)
+    assert result.tier is Tier.T3
+    for truth in trial.angles.series:
+        found = result.angles.find(truth.id, truth.side)
+        for which in ("raw_rad", "ref_rad"):
+            ours, true = getattr(found, which), getattr(truth, which)
+            assert (np.isfinite(ours) == np.isfinite(true)).all(), (truth.id, which)
+            error_deg = np.rad2deg(np.abs(ours - true))
+            assert not np.isfinite(error_deg).any() or np.nanmax(error_deg) < 0.05, (truth.id, truth.side, which)
+
+
+def test_the_default_low_pass_costs_little_where_the_clinician_looks() -> None:
+    """Bias of the default cut-offs on a noise-free run; the hip moves fast at impact, so excursions lose most."""
+    trial = synthetic()
+    result = analyse(trial.anatomy, still=still())
+    for angle_id, side, limit_deg in (
+        ("hip_flexion", Side.RIGHT, 0.6), ("pelvis_rotation", Side.BOTH, 0.15), ("pelvis_tilt", Side.BOTH, 0.15),
+        ("lumbar_extension", Side.BOTH, 0.15),
+    ):  # fmt: skip
+        ours, true = result.angles.find(angle_id, side), trial.angles.find(angle_id, side)
+        inner = slice(50, -50)
+        error = np.rad2deg(ours.raw_rad - true.raw_rad)[inner]
+        assert np.sqrt(np.mean(error**2)) < limit_deg, angle_id
+
+
+@pytest.mark.parametrize("rate_hz", [100.0, 250.0])
+@pytest.mark.parametrize("strike", list(Strike))
+def test_events_are_true_contacts_within_half_a_frame(rate_hz: float, strike: Strike) -> None:
+    trial = synthetic(rate_hz=rate_hz, strike=strike, seconds=8.0)
+    result = analyse(trial.anatomy)
+    for kind in EventKind:
+        errors = event_errors(trial, result, kind)
+        assert len(errors) >= 16
+        assert np.abs(errors).max() <= 0.5 / rate_hz, kind
+
+
+def event_errors(trial: SyntheticTrial, result: MotionResult, kind: EventKind) -> FloatArray:
+    """Ours minus truth, s, away from the ends of the capture; every true event must have been found."""
+    assert trial.events is not None
+    assert result.events is not None
+    end = trial.landmarks.times_s[-1] - 0.4
+    errors = []
+    for side in (Side.LEFT, Side.RIGHT):
+        found = np.array(result.events.times_s(kind, side))
+        for true in trial.events.times_s(kind, side):
+            if 0.4 < true < end:
+                errors.append(found[np.abs(found - true).argmin()] - true)
+    return np.array(errors)
+
+
+@pytest.mark.parametrize("strike", list(Strike))
+def test_events_stand_three_millimetres_of_noise(strike: Strike) -> None:
+    trial = synthetic(strike=strike)
+    noise = 0.003 * np.random.default_rng(1).standard_normal(trial.landmarks.xyz_m.shape)
+    result = analyse(trial.landmarks.with_positions(trial.landmarks.xyz_m + noise))
+    for kind in EventKind:
+        errors = event_errors(trial, result, kind)
+        assert np.sqrt(np.mean(errors**2)) < 0.010, kind
+
+
+def test_walking_strikes_are_true_contacts() -> None:
+    trial = synthetic(TrialKind.WALK)
+    result = analyse(trial.anatomy, kind=TrialKind.WALK, speed_mps=None)
+    assert np.abs(event_errors(trial, result, EventKind.FOOT_STRIKE)).max() < 0.025
+    flight = metric(result, "flight_time", Side.LEFT)
+    assert (flight.n, flight.reason) == (0, "walking")
+
+
+# Tolerances in inside units: what the default low-pass costs on a noise-free runner, rounded up.
+METRIC_TOLERANCE = {
+    "hip_ext_excursion_stance": 0.020, "hip_ext_pelvis_peak": 0.006, "hip_ext_pelvis_at_to": 0.006,
+    "hip_sagittal_rom": 0.008, "thigh_ext_excursion_stance": 0.020, "thigh_ext_vertical_peak": 0.006,
+    "thigh_ext_vertical_at_to": 0.006, "pelvis_rot_rom": 0.004, "pelvis_rot_to_ext_side_at_to": 0.004,
+    "pelvis_tilt_mean": 0.002, "pelvis_tilt_rom": 0.004, "lumbar_ext_peak": 0.004, "lumbar_ext_rom": 0.004,
+    "lumbar_ext_at_peak_hip_ext": 0.004, "trunk_lean_stance_mean": 0.002, "trailing_limb_angle_at_to": 0.006,
+    "shank_angle_at_fs": 0.020, "knee_flex_at_fs": 0.030, "vertical_oscillation": 0.002,
+    "vertical_oscillation_pelvis": 0.002, "contact_time": 0.003, "flight_time": 0.003, "duty_factor": 0.005,
+    "step_time": 0.003, "stride_time": 0.003, "cadence": 0.02, "speed": 0.03,
+}  # fmt: skip
+
+
+def test_metrics_are_the_true_ones() -> None:
+    trial = synthetic(seconds=24.0)
+    settings = AnalysisSettings(discard_first_strides=0, discard_last_strides=0)
+    result = analyse(trial.anatomy, still=still(), settings=settings)
+    assert set(METRIC_TOLERANCE) == {m.id for m in METRICS}
+    for found in result.metrics:
+        true = trial.metric(found.id, found.side)
+        assert found.reason is None, (found.id, found.reason)
+        assert abs(found.mean - true.mean) < METRIC_TOLERANCE[found.id], (found.id, found.side, found.mean, true.mean)
+        assert found.n >= 25
+        assert found.quality is Quality.OK
+        assert found.ci95_strides[0] <= found.mean <= found.ci95_strides[1]
+
+
+def test_first_five_and_last_two_strides_do_not_count() -> None:
+    result = analyse(synthetic().anatomy)
+    for side in (Side.LEFT, Side.RIGHT):
+        own = [s for s in result.strides if s.side is side]
+        assert [s.index for s in own] == list(range(len(own)))
+        assert all(s.reason == "one of the first 5 strides" for s in own[:5])
+        assert all(s.reason == "one of the last 2 strides" for s in own[-2:])
+        assert all(s.valid for s in own[5:-2])
+        assert result.n_strides(side) == len(own) - 7
+    assert metric(result, "contact_time", Side.LEFT).quality is Quality.INDICATIVE
+    curve = next(c for c in result.curves if c.id == "hip_flexion" and c.side is Side.LEFT)
+    assert curve.values_rad.shape == (result.n_strides(Side.LEFT), 101)
+
+
+def test_missing_static_leaves_excursions_and_takes_referenced_metrics() -> None:
+    result = analyse(synthetic().anatomy)
+    for definition in METRICS:
+        for side in definition.sided.sides:
+            found = metric(result, definition.id, side)
+            if definition.static_referenced:
+                assert found.n == 0
+                assert np.isnan(found.mean)
+                assert "no static trial" in (found.reason or "")
+            else:
+                assert found.reason is None
+
+
+def test_a_long_hole_at_an_event_takes_the_stride_and_one_lost_frame_does_not() -> None:
+    trial = synthetic().anatomy
+    strike = analyse(trial).strides[14]
+    frame = round(strike.foot_strike_s * 100.0)
+    name = f"{strike.side.letter}HEEL"
+    for lost, valid in ((1, True), (4, False)):
+        xyz = np.array(trial.xyz_m)
+        xyz[frame - 1 : frame - 1 + lost, trial.index(name)] = np.nan
+        again = analyse(trial.with_positions(xyz))
+        same = next(s for s in again.strides if s.side is strike.side and s.index == strike.index)
+        assert same.valid is valid, same.reason
+
+
+def test_heading_is_found_from_the_feet_when_it_is_not_known() -> None:
+    trial = synthetic().anatomy
+    straight = analyse(trial, still=still())
+    turned = analyse(turn(trial, 2.0), still=still(), heading_known=False)
+    assert "heading unknown" in turned.notes["heading"]
+    for angle_id in ("pelvis_rotation", "trunk_lean"):
+        a, b = (r.angles.find(angle_id, Side.BOTH).raw_rad for r in (straight, turned))
+        assert np.rad2deg(np.abs(a - b)).max() < 0.5
+    for a, b in zip(straight.metrics, turned.metrics, strict=True):
+        assert abs(a.mean - b.mean) < 0.01, a.id
+
+
+def test_overground_reads_like_the_treadmill() -> None:
+    trial = synthetic()
+    moved = np.array(trial.anatomy.xyz_m)
+    moved[..., 0] += (3.0 * trial.anatomy.times_s)[:, None]
+    belt = analyse(trial.anatomy, still=still(), surface=Surface.TREADMILL)
+    ground = analyse(turn(trial.anatomy.with_positions(moved), 0.7), still=still(), surface=Surface.OVERGROUND)
+    for a, b in zip(belt.metrics, ground.metrics, strict=True):
+        assert abs(a.mean - b.mean) < 0.012, a.id
+    assert metric(ground, "speed", Side.BOTH).mean == pytest.approx(3.0, abs=0.03)
+
+
+def test_a_tilted_heading_and_another_speed_are_pointed_out() -> None:
+    result = analyse(turn(synthetic().anatomy, np.deg2rad(5.0)), speed_mps=2.7)
+    assert "5." in result.notes["heading"]
+    assert "+1" in result.notes["speed"]
+    assert "speed" not in analyse(synthetic().anatomy, speed_mps=3.0).notes
+
+
+def test_keypoint_like_landmarks_are_assessed_as_far_as_they_go() -> None:
+    names = tuple(f"{s}{n}" for s in "RL" for n in ("GT", "LFE", "LM", "HEEL", "MT5", "TOE", "AC"))
+    result = analyse(only(synthetic().anatomy, names))
+    assert result.tier is Tier.T1
+    assert "hjc_gt" in result.notes["hip_centres"]
+    assert "were not measured" in result.notes["tier"]
+    for definition in METRICS:
+        for side in definition.sided.sides:
+            found = metric(result, definition.id, side)
+            if definition.tier > Tier.T1:
+                assert np.isnan(found.mean)
+                assert "not observable" in (found.reason or "")
+    assert metric(result, "pelvis_rot_rom", Side.BOTH).reason is None
+    assert metric(result, "thigh_ext_vertical_peak", Side.LEFT).reason is None
+    assert "arms" in (metric(result, "vertical_oscillation", Side.BOTH).reason or "")
+
+
+def test_without_feet_there_are_strides_and_no_contact_times() -> None:
+    names = tuple(f"{s}{n}" for s in "RL" for n in ("GT", "LFE", "LM", "AC"))
+    result = analyse(only(synthetic().anatomy, names))
+    assert result.tier is Tier.T0
+    true = synthetic().metric("cadence", Side.BOTH).mean
+    assert metric(result, "cadence", Side.BOTH).mean == pytest.approx(true, rel=0.02)
+    assert metric(result, "contact_time", Side.LEFT).reason is not None
+
+
+def test_a_stopped_belt_is_refused() -> None:
+    with pytest.raises(InputError, match=r"belt stands still|do not repeat"):
+        analyse(synthetic(TrialKind.STATIC, seconds=5.0).anatomy)
+
+
+def test_facing_backwards_is_refused() -> None:
+    trial = synthetic().anatomy
+    with pytest.raises(InputError, match="faces backwards"):
+        analyse(turn(trial, np.pi))
+    backward = replace(trial, xyz_m=trial.xyz_m[::-1])
+    with pytest.raises(InputError, match="faces backwards"):
+        analyse(backward, heading_known=False)
+
+
+def test_contradicting_surface_is_refused_with_both_speeds() -> None:
+    with pytest.raises(InputError, match=r"declared surface is overground.*[23]\.\d\d m/s.*0\.0\d m/s: treadmill"):
+        analyse(synthetic().anatomy, surface=Surface.OVERGROUND)
+
+
+def test_walking_in_a_run_is_refused() -> None:
+    with pytest.raises(InputError, match="walking, not running"):
+        analyse(synthetic(TrialKind.WALK).anatomy, speed_mps=None)
+
+
+def test_two_strides_give_no_mean() -> None:
+    trial = synthetic().anatomy
+    n = 190
+    short = Landmarks3D.from_positions(trial.landmarks, trial.times_s[:n], trial.xyz_m[:n])
+    settings = AnalysisSettings(discard_first_strides=0, discard_last_strides=0)
+    result = analyse(short, settings=settings)
+    assert 0 < result.n_strides(Side.RIGHT) < 3
+    assert "at least 3 are needed" in (metric(result, "stride_time", Side.BOTH).reason or "")
+
+
+@pytest.mark.slow
+def test_a_minute_of_running_is_analysed_quickly() -> None:
+    trial = synthetic(rate_hz=120.0, seconds=60.0)
+    static = still()
+    analyse(trial.anatomy, still=static)
+    start = time.process_time()
+    analyse(trial.anatomy, still=static)
+    # Wanted is 1 s on an idle core; the limit leaves room for a busy machine and still catches a loop over frames.
+    assert time.process_time() - start < 3.0
