@@ -11,15 +11,13 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from calibration.lens import pack_lens, read_only_floats
+from calibration.lens import read_only_floats
 from calibration.projection import projection_matrix
-from calibration.triangulate_kernel import triangulate_points
+from calibration.triangulate_blocks import Limits, PackedRig, Results, triangulate_points
 from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.cameras import CameraRig
 from labsys.core.errors import InputError
 
-# xyz_m (N, 3), mean error (N,) px, used (N, C), covariance per px² (N, 3, 3), weighted square sum (N,) px²
-_Results = tuple[FloatArray, FloatArray, BoolArray, FloatArray, FloatArray]
 _CHUNK = 8192  # points per task; the answer does not depend on it
 _PRIOR_DOF = 8.0  # how many observations' worth the pooled noise counts against a point's own residuals
 
@@ -142,7 +140,7 @@ def _triangulate(rig: CameraRig, xy_px: ArrayLike, confidence: ArrayLike, settin
     n_cameras, batch = len(rig.cameras), weights.shape[:-1]
     weights = weights.reshape(-1, n_cameras)
     n = len(weights)
-    out: _Results = (
+    out: Results = (
         np.full((n, 3), np.nan),
         np.full(n, np.nan),
         np.zeros((n, n_cameras), dtype=np.bool_),
@@ -161,23 +159,21 @@ def _triangulate(rig: CameraRig, xy_px: ArrayLike, confidence: ArrayLike, settin
     )
 
 
-def _run_kernel(rig: CameraRig, xy: FloatArray, weights: FloatArray, settings: RobustSettings, out: _Results) -> None:
+def _run_kernel(rig: CameraRig, xy: FloatArray, weights: FloatArray, settings: RobustSettings, out: Results) -> None:
     """Fill `out` chunk by chunk; the compiled code releases the interpreter, so threads share the work."""
-    packed = (
-        np.stack([pack_lens(c.intrinsics) for c in rig.cameras]),
-        np.stack([c.T_cam_lab.rotation for c in rig.cameras]),
-        np.stack([c.T_cam_lab.translation_m for c in rig.cameras]),
+    packed = PackedRig.pack(rig)
+    limits = Limits(
+        min_weight=settings.min_confidence,
+        max_px=settings.max_error_px,
+        min_cameras=settings.min_cameras,
+        max_cosine=math.cos(settings.min_parallax_rad),
     )
-    limits = (
-        settings.min_confidence,
-        settings.max_error_px,
-        settings.min_cameras,
-        math.cos(settings.min_parallax_rad),
-    )
+    xyz, residual, used, cofactor, squares = out
 
     def run(start: int) -> None:
         part = slice(start, start + _CHUNK)
-        triangulate_points(xy[part], weights[part], packed, limits, tuple(o[part] for o in out))
+        rows = (xyz[part], residual[part], used[part], cofactor[part], squares[part])
+        triangulate_points(xy[part], weights[part], packed, limits, rows)
 
     starts = range(0, len(xy), _CHUNK)
     if len(starts) <= 1:

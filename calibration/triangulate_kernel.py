@@ -1,54 +1,62 @@
-"""The compiled heart of triangulation (numba): blocks of points, one lane per point, so that loops use vector units.
+"""The compiled loops of triangulation (numba): one lane per point, so that they use vector units.
 
 Every camera gives each point a ray and a 2x2 matrix: how far a pixel moves per unit of the normalised image at the
 observed pixel, lens included. Errors in pixels are taken through that matrix: exact where the error is zero, and for
-any lens model at the cost of a pinhole. A point starts from a linear solution and is refined by Gauss-Newton steps
-(Hartley & Zisserman, Multiple View Geometry, 12.2 and A6.2). Where cameras disagree, pairs of cameras propose points,
-scored by truncated squares (MSAC: Torr & Zisserman 2000, doi:10.1006/cviu.1999.0832), and the cameras that agree with
-the best are refined together. A weight of zero takes a camera out; what is singular becomes NaN and stays NaN.
+any lens model at the cost of a pinhole (Hartley & Zisserman, Multiple View Geometry, 12.2 and A6.2). A weight of zero
+takes a camera out; what is singular becomes NaN and stays NaN. `triangulate_blocks` calls these loops in their order.
 
-Lane arrays: rays u, v (C, B); scales (C, 4, B); seen and w (C, B), weights of the cameras that saw the point and of
-those it rests on; point (3, B); inverse (6, B), the covariance per px² as xx, xy, xz, yy, yz, zz; error (C, B) px².
 numba recompiles this file when it changes, not when lens.py does: touch both.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from calibration.lens import compiled, is_fisheye, refine_rays, undistort_point, unpack_lens
+from labsys.core.arrays import FloatArray
 
-_LANES = 256
-_STEPS = 2  # per round; from the linear start two steps end within nanometres unless cameras disagree
-_SMALL_STEP_M2 = 1e-10  # squared: after a step of 10 micrometres the next is about 10 nanometres
-_ROUNDS = 12  # and as many more as there are cameras
 _SINGULAR = 1e-13
-_MAX_PAIRS = 24  # bounds the search at 16 cameras; up to 7 cameras it is every pair
+MAX_PAIRS = 24  # bounds the search at 16 cameras; up to 7 cameras it is every pair
 _SURE_FROM = 5  # a proposal that all cameras but one support ends the search from this many cameras on
 _CONVERGED = 1e-11  # of the normalised image; 1e-8 px
 
 
-@compiled
-def _make_lanes(n_cameras):  # type: ignore[no-untyped-def]  # compiled
-    """Room for one block: u, v, scales, seen, w, point, inverse, step², error, sums."""
-    return (
-        np.zeros((n_cameras, _LANES)),
-        np.zeros((n_cameras, _LANES)),
-        np.zeros((n_cameras, 4, _LANES)),
-        np.zeros((n_cameras, _LANES)),
-        np.zeros((n_cameras, _LANES)),
-        np.zeros((3, _LANES)),
-        np.zeros((6, _LANES)),
-        np.zeros(_LANES),
-        np.zeros((n_cameras, _LANES)),
-        np.zeros((9, _LANES)),
-    )
+class Lanes(NamedTuple):
+    """What is known of B points, one lane each.
+
+    Attributes:
+        u, v: (C, B) rays. scales: (C, 4, B) px per unit of the ray, row-major.
+        seen, w: (C, B) weights of the cameras that saw the point, and of those that it rests on.
+        point: (3, B) m in LAB. inverse: (6, B) m² per px², its covariance as xx, xy, xz, yy, yz, zz.
+        step2: (B,) m², last step squared. error: (C, B) px², infinite behind a camera. sums: (9, B) working space.
+    """
+
+    u: FloatArray
+    v: FloatArray
+    scales: FloatArray
+    seen: FloatArray
+    w: FloatArray
+    point: FloatArray
+    inverse: FloatArray
+    step2: FloatArray
+    error: FloatArray
+    sums: FloatArray
+
+
+def make_lanes(n_cameras: int, n_lanes: int) -> Lanes:
+    """Room for one block."""
+    per_camera = [np.zeros((n_cameras, n_lanes)) for _ in range(5)]
+    u, v, seen, w, error = per_camera
+    scales = np.zeros((n_cameras, 4, n_lanes))
+    point, inverse, sums = (np.zeros((k, n_lanes)) for k in (3, 6, 9))
+    return Lanes(u, v, scales, seen, w, point, inverse, np.zeros(n_lanes), error, sums)
 
 
 @compiled
-def _observe(xy, weights, min_weight, lenses, lanes):  # type: ignore[no-untyped-def]  # compiled
+def observe(xy, weights, min_weight, lenses, lanes):  # type: ignore[no-untyped-def]  # compiled
     """Fill rays, scales and weights; a pixel that is missing, doubted or beyond the lens gets weight 0."""
     u, v, scales, seen, w, _, _, missed, _, _ = lanes
     n = len(xy)
@@ -176,10 +184,10 @@ def _measure(lanes, R, t, n):  # type: ignore[no-untyped-def]  # compiled
 
 
 @compiled
-def _mark_parallax(lanes, weights, R, pair, max_cosine, n, found):  # type: ignore[no-untyped-def]  # compiled
+def mark_parallax(lanes, weights, R, pair, max_cosine, n, found):  # type: ignore[no-untyped-def]  # compiled
     """Mark the lanes in which both cameras count and their rays differ enough; facing rays count as parallel."""
     u, v = lanes[0], lanes[1]
-    i, j = pair
+    i, j = pair[0], pair[1]
     turn = np.zeros((3, 3))  # rotation between the cameras: rays meet in the first one's frame
     for row in range(3):
         for column in range(3):
@@ -196,20 +204,9 @@ def _mark_parallax(lanes, weights, R, pair, max_cosine, n, found):  # type: igno
 
 
 @compiled
-def _have_parallax(lanes, R, max_cosine, n):  # type: ignore[no-untyped-def]  # compiled
-    """Whether two of the rays that each point rests on differ enough."""
-    apart = np.zeros(n, dtype=np.bool_)
-    for i in range(len(R)):
-        for j in range(i):
-            if not apart.all():
-                _mark_parallax(lanes, lanes[4], R, (i, j), max_cosine, n, apart)
-    return apart
-
-
-@compiled
-def _count(lanes, weights, max_px2, n, counts):  # type: ignore[no-untyped-def]  # compiled
-    """Per lane: cameras that count, how many of them agree with the point, and their truncated square sum."""
-    error = lanes[8]
+def _count(lanes, max_px2, n, counts):  # type: ignore[no-untyped-def]  # compiled
+    """Per lane: cameras that saw the point, how many of them agree with it, and their truncated square sum."""
+    error, weights = lanes.error, lanes.seen
     counts[:, :n] = 0.0
     for c in range(len(error)):
         for i in range(n):
@@ -220,39 +217,37 @@ def _count(lanes, weights, max_px2, n, counts):  # type: ignore[no-untyped-def] 
 
 
 @compiled
-def _search(lanes, R, t, limits, n, tried, best):  # type: ignore[no-untyped-def]  # compiled
-    """Replace the point of each searching lane by the pair proposal that most of its cameras support.
+def fit_all(lanes, R, t, cameras, n_steps, max_px2, n, counts):  # type: ignore[no-untyped-def]  # compiled
+    """Fit each point to all cameras that saw it, and count (3, B) cameras, those that agree, and the square sum."""
+    _start(lanes, lanes.w, R, t, cameras, n)
+    for _ in range(n_steps):
+        _step(lanes, R, t, n)
+    _measure(lanes, R, t, n)
+    _count(lanes, max_px2, n, counts)
 
-    Pairs are taken round the ring of cameras, neighbours first, so that the first 24 involve every camera evenly.
+
+@compiled
+def propose(lanes, R, t, pair, limits, n, tried, best):  # type: ignore[no-untyped-def]  # compiled
+    """Let a pair of cameras propose points, and keep them where they have more support than those before.
 
     Args:
-        tried: (B,) pairs tried so far; a lane that does not search holds the most. best: (4, B) point and score.
+        limits: largest error in px², largest |cosine| between the rays of the pair.
+        tried: (B,) proposals so far, set to the most where the search may end. best: (4, B) point and score.
     """
     max_px2, max_cosine = limits
-    seen, point, n_cameras = lanes[3], lanes[5], len(R)
-    counts, apart = np.zeros((3, n)), np.zeros(n, dtype=np.bool_)
+    point, counts, apart = lanes.point, np.zeros((3, n)), np.zeros(n, dtype=np.bool_)
+    mark_parallax(lanes, lanes.seen, R, pair, max_cosine, n, apart)
+    _start(lanes, lanes.seen, R, t, pair, n)
+    _measure(lanes, R, t, n)
+    _count(lanes, max_px2, n, counts)
     for i in range(n):
-        for k in range(3):
-            best[k, i] = point[k, i] if tried[i] >= _MAX_PAIRS else math.nan
-        best[3, i] = math.inf
-    for rank in range(n_cameras * (n_cameras - 1) // 2):
-        if tried[:n].min() >= _MAX_PAIRS:
-            break
-        pair = (rank % n_cameras, (rank % n_cameras + rank // n_cameras + 1) % n_cameras)
-        apart[:] = False
-        _mark_parallax(lanes, seen, R, pair, max_cosine, n, apart)
-        _start(lanes, seen, R, t, pair, n)
-        _measure(lanes, R, t, n)
-        _count(lanes, seen, max_px2, n, counts)
-        for i in range(n):
-            if tried[i] >= _MAX_PAIRS or not apart[i]:
-                continue
-            tried[i] += 1
-            if counts[1, i] >= 2.0 and counts[2, i] < best[3, i]:
-                best[0, i], best[1, i], best[2, i], best[3, i] = point[0, i], point[1, i], point[2, i], counts[2, i]
-                if counts[0, i] >= _SURE_FROM and counts[1, i] >= counts[0, i] - 1.0:
-                    tried[i] = _MAX_PAIRS
-    point[:, :n] = best[:3, :n]
+        if tried[i] >= MAX_PAIRS or not apart[i]:
+            continue
+        tried[i] += 1
+        if counts[1, i] >= 2.0 and counts[2, i] < best[3, i]:
+            best[0, i], best[1, i], best[2, i], best[3, i] = point[0, i], point[1, i], point[2, i], counts[2, i]
+            if counts[0, i] >= _SURE_FROM and counts[1, i] >= counts[0, i] - 1.0:
+                tried[i] = MAX_PAIRS
 
 
 @compiled
@@ -269,17 +264,24 @@ def _update_cameras(lanes, max_px2, may_add, n, changed):  # type: ignore[no-unt
 
 
 @compiled
-def _write(lanes, R, limits, n, done, rows, out):  # type: ignore[no-untyped-def]  # compiled
-    """Write the finished lanes, except those whose cameras are too few or see the point from one side."""
+def refine(lanes, R, t, max_px2, may_add, n_steps, n, changed):  # type: ignore[no-untyped-def]  # compiled
+    """Take steps with the cameras each point rests on, then decide anew which those are; mark where that changed."""
+    for _ in range(n_steps):
+        _step(lanes, R, t, n)
+    _measure(lanes, R, t, n)
+    _update_cameras(lanes, max_px2, may_add, n, changed)
+
+
+@compiled
+def write(lanes, min_cameras, n, done, rows, out):  # type: ignore[no-untyped-def]  # compiled
+    """Write the lanes that are done and rest on enough cameras to their rows of `out` (see `triangulate_points`)."""
     _, _, _, _, w, point, inverse, _, error, _ = lanes
-    _, _, min_cameras, max_cosine = limits
     xyz, residual, used, cofactor, squares = out
-    apart = _have_parallax(lanes, R, max_cosine, n)
     for i in range(n):
-        if not (done[i] and apart[i]):
+        if not done[i]:
             continue
         count, total, square_sum = 0, 0.0, 0.0
-        for c in range(len(R)):
+        for c in range(len(w)):
             if w[c, i] > 0.0:
                 count += 1
                 total += math.sqrt(error[c, i])
@@ -287,7 +289,7 @@ def _write(lanes, R, limits, n, done, rows, out):  # type: ignore[no-untyped-def
         if count < min_cameras:
             continue
         row = rows[i]
-        for c in range(len(R)):
+        for c in range(len(w)):
             used[row, c] = w[c, i] > 0.0
         for k in range(3):
             xyz[row, k] = point[k, i]
@@ -299,7 +301,7 @@ def _write(lanes, R, limits, n, done, rows, out):  # type: ignore[no-untyped-def
 
 
 @compiled
-def _gather(source, picked, target):  # type: ignore[no-untyped-def]  # compiled
+def gather(source, picked, target):  # type: ignore[no-untyped-def]  # compiled
     """Copy what is known of the picked lanes into the first lanes of another block."""
     u, v, scales, seen, w, point, _, _, _, _ = source
     u2, v2, scales2, seen2, w2, point2, _, _, _, _ = target
@@ -311,74 +313,3 @@ def _gather(source, picked, target):  # type: ignore[no-untyped-def]  # compiled
                 scales2[c, k, j] = scales[c, k, i]
         for k in range(3):
             point2[k, j] = point[k, i]
-
-
-@compiled
-def _settle(lanes, R, t, limits, n, rows, out):  # type: ignore[no-untyped-def]  # compiled
-    """Refine lanes and the set of cameras each rests on, until both stay; write those that do."""
-    max_px2, step2 = limits[1] * limits[1], lanes[7]
-    active, changed, done = np.ones(n, dtype=np.bool_), np.ones(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
-    for turn in range(_ROUNDS + len(R)):
-        _measure(lanes, R, t, n)
-        _update_cameras(lanes, max_px2, turn < 3, n, changed)
-        for i in range(n):
-            done[i] = active[i] and turn > 0 and not changed[i] and step2[i] < _SMALL_STEP_M2
-            active[i] = active[i] and not done[i]
-        if done.any():
-            _write(lanes, R, limits, n, done, rows, out)
-        if not active.any():
-            return
-        for _ in range(_STEPS):
-            _step(lanes, R, t, n)
-
-
-@compiled
-def _triangulate_block(xy, weights, rig, limits, rows, spare, out):  # type: ignore[no-untyped-def]  # compiled
-    """Triangulate up to 256 points: all cameras first, then a search where they disagree."""
-    lenses, R, t = rig
-    min_weight, max_px, min_cameras, max_cosine = limits
-    max_px2 = max_px * max_px
-    lanes, hard, counts, done, tried, best = spare
-    n = len(xy)
-    _observe(xy, weights, min_weight, lenses, lanes)
-    _start(lanes, lanes[4], R, t, range(len(R)), n)
-    for _ in range(_STEPS):
-        _step(lanes, R, t, n)
-    _measure(lanes, R, t, n)
-    _count(lanes, lanes[3], max_px2, n, counts)
-    picked = np.empty(n, dtype=np.int64)
-    n_hard = 0
-    for i in range(n):
-        united = counts[1, i] == counts[0, i]
-        done[i] = united and lanes[7][i] < _SMALL_STEP_M2
-        if not done[i] and counts[0, i] >= min_cameras and (united or counts[0, i] > 2.0 or max_px2 == math.inf):
-            picked[n_hard] = i
-            tried[n_hard] = _MAX_PAIRS if united or max_px2 == math.inf else 0
-            n_hard += 1
-    _write(lanes, R, limits, n, done, rows, out)
-    if n_hard > 0:
-        _gather(lanes, picked[:n_hard], hard)
-        _search(hard, R, t, (max_px2, max_cosine), n_hard, tried, best)
-        _settle(hard, R, t, limits, n_hard, rows[picked[:n_hard]], out)
-
-
-@compiled
-def triangulate_points(xy, weights, rig, limits, out):  # type: ignore[no-untyped-def]  # compiled
-    """Triangulate N points.
-
-    Args:
-        xy: (N, C, 2) px. weights: (N, C).
-        rig: lenses (C, 11), rotations (C, 3, 3), translations (C, 3) of T_cam_lab.
-        limits: least weight, largest error in px (infinite: no camera is ever left out), fewest cameras, largest
-            |cosine| between the two most different rays.
-        out: xyz (N, 3), mean error (N,), used (N, C), covariance per px² (N, 3, 3), weighted square sum (N,); holds
-            NaN and False beforehand, and keeps them where there is no point.
-    """
-    n_cameras = len(rig[0])
-    lanes, hard = _make_lanes(n_cameras), _make_lanes(n_cameras)
-    counts, done = np.zeros((3, _LANES)), np.zeros(_LANES, dtype=np.bool_)
-    tried, best = np.zeros(_LANES, dtype=np.int64), np.zeros((4, _LANES))
-    spare = (lanes, hard, counts, done, tried, best)
-    for begin in range(0, len(xy), _LANES):
-        end = min(begin + _LANES, len(xy))
-        _triangulate_block(xy[begin:end], weights[begin:end], rig, limits, np.arange(begin, end), spare, out)
