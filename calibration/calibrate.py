@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+import numpy as np
+
+from calibration.anipose_rig import calibrate_with_anipose
 from calibration.clock import join_by_frame, join_by_time, set_clock
 from calibration.detect import BoardCorners, CameraCorners, FrameReader, detect_videos
 from calibration.diagnose import check_layout, explain_unseen
@@ -15,14 +18,14 @@ from calibration.intrinsics import LensLimits, check_sizes_fit, check_support, e
 from calibration.match import match_cameras
 from calibration.moved import check_unmoved
 from calibration.poses import check_enough, check_focal_lengths, check_lenses_fit, check_spread
-from calibration.report import CalibrationReport, GradeLimits, make_report
+from calibration.quality import measure_corners
+from calibration.report import CalibrationReport, GradeLimits, HeldOut, hold_out, make_report
 from calibration.scale import KnownLength, check_scale, measure_length
-from calibration.solve import SolvedRig, SolveSettings, solve_rig
+from calibration.solve import SolvedRig, SolveSettings, draw_folds, solve_rig
 from calibration.sync import check_synchronous, take_lags_out
 from labsys.core.arrays import FloatArray
 from labsys.core.board import Board
 from labsys.core.cameras import CameraRig, Intrinsics, LensModel
-from labsys.core.errors import InputError
 from labsys.core.progress import Progress
 
 _SEEN_AT_LEAST = 5
@@ -126,46 +129,64 @@ def calibrate_corners(
     """
     chosen = settings or CalibrateSettings()
     check_enough(corners)
-    solved = _solve_given(corners, lenses, chosen) if lenses is not None else _solve_lenses(corners, chosen)
-    check_spread(solved)
-    check_synchronous(corners, solved)
-    check_unmoved(take_lags_out(corners, solved.lag_s), solved.unlagged)
-    if lenses is not None:
-        check_focal_lengths(corners, solved, chosen.solve)
+    own = None if lenses is None else _own_lenses(corners, lenses)
+    match chosen.engine:
+        case Engine.LABSYS:
+            solved = _solve(corners, own, chosen)
+            _check_solved(corners, solved, chosen, lenses_given=own is not None)
+            heldout = hold_out(corners, solved, chosen.solve)
+        case Engine.ANIPOSE:
+            solved, heldout = _solve_with_anipose(corners, own, chosen)
     lengths = tuple(measure_length(solved.rig, known) for known in known_lengths)
     report = make_report(
         corners,
         solved,
+        heldout=heldout,
         engine=chosen.engine,
         free_running=chosen.free_running,
-        lenses_given=lenses is not None,
+        lenses_given=own is not None,
         limits=chosen.grades,
         scale_error=check_scale(lengths, square_m=corners.board.square_m) if lengths else None,
-        settings=chosen.solve,
     )
     return CalibrationOutcome(solved.rig, replace(report, override_reason=chosen.override_reason), corners)
 
 
-def _solve_given(corners: BoardCorners, lenses: Mapping[str, Intrinsics], settings: CalibrateSettings) -> SolvedRig:
+def _own_lenses(corners: BoardCorners, lenses: Mapping[str, Intrinsics]) -> tuple[Intrinsics, ...]:
     match = match_cameras(lenses, corners.cameras)
     own = tuple(lenses[match[c]] for c in corners.cameras)
     check_sizes_fit(corners, own)
     check_lenses_fit(corners, own)
-    return _run_engine(corners, own, settings)
+    return own
 
 
-def _run_engine(corners: BoardCorners, lenses: tuple[Intrinsics, ...], settings: CalibrateSettings) -> SolvedRig:
-    match settings.engine:
-        case Engine.LABSYS:
-            return solve_rig(corners, lenses, settings=settings.solve)
-        case Engine.ANIPOSE:
-            raise InputError("the anipose engine is not wired yet")
-
-
-def _solve_lenses(corners: BoardCorners, settings: CalibrateSettings) -> SolvedRig:
-    """Lenses from the same boards, with the cameras' lags free, then the rig through these lenses as if given."""
+def _solve(corners: BoardCorners, lenses: tuple[Intrinsics, ...] | None, settings: CalibrateSettings) -> SolvedRig:
+    """Through given lenses; or through those that the same boards show, found with the cameras' lags free."""
+    if lenses is not None:
+        return solve_rig(corners, lenses, settings=settings.solve)
     guesses = tuple(guess_lens(corners, i, model=settings.lens_model) for i in range(len(corners.cameras)))
-    solved = solve_rig(corners, guesses, prior=expect_lenses(guesses), settings=settings.solve)
+    first = solve_rig(corners, guesses, prior=expect_lenses(guesses), settings=settings.solve)
     if not settings.override_reason:
-        check_support(corners, solved, limits=settings.lenses)
-    return _run_engine(corners, tuple(c.intrinsics for c in solved.unlagged.cameras), settings)
+        check_support(corners, first, limits=settings.lenses)
+    return solve_rig(corners, tuple(c.intrinsics for c in first.unlagged.cameras), settings=settings.solve)
+
+
+def _check_solved(corners: BoardCorners, solved: SolvedRig, settings: CalibrateSettings, *, lenses_given: bool) -> None:
+    """What a small error does not show: poses all alike, cameras out of step, moved, or with another lens."""
+    check_spread(solved)
+    check_synchronous(corners, solved)
+    check_unmoved(take_lags_out(corners, solved.lag_s), solved.unlagged)
+    if lenses_given:
+        check_focal_lengths(corners, solved, settings.solve)
+
+
+def _solve_with_anipose(
+    corners: BoardCorners, lenses: tuple[Intrinsics, ...] | None, settings: CalibrateSettings
+) -> tuple[SolvedRig, HeldOut]:
+    """aniposelib's rig on our detections, judged as ours is; one fold in five is held out, as it takes its time."""
+    rig = calibrate_with_anipose(corners, lenses)
+    tested = np.asarray(draw_folds(corners) == 0, dtype=np.bool_)
+    without = calibrate_with_anipose(corners.at_frames(~tested), lenses)
+    ours = solve_rig(corners, tuple(c.intrinsics for c in rig.cameras), settings=settings.solve)
+    no_gross = np.zeros_like(ours.gross)
+    solved = replace(ours, rig=rig, gross=no_gross, centre_sd_m=np.full(len(rig.cameras), np.nan))
+    return solved, HeldOut(tested, measure_corners(corners.at_frames(tested), without))

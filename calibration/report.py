@@ -101,22 +101,39 @@ class CalibrationReport:
     override_reason: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Instants (T,) True where tested, and what those instants look like to rigs that were solved without them."""
+
+    tested: BoolArray
+    errors: CornerErrors
+
+
+def hold_out(corners: BoardCorners, solved: SolvedRig, settings: SolveSettings) -> HeldOut:
+    """Test every shared instant on a rig that was solved from the other folds; false detections are left out."""
+    fold = draw_folds(corners)
+    tested = np.asarray(fold >= 0, dtype=np.bool_)
+    errors = measure_heldout(corners.without(solved.gross), solved, fold, settings)
+    return HeldOut(tested, CornerErrors(errors.points_m[tested], errors.residual_px[tested]))
+
+
 def make_report(
     corners: BoardCorners,
     solved: SolvedRig,
     *,
+    heldout: HeldOut,
     engine: str,
     free_running: bool,
     lenses_given: bool,
     limits: GradeLimits | None = None,
     scale_error: float | None = None,
-    settings: SolveSettings | None = None,
 ) -> CalibrationReport:
     """Measure a solved rig on all corners, shared ones and held-out ones, and grade it.
 
     False detections (`solved.gross`) are left out and counted: the figures must rest on 95 % of the shared corners.
 
     Args:
+        heldout: instants as rigs see them that were solved without them (`hold_out`).
         free_running: nothing triggers the cameras together, so that a moving board is seen at different moments.
         lenses_given: the lenses were measured elsewhere. Poor coverage of the image then costs the better grades but
             is no ground to refuse: a pose needs boards, not boards everywhere.
@@ -126,16 +143,12 @@ def make_report(
     corners = corners.without(solved.gross)
     errors = measure_corners(corners, solved.rig)
     quality = summarise(corners, errors, detected=detected)
-    fold = draw_folds(corners)
-    heldout = summarise(
-        corners.at_frames(fold >= 0),
-        _at(measure_heldout(corners, solved, fold, settings or SolveSettings()), fold >= 0),
-    )
+    heldout_quality = summarise(corners.at_frames(heldout.tested), heldout.errors)
     cameras = tuple(_camera_report(corners, errors, solved, i) for i in range(len(corners.cameras)))
     scale = quality.edge_mean_m / corners.board.square_m - 1.0 if scale_error is None else scale_error
     chosen = limits or GradeLimits()
     criteria = _sort(
-        *_rig_criteria(quality, heldout, scale, chosen, free_running=free_running),
+        *_rig_criteria(quality, heldout_quality, scale, chosen, free_running=free_running),
         *(c for camera in cameras for c in _camera_criteria(camera, chosen, lenses_given=lenses_given)),
     )
     return CalibrationReport(
@@ -143,7 +156,7 @@ def make_report(
         n_frames=len(corners.times_s),
         edge_true_m=corners.board.square_m,
         quality=quality,
-        heldout=heldout,
+        heldout=heldout_quality,
         cameras=cameras,
         shared_boards=_shared(corners),
         scale_error=scale,
@@ -164,10 +177,6 @@ def check_gate(report: CalibrationReport) -> None:
     raise GateRefusedError(
         "the calibration is refused: " + "; ".join(c.text for c in failing), remedy=failing[0].remedy
     )
-
-
-def _at(errors: CornerErrors, frames: BoolArray) -> CornerErrors:
-    return CornerErrors(errors.points_m[frames], errors.residual_px[frames])
 
 
 def _grade(excess: float) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.calibrate import CalibrationOutcome, calibrate_corners, calibrate_videos
+from calibration.calibrate import CalibrateSettings, CalibrationOutcome, Engine, calibrate_corners, calibrate_videos
 from calibration.detect import MIN_CORNERS
 from calibration.detector import full_search
 from calibration.report import check_gate, report_document
@@ -84,3 +84,18 @@ def test_no_frame_is_lost_against_the_full_search(outcome: CalibrationOutcome, v
         for frame, picture in enumerate(read_gray_frames(path)):
             if full_search(picture, BOARD).ids.size >= MIN_CORNERS:
                 assert outcome.corners.has_board[frame, index], f"{name}, frame {frame}"
+
+
+@pytest.mark.slow
+def test_the_anipose_engine_is_judged_by_the_same_report(
+    outcome: CalibrationOutcome, lenses: dict[str, Intrinsics]
+) -> None:
+    theirs = calibrate_corners(outcome.corners, lenses=lenses, settings=CalibrateSettings(engine=Engine.ANIPOSE))
+    assert theirs.report.engine == "anipose"
+    for name, lens in lenses.items():
+        found = next(c.intrinsics for c in theirs.rig.cameras if c.name == name)
+        np.testing.assert_allclose(found.matrix, lens.matrix)
+    assert theirs.report.quality.board_fit_m > outcome.report.quality.board_fit_m
+    # Nothing is transposed or in another unit: both place the cameras about as far from each other.
+    spans = [np.linalg.norm(r.cameras[1].centre_lab_m - r.cameras[2].centre_lab_m) for r in (theirs.rig, outcome.rig)]
+    assert spans[0] == pytest.approx(spans[1], rel=0.05)
