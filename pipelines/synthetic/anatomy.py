@@ -195,4 +195,4 @@ def _arm_points(scale: float) -> dict[str, tuple[str, FloatArray]]:
 
 def _scatter_m(landmark: str) -> float:
     """How far a landmark of a real body sits from its template, per axis: more where bone is under soft tissue."""
-    return 0.006 if landmark.endswith(("ASIS", "PSIS", "GT")) else 0.004
+    return 0.006 if landmark.endswith("GT") else 0.004

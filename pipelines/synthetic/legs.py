@@ -68,7 +68,8 @@ def leg_angles(leg: Leg, times_s: FloatArray, *, within_reach: bool = True) -> F
     """All seven angles at any times inside the plan, (T, 7) rad.
 
     Args:
-        within_reach: refuse a foot that the straight leg does not reach (a solver on its way may pass there).
+        within_reach: refuse a foot that the straight leg does not reach, and lift a shoe that would dip into the belt
+            (a solver on its way goes without).
 
     Raises:
         InputError: the foot is out of the leg's reach.
@@ -84,7 +85,7 @@ def leg_angles(leg: Leg, times_s: FloatArray, *, within_reach: bool = True) -> F
         if stance.any():
             out[stance] = stance_angles(leg, here, times_s[stance])
         if swing.any():
-            out[swing] = _swing_angles(leg, here, following, times_s[swing])
+            out[swing] = _swing_angles(leg, here, following, times_s[swing], lifted=within_reach)
     if within_reach:
         _check_reach(out, planted)
     return out
@@ -207,7 +208,7 @@ def _reach(leg: Leg, times_s: FloatArray, ankle_m: FloatArray, pitch_rad: FloatA
     return np.concatenate([hip, knee[:, None], ankle], axis=-1)
 
 
-def _swing_angles(leg: Leg, here: int, following: int, times_s: FloatArray) -> FloatArray:
+def _swing_angles(leg: Leg, here: int, following: int, times_s: FloatArray, *, lifted: bool) -> FloatArray:
     off, landing = float(leg.plan.off_s[here]), float(leg.plan.strike_s[following])
     start, end = _leaving(leg, here), _landing(leg, following)
     duration = landing - off
@@ -231,7 +232,7 @@ def _swing_angles(leg: Leg, here: int, following: int, times_s: FloatArray) -> F
         angles = np.stack([c(u) for c in columns], axis=-1)
         return np.asarray(angles + lift_rad * _lift_shape(u)[:, None] * _LIFT)
 
-    lift_rad = _needed_lift(leg, swing, off, duration)
+    lift_rad = _needed_lift(leg, swing, off, duration) if lifted else 0.0
     return swing((times_s - off) / duration, lift_rad)
 
 

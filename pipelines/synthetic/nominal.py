@@ -20,9 +20,9 @@ from pipelines.synthetic.published import Style
 from pipelines.synthetic.trunk import make_trunk, no_wander
 
 _SAMPLES = 60
-_STEP = {"R": 2, "L": 3}  # the steps of the eight-step gait that are looked at
+_STEP = {"R": 2, "L": 3}  # the steps of the six-step gait that are looked at
 _TOLERANCE_RAD = math.radians(0.01)
-_RESPONSE_M = np.array([-0.09, -0.06, -0.03, 0.0, 0.03, 0.06, 0.09])
+_RESPONSE_M = np.array([-0.08, -0.035, 0.0, 0.035, 0.08])
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class _Search:
     def hip_peak_rad(self, place_m: Mapping[str, float], side: str) -> float:
         """Peak hip extension against standing of the regular gait with these landing places."""
         style = self.style
-        regular = plan_regular(style, self.parameters, place_m, n_steps=8, start_s=0.0)
-        plan = settle_heights(style, regular, self.body, no_wander())
+        regular = plan_regular(style, self.parameters, place_m, n_steps=6, start_s=0.0)
+        plan = settle_heights(style, regular, self.body, no_wander(), within_reach=False)
         trunk = make_trunk(style, plan, wander_m=no_wander())
         step = _STEP[side]
         strike, off, following = plan.strike_s[step], plan.off_s[step], plan.strike_s[step + 2]

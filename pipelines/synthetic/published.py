@@ -41,7 +41,7 @@ class Style:
         knee_swing_rad, hip_swing_rad, ankle_swing_rad: keyframes at the shares of swing in `*_at`.
         knee_reach_rad: how much straighter than at strike the knee is just before it.
         rotation_rom_rad, obliquity_rom_rad, tilt_rom_rad, tilt_rise_rad: pelvis ranges, mean tilt above standing.
-        tilt_bump_rad: extra anterior tilt in late stance.
+        tilt_bump_rad: extra anterior tilt, at its most in late stance.
         lean_rad, lean_rom_rad: thorax.
         sway_m: half range of the hips' side-to-side motion. surge_mps: half range of their forward speed.
         width_m: half the step width, toe_out_rad: foot heading.

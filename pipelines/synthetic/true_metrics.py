@@ -42,15 +42,15 @@ class TrueCurves:
 
 
 def true_strides(events: GaitEvents) -> tuple[Stride, ...]:
-    """Foot strike to next foot strike of one side, with what happens between; complete strides only."""
+    """Foot strike to next foot strike, counted per side, with what happens between; complete strides only."""
     out: list[Stride] = []
     for side in (Side.LEFT, Side.RIGHT):
         strikes = events.times_s(EventKind.FOOT_STRIKE, side)
-        for start, end in pairwise(strikes):
+        for index, (start, end) in enumerate(pairwise(strikes)):
             off = [t for t in events.times_s(EventKind.TOE_OFF, side) if start < t < end]
             contra = [t for t in events.times_s(EventKind.FOOT_STRIKE, side.opposite) if start < t < end]
             if len(off) == 1 and len(contra) == 1:
-                out.append(Stride(len(out), side, start, off[0], end, contra[0]))
+                out.append(Stride(index, side, start, off[0], end, contra[0]))
     return tuple(out)
 
 

@@ -16,7 +16,8 @@ from pipelines.synthetic.published import FORCE_THIRD, GRAVITY_MPS2, Style
 _ROTATION_THIRD = 0.12  # share of the third harmonic in pelvic rotation: peaks a little rounder than a sine's
 # Height of cos(t) - 0.12 cos(3t): with x = cos t it is 1.36 x - 0.48 x³, highest at x² = 1.36 / 1.44.
 _WAVE_PEAK = (1 + 3 * _ROTATION_THIRD) * 2 / 3 * math.sqrt((1 + 3 * _ROTATION_THIRD) / (12 * _ROTATION_THIRD))
-_BUMP_WIDTH = 1.2
+# What replaces hip extension is mostly a lasting tilt; this share of it comes and goes with the steps.
+_BUMP = 0.3
 # Share of the thorax-on-pelvis angle that the lumbar segment takes: flexion, bending, rotation.
 LUMBAR_SHARE = np.array([0.6, 0.6, 0.4])
 
@@ -44,7 +45,7 @@ class TrunkMotion:
         turn, gain, off = self._turns(times_s)
         style = self.style
         tilt = STANDING_TILT_RAD + style.tilt_rise_rad + gain * 0.5 * style.tilt_rom_rad * np.cos(2 * (turn - off))
-        tilt += style.tilt_bump_rad * np.exp(_BUMP_WIDTH * (np.cos(2 * (turn - off)) - 1.0))
+        tilt += style.tilt_bump_rad * (1.0 - _BUMP + _BUMP * np.cos(2 * (turn - off)))
         obliquity = -gain * 0.5 * style.obliquity_rom_rad * np.cos(turn - 2 * math.pi * 0.16)
         return np.stack([-tilt, obliquity, gain * self._rotation(turn, off)], axis=-1)
 

@@ -53,13 +53,13 @@ def write_synthetic(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError("is not an empty folder", where=str(folder), remedy="Name a new folder")
+    cameras = None if what is SynthOutput.LANDMARKS3D else _need_cameras(rig, noise)
     folder.mkdir(parents=True, exist_ok=True)
-    if what is SynthOutput.LANDMARKS3D:
+    if cameras is None:
         write_trc(folder / "run.trc", trial.landmarks)
         write_trc(folder / "static.trc", static.landmarks)
     else:
-        if rig is None or noise is None:
-            raise InputError("2D landmarks need cameras and a noise model")
+        rig, noise = cameras
         write_anipose(folder / "calibration.toml", Calibration(rig, source="synthetic", grade="A"))
         _write_cameras(folder / "run", observe(trial, rig, noise, noise_seed))
         # Another stream of noise than the run's.
@@ -68,6 +68,12 @@ def write_synthetic(
     truth = folder / "truth.json"
     write_json_atomic(truth, truth_document(trial, what=what.value, noise=noise))
     return truth
+
+
+def _need_cameras(rig: CameraRig | None, noise: NoiseModel | None) -> tuple[CameraRig, NoiseModel]:
+    if rig is None or noise is None:
+        raise InputError("2D landmarks need cameras and a noise model")
+    return rig, noise
 
 
 def _write_cameras(folder: Path, seen: Landmarks2D) -> None:

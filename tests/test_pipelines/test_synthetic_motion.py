@@ -113,9 +113,12 @@ def test_rolling_shoe_does_not_slip(parameters: RunnerParameters, kind: TrialKin
         before = ankle[rolling - 1] + np.einsum("tij,tj->ti", R[rolling - 1], local[rolling])
         after = ankle[rolling + 1] + np.einsum("tij,tj->ti", R[rolling + 1], local[rolling])
         velocity = (after - before) * 1000.0
-        pitch_rate = np.abs(np.gradient(np.arcsin(R[:, 1, 0])) * 2000.0)[rolling]
-        # A flat sole touches along its length; its end is taken, which the flat part carries with it.
-        assert np.abs(velocity - [-parameters.speed_mps, 0.0, 0.0]).max() < 1e-3 + 2e-3 * pitch_rate.max()
+        pitch = np.arcsin(R[:, 1, 0])
+        pitch_rate = np.abs(np.gradient(pitch) * 2000.0)[rolling]
+        # Where a sole lies flat, its end is taken, which the flat part carries with it.
+        assert np.abs(velocity - [-parameters.speed_mps, 0.0, 0.0]).max() < 1e-3
+        landed = [np.interp([c.flat_from_s, c.flat_to_s], trial.landmarks.times_s, pitch) for c in _of(trial, side)]
+        assert np.abs(landed).max() < 1e-4
         assert pitch_rate.max() > 3.0
 
 
@@ -166,7 +169,8 @@ def test_mirrored_parameters_mirror_the_motion(asymmetry: Asymmetry) -> None:
     step = round(0.4 * trial.landmarks.rate_hz)
     order = [LABSYS_RUN_37.landmarks.index(mirrored_name(n)) for n in LABSYS_RUN_37.landmarks]
     mirror = other.landmarks.xyz_m[:, order] * [1.0, 1.0, -1.0]
-    assert np.abs(mirror[step:] - trial.landmarks.xyz_m[:-step]).max() < 1e-6
+    # The solver places feet to a few micrometres.
+    assert np.abs(mirror[step:] - trial.landmarks.xyz_m[:-step]).max() < 2e-5
     right, left = (trial.metric("hip_ext_pelvis_peak", s).mean for s in (Side.RIGHT, Side.LEFT))
     assert right - left == pytest.approx(0.06, abs=1e-3)
     assert np.abs(trial.landmarks.xyz_m - other.landmarks.xyz_m).max() > 0.01
