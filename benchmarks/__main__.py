@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.measure import Result, describe_machine
-from benchmarks.triangulation import measure_engine_trial, measure_ransac, measure_robust
+from benchmarks.trial import measure_engine_trial, measure_trial
+from benchmarks.triangulation import measure_ransac, measure_robust
 from labsys.core.errors import UnknownNameError
 from labsys.storage.atomic import write_json_atomic
 
@@ -17,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "triangulate_robust": measure_robust,
     "triangulate_ransac": measure_ransac,
     "engine_trial": measure_engine_trial,
+    "trial_2d_to_metrics": measure_trial,
 }
 
 

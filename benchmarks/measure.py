@@ -10,11 +10,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from labsys.core.arrays import FloatArray
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,13 @@ def time_alternating(*sides: Callable[[], object], repeats: int) -> tuple[float,
             side()
             best[i] = min(best[i], time.perf_counter() - start)
     return tuple(float(b) for b in best)
+
+
+def time_once(side: Callable[[], Value]) -> tuple[float, Value]:
+    """Wall time of one call, s, and what it returned: for peers too slow to be run twice."""
+    start = time.perf_counter()
+    value = side()
+    return time.perf_counter() - start, value
 
 
 def time_cold(code: str, *, compiled: bool) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.projection import project_rig
-from labsys.core.arrays import FloatArray
+from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.cameras import Camera, CameraRig, Intrinsics, LensModel
 from labsys.core.rigid import RigidTransform
 
@@ -29,7 +29,7 @@ class Scene:
     xyz_m: FloatArray
     xy_px: FloatArray
     confidence: FloatArray
-    outlier: FloatArray
+    outlier: BoolArray
 
 
 def ring_rig(n_cameras: int, *, model: LensModel = LensModel.PINHOLE, radius_m: float = 3.5) -> CameraRig:

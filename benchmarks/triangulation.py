@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import Result, error_summary, time_alternating, time_cold
-from benchmarks.scenes import Scene, moving_body, observe, ring_rig, scattered_points
-from calibration.anipose import AniposeMethod, to_camera_group, triangulate_with_anipose
+from benchmarks.scenes import Scene, observe, ring_rig, scattered_points
+from calibration.anipose import to_camera_group
 from calibration.triangulate import triangulate_robust
 
 PEER = f"aniposelib {version('aniposelib')}"
-N_FRAMES, N_LANDMARKS, RATE_HZ = 7200, 25, 120.0
+N_FRAMES, N_LANDMARKS = 7200, 25
 RANSAC_POINTS = 150
-TRIAL_FRAMES, TRIAL_LANDMARKS = 400, 13
 
 _OURS_COLD = """
 from benchmarks.scenes import observe, ring_rig, scattered_points
@@ -86,45 +85,6 @@ def measure_ransac() -> Result:
         details={
             "input": f"4 cameras, {n_points} points, white 1 px, 5 % outliers of 30-200 px",
             "full_size": {"ours": full.xyz_m[..., 0].size / full_s, "n_points": full.xyz_m[..., 0].size},
-        },
-    )
-
-
-def measure_engine_trial() -> Result:
-    """One moving trial through both engines against truth: ours robust, theirs `triangulate_optim`."""
-    truth = moving_body(TRIAL_FRAMES, TRIAL_LANDMARKS, rate_hz=RATE_HZ, seed=5)
-    scene = observe(ring_rig(4), truth, sigma_px=1.0, outliers=0.05, missing=0.05, seed=6)
-    xy, confidence = np.moveaxis(scene.xy_px, 2, 1), np.moveaxis(scene.confidence, 2, 1)
-    bones = tuple((i, i + 1) for i in range(TRIAL_LANDMARKS - 1))
-    engines: list[dict[str, Any]] = []
-
-    def run_anipose(method: AniposeMethod) -> Any:
-        return triangulate_with_anipose(scene.rig, xy, confidence, method=method, bones=bones).xyz_m
-
-    ours_s, plain_s, optim_s = time_alternating(
-        lambda: _run_ours(scene),
-        lambda: run_anipose(AniposeMethod.TRIANGULATE),
-        lambda: run_anipose(AniposeMethod.OPTIM),
-        repeats=1,
-    )
-    optim = run_anipose(AniposeMethod.OPTIM)
-    for engine, seconds, found in (
-        ("labsys robust", ours_s, _run_ours(scene)),
-        ("anipose triangulate", plain_s, run_anipose(AniposeMethod.TRIANGULATE)),
-        ("anipose optim", optim_s, optim),
-    ):
-        engines.append({"engine": engine, "seconds": seconds, **error_summary("error", found, truth)})
-    return Result(
-        name="engine_trial",
-        ours=ours_s,
-        peer=f"{PEER} triangulate_optim",
-        theirs=optim_s,
-        unit="s",
-        accuracy=error_summary("ours", _run_ours(scene), truth) | error_summary("theirs", optim, truth),
-        details={
-            "input": f"4 cameras, {TRIAL_FRAMES} frames at {RATE_HZ:g} Hz, {TRIAL_LANDMARKS} landmarks of a swinging "
-            "chain, white 1 px, 5 % outliers of 30-200 px, 5 % missing",
-            "engines": engines,
         },
     )
 
