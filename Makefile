@@ -18,7 +18,7 @@ INSTALLED := $(VENV)/.installed
 UV_VERSION := 0.13.9
 # PYTHON=... chooses another interpreter; shims that exist but do not run are passed over.
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	if "$$p" -c '$(SUITABLE)' 2>/dev/null; then echo "$$p"; break; fi; done)
 WORKERS ?= 2
 # The public recordings, where this checkout has them beside it.
