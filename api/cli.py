@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 from api.commands import (
+    calibrating,
     comparing,
     demo,
     doctor,
@@ -37,7 +38,7 @@ from labsys import __version__
 from labsys.core.errors import LabsysError
 
 # Options that take all the values that follow them: `--videos cam1=a.mp4 cam2=b.mp4`.
-SPREADING = frozenset({"--videos", "--landmarks2d", "--accept-size"})
+SPREADING = frozenset({"--videos", "--landmarks2d", "--accept-size", "--known-length"})
 
 app = typer.Typer(
     name="labsys",
@@ -69,8 +70,9 @@ def _root(
         os.environ["LABSYS_DEBUG"] = "1"
 
 
-for _module in (demo, doctor, importing, processing, showing, comparing, exporting, synth, service):
+for _module in (demo, doctor, calibrating, importing, processing, showing, comparing, exporting, synth, service):
     _module.register(app)
+app.add_typer(calibrating.board_app, name="board")
 for _name, _nouns in (("subject", subjects), ("episode", episodes), ("session", sessions), ("trial", trials)):
     app.add_typer(_nouns.app, name=_name)
 

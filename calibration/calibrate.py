@@ -94,16 +94,28 @@ def calibrate_videos(
         GateRefusedError: boards that cannot support a calibration; names the camera and what to film.
     """
     begun = time.perf_counter()
-    seen = detect_videos(videos, board, read=read, progress=progress)
-    check_layout(seen, board)
-    for camera in seen:
-        if camera.n_boards < _SEEN_AT_LEAST:
-            raise explain_unseen(read(videos[camera.camera]), board, camera=camera.camera)
+    seen = find_board(videos, board, read=read, progress=progress)
     detected = time.perf_counter()
     corners = join_cameras(seen, board, rate_hz=rate_hz, times_s=times_s)
     outcome = calibrate_corners(corners, lenses=lenses, settings=settings)
     seconds = {"detect": detected - begun, "solve": time.perf_counter() - detected}
     return replace(outcome, report=replace(outcome.report, seconds=seconds))
+
+
+def find_board(
+    videos: Mapping[str, Path], board: Board, *, read: FrameReader, progress: Progress | None = None
+) -> tuple[CameraCorners, ...]:
+    """Find the board in every frame of every video, and refuse a camera that hardly saw it or saw another board.
+
+    Raises:
+        As `calibrate_videos`.
+    """
+    seen = detect_videos(videos, board, read=read, progress=progress)
+    check_layout(seen, board)
+    for camera in seen:
+        if camera.n_boards < _SEEN_AT_LEAST:
+            raise explain_unseen(read(videos[camera.camera]), board, camera=camera.camera)
+    return seen
 
 
 def join_cameras(

@@ -10,7 +10,7 @@ from labsys.core.errors import InputError, UnknownNameError
 
 
 def match_cameras(calibration_names: Iterable[str], names: Iterable[str]) -> dict[str, str]:
-    """Find the calibrated camera of each name, ignoring case, '-', '_' and spaces.
+    """Find the calibrated camera of each name, ignoring case, '-', '_' and spaces; camera 0 may be called cam0.
 
     Returns:
         name -> name in the calibration, in the order of `names`.
@@ -63,7 +63,8 @@ def check_sizes(
 
 
 def _spelling(name: str) -> str:
-    return name.casefold().replace("-", "").replace("_", "").replace(" ", "")
+    plain = name.casefold().replace("-", "").replace("_", "").replace(" ", "")
+    return f"cam{plain}" if plain.isdigit() else plain
 
 
 def _wrong_size(name: str, size: tuple[int, int], calibrated: tuple[int, int]) -> str:

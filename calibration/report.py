@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from calibration.quality import BoardQuality, CornerErrors, measure_corners, sum
 from calibration.solve import SolvedRig, SolveSettings, draw_folds, measure_heldout
 from labsys.core.arrays import BoolArray
 from labsys.core.errors import GateRefusedError
-from labsys.core.units import degrees, millimetres
+from labsys.core.units import millimetres
 
 _WITHIN, _GRADE_C = 0.0, 4.0
 
@@ -247,56 +246,3 @@ def _shared(corners: BoardCorners) -> dict[tuple[str, str], int]:
     has, names = corners.has_board, corners.cameras
     pairs = [(a, b) for a in range(len(names)) for b in range(a + 1, len(names))]
     return {(names[a], names[b]): int((has[:, a] & has[:, b]).sum()) for a, b in pairs}
-
-
-def report_document(report: CalibrationReport, *, calibration: str) -> dict[str, Any]:
-    """The report as the one JSON document of `labsys calibrate --json`, in outside units.
-
-    Args:
-        calibration: path of the calibration that was written.
-    """
-    quality = report.quality
-    return {
-        "grade": report.grade,
-        "engine": report.engine,
-        "frames": report.n_frames,
-        "corners_used_pct": _number(100 * quality.kept),
-        "board_fit_rms_mm": _number(millimetres(quality.board_fit_m)),
-        "edge_true_mm": _number(millimetres(report.edge_true_m)),
-        "edge_mean_mm": _number(millimetres(quality.edge_mean_m)),
-        "edge_sd_mm": _number(millimetres(quality.edge_sd_m)),
-        "scale_error_pct": _number(100 * report.scale_error),
-        "rms_px": _number(quality.rms_px),
-        "median_px": _number(quality.median_px),
-        "heldout_rms_px": _number(report.heldout.rms_px),
-        "heldout_board_fit_mm": _number(millimetres(report.heldout.board_fit_m)),
-        "up_sd_deg": _number(degrees(report.up_sd_rad)),
-        "heading_sd_deg": _number(degrees(report.heading_sd_rad)),
-        "seconds": dict(report.seconds or {}),
-        "cameras": {c.name: _camera_document(c) for c in report.cameras},
-        "pairs": [{"cameras": list(pair), "shared_boards": n} for pair, n in report.shared_boards.items()],
-        "criteria": [{"text": c.text, "excess": _number(c.excess)} for c in report.criteria],
-        "override_reason": report.override_reason or None,
-        "calibration": calibration,
-    }
-
-
-def _camera_document(camera: CameraReport) -> dict[str, Any]:
-    return {
-        "rms_px": _number(camera.rms_px),
-        "median_px": _number(camera.median_px),
-        "p95_px": _number(camera.p95_px),
-        "boards": camera.n_boards,
-        "coverage_pct": _number(100 * camera.coverage),
-        "coverage_map": ["".join("#" if cell else "." for cell in row) for row in camera.coverage_map],
-        "time_offset_ms": _number(1000 * camera.time_offset_s),
-        "time_offset_sd_ms": _number(1000 * camera.time_offset_sd_s),
-        "centre_sd_mm": _number(millimetres(camera.centre_sd_m)),
-        "solved": True,
-        "reason": None,
-    }
-
-
-def _number(value: float) -> float | None:
-    """JSON has no NaN."""
-    return float(value) if np.isfinite(value) else None

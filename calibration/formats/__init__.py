@@ -6,13 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from calibration.align import WorldAxes, place_in_lab
-from calibration.formats.anipose import format_anipose, parse_toml, read_labsys_metadata, read_toml_cameras
-from calibration.formats.opencv import read_opencv_cameras
+from calibration.formats.anipose import (
+    format_anipose,
+    is_in_lab,
+    parse_toml,
+    read_labsys_metadata,
+    read_toml_cameras,
+    read_toml_lenses,
+)
+from calibration.formats.opencv import read_opencv_cameras, read_opencv_lenses
 from calibration.formats.qualisys import read_qualisys_cameras
-from labsys.core.cameras import Calibration, Camera, CameraRig
+from labsys.core.cameras import Calibration, Camera, CameraRig, Intrinsics
 from labsys.core.errors import InputError
 
-__all__ = ["format_anipose", "read_calibration", "write_anipose"]
+__all__ = ["format_anipose", "read_calibration", "read_lenses", "write_anipose"]
 
 _READABLE = "Anipose, Pose2Sim or Caliscope .toml, Qualisys .qca.txt, or OpenCV FileStorage .yml, .xml or .json"
 
@@ -21,8 +28,8 @@ def read_calibration(path: Path, *, axes: WorldAxes | None = None) -> Calibratio
     """Read a calibration file, recognised by its content.
 
     Args:
-        axes: what the axes of the file's world mean; needed for files that do not say. labsys's own files say that
-            their world is LAB, so `axes` must not be given for them.
+        axes: what the axes of the file's world mean; needed for files that do not say. labsys's own files mostly say
+            that their world is LAB, and `axes` must not be given for those.
 
     Raises:
         InputError: unreadable, incomplete or impossible, naming the camera and the key; or a file whose axes nobody
@@ -38,11 +45,28 @@ def read_calibration(path: Path, *, axes: WorldAxes | None = None) -> Calibratio
     own = read_labsys_metadata(document, _rig(cameras, path), path)
     if own is None:
         return _place(("anipose", cameras), axes, path)
+    if not is_in_lab(document):
+        placed = _place((own.source, cameras), axes, path)
+        return replace(placed, grade=own.grade, override_reason=own.override_reason)
     if axes is not None:
         raise InputError(
             "this calibration is labsys's own and already in LAB", where=str(path), remedy="Leave --world-axes out"
         )
     return own
+
+
+def read_lenses(path: Path) -> dict[str, Intrinsics]:
+    """Read camera name -> lens from any calibration file, recognised by its content; poses may be missing.
+
+    Raises:
+        InputError: unreadable, incomplete or impossible, naming the camera and the key.
+    """
+    text = _read_text(path)
+    if not text.lstrip().startswith(("<", "%YAML", "{")):
+        return read_toml_lenses(parse_toml(text, path), path)
+    if "<calibration" in text and "<intrinsic" in text:
+        return {c.name: c.intrinsics for c in read_qualisys_cameras(text, path)}
+    return read_opencv_lenses(path)
 
 
 def write_anipose(path: Path, calibration: Calibration) -> None:

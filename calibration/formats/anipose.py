@@ -20,6 +20,7 @@ from labsys.core.cameras import Calibration, Camera, CameraRig, Intrinsics, Lens
 from labsys.core.errors import InputError, NewerSchemaError
 
 SCHEMA_VERSION = 1
+_LAB, _RIG = "LAB", "RIG"  # RIG: the frame of the first camera, when nobody said how it lies in the room
 _FURTHEST_M = 100.0
 
 
@@ -33,18 +34,34 @@ def parse_toml(text: str, path: Path) -> dict[str, Any]:
 
 def read_toml_cameras(document: Mapping[str, Any], path: Path) -> tuple[Camera, ...]:
     """Cameras of an Anipose, Pose2Sim or Caliscope document, in file order; poses relative to the file's world."""
+    return tuple(_read_camera(key, table, path) for key, table in _camera_tables(document, path).items())
+
+
+def read_toml_lenses(document: Mapping[str, Any], path: Path) -> dict[str, Intrinsics]:
+    """Camera name -> lens of such a document; poses may be missing and are not looked at."""
+    lenses: dict[str, Intrinsics] = {}
+    for key, table in _camera_tables(document, path).items():
+        fields = _fields(key, table, path)
+        lenses[fields.camera] = _read_lens(fields, table)
+    return lenses
+
+
+def _camera_tables(document: Mapping[str, Any], path: Path) -> dict[str, Mapping[str, Any]]:
     tables = document.get("cameras", document)
     if not isinstance(tables, Mapping):
         raise InputError("'cameras' is not a table of cameras", where=str(path))
-    names = [n for n, t in tables.items() if n != "metadata" and isinstance(t, Mapping) and not t.get("ignore", False)]
-    cameras = tuple(_read_camera(key, tables[key], path) for key in names)
-    if not cameras:
+    used = {
+        n: t for n, t in tables.items() if n != "metadata" and isinstance(t, Mapping) and not t.get("ignore", False)
+    }
+    if not used:
         raise InputError("the file has no camera", where=str(path), remedy="Expected one table per camera")
-    return cameras
+    return used
 
 
 def read_labsys_metadata(document: Mapping[str, Any], rig: CameraRig, path: Path) -> Calibration | None:
     """The calibration as labsys wrote it, or None for a file that is not labsys's.
+
+    Its rig is in LAB only where `is_in_lab` says so.
 
     Raises:
         InputError: the metadata table is damaged.
@@ -59,8 +76,10 @@ def read_labsys_metadata(document: Mapping[str, Any], rig: CameraRig, path: Path
             where=str(path),
             remedy="Update labsys",
         )
-    if metadata.get("frame") != "LAB":
-        raise InputError(f"metadata 'frame' is {metadata.get('frame')!r}, expected 'LAB'", where=str(path))
+    if metadata.get("frame") not in (_LAB, _RIG):
+        raise InputError(
+            f"metadata 'frame' is {metadata.get('frame')!r}, expected '{_LAB}' or '{_RIG}'", where=str(path)
+        )
     return Calibration(
         rig=rig,
         source=str(metadata.get("source", "labsys")),
@@ -72,19 +91,29 @@ def read_labsys_metadata(document: Mapping[str, Any], rig: CameraRig, path: Path
     )
 
 
-def format_anipose(calibration: Calibration) -> str:
-    """The calibration as text of Anipose's calibration.toml, world = LAB in metres.
+def is_in_lab(document: Mapping[str, Any]) -> bool:
+    """Whether labsys wrote the file with LAB as its world."""
+    metadata = document.get("metadata")
+    return isinstance(metadata, Mapping) and metadata.get("frame") == _LAB
+
+
+def format_anipose(calibration: Calibration, *, in_lab: bool = True) -> str:
+    """The calibration as text of Anipose's calibration.toml, in metres.
 
     Numbers are written in full, so that reading gives the same camera to the last few bits.
+
+    Args:
+        in_lab: False for a rig that was never placed; its world is then some camera's frame, the file says so, and
+            whoever reads it must name its axes.
     """
     cameras = calibration.rig.cameras
     digits = len(str(len(cameras) - 1))  # aniposelib sorts the tables by name
     tables: dict[str, Any] = {f"cam_{i:0{digits}d}": _camera_table(c) for i, c in enumerate(cameras)}
     tables["metadata"] = {
         "labsys_schema": SCHEMA_VERSION,
-        "frame": "LAB",
-        "source": calibration.source,
-        "heading_known": calibration.heading_known,
+        "frame": _LAB if in_lab else _RIG,
+        "source": str(calibration.source),  # toml takes an Enum for a list of letters
+        "heading_known": in_lab and calibration.heading_known,
         "grade": calibration.grade or "",
         "override_reason": calibration.override_reason,
         **_known("up_sd_rad", calibration.up_sd_rad),
@@ -112,12 +141,19 @@ def _camera_table(camera: Camera) -> dict[str, Any]:
     return {**table, "fisheye": True} if lens.model is LensModel.FISHEYE else table
 
 
-def _read_camera(key: str, table: Mapping[str, Any], path: Path) -> Camera:
-    name = str(table.get("name", table.get("cam_id", key)))
-    fields = CameraFields(table, camera=name, path=path)
+def _fields(key: str, table: Mapping[str, Any], path: Path) -> CameraFields:
+    return CameraFields(table, camera=str(table.get("name", table.get("cam_id", key))), path=path)
+
+
+def _read_lens(fields: CameraFields, table: Mapping[str, Any]) -> Intrinsics:
     model = LensModel.FISHEYE if table.get("fisheye", False) else LensModel.PINHOLE
     distortion = "distortions" if "distortions" in table or "distortion" not in table else "distortion"
-    intrinsics = Intrinsics(fields.matrix(), fields.distortion(distortion, model), fields.size_px(), model)
+    return Intrinsics(fields.matrix(), fields.distortion(distortion, model), fields.size_px(), model)
+
+
+def _read_camera(key: str, table: Mapping[str, Any], path: Path) -> Camera:
+    fields = _fields(key, table, path)
+    intrinsics = _read_lens(fields, table)
     translation = fields.floats("translation", (3,))
     rotation = fields.rotation()
     if np.linalg.norm(rotation.T @ translation) > _FURTHEST_M:

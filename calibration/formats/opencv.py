@@ -39,10 +39,18 @@ def read_opencv_cameras(path: Path) -> tuple[Camera, ...]:
     Raises:
         InputError: unreadable, or a camera lacks its matrix, distortion, image size, rotation or translation.
     """
+    return tuple(_read_camera(name, table, path) for name, table in _camera_tables(path).items())
+
+
+def read_opencv_lenses(path: Path) -> dict[str, Intrinsics]:
+    """Camera name -> lens; poses may be missing and are not looked at (InputError as `read_opencv_cameras`)."""
+    return {name: _read_lens(name, table, path)[1] for name, table in _camera_tables(path).items()}
+
+
+def _camera_tables(path: Path) -> dict[str, Mapping[str, Any]]:
     document = _read_storage(path)
     nested = {k: v for k, v in document.items() if isinstance(v, Mapping)}
-    tables = nested or _split_numbered(document) or {path.stem: document}
-    return tuple(_read_camera(name, table, path) for name, table in tables.items())
+    return {**(nested or _split_numbered(document) or {path.stem: document})}
 
 
 def _read_storage(path: Path) -> dict[str, Any]:
@@ -82,15 +90,19 @@ def _split_numbered(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _read_camera(name: str, table: Mapping[str, Any], path: Path) -> Camera:
+    fields, intrinsics = _read_lens(name, table, path)
+    return build_camera(
+        fields, intrinsics=intrinsics, rotation=fields.rotation(), translation_m=fields.floats("translation", (3,))
+    )
+
+
+def _read_lens(name: str, table: Mapping[str, Any], path: Path) -> tuple[CameraFields, Intrinsics]:
     fields = CameraFields(_canonical(table), camera=name, path=path)
     known = _canonical(table)
     if "size" not in known and {"width", "height"} <= set(known):
         fields = CameraFields({**known, "size": [known["width"], known["height"]]}, camera=name, path=path)
     model = LensModel.FISHEYE if known.get("fisheye") else LensModel.PINHOLE
-    intrinsics = Intrinsics(fields.matrix(), fields.distortion("distortion", model), fields.size_px(), model)
-    return build_camera(
-        fields, intrinsics=intrinsics, rotation=fields.rotation(), translation_m=fields.floats("translation", (3,))
-    )
+    return fields, Intrinsics(fields.matrix(), fields.distortion("distortion", model), fields.size_px(), model)
 
 
 def _canonical(table: Mapping[str, Any]) -> dict[str, Any]:

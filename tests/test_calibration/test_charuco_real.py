@@ -12,7 +12,8 @@ import pytest
 from calibration.calibrate import CalibrateSettings, CalibrationOutcome, Engine, calibrate_corners, calibrate_videos
 from calibration.detect import MIN_CORNERS
 from calibration.detector import full_search
-from calibration.report import check_gate, report_document
+from calibration.report import check_gate
+from calibration.report_document import report_document
 from labsys.core.board import Board
 from labsys.core.cameras import Intrinsics
 from labsys.core.errors import GateRefusedError, InputError
