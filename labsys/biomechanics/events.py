@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
+from labsys.biomechanics.events_aligned import align_events
 from labsys.biomechanics.events_run import find_running_events
 from labsys.biomechanics.events_walk import find_walking_events
 from labsys.biomechanics.gait_signals import GaitSignals, make_signals
@@ -24,7 +26,7 @@ _HALF = 0.5
 def detect_gait_events(travel: Travel, kind: TrialKind) -> GaitEvents:
     """Foot strikes and toe-offs of both sides.
 
-    travel: the trial turned into its run direction. Events next to filled-in foot samples are LOW.
+    travel: the trial turned into its run direction. Events that rest on filled-in foot samples are LOW.
 
     Raises:
         InputError: no foot strike at all, or a run in which each foot stands for more than half its stride.
@@ -39,12 +41,12 @@ def detect_gait_events(travel: Travel, kind: TrialKind) -> GaitEvents:
     if travel.surface is Surface.TREADMILL:
         speed = belt_speed(travel, events, fallback_mps=speed)
         events = _find(signals, kind, speed)
+    events = align_events([_guard(signals, e, settings.gap_event_guard_s) for e in events], signals)
     if kind is TrialKind.RUN:
         events = refine_running_events(events, travel.prepared.points, travel.prepared.unfiltered_body())
     if not any(e.kind is EventKind.FOOT_STRIKE for e in events):
         raise InputError("no foot strike found", remedy="Check the foot landmarks, or import the trial as 'other'")
-    guarded = tuple(_guard(signals, e, settings.gap_event_guard_s) for e in events)
-    return GaitEvents(guarded, speed, _median_stride(guarded, travel.period_s))
+    return GaitEvents(tuple(events), speed, _median_stride(events, travel.period_s))
 
 
 def _find(signals: GaitSignals, kind: TrialKind, speed_mps: float) -> list[GaitEvent]:
@@ -55,9 +57,8 @@ def _find(signals: GaitSignals, kind: TrialKind, speed_mps: float) -> list[GaitE
 def _guard(signals: GaitSignals, event: GaitEvent, guard_s: float) -> GaitEvent:
     """LOW where a foot landmark was not measured within the guard time of the event."""
     window = signals.window(event.time_s - guard_s, event.time_s + guard_s)
-    if bool(signals.legs[event.side].measured[window].all()):
-        return event
-    return GaitEvent(event.kind, event.side, event.time_s, Quality.LOW)
+    measured = all(bool(seen[window].all()) for seen in signals.legs[event.side].measured.values())
+    return event if measured else replace(event, quality=Quality.LOW)
 
 
 def belt_speed(travel: Travel, events: list[GaitEvent], *, fallback_mps: float) -> float:
@@ -99,7 +100,7 @@ def _refuse_walking(signals: GaitSignals, speed_mps: float) -> None:
         )
 
 
-def _median_stride(events: tuple[GaitEvent, ...], fallback_s: float) -> float:
+def _median_stride(events: list[GaitEvent], fallback_s: float) -> float:
     strides = [
         gap
         for side in (Side.LEFT, Side.RIGHT)

@@ -19,14 +19,16 @@ from labsys.core.skeleton import Side
 UPSAMPLING = 4
 # A single frame without a landmark is bridged well even at a foot strike; a longer hole there may hide it.
 _HARMLESS_FRAMES = 1
+ANKLE_ROLE = "ANKLE"
 _SHOE_ROLES = ("HEEL", "MT5", "MT1", "TOE")
 
 
 @dataclass(frozen=True, eq=False)
 class PointSignals:
-    """One landmark on the dense clock: height m, its acceleration m/s², forward position m and velocity m/s, (D,)."""
+    """One landmark on the dense clock, (D,): height and its derivatives, forward position and velocity."""
 
     height_m: FloatArray
+    climb_mps: FloatArray
     acceleration_mps2: FloatArray
     forward_m: FloatArray
     velocity_mps: FloatArray
@@ -41,7 +43,7 @@ class LegSignals:
         foot: mean of heel and forefoot, or the ankle where there is no foot.
         knee_rad: 3D hip-knee-ankle angle (D,), π when straight.
         furthest_s: times of the ankle's furthest reach; rearmost_s: of its rearmost place.
-        measured: (D,) False where a landmark of the leg was missing or filled in.
+        measured: per role of `landmarks`, (D,) False where it was missing or filled in.
     """
 
     shoe: Mapping[str, PointSignals]
@@ -50,7 +52,12 @@ class LegSignals:
     knee_rad: FloatArray
     furthest_s: FloatArray
     rearmost_s: FloatArray
-    measured: BoolArray
+    measured: Mapping[str, BoolArray]
+
+    @property
+    def landmarks(self) -> Mapping[str, PointSignals]:
+        """Landmarks of shoe and ankle, one by one."""
+        return {**self.shoe, ANKLE_ROLE: self.ankle}
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,14 +126,15 @@ def _leg(points: BodyPoints, body: Body, side: Side, dense: FloatArray, period_s
         knee_rad=CubicSpline(clock, bridge(knee))(dense),
         furthest_s=np.interp(maxima, np.arange(clock.size), clock),
         rearmost_s=clock[find_peaks(-x, distance=max(1, int(0.7 * period_s * points.rate_hz)))[0]],
-        measured=_measured(points, side, dense),
+        measured={r: _measured(points, (f"{s}{r}",), dense) for r in roles}
+        | {ANKLE_ROLE: _measured(points, (f"{s}LM", f"{s}ANKLE"), dense)},
     )
 
 
 def _point(clock: FloatArray, track: FloatArray, dense: FloatArray) -> PointSignals:
     height = CubicSpline(clock, bridge(track[:, 1]))
     forward = CubicSpline(clock, bridge(track[:, 0]))
-    return PointSignals(height(dense), height(dense, 2), forward(dense), forward(dense, 1))
+    return PointSignals(height(dense), height(dense, 1), height(dense, 2), forward(dense), forward(dense, 1))
 
 
 def knee_angle(hip: FloatArray, knee: FloatArray, ankle_m: FloatArray) -> FloatArray:
@@ -136,11 +144,12 @@ def knee_angle(hip: FloatArray, knee: FloatArray, ankle_m: FloatArray) -> FloatA
     return np.asarray(np.arccos(np.clip(cosine, -1.0, 1.0)))
 
 
-def _measured(points: BodyPoints, side: Side, dense: FloatArray) -> BoolArray:
-    """Where every foot landmark of the side was seen, on the dense clock; one filled-in frame alone does not matter."""
-    roles = [f"{side.letter}{r}" for r in (*_SHOE_ROLES, "LM", "ANKLE") if points.has(f"{side.letter}{r}")]
+def _measured(points: BodyPoints, roles: tuple[str, ...], dense: FloatArray) -> BoolArray:
+    """Where all of these landmarks that exist were seen, on the dense clock; one filled-in frame alone does no harm."""
     seen = np.ones(points.times_s.size)
     for role in roles:
+        if not points.has(role):
+            continue
         seen *= is_seen(points[role])
         for first, last in stretches(points.filled[role] > 0):
             seen[first:last] *= last - first <= _HARMLESS_FRAMES

@@ -9,7 +9,7 @@ noisier ones the fit says so and nothing is refined.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -19,7 +19,7 @@ from labsys.biomechanics.points import BodyPoints, is_seen
 from labsys.biomechanics.segments import SIDES, Body
 from labsys.biomechanics.treadmill import ankle
 from labsys.core.arrays import BoolArray, FloatArray
-from labsys.core.motion import EventKind, GaitEvent, Quality
+from labsys.core.motion import EventKind, GaitEvent
 from labsys.core.skeleton import Side
 
 STEADY_M = 0.0005
@@ -89,10 +89,10 @@ def _refine_side(own: list[GaitEvent], points: BodyPoints, body: Body, side: Sid
 
 def _replace(event: GaitEvent, strike_s: float | None, clock: FloatArray, knee_rad: FloatArray) -> GaitEvent:
     if event.kind is EventKind.TOE_OFF:
-        return GaitEvent(event.kind, event.side, _knee_peak(clock, knee_rad, event.time_s), event.quality)
+        return replace(event, time_s=_knee_peak(clock, knee_rad, event.time_s))
     if strike_s is None or strike_s == event.time_s:
         return event
-    return GaitEvent(event.kind, event.side, strike_s, Quality.OK)
+    return replace(event, time_s=strike_s)
 
 
 def measure_clearance(
@@ -100,7 +100,8 @@ def measure_clearance(
 ) -> Clearance | None:
     """Clearance of a shoe, with its sole learnt from these stances (strike, toe-off) less a margin at both ends."""
     clock = points.times_s
-    tracks = [points[f"{side.letter}{r}"] for r in _ROLES if points.has(f"{side.letter}{r}")]
+    roles = [f"{side.letter}{r}" for r in _ROLES if points.has(f"{side.letter}{r}")]
+    tracks = [np.where((points.filled[r] > 0)[:, None], np.nan, points[r]) for r in roles]
     seen = np.logical_and.reduce([is_seen(t) for t in tracks])
     stance, flat = np.zeros(clock.size, dtype=np.bool_), np.zeros(clock.size, dtype=np.bool_)
     for strike_s, off_s in stances:
