@@ -58,10 +58,15 @@ def _soft_least(a: float, b: float, corner_m: float = 0.004) -> float:
 
 
 def _lower_walk(style: Style, plan: Plan, body: Body, wander_m: FloatArray) -> Plan:
-    trunk = make_trunk(style, plan, wander_m=wander_m)
-    # The last step's stance may end beyond the plan.
-    lower_m = max(0.0, *(_excess_m(Leg(body, trunk, s), k) for k, s in enumerate(plan.sides[:-1])))
-    return replace(plan, strike_y_m=plan.strike_y_m - lower_m, off_y_m=plan.off_y_m - lower_m)
+    # Lower hips change how the foot rolls off, and with it the reach: a few rounds settle it.
+    for _ in range(4):
+        trunk = make_trunk(style, plan, wander_m=wander_m)
+        # The last step's stance may end beyond the plan.
+        lower_m = max(_excess_m(Leg(body, trunk, s), k) for k, s in enumerate(plan.sides[:-1]))
+        if lower_m <= 0:
+            break
+        plan = replace(plan, strike_y_m=plan.strike_y_m - lower_m, off_y_m=plan.off_y_m - lower_m)
+    return plan
 
 
 def _excess_m(leg: Leg, step: int) -> float:

@@ -25,9 +25,6 @@ from pipelines.synthetic.trunk import TrunkMotion
 HIP, KNEE, ANKLE = slice(0, 3), 3, slice(4, 7)
 _STEP_S = 5e-4  # for derivatives at the ends of stance
 _STRAIGHT_KNEE_RAD = 0.02  # the nearest to straight that a moving knee comes
-_WALKING_OFF_RATE_RAD_S = -6.0
-# Knee flexes again right after toe-off with this angular acceleration; toe-off is where it stops extending.
-_KNEE_OFF_ACCELERATION_RAD_S2 = 45.0
 # A knee begins to yield before strike, but only the impact makes it flex faster than this.
 _KNEE_LANDING_RAD_S = 2.5
 _KNEE_LANDING_SHARE = 0.25
@@ -122,11 +119,11 @@ def resting_ankle(leg: Leg, step: int, time_s: float) -> FloatArray:
 
 
 def pitch_profile(leg: Leg, step: int) -> PitchProfile:
-    """Pitch over one stance; in running its rate at toe-off is the one at which the knee stops extending there."""
+    """Pitch over one stance; its rate at toe-off follows from what the knee does there."""
     style, plan = leg.style, leg.plan
     contact = float(plan.contact_s[step])
     off_rad = float(plan.off_rad[step])
-    rate, acceleration = (_WALKING_OFF_RATE_RAD_S, 0.0) if style.walking else _push_off(leg, step, off_rad)
+    rate, acceleration = _push_off(leg, step, off_rad)
     scale = float(plan.strike_rad[step]) / style.strike_rad
     return PitchProfile(
         strike_rad=float(plan.strike_rad[step]),
@@ -146,7 +143,7 @@ def _longest_roll_s(off_rad: float, rate_rad_s: float) -> float:
 
 
 def _push_off(leg: Leg, step: int, off_rad: float) -> tuple[float, float]:
-    """Pitch rate and acceleration at toe-off that make hip-to-ankle distance stationary, and then shrink."""
+    """Pitch rate and acceleration at toe-off with which the knee flexes there as its style asks."""
     time = float(leg.plan.off_s[step])
     around = time + _STEP_S * np.array([-1.0, 0.0, 1.0])
     hip = leg.hip_centre_m(around)
@@ -156,12 +153,15 @@ def _push_off(leg: Leg, step: int, off_rad: float) -> tuple[float, float]:
     line = _ankle_on_belt(leg, step, since, np.array([off_rad]))[0] - hip[1]
     first, second = (_along_heading(leg, d) for d in roll_rates(leg.body.sole, np.array(off_rad)))
     belt = np.array([-leg.style.speed_mps, 0.0, 0.0])
-    rate = float((hip_mps - belt) @ line / (first @ line))
-    closing = belt + rate * first - hip_mps
     thigh, shank = leg.body.thigh_m[leg.side], leg.body.shank_m[leg.side]
     cos_knee = min((line @ line - thigh**2 - shank**2) / (2 * thigh * shank), np.cos(_STRAIGHT_KNEE_RAD))
-    bend = -thigh * shank * np.sqrt(1.0 - cos_knee**2) * _KNEE_OFF_ACCELERATION_RAD_S2
-    acceleration = float((bend - closing @ closing - (rate**2 * second - hip_mps2) @ line) / (first @ line))
+    sin_knee = np.sqrt(1.0 - cos_knee**2)
+    knee, knee2 = leg.style.knee_off_rate_rad_s, leg.style.knee_off_acceleration_rad_s2
+    # Half the squared distance is thigh shank cos(knee) plus a constant: its first and second derivative.
+    shrink, shrink2 = -thigh * shank * sin_knee * knee, -thigh * shank * (cos_knee * knee**2 + sin_knee * knee2)
+    rate = float(((hip_mps - belt) @ line + shrink) / (first @ line))
+    closing = belt + rate * first - hip_mps
+    acceleration = float((shrink2 - closing @ closing - (rate**2 * second - hip_mps2) @ line) / (first @ line))
     return rate, acceleration
 
 

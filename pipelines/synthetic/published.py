@@ -34,6 +34,8 @@ class Style:
         step_s, contact_s: mean step and contact time.
         hip_peak_rad, knee_strike_rad: what the leg geometry is solved for. rise_m: hips at toe-off above those at
             strike, as far as a knee flexed by knee_off_least_rad lets them.
+        knee_off_rate_rad_s, knee_off_acceleration_rad_s2: knee flexion at toe-off. Runners stop extending the knee just
+            as the toe leaves (Fellin 2010, 10.1016/j.jsams.2010.03.006); walkers flex it well before.
         strike_rad, strike_rate_rad_s, flat_from_s, flat_to_s: foot pitch at and after strike.
         approach_rate_rad_s: pitch rate just before strike. landing_mps: velocity of the landing shoe point against the
             belt, forward and down, before the knee's limit in `legs` adds to it.
@@ -57,6 +59,8 @@ class Style:
     knee_strike_rad: float
     rise_m: float
     knee_off_least_rad: float
+    knee_off_rate_rad_s: float
+    knee_off_acceleration_rad_s2: float
     strike_rad: float
     strike_rate_rad_s: float
     approach_rate_rad_s: float
@@ -129,6 +133,7 @@ def _running(parameters: RunnerParameters) -> Style:
     return Style(
         walking=False, speed_mps=v, step_s=step, contact_s=contact, hip_peak_rad=natural - lost,
         knee_strike_rad=math.radians(17.0 + 2.0 * (v - 2.5)), rise_m=0.004, knee_off_least_rad=math.radians(15.0),
+        knee_off_rate_rad_s=0.0, knee_off_acceleration_rad_s2=45.0,
         strike_rad=math.radians(pitch), strike_rate_rad_s=rate, approach_rate_rad_s=approach, landing_mps=landing,
         flat_from_s=flat, flat_to_s=max(0.48 * contact, flat + 0.02),
         off_rad=math.radians(-50.0 - 4.0 * (v - 2.5)) + 0.5 * legs,
@@ -156,6 +161,7 @@ def _walking(parameters: RunnerParameters) -> Style:
     return Style(
         walking=True, speed_mps=v, step_s=step, contact_s=contact, hip_peak_rad=natural - lost,
         knee_strike_rad=math.radians(8.0), rise_m=0.0, knee_off_least_rad=0.0,
+        knee_off_rate_rad_s=3.0, knee_off_acceleration_rad_s2=15.0,
         strike_rad=math.radians(20.0), strike_rate_rad_s=-3.0, approach_rate_rad_s=-0.5, landing_mps=(0.10, 0.05),
         flat_from_s=0.14 * contact, flat_to_s=0.42 * contact, off_rad=math.radians(-58.0),
         knee_swing_rad=math.radians(62.0), knee_swing_at=0.28,
