@@ -86,8 +86,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Not app(...): that would put typer's own hook in the place of ours.
         typer.main.get_command(app)(args=words, prog_name="labsys")
     except LabsysError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {describe_error(error)}", err=True)
         raise SystemExit(error.exit_code) from None
+
+
+def describe_error(error: LabsysError) -> str:
+    """Where, what, what to do: `/data/lab: is a lab already. Choose another folder`."""
+    place = f"{error.where}: " if error.where else ""
+    remedy = f". {error.remedy}" if error.remedy else ""
+    return f"{place}{error.what}{remedy}"
 
 
 def spread_values(words: list[str]) -> list[str]:

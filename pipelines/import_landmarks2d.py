@@ -9,15 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.triangulate import triangulate_weighted
-from labsys.core.arrays import FloatArray
 from labsys.core.cameras import Calibration
 from labsys.core.errors import InputError, UnknownNameError
-from labsys.core.landmarks import Landmarks2D
 from labsys.core.progress import Progress
 from labsys.core.skeleton import LANDMARK_SETS, tier_of
 from labsys.storage.exchange.sniff import Landmarks2DFormat, read_landmarks2d
 from labsys.storage.exchange.tracks import CameraTrack, combine_cameras
+from pipelines.calibration_fit import check_calibration_fits
 from pipelines.import_cameras import name_by_calibration
 
 KNOWN_LANDMARKS = frozenset(name for s in LANDMARK_SETS.values() for name in s.landmarks)
@@ -27,11 +25,6 @@ _MISSPELT = 0.8
 _NORMALISED_MAX_PX = 2.0
 _OUTSIDE_MARGIN = 0.25
 _MAX_OUTSIDE_SHARE = 0.2
-# Plain triangulation of one person misses by 1.3 % of the person's size in a public recording with OpenPose 2D, and
-# by 4 % where two of four cameras are exchanged: beyond this the calibration belongs to other cameras.
-_MAX_ERROR_SHARE = 0.03
-_FRAMES_LOOKED_AT = 60
-_BELIEVED = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +66,7 @@ def read_incoming_landmarks2d(
         progress.advance()
     combined = combine_cameras(tracks, rate_hz=1.0)
     remarks += check_landmark_names(combined.landmarks)
-    _check_calibration_fits(combined, calibration)
+    check_calibration_fits(combined, calibration)
     return IncomingLandmarks2D(tracks, tuple(remarks))
 
 
@@ -118,31 +111,3 @@ def _check_pixels(camera: str, track: CameraTrack, calibration: Calibration, pat
             where=str(path),
             remedy="Give the calibration of this camera and mode, in pixels of the same image size",
         )
-
-
-def _check_calibration_fits(landmarks: Landmarks2D, calibration: Calibration) -> None:
-    """A calibration of other cameras, or files given to the wrong cameras, shows in the error of triangulation."""
-    rig = calibration.rig.select(landmarks.cameras)
-    step = max(1, landmarks.times_s.size // _FRAMES_LOOKED_AT)
-    xy_px, confidence = landmarks.xy_px[::step], landmarks.confidence[::step]
-    weights = np.where(confidence >= _BELIEVED, confidence, 0.0)
-    residual_px = triangulate_weighted(rig, np.moveaxis(xy_px, 1, 2), np.moveaxis(weights, 1, 2)).residual_px
-    found = residual_px[np.isfinite(residual_px)]
-    if not found.size:
-        return
-    median_px, person_px = float(np.median(found)), _person_size_px(xy_px, weights)
-    if median_px > _MAX_ERROR_SHARE * person_px:
-        raise InputError(
-            f"the calibration is not of these cameras: rays to one landmark miss each other by {median_px:.0f} px "
-            f"(median; the person is {person_px:.0f} px long)",
-            where=f"cameras {', '.join(landmarks.cameras)}",
-            remedy="Check that each file is given to its own camera, and that the calibration is of this recording",
-        )
-
-
-def _person_size_px(xy_px: FloatArray, weights: FloatArray) -> float:
-    """Median diagonal of the box around the person, over frames and cameras."""
-    believed = np.where(weights[..., None] > 0, xy_px, np.nan)
-    counted = np.isfinite(believed).all(axis=-1).sum(axis=-1) > 1
-    boxes = believed[counted]
-    return float(np.median(np.linalg.norm(np.nanmax(boxes, axis=1) - np.nanmin(boxes, axis=1), axis=-1)))

@@ -116,7 +116,7 @@ def _condition(part: Mapping[str, Any]) -> str:
 def _row_table(rows: list[Mapping[str, Any]]) -> str:
     from api.commands.text_table import format_interval, format_number, format_table
 
-    headers = ("metric", "side", "pre", "post", "change", "unit", "95 %", "seen from", "verdict", "goal")
+    headers = ("metric", "side", "pre", "post", "change", "unit", "95 %", "threshold", "verdict", "goal")
     table = []
     for row in sorted(rows, key=lambda r: r["family"] != "goal"):
         digits = digits_of(row["unit"])
@@ -136,7 +136,7 @@ def _row_table(rows: list[Mapping[str, Any]]) -> str:
                 goal,
             )
         )
-    return format_table(headers, table, right=("pre", "post", "change", "seen from"))
+    return format_table(headers, table, right=("pre", "post", "change", "threshold"))
 
 
 def trend_text(document: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -288,16 +289,26 @@ def test_calibration_with_other_camera_names(labsys: Run, scene: Scene, lab: Pat
     nothing_written(lab)
 
 
-def test_calibration_of_other_cameras_under_the_same_names(
-    labsys: Run, scene: Scene, lab: Path, tmp_path: Path
-) -> None:
-    """Names agree, rays do not: the rig of another room, or files given to the wrong cameras."""
+@pytest.mark.parametrize(("first", "second"), list(itertools.combinations(range(4), 2)))
+def test_files_given_to_the_wrong_cameras(labsys: Run, scene: Scene, lab: Path, first: int, second: int) -> None:
+    """Names agree, rays do not: two files exchanged, which a person in the middle of the ring nearly hides."""
+    files = {f"cam{i}": scene.folder / f"cam{i}.h5" for i in range(4)}
+    files[f"cam{first}"], files[f"cam{second}"] = files[f"cam{second}"], files[f"cam{first}"]
+    answer = labsys(*static(), *scene.landmarks2d(**files), "--calibration", scene.calibration, "--rate-hz", 100)
+    refused(answer, f"cam_{first}", f"cam_{second}", "exchanged")
+    nothing_written(lab)
+
+
+def test_calibration_of_another_room_under_the_same_names(labsys: Run, scene: Scene, lab: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.toml"
-    first, second, *rest = _rig().cameras
-    swapped = (replace(second, name=first.name), replace(first, name=second.name), *rest)
-    write_anipose(other, Calibration(CameraRig(swapped), "test"))
+    turned = _rig().cameras
+    raised = tuple(
+        replace(c, T_cam_lab=RigidTransform.from_rotvec([0.0, 0.0, 0.3 * i], [0, 0, 0]) @ c.T_cam_lab)
+        for i, c in enumerate(turned)
+    )
+    write_anipose(other, Calibration(CameraRig(raised), "test"))
     answer = labsys(*static(), *scene.landmarks2d(), "--calibration", other, "--rate-hz", 100)
-    refused(answer, "cam_0", "calibration", "px")
+    refused(answer, "not of these cameras", "px")
     nothing_written(lab)
 
 
