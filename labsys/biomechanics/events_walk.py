@@ -1,4 +1,8 @@
-"""Foot strike and toe-off of walking: Zeni 2008 segments, then the landmark must stand on the ground."""
+"""Foot strike and toe-off of walking: Zeni 2008 segments, then the sole under the landmark must stand on the ground.
+
+A landmark sits some centimetres above the sole. While the shoe tips over its heel or toe, the landmark is carried
+forward although the sole stands, so the shoe's pitch rate times that height is taken off its speed.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,14 @@ from scipy.signal import find_peaks
 
 from labsys.biomechanics.gait_signals import GaitSignals, LegSignals, PointSignals
 from labsys.biomechanics.treadmill import MID_STANCE
-from labsys.core.arrays import FloatArray
+from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.motion import EventKind, GaitEvent, Quality
 
 _SEARCH_S = 0.100
 _HEIGHT_MARGIN_M = 0.015
 _SPEED_SHARE = 0.3
+# Landmarks sit on the shoe, at most this high above the sole; a floor that is not at LAB's zero may say otherwise.
+_HIGHEST_ON_SHOE_M = 0.080
 
 
 def find_walking_events(signals: GaitSignals, speed_mps: float) -> list[GaitEvent]:
@@ -21,9 +27,9 @@ def find_walking_events(signals: GaitSignals, speed_mps: float) -> list[GaitEven
     for side, leg in signals.legs.items():
         heel, toe = leg.shoe.get("HEEL", leg.ankle), leg.shoe.get("TOE", leg.foot)
         for kind, point, sign in ((EventKind.FOOT_STRIKE, heel, 1.0), (EventKind.TOE_OFF, toe, -1.0)):
-            ground_m = _stance_height(signals, leg, point)
+            standing = _standing(leg, point, _stance_height(signals, leg, point), speed_mps)
             for zeni_s in _extremes(signals, point, sign):
-                time_s, quality = _on_ground(signals, point, zeni_s, ground_m, speed_mps, first=sign > 0)
+                time_s, quality = _on_ground(signals, standing, zeni_s, first=sign > 0)
                 events.append(GaitEvent(kind, side, time_s, quality))
     return sorted(events, key=lambda e: e.time_s)
 
@@ -43,13 +49,17 @@ def _stance_height(signals: GaitSignals, leg: LegSignals, point: PointSignals) -
     return float(np.percentile(np.concatenate(heights) if heights else point.height_m, 10))
 
 
-def _on_ground(
-    signals: GaitSignals, point: PointSignals, zeni_s: float, ground_m: float, speed_mps: float, *, first: bool
-) -> tuple[float, Quality]:
+def _standing(leg: LegSignals, point: PointSignals, stance_m: float, speed_mps: float) -> BoolArray:
+    """Where the point is low and the sole under it moves with the ground, (D,). stance_m: the point's stance height."""
+    carried_mps = -leg.pitch_rate_rad_s * np.clip(stance_m, 0.0, _HIGHEST_ON_SHOE_M)
+    ground_speed = np.abs(point.velocity_mps - carried_mps + speed_mps)
+    low = point.height_m < stance_m + _HEIGHT_MARGIN_M
+    return np.logical_and(low, ground_speed < _SPEED_SHARE * speed_mps)
+
+
+def _on_ground(signals: GaitSignals, standing: BoolArray, zeni_s: float, *, first: bool) -> tuple[float, Quality]:
     window = signals.window(zeni_s - _SEARCH_S, zeni_s + _SEARCH_S)
-    ground_speed = np.abs(point.velocity_mps[window] + speed_mps)
-    standing = (point.height_m[window] < ground_m + _HEIGHT_MARGIN_M) & (ground_speed < _SPEED_SHARE * speed_mps)
-    found = np.flatnonzero(standing)
+    found = np.flatnonzero(standing[window])
     if found.size == 0:
         return zeni_s, Quality.LOW
     return float(signals.times_s[window][found[0] if first else found[-1]]), Quality.OK

@@ -43,6 +43,7 @@ class LegSignals:
         foot: mean of heel and forefoot, or the ankle where there is no foot.
         knee_rad: 3D hip-knee-ankle angle (D,), π when straight.
         furthest_s: times of the ankle's furthest reach; rearmost_s: of its rearmost place.
+        pitch_rate_rad_s: (D,) of the shoe from heel to toe, toe up positive; 0 where there is no shoe.
         measured: per role of `landmarks`, (D,) False where it was missing or filled in.
     """
 
@@ -52,6 +53,7 @@ class LegSignals:
     knee_rad: FloatArray
     furthest_s: FloatArray
     rearmost_s: FloatArray
+    pitch_rate_rad_s: FloatArray
     measured: Mapping[str, BoolArray]
 
     @property
@@ -126,9 +128,20 @@ def _leg(points: BodyPoints, body: Body, side: Side, dense: FloatArray, period_s
         knee_rad=CubicSpline(clock, bridge(knee))(dense),
         furthest_s=np.interp(maxima, np.arange(clock.size), clock),
         rearmost_s=clock[find_peaks(-x, distance=max(1, int(0.7 * period_s * points.rate_hz)))[0]],
+        pitch_rate_rad_s=_pitch_rate(shoe, dense),
         measured={r: _measured(points, (f"{s}{r}",), dense) for r in roles}
         | {ANKLE_ROLE: _measured(points, (f"{s}LM", f"{s}ANKLE"), dense)},
     )
+
+
+def _pitch_rate(shoe: Mapping[str, PointSignals], dense: FloatArray) -> FloatArray:
+    """Pitch rate of the line from heel to toe in the sagittal plane, toe up positive, (D,) rad/s."""
+    if "HEEL" not in shoe or "TOE" not in shoe:
+        return np.zeros(dense.size)
+    heel, toe = shoe["HEEL"], shoe["TOE"]
+    ahead, above = toe.forward_m - heel.forward_m, toe.height_m - heel.height_m
+    ahead_mps, above_mps = toe.velocity_mps - heel.velocity_mps, toe.climb_mps - heel.climb_mps
+    return (ahead * above_mps - above * ahead_mps) / (ahead**2 + above**2)
 
 
 def _point(clock: FloatArray, track: FloatArray, dense: FloatArray) -> PointSignals:

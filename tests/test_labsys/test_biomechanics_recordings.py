@@ -161,7 +161,7 @@ def test_a_single_stride_gives_events_and_summaries_but_no_means(public_data: Pa
 
 
 def test_walking_events_near_force_plates(public_data: Path) -> None:
-    """No threshold was tuned on this recording; wanted are 25 ms, reached are 50."""
+    """No threshold was tuned on this recording. Measured: 13 ms at most."""
     result = analyse(*gait2392(public_data), TrialKind.WALK)
     plate = read_mot(public_data / GAIT / "subject01_walk1_grf.mot")
     errors = [
@@ -171,7 +171,7 @@ def test_walking_events_near_force_plates(public_data: Path) -> None:
         for e in kind
     ]
     assert len(errors) >= 6
-    assert max(errors) <= 0.050
+    assert max(errors) <= 0.025
 
 
 def test_walking_in_a_run_is_refused(public_data: Path) -> None:
