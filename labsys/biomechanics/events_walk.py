@@ -54,7 +54,7 @@ def _standing(leg: LegSignals, point: PointSignals, stance_m: float, speed_mps: 
     carried_mps = -leg.pitch_rate_rad_s * np.clip(stance_m, 0.0, _HIGHEST_ON_SHOE_M)
     ground_speed = np.abs(point.velocity_mps - carried_mps + speed_mps)
     low = point.height_m < stance_m + _HEIGHT_MARGIN_M
-    return np.logical_and(low, ground_speed < _SPEED_SHARE * speed_mps)
+    return np.asarray(low & (ground_speed < _SPEED_SHARE * speed_mps), dtype=np.bool_)
 
 
 def _on_ground(signals: GaitSignals, standing: BoolArray, zeni_s: float, *, first: bool) -> tuple[float, Quality]:
