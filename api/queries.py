@@ -18,7 +18,16 @@ from labsys.core.measurement_error import ErrorTable, default_error_table
 from labsys.core.motion import Quality
 from labsys.core.session import Conditions, Goal, TrialKind, TrialName
 from labsys.core.skeleton import Side, Tier
-from labsys.longitudinal import Capture, CaptureMetric, Comparison, Trend, Visit, compare_visits, metric_trend
+from labsys.longitudinal import (
+    AbsentTrial,
+    Capture,
+    CaptureMetric,
+    Comparison,
+    Trend,
+    Visit,
+    compare_visits,
+    metric_trend,
+)
 
 _WITH_STRIDES = (TrialKind.RUN, TrialKind.WALK)
 
@@ -107,7 +116,7 @@ def find_trend(session: Session, subject: str, metric: str, side: Side) -> Trend
     mine = select(SessionRow).where(SessionRow.subject_id == parent.id)
     rows = session.scalars(mine.order_by(SessionRow.captured_at, SessionRow.id)).all()
     captures = _captures(session, rows, metrics=(metric, "speed"))
-    visits = tuple(_as_visit(row, captures.get(row.id, ())) for row in rows)
+    visits = tuple(_as_visit(row, captures.get(row.id, ()), ()) for row in rows)
     return metric_trend(visits, metric, side, _errors())
 
 
@@ -123,11 +132,31 @@ def _goals(episode: EpisodeRow | None) -> tuple[Goal, ...]:
 
 
 def _visit(session: Session, row: SessionRow) -> Visit:
-    return _as_visit(row, _captures(session, (row,)).get(row.id, ()))
+    captures = _captures(session, (row,)).get(row.id, ())
+    return _as_visit(row, captures, _absent(session, row, {c.name.trial for c in captures}))
 
 
-def _as_visit(row: SessionRow, captures: Sequence[Capture]) -> Visit:
-    return Visit(row.code, show_moment(row.captured_at), row.phase, tuple(captures))
+def _as_visit(row: SessionRow, captures: Sequence[Capture], absent: Sequence[AbsentTrial]) -> Visit:
+    return Visit(row.code, show_moment(row.captured_at), row.phase, tuple(captures), tuple(absent))
+
+
+def _absent(session: Session, row: SessionRow, present: set[str]) -> list[AbsentTrial]:
+    """Runs and walks of a visit that give no capture; a reader must not take them for never recorded."""
+    trials = select(TrialRow).where(TrialRow.session_id == row.id, TrialRow.kind.in_(_WITH_STRIDES))
+    return [
+        AbsentTrial(
+            trial.code,
+            trial.kind,
+            _conditions(trial),
+            f"excluded: {trial.exclusion_reason}" if trial.excluded else "no results as it stands now; process it",
+        )
+        for trial in session.scalars(trials.order_by(TrialRow.recorded_at, TrialRow.code))
+        if trial.code not in present
+    ]
+
+
+def _conditions(trial: TrialRow) -> Conditions:
+    return Conditions(trial.surface, trial.speed_mps, trial.incline_pct, trial.footwear, trial.pain_0_10)
 
 
 def _captures(session: Session, visits: Iterable[SessionRow], metrics: Sequence[str] = ()) -> dict[str, list[Capture]]:
@@ -160,7 +189,7 @@ def _capture(run: RunRow, rows: list[TrialMetricRow]) -> Capture:
     return Capture(
         name=TrialName(trial.session.subject.code, trial.session.code, trial.code),
         kind=trial.kind,
-        conditions=Conditions(trial.surface, trial.speed_mps, trial.incline_pct, trial.footwear, trial.pain_0_10),
+        conditions=_conditions(trial),
         heading_known=run.heading_known,
         not_for_comparison=run.not_for_comparison,
         metrics=tuple(_capture_metric(row) for row in ordered),

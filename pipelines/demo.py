@@ -58,7 +58,7 @@ class DemoSettings:
     hip_extension_cap_rad: float = radians(4.0)
     lumbar_gain: float = 0.6
     speed_mps: float = 3.0
-    seconds: float = 30.0
+    seconds: float = 36.0
     rate_hz: float = 100.0
     n_cameras: int = 4
 

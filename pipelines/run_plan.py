@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from labsys import __version__
 from labsys.core.catalogue import CATALOGUE_VERSION
 from labsys.core.errors import InputError
 from labsys.core.provenance import Provenance
 from labsys.core.session import TrialName
 from labsys.storage.lab import Lab
 from labsys.storage.runs import RunRecord, current_run, load_run, run_identity
+from pipelines.code_version import code_version
 from pipelines.config import PipelineConfig
 from pipelines.trial_inputs import STATIC_PREFIX, TrialInputs
 
@@ -46,7 +46,7 @@ class RunPlan:
     ) -> RunRecord:
         """run.json of the finished run."""
         provenance = Provenance(
-            version=__version__,
+            version=code_version(),
             definition_version=CATALOGUE_VERSION,
             inputs=self.inputs,
             parameters=self.parameters,
@@ -80,7 +80,7 @@ def plan_run(
             _check_same_until_analysis(load_run(lab, trial.trial.name, parent), trial, config)
             keeps = frozenset((Stage.RECONSTRUCT,))
         parameters |= {"run.from": from_stage.value, "run.parent": parent}
-    version = f"{__version__}/{CATALOGUE_VERSION}"
+    version = f"{code_version()}/{CATALOGUE_VERSION}"
     return RunPlan(run_identity(inputs, parameters, version), inputs, parameters, parent, keeps)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from calibration.formats import read_calibration
-from labsys import __version__
 from labsys.core.cameras import Calibration
 from labsys.core.catalogue import CATALOGUE_VERSION
 from labsys.core.errors import InputError
@@ -18,6 +17,7 @@ from labsys.storage.runs import RunRecord
 from labsys.storage.sessions import load_session
 from labsys.storage.takes import Take, has_take, load_take
 from labsys.storage.trials import list_trials, load_trial
+from pipelines.code_version import code_version
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +124,7 @@ def _facts(trial: Trial, session: Session, take: Take, static: TrialName | None)
 def is_stale(record: RunRecord, inputs: TrialInputs) -> bool:
     """Whether a run no longer is what its inputs, stated facts and this version would give."""
     made = record.provenance
-    if made.version != __version__ or made.definition_version != CATALOGUE_VERSION:
+    if made.version != code_version() or made.definition_version != CATALOGUE_VERSION:
         return True
     own = {path: digest for path, digest in made.inputs.items() if not path.startswith(STATIC_PREFIX)}
     stated = {key: made.parameters.get(key) for key in inputs.facts}

@@ -26,6 +26,16 @@ from labsys.core.skeleton import Side
 
 CURVE_POINTS = 101
 _RUN_CONTACT_S = (0.10, 0.45)
+# Landmarks that make a segment's frame; names without a side stand for the stride's own side.
+_SEGMENT_ROLES: dict[str, tuple[str, ...]] = {
+    "pelvis": ("RASIS", "LASIS", "RPSIS", "LPSIS"),
+    "hip": ("HIP",),
+    "trunk": ("C7", "NECK", "RAC", "LAC", "T10", "T8", "IJ", "XP"),
+    "lumbar spine": ("L1", "L3", "L5"),
+    "knee": ("KNEE", "LFE", "MFE"),
+    "ankle": ("ANKLE", "LM", "MM"),
+    "foot": ("HEEL", "TOE", "MT5", "MT1"),
+}
 _MAD_TO_SD = 1.4826
 _MADS = 3.0
 # Strides that agree within this never count as outliers: a metronome would otherwise lose half of them.
@@ -109,12 +119,14 @@ def _duration_reason(duration_s: float, all_s: FloatArray) -> str | None:
 
 def _interpolation_reason(stride: Stride, points: BodyPoints, settings: AnalysisSettings) -> str | None:
     inside = (points.times_s >= stride.foot_strike_s) & (points.times_s <= stride.next_foot_strike_s)
-    roles = [r for r in points.tracks if not r.startswith(stride.side.opposite.letter)]
-    if not roles or not inside.any():
+    if not inside.any():
         return None
-    share = float(np.mean([points.filled[r][inside].mean() for r in roles]))
-    if share > settings.max_interpolated_share:
-        return f"{100 * share:.0f} % of its landmark samples were filled in"
+    for segment, names in _SEGMENT_ROLES.items():
+        roles = [r for n in names for r in (n, f"{stride.side.letter}{n}") if r in points.tracks]
+        # Segment by segment: over the whole body one invented landmark would hide among many measured ones.
+        share = float(np.mean([points.filled[r][inside].mean() for r in roles])) if roles else 0.0
+        if share > settings.max_interpolated_share:
+            return f"{100 * share:.0f} % of the {segment}'s landmark samples were filled in"
     return None
 
 

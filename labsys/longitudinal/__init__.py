@@ -4,6 +4,7 @@ from labsys.longitudinal.compare import compare_visits
 from labsys.longitudinal.goals import check_goal
 from labsys.longitudinal.trend import metric_trend
 from labsys.longitudinal.values import (
+    AbsentTrial,
     Capture,
     CaptureMetric,
     Comparison,
@@ -20,6 +21,7 @@ from labsys.longitudinal.values import (
 from labsys.longitudinal.wording import explain_row
 
 __all__ = [
+    "AbsentTrial",
     "Capture",
     "CaptureMetric",
     "Comparison",

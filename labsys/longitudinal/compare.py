@@ -10,15 +10,24 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from labsys.core.catalogue import METRICS, MetricDefinition
+from labsys.core.catalogue import METRICS, ErrorGroup, MetricDefinition
 from labsys.core.measurement_error import ErrorTable, SessionError
+from labsys.core.motion import Quality
 from labsys.core.session import Goal
 from labsys.core.skeleton import Side, Tier
 from labsys.longitudinal.calibrations import reason_against, uncertainty_unknown
 from labsys.longitudinal.families import holm_levels, page_level
 from labsys.longitudinal.goals import check_goals, goal_direction, is_late
 from labsys.longitudinal.pairing import advice_for_next_time, pair_captures
-from labsys.longitudinal.values import Comparison, ComparisonRow, ConditionPair, Family, Verdict, Visit
+from labsys.longitudinal.values import (
+    CaptureMetric,
+    Comparison,
+    ComparisonRow,
+    ConditionPair,
+    Family,
+    Verdict,
+    Visit,
+)
 from labsys.longitudinal.verdict import Change, change_between, judge
 from labsys.longitudinal.visits import Measured, measure_visit
 
@@ -135,7 +144,15 @@ def _obstacle(
     fewest = min(before.n_strides, after.n_strides)
     if fewest < MIN_STRIDES_FOR_VERDICT:
         return Verdict.INDICATIVE_ONLY, f"{fewest} strides; a verdict needs {MIN_STRIDES_FOR_VERDICT}"
+    if any(_only_indicative(definition, m) for m in before.metrics + after.metrics):
+        return Verdict.INDICATIVE_ONLY, "the frame rate or the landmarks of a recording make this indicative"
     return None, None
+
+
+def _only_indicative(definition: MetricDefinition, metric: CaptureMetric) -> bool:
+    """Whether a value is indicative for another reason than few strides, which several captures may make up for."""
+    few = metric.n < MIN_STRIDES_FOR_VERDICT and definition.error_group is not ErrorGroup.CONTACT
+    return metric.quality is Quality.INDICATIVE and not few
 
 
 def _judge_rows(drafts: tuple[_Draft, ...]) -> tuple[ComparisonRow, ...]:

@@ -1,6 +1,7 @@
 """Like with like: which captures of two visits may be compared. Source: the pairing rule of docs/conventions.md.
 
 Captures are alike when kind and surface are equal, speeds are within 3 % and inclines within 0.5 percentage points.
+Speeds are compared as stated and as measured: a mistyped speed must not make two unlike runs a pair.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from labsys.core.session import TrialKind
-from labsys.longitudinal.values import Capture, ConditionPair, Unpaired, Visit
+from labsys.longitudinal.values import AbsentTrial, Capture, ConditionPair, Unpaired, Visit
 
 SPEED_TOLERANCE = 0.03
 INCLINE_TOLERANCE_PCT = 0.5
@@ -32,11 +33,16 @@ class Pairing:
 
 def alike(a: Capture, b: Capture) -> bool:
     """Whether two captures were made under like conditions. Unknown speeds are like nothing."""
-    speeds_differ = abs(a.speed_mps - b.speed_mps) > SPEED_TOLERANCE * max(a.speed_mps, b.speed_mps) + _ROUNDING
+    speeds_differ = _differ(a.speed_mps, b.speed_mps) or _differ(a.measured_speed_mps, b.measured_speed_mps)
     inclines_differ = abs(a.conditions.incline_pct - b.conditions.incline_pct) > INCLINE_TOLERANCE_PCT + _ROUNDING
     known = math.isfinite(a.speed_mps) and math.isfinite(b.speed_mps)
     same = a.kind is b.kind and a.conditions.surface is b.conditions.surface
     return known and same and not speeds_differ and not inclines_differ
+
+
+def _differ(speed_a_mps: float, speed_b_mps: float) -> bool:
+    """Whether two known speeds are more than 3 % apart; an unknown one differs from none."""
+    return abs(speed_a_mps - speed_b_mps) > SPEED_TOLERANCE * max(speed_a_mps, speed_b_mps) + _ROUNDING
 
 
 def group_alike(captures: Iterable[Capture]) -> tuple[Group, ...]:
@@ -57,7 +63,7 @@ def pair_captures(pre: Visit, post: Visit) -> Pairing:
     sides: list[tuple[Group, ...]] = []
     for role, visit in (("pre", pre), ("post", post)):
         usable, refused = _usable(visit, role)
-        alone += refused
+        alone += [*refused, *(_absent(trial, role) for trial in visit.absent)]
         sides.append(group_alike(usable))
     matched = _match(*sides)
     pairs = tuple(_pair(sides[0][i], sides[1][j]) for i, j in sorted(matched))
@@ -67,7 +73,7 @@ def pair_captures(pre: Visit, post: Visit) -> Pairing:
     ):
         left = [c for k, group in enumerate(groups) if k not in taken for c in group]
         alone += [_unpaired(c, role, "nothing of the other visit was recorded under like conditions") for c in left]
-    return Pairing(pairs, tuple(alone), _warnings(pairs))
+    return Pairing(pairs, tuple(alone), (*_speed_warnings(pre), *_speed_warnings(post), *_warnings(pairs)))
 
 
 def advice_for_next_time(pre: Visit, post: Visit) -> str:
@@ -131,6 +137,27 @@ def _unpaired(capture: Capture, role: str, reason: str) -> Unpaired:
     )
 
 
+def _speed_warnings(visit: Visit) -> tuple[str, ...]:
+    return tuple(
+        f"{visit.session}/{c.name.trial}: stated {c.speed_mps:.2f} m/s, the recording shows "
+        f"{c.measured_speed_mps:.2f} m/s; correct the trial's speed, or the belt's"
+        for c in _moving(visit)
+        if _differ(c.speed_mps, c.measured_speed_mps)
+    )
+
+
+def _absent(trial: AbsentTrial, role: str) -> Unpaired:
+    speed_mps = trial.conditions.speed_mps
+    return Unpaired(
+        visit=role,
+        trial=trial.trial,
+        kind=trial.kind,
+        speed_mps=math.nan if speed_mps is None else speed_mps,
+        incline_pct=trial.conditions.incline_pct,
+        reason=trial.reason,
+    )
+
+
 def _warnings(pairs: tuple[ConditionPair, ...]) -> tuple[str, ...]:
     found: list[str] = []
     for pair in pairs:
@@ -172,4 +199,5 @@ def _conditions_text(visit: Visit) -> str:
             for c in _moving(visit)
         }
     )
+    texts += [f"{t.trial} ({t.reason})" for t in visit.absent]
     return ", ".join(texts) or "no run or walk"

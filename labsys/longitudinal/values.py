@@ -88,10 +88,23 @@ class Capture:
     @property
     def speed_mps(self) -> float:
         """Stated speed, else the measured one; NaN where neither is known. m/s."""
-        if self.conditions.speed_mps is not None:
-            return self.conditions.speed_mps
+        return self.conditions.speed_mps if self.conditions.speed_mps is not None else self.measured_speed_mps
+
+    @property
+    def measured_speed_mps(self) -> float:
+        """Speed that the feet or the pelvis showed; NaN where not measured. m/s."""
         measured = self.find("speed", Side.BOTH)
         return measured.mean if measured is not None and measured.measured else math.nan
+
+
+@dataclass(frozen=True)
+class AbsentTrial:
+    """A run or walk of a visit that gives no capture, and why: excluded, or not processed as it stands now."""
+
+    trial: str
+    kind: TrialKind
+    conditions: Conditions
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -102,6 +115,7 @@ class Visit:
     date: str
     phase: Phase | None
     captures: tuple[Capture, ...]
+    absent: tuple[AbsentTrial, ...] = ()
 
 
 @dataclass(frozen=True)

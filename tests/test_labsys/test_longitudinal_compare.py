@@ -52,11 +52,11 @@ def _metric(metric_id: str, side: Side, mean: float, **changes: Any) -> CaptureM
 def _visit(
     session: str, shifts: dict[str, float] | None = None, *, n_captures: int = 1, drop: str = "", **changes: Any
 ) -> Visit:
-    """A visit with every catalogue metric at 0.3 (inside units), plus the shifts by id."""
+    """A visit at 3 m/s with every other catalogue metric at 0.3 (inside units), plus the shifts by id."""
     shifts = shifts or {}
     capture_fields = {k: changes.pop(k) for k in list(changes) if k in Capture.__dataclass_fields__}
     metrics = tuple(
-        _metric(m.id, side, 0.3 + shifts.get(m.id, 0.0), **changes)
+        _metric(m.id, side, (3.0 if m.id == "speed" else 0.3) + shifts.get(m.id, 0.0), **changes)
         for m in METRICS
         for side in m.sided.sides
         if m.id != drop
@@ -155,6 +155,12 @@ def test_strides_decide_whether_there_is_a_verdict(n: int, verdict: Verdict | No
     assert row.verdict is (verdict or Verdict.LARGER_THAN_ERROR)
     assert row.change == pytest.approx(radians(20.0))
     assert row.direction == (None if verdict else "higher")
+
+
+def test_what_the_recording_makes_indicative_gets_no_verdict_however_many_strides() -> None:
+    row = _row(_compare(_visit("2026-01-01"), _visit("2026-03-01", quality=Quality.INDICATIVE)))
+    assert row.verdict is Verdict.INDICATIVE_ONLY
+    assert "frame rate" in (row.reason or "")
 
 
 def test_fewer_than_ten_strides_are_refused() -> None:

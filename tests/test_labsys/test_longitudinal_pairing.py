@@ -13,7 +13,7 @@ from labsys.core.motion import Quality
 from labsys.core.session import Conditions, Surface, TrialKind, TrialName
 from labsys.core.skeleton import Side, Tier
 from labsys.longitudinal.pairing import advice_for_next_time, alike, group_alike, pair_captures
-from labsys.longitudinal.values import Capture, CaptureMetric, Visit
+from labsys.longitudinal.values import AbsentTrial, Capture, CaptureMetric, Visit
 
 
 def _capture(
@@ -63,6 +63,35 @@ def test_a_measured_speed_stands_in_for_a_stated_one_and_is_mentioned() -> None:
     assert any("not stated" in w for w in pairing.warnings)
     excluded = CaptureMetric("speed", Side.BOTH, 3.02, 0.02, 40, 0.0, math.nan, Tier.T1, 1, Quality.EXCLUDED)
     assert math.isnan(_capture(speed_mps=None, metrics=(excluded,)).speed_mps)
+
+
+def _measured(speed_mps: float) -> tuple[CaptureMetric, ...]:
+    return (CaptureMetric("speed", Side.BOTH, speed_mps, 0.02, 40, 0.0, math.nan, Tier.T1, 1),)
+
+
+def test_runs_whose_measured_speeds_differ_do_not_pair_whatever_was_typed() -> None:
+    mistyped = _capture(speed_mps=3.0, metrics=_measured(4.0))
+    pairing = pair_captures(_visit("a", _capture(metrics=_measured(3.0))), _visit("b", mistyped))
+    assert pairing.pairs == ()
+    assert any("b/run1: stated 3.00 m/s, the recording shows 4.00 m/s" in w for w in pairing.warnings)
+
+
+def test_a_belt_within_tolerance_of_what_was_stated_is_not_worth_a_word() -> None:
+    pairing = pair_captures(
+        _visit("a", _capture(metrics=_measured(2.95))), _visit("b", _capture(metrics=_measured(3.02)))
+    )
+    assert len(pairing.pairs) == 1
+    assert pairing.warnings == ()
+
+
+def test_trials_without_results_are_listed_and_never_taken_for_unrecorded() -> None:
+    waiting = AbsentTrial("run1", TrialKind.RUN, Conditions(speed_mps=3.0), "no results as it stands now; process it")
+    post = Visit("b", "b", None, (), (waiting,))
+    pairing = pair_captures(_visit("a", _capture()), post)
+    assert [(u.visit, u.trial, u.reason) for u in pairing.unpaired if u.visit == "post"] == [
+        ("post", "run1", "no results as it stands now; process it")
+    ]
+    assert "process it" in advice_for_next_time(_visit("a", _capture()), post)
 
 
 def test_repeated_captures_of_one_condition_stand_together() -> None:
