@@ -215,4 +215,3 @@ def interval(bounds: tuple[float, float], unit: Unit) -> list[float] | None:
     """An interval in the unit that people see; null where a bound is not finite."""
     low, high = outside(bounds[0], unit), outside(bounds[1], unit)
     return None if low is None or high is None else [low, high]
-
