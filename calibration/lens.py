@@ -8,7 +8,10 @@ Models: https://docs.opencv.org/4.x/d9/d0c/group__calib3d.html (pinhole) and ...
 
 from __future__ import annotations
 
+import hashlib
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -19,12 +22,21 @@ from labsys.core.cameras import Intrinsics, LensModel
 
 LENS_SIZE = 11
 # Sums may be reordered and fused; NaN and infinity keep their meaning (no `nnan`, no `ninf`), division never raises.
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "arcp", "nsz"})
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "arcp", "nsz"}}
+# `compiled` is for what Python calls: its code is kept on disk. `compiled_part` is for what compiled code calls: kept
+# within its callers only, or numba would link an old part into a new caller (its cache watches one file at a time).
+compiled = njit(cache=True, **_OPTIONS)
+compiled_part = njit(**_OPTIONS)
 
 _MAX_ITERATIONS = 50
 _BRANCHLESS_STEPS = 4
 _CONVERGED = 1e-7  # Newton's error after a step is about its square: 1e-14 of the normalised image, 1e-11 px
 _FISHEYE = 1.0
+
+
+def source_digest(*paths: str) -> str:
+    """Hash of source files: a compiled function that closes over it is compiled anew when one of them changes."""
+    return hashlib.sha256(b"".join(Path(p).read_bytes() for p in paths)).hexdigest()
 
 
 def read_only_floats(values: ArrayLike) -> FloatArray:
@@ -47,7 +59,7 @@ def pack_lens(intrinsics: Intrinsics) -> FloatArray:
     return read_only_floats(row)
 
 
-@compiled
+@compiled_part
 def _distort_pinhole(x, y, lens):  # type: ignore[no-untyped-def]  # compiled
     k1, k2, p1, p2, k3 = lens[5], lens[6], lens[7], lens[8], lens[9]
     r2 = x * x + y * y
@@ -61,7 +73,7 @@ def _distort_pinhole(x, y, lens):  # type: ignore[no-untyped-def]  # compiled
     return xd, yd, j00, cross, cross, j11
 
 
-@compiled
+@compiled_part
 def _distort_fisheye(x, y, lens):  # type: ignore[no-untyped-def]  # compiled
     k1, k2, k3, k4 = lens[5], lens[6], lens[7], lens[8]
     r = math.sqrt(x * x + y * y)
@@ -77,7 +89,7 @@ def _distort_fisheye(x, y, lens):  # type: ignore[no-untyped-def]  # compiled
     return x * scale, y * scale, scale + x * x * radial, cross, cross, scale + y * y * radial
 
 
-@compiled
+@compiled_part
 def distort(x, y, lens):  # type: ignore[no-untyped-def]  # compiled
     """Bend a normalised point; returns it and its Jacobian (row-major): xd, yd, dxd/dx, dxd/dy, dyd/dx, dyd/dy."""
     if lens[10] == _FISHEYE:
@@ -85,7 +97,7 @@ def distort(x, y, lens):  # type: ignore[no-untyped-def]  # compiled
     return _distort_pinhole(x, y, lens)
 
 
-@compiled
+@compiled_part
 def _undistort_fisheye(xd, yd, lens):  # type: ignore[no-untyped-def]  # compiled
     """Newton on the angle; NaN at and beyond 90 degrees, which no normalised point can express."""
     k1, k2, k3, k4 = lens[5], lens[6], lens[7], lens[8]
@@ -109,7 +121,7 @@ def _undistort_fisheye(xd, yd, lens):  # type: ignore[no-untyped-def]  # compile
     return math.nan, math.nan
 
 
-@compiled
+@compiled_part
 def _undistort_pinhole(xd, yd, lens):  # type: ignore[no-untyped-def]  # compiled
     """Newton in the plane from the bent point outwards; NaN beyond the fold, where no ray or several would answer."""
     x, y = xd, yd
@@ -128,7 +140,7 @@ def _undistort_pinhole(xd, yd, lens):  # type: ignore[no-untyped-def]  # compile
     return math.nan, math.nan, math.nan, math.nan, math.nan, math.nan
 
 
-@compiled
+@compiled_part
 def undistort_point(u, v, lens):  # type: ignore[no-untyped-def]  # compiled
     """Pixel to normalised point, and the Jacobian (row-major) of the bent point in it; NaN in gives NaN out."""
     if not (math.isfinite(u) and math.isfinite(v)):
@@ -142,19 +154,19 @@ def undistort_point(u, v, lens):  # type: ignore[no-untyped-def]  # compiled
     return _undistort_pinhole(xd, yd, lens)
 
 
-@compiled
+@compiled_part
 def unpack_lens(lens):  # type: ignore[no-untyped-def]  # compiled
     """A packed lens as a tuple, whose numbers compiled loops keep in registers."""
     return (lens[0], lens[1], lens[2], lens[3], lens[4], lens[5], lens[6], lens[7], lens[8], lens[9], lens[10])
 
 
-@compiled
+@compiled_part
 def is_fisheye(lens):  # type: ignore[no-untyped-def]  # compiled
     """Whether a lens is a fisheye."""
     return lens[10] == _FISHEYE
 
 
-@compiled
+@compiled_part
 def refine_rays(x, y, jacobian, missed, lens, n):  # type: ignore[no-untyped-def]  # compiled
     """Undistort n bent pinhole points in place, in four Newton steps without a branch, so that vector units do it.
 

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calibration import lens
 from calibration import triangulate_kernel as kernel
-from calibration.lens import pack_lens, read_only_floats
-from calibration.triangulate_kernel import MAX_PAIRS, Lanes
-from labsys.core.arrays import BoolArray, FloatArray, IntArray
+from calibration.lens import compiled, compiled_part, pack_lens, read_only_floats, source_digest
+from calibration.triangulate_kernel import MAX_PAIRS
+from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.cameras import CameraRig
 
 # xyz_m (N, 3), mean error (N,) px, used (N, C), covariance per px² (N, 3, 3) m², weighted square sum (N,) px²
 Results = tuple[FloatArray, FloatArray, BoolArray, FloatArray, FloatArray]
 
-_LANES = 1024
+_LANES = 256
 _STEPS = 2  # per round; from the linear start two steps end within nanometres unless cameras disagree
 _SMALL_STEP_M2 = 1e-10  # squared: after a step of 10 micrometres the next is about 10 nanometres
 _ROUNDS = 12  # and as many more as there are cameras
@@ -56,84 +57,117 @@ class PackedRig:
             read_only_floats(np.stack([c.T_cam_lab.translation_m for c in rig.cameras])),
         )
 
-    @property
-    def n_cameras(self) -> int:
-        """Number of cameras."""
-        return len(self.R)
-
 
 def triangulate_points(xy_px: FloatArray, weights: FloatArray, rig: PackedRig, limits: Limits, out: Results) -> None:
     """Triangulate N points into `out`, which holds NaN and False beforehand and keeps them where there is no point.
 
     xy_px: (N, C, 2) px. weights: (N, C).
     """
-    size = min(_LANES, len(xy_px))
-    lanes, hard = kernel.make_lanes(rig.n_cameras, size), kernel.make_lanes(rig.n_cameras, size)
-    for begin in range(0, len(xy_px), _LANES):
-        block = slice(begin, begin + _LANES)
-        n = len(xy_px[block])
-        kernel.observe(xy_px[block], weights[block], limits.min_weight, rig.lenses, lanes)
-        difficult, disputed = _fit_all(lanes, rig, limits, n, begin, out)
-        if difficult.size:
-            kernel.gather(lanes, difficult, hard)
-            if disputed.any():
-                _search(hard, rig, limits, disputed)
-            _settle(hard, rig, limits, begin + difficult, out)
+    lanes, hard = (kernel.make_lanes(len(rig.R), _LANES) for _ in range(2))
+    bounds = (limits.min_weight, limits.max_px**2, limits.min_cameras, limits.max_cosine)
+    _triangulate_points(xy_px, weights, (rig.lenses, rig.R, rig.t), bounds, lanes, hard, out)
 
 
-def _fit_all(
-    lanes: Lanes, rig: PackedRig, limits: Limits, n: int, begin: int, out: Results
-) -> tuple[IntArray, BoolArray]:
-    """Fit all cameras and write the lanes that are done; returns those that are not, and whether cameras disagree."""
-    counts = np.empty((3, n))
-    kernel.fit_all(lanes, rig.R, rig.t, np.arange(rig.n_cameras), _STEPS, limits.max_px**2, n, counts)
-    united = counts[1] == counts[0]
-    done = united & (lanes.step2[:n] < _SMALL_STEP_M2)
-    _write(lanes, rig, limits, done, np.arange(begin, begin + n), out)
-    disputed = ~united & (limits.max_px < math.inf)
-    # Two cameras that disagree leave nobody to say which is wrong.
-    hopeful = (counts[0] >= limits.min_cameras) & ~(disputed & (counts[0] < 3))
-    difficult = np.flatnonzero(~done & hopeful)
-    return difficult, disputed[difficult]
+@compiled_part
+def _write(lanes, R, limits, n, out):  # type: ignore[no-untyped-def]  # compiled
+    """Write the lanes that are done, except those whose cameras are too few or see the point from one side."""
+    _, _, min_cameras, max_cosine = limits
+    for i in range(n):
+        lanes.apart[i] = not lanes.done[i]
+    for i in range(len(R)):
+        for j in range(i):
+            waiting = False
+            for k in range(n):
+                waiting |= not lanes.apart[k]
+            if waiting:
+                kernel.mark_parallax(lanes, lanes.w, R, i, j, max_cosine, n)
+    kernel.write(lanes, min_cameras, n, out)
 
 
-def _search(lanes: Lanes, rig: PackedRig, limits: Limits, disputed: BoolArray) -> None:
-    """Replace the point of each disputed lane by the pair proposal that most of its cameras support.
+@compiled_part
+def _search(lanes, R, t, limits, n):  # type: ignore[no-untyped-def]  # compiled
+    """Replace the point of each lane that has not tried all pairs by the proposal that most of its cameras support.
 
     Pairs are taken round the ring of cameras, neighbours first, so that the first 24 involve every camera evenly.
     """
-    n, c = disputed.size, rig.n_cameras
-    tried = np.where(disputed, 0, MAX_PAIRS)
-    best = np.vstack([np.where(disputed, np.nan, lanes.point[:, :n]), np.full(n, np.inf)])
-    for rank in range(c * (c - 1) // 2):
-        if (tried >= MAX_PAIRS).all():
+    _, max_px2, _, max_cosine = limits
+    n_cameras = len(R)
+    for i in range(n):
+        for k in range(3):
+            lanes.best[k, i] = lanes.point[k, i] if lanes.tried[i] >= MAX_PAIRS else math.nan
+        lanes.best[3, i] = math.inf
+    for rank in range(n_cameras * (n_cameras - 1) // 2):
+        searching = False
+        for i in range(n):
+            searching |= lanes.tried[i] < MAX_PAIRS
+        if not searching:
             break
-        pair = np.array([rank % c, (rank % c + rank // c + 1) % c])
-        kernel.propose(lanes, rig.R, rig.t, pair, (limits.max_px**2, limits.max_cosine), n, tried, best)
-    lanes.point[:, :n] = best[:3]
+        lanes.pair[0] = rank % n_cameras
+        lanes.pair[1] = (rank + rank // n_cameras + 1) % n_cameras
+        kernel.propose(lanes, R, t, max_px2, max_cosine, n)
+    for i in range(n):
+        for k in range(3):
+            lanes.point[k, i] = lanes.best[k, i]
 
 
-def _settle(lanes: Lanes, rig: PackedRig, limits: Limits, rows: IntArray, out: Results) -> None:
+@compiled_part
+def _settle(lanes, R, t, limits, n, out):  # type: ignore[no-untyped-def]  # compiled
     """Refine lanes and the set of cameras that each rests on until both stay, and write those that do."""
-    n = rows.size
-    active, changed = np.ones(n, dtype=np.bool_), np.ones(n, dtype=np.bool_)
-    lanes.step2[:n] = np.inf
-    for turn in range(_ROUNDS + rig.n_cameras):
-        n_steps = _STEPS if turn else 0  # first only decide which cameras agree with the proposal
-        kernel.refine(lanes, rig.R, rig.t, limits.max_px**2, turn < _ROUNDS_THAT_ADD, n_steps, n, changed)
-        done = active & ~changed & (lanes.step2[:n] < _SMALL_STEP_M2)
-        if done.any():
-            _write(lanes, rig, limits, done, rows, out)
-            active &= ~done
-        if not active.any():
-            return
+    active = lanes.tried  # free after the search: 1 while a lane is not written
+    for i in range(n):
+        active[i], lanes.step2[i] = 1, math.inf
+    for turn in range(_ROUNDS + len(R)):
+        n_steps = _STEPS if turn > 0 else 0  # first only decide which cameras agree with the proposal
+        kernel.refine(lanes, R, t, limits[1], turn < _ROUNDS_THAT_ADD, n_steps, n)
+        n_done, n_active = 0, 0
+        for i in range(n):
+            lanes.done[i] = active[i] == 1 and not lanes.changed[i] and lanes.step2[i] < _SMALL_STEP_M2
+            active[i] -= lanes.done[i]
+            n_done += lanes.done[i]
+            n_active += active[i]
+        if n_done > 0:
+            _write(lanes, R, limits, n, out)
+        if n_active == 0:
+            break
 
 
-def _write(lanes: Lanes, rig: PackedRig, limits: Limits, done: BoolArray, rows: IntArray, out: Results) -> None:
-    """Write the lanes that are done, except those whose cameras are too few or see the point from one side."""
-    n, apart = done.size, np.zeros(done.size, dtype=np.bool_)
-    for i in range(rig.n_cameras):
-        for j in range(i):
-            if not apart[done].all():
-                kernel.mark_parallax(lanes, lanes.w, rig.R, np.array([i, j]), limits.max_cosine, n, apart)
-    kernel.write(lanes, limits.min_cameras, n, done & apart, rows, out)
+@compiled_part
+def _sort_out(lanes, hard, limits, n):  # type: ignore[no-untyped-def]  # compiled
+    """Mark the lanes that are done and copy those that need more to the hard block; returns how many those are."""
+    _, max_px2, min_cameras, _ = limits
+    n_hard = 0
+    for i in range(n):
+        n_seen, united = lanes.counts[0, i], lanes.counts[1, i] == lanes.counts[0, i]
+        lanes.done[i] = united and lanes.step2[i] < _SMALL_STEP_M2
+        disputed = not united and max_px2 < math.inf
+        # Two cameras that disagree leave nobody to say which is wrong.
+        if not lanes.done[i] and n_seen >= min_cameras and (not disputed or n_seen > 2.0):
+            kernel.copy_lane(lanes, i, hard, n_hard)
+            hard.tried[n_hard] = 0 if disputed else MAX_PAIRS
+            n_hard += 1
+    return n_hard
+
+
+def _compile(source: str):  # type: ignore[no-untyped-def]  # compiled
+    """The loop over blocks. numba's cache watches this file, and what the function closes over: `source` stands for
+    the other files that the loops come from."""
+
+    @compiled
+    def triangulate_points(xy, weights, rig, limits, lanes, hard, out):  # type: ignore[no-untyped-def]  # compiled
+        lenses, R, t = rig
+        for begin in range(0, len(xy) if len(source) > 0 else 0, _LANES):
+            n = min(_LANES, len(xy) - begin)
+            for i in range(n):
+                lanes.rows[i] = begin + i
+            kernel.observe(xy[begin : begin + n], weights[begin : begin + n], limits[0], lenses, lanes)
+            kernel.fit_all(lanes, R, t, _STEPS, limits[1], n)
+            n_hard = _sort_out(lanes, hard, limits, n)
+            _write(lanes, R, limits, n, out)
+            if n_hard > 0:
+                _search(hard, R, t, limits, n_hard)
+                _settle(hard, R, t, limits, n_hard, out)
+
+    return triangulate_points
+
+
+_triangulate_points = _compile(source_digest(lens.__file__, kernel.__file__))

@@ -4,8 +4,7 @@ Every camera gives each point a ray and a 2x2 matrix: how far a pixel moves per 
 observed pixel, lens included. Errors in pixels are taken through that matrix: exact where the error is zero, and for
 any lens model at the cost of a pinhole (Hartley & Zisserman, Multiple View Geometry, 12.2 and A6.2). A weight of zero
 takes a camera out; what is singular becomes NaN and stays NaN. `triangulate_blocks` calls these loops in their order.
-
-numba recompiles this file when it changes, not when lens.py does: touch both.
+Loops are spelled out where numpy has a word for them: each such word costs a second of compilation.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from calibration.lens import compiled, is_fisheye, refine_rays, undistort_point, unpack_lens
-from labsys.core.arrays import FloatArray
+from calibration.lens import compiled_part, is_fisheye, refine_rays, undistort_point, unpack_lens
+from labsys.core.arrays import BoolArray, FloatArray, IntArray
 
 _SINGULAR = 1e-13
 MAX_PAIRS = 24  # bounds the search at 16 cameras; up to 7 cameras it is every pair
@@ -25,13 +24,17 @@ _CONVERGED = 1e-11  # of the normalised image; 1e-8 px
 
 
 class Lanes(NamedTuple):
-    """What is known of B points, one lane each.
+    """What is known of B points, one lane each, and room to work in.
 
     Attributes:
         u, v: (C, B) rays. scales: (C, 4, B) px per unit of the ray, row-major.
         seen, w: (C, B) weights of the cameras that saw the point, and of those that it rests on.
         point: (3, B) m in LAB. inverse: (6, B) m² per px², its covariance as xx, xy, xz, yy, yz, zz.
-        step2: (B,) m², last step squared. error: (C, B) px², infinite behind a camera. sums: (9, B) working space.
+        step2: (B,) m², last step squared. error: (C, B) px², infinite behind a camera. sums: (9, B).
+        counts: (3, B) cameras that saw the point, that agree with it, and their truncated square sum.
+        best: (4, B) best proposal and its square sum. tried: (B,) proposals so far.
+        rows: (B,) where the result belongs. done, changed, apart: (B,) flags.
+        cameras: (C,) 0, 1, …. pair: (2,) two cameras.
     """
 
     u: FloatArray
@@ -44,21 +47,42 @@ class Lanes(NamedTuple):
     step2: FloatArray
     error: FloatArray
     sums: FloatArray
+    counts: FloatArray
+    best: FloatArray
+    tried: IntArray
+    rows: IntArray
+    done: BoolArray
+    changed: BoolArray
+    apart: BoolArray
+    cameras: IntArray
+    pair: IntArray
 
 
 def make_lanes(n_cameras: int, n_lanes: int) -> Lanes:
     """Room for one block."""
-    per_camera = [np.zeros((n_cameras, n_lanes)) for _ in range(5)]
-    u, v, seen, w, error = per_camera
-    scales = np.zeros((n_cameras, 4, n_lanes))
-    point, inverse, sums = (np.zeros((k, n_lanes)) for k in (3, 6, 9))
-    return Lanes(u, v, scales, seen, w, point, inverse, np.zeros(n_lanes), error, sums)
+    u, v, seen, w, error = (np.zeros((n_cameras, n_lanes)) for _ in range(5))
+    point, inverse, sums, counts, best = (np.zeros((k, n_lanes)) for k in (3, 6, 9, 3, 4))
+    tried, rows = (np.zeros(n_lanes, dtype=np.int64) for _ in range(2))
+    done, changed, apart = (np.zeros(n_lanes, dtype=np.bool_) for _ in range(3))
+    return Lanes(
+        u=u, v=v, scales=np.zeros((n_cameras, 4, n_lanes)), seen=seen, w=w, point=point, inverse=inverse,
+        step2=np.zeros(n_lanes), error=error, sums=sums, counts=counts, best=best, tried=tried, rows=rows, done=done,
+        changed=changed, apart=apart, cameras=np.arange(n_cameras), pair=np.zeros(2, dtype=np.int64),
+    )  # fmt: skip
 
 
-@compiled
+@compiled_part
+def _clear(rows, n):  # type: ignore[no-untyped-def]  # compiled
+    """Zero the first n lanes of every row."""
+    for k in range(len(rows)):
+        for i in range(n):
+            rows[k, i] = 0.0
+
+
+@compiled_part
 def observe(xy, weights, min_weight, lenses, lanes):  # type: ignore[no-untyped-def]  # compiled
     """Fill rays, scales and weights; a pixel that is missing, doubted or beyond the lens gets weight 0."""
-    u, v, scales, seen, w, _, _, missed, _, _ = lanes
+    u, v, scales, seen, w, missed = lanes.u, lanes.v, lanes.scales, lanes.seen, lanes.w, lanes.step2
     n = len(xy)
     for c in range(len(lenses)):
         lens = unpack_lens(lenses[c])
@@ -67,7 +91,8 @@ def observe(xy, weights, min_weight, lenses, lanes):  # type: ignore[no-untyped-
             v[c, i] = (xy[i, c, 1] - cy) / fy
             u[c, i] = (xy[i, c, 0] - cx - skew * v[c, i]) / fx
         if is_fisheye(lens):
-            missed[:n] = math.inf
+            for i in range(n):
+                missed[i] = math.inf
         else:
             refine_rays(u[c], v[c], scales[c], missed, lens, n)
         for i in range(n):
@@ -85,7 +110,7 @@ def observe(xy, weights, min_weight, lenses, lanes):  # type: ignore[no-untyped-
             scales[c, 2, i], scales[c, 3, i] = fy * j2, fy * j3
 
 
-@compiled
+@compiled_part
 def _solve(sums, n, out, inverse):  # type: ignore[no-untyped-def]  # compiled
     """Solve the symmetric 3x3 systems of `sums` (xx, xy, xz, yy, yz, zz, right side); NaN where singular."""
     for i in range(n):
@@ -104,7 +129,7 @@ def _solve(sums, n, out, inverse):  # type: ignore[no-untyped-def]  # compiled
         out[2, i] = i2 * x + i4 * y + i5 * z
 
 
-@compiled
+@compiled_part
 def _add_row(sums, i, w, j0, j1, j2, right):  # type: ignore[no-untyped-def]  # compiled
     """Add one weighted equation j . x = right to the normal equations of a lane."""
     w0, w1, w2 = w * j0, w * j1, w * j2
@@ -119,11 +144,11 @@ def _add_row(sums, i, w, j0, j1, j2, right):  # type: ignore[no-untyped-def]  # 
     sums[8, i] += w2 * right
 
 
-@compiled
+@compiled_part
 def _start(lanes, weights, R, t, cameras, n):  # type: ignore[no-untyped-def]  # compiled
     """Put each lane's point nearest to the rays of the given cameras, in the linear sense."""
-    u, v, _, _, _, point, inverse, _, _, sums = lanes
-    sums[:, :n] = 0.0
+    u, v, sums = lanes.u, lanes.v, lanes.sums
+    _clear(sums, n)
     for c in cameras:
         r00, r01, r02, r10, r11, r12 = R[c, 0, 0], R[c, 0, 1], R[c, 0, 2], R[c, 1, 0], R[c, 1, 1], R[c, 1, 2]
         r20, r21, r22, t0, t1, t2 = R[c, 2, 0], R[c, 2, 1], R[c, 2, 2], t[c, 0], t[c, 1], t[c, 2]
@@ -131,14 +156,16 @@ def _start(lanes, weights, R, t, cameras, n):  # type: ignore[no-untyped-def]  #
             x, y, w = u[c, i], v[c, i], weights[c, i]
             _add_row(sums, i, w, x * r20 - r00, x * r21 - r01, x * r22 - r02, t0 - x * t2)
             _add_row(sums, i, w, y * r20 - r10, y * r21 - r11, y * r22 - r12, t1 - y * t2)
-    _solve(sums, n, point, inverse)
+    _solve(sums, n, lanes.point, lanes.inverse)
 
 
-@compiled
+@compiled_part
 def _step(lanes, R, t, n):  # type: ignore[no-untyped-def]  # compiled
     """One Gauss-Newton step of every lane towards the least weighted squared pixel error."""
-    u, v, scales, _, weights, point, inverse, step2, _, sums = lanes
-    sums[:, :n] = 0.0
+    u, v, scales, weights, point, sums, step2 = (
+        lanes.u, lanes.v, lanes.scales, lanes.w, lanes.point, lanes.sums, lanes.step2,
+    )  # fmt: skip
+    _clear(sums, n)
     for c in range(len(R)):
         r00, r01, r02, r10, r11, r12 = R[c, 0, 0], R[c, 0, 1], R[c, 0, 2], R[c, 1, 0], R[c, 1, 1], R[c, 1, 2]
         r20, r21, r22, t0, t1, t2 = R[c, 2, 0], R[c, 2, 1], R[c, 2, 2], t[c, 0], t[c, 1], t[c, 2]
@@ -156,7 +183,7 @@ def _step(lanes, R, t, n):  # type: ignore[no-untyped-def]  # compiled
             j0, j1, j2 = k0 * r00 + k1 * r10 + k2 * r20, k0 * r01 + k1 * r11 + k2 * r21, k0 * r02 + k1 * r12 + k2 * r22
             _add_row(sums, i, w, j0, j1, j2, d * dx + e * dy)
     move = sums[6:]
-    _solve(sums, n, move, inverse)
+    _solve(sums, n, move, lanes.inverse)
     for i in range(n):
         x, y, z = move[0, i], move[1, i], move[2, i]
         point[0, i] += x
@@ -165,10 +192,10 @@ def _step(lanes, R, t, n):  # type: ignore[no-untyped-def]  # compiled
         step2[i] = x * x + y * y + z * z
 
 
-@compiled
+@compiled_part
 def _measure(lanes, R, t, n):  # type: ignore[no-untyped-def]  # compiled
     """Squared pixel error of every camera; infinite behind it and where there is no point."""
-    u, v, scales, _, _, point, _, _, error, _ = lanes
+    u, v, scales, point, error = lanes.u, lanes.v, lanes.scales, lanes.point, lanes.error
     for c in range(len(R)):
         r00, r01, r02, r10, r11, r12 = R[c, 0, 0], R[c, 0, 1], R[c, 0, 2], R[c, 1, 0], R[c, 1, 1], R[c, 1, 2]
         r20, r21, r22, t0, t1, t2 = R[c, 2, 0], R[c, 2, 1], R[c, 2, 2], t[c, 0], t[c, 1], t[c, 2]
@@ -183,31 +210,32 @@ def _measure(lanes, R, t, n):  # type: ignore[no-untyped-def]  # compiled
             error[c, i] = ex * ex + ey * ey if depth > 0.0 else math.inf
 
 
-@compiled
-def mark_parallax(lanes, weights, R, pair, max_cosine, n, found):  # type: ignore[no-untyped-def]  # compiled
-    """Mark the lanes in which both cameras count and their rays differ enough; facing rays count as parallel."""
-    u, v = lanes[0], lanes[1]
-    i, j = pair[0], pair[1]
-    turn = np.zeros((3, 3))  # rotation between the cameras: rays meet in the first one's frame
-    for row in range(3):
-        for column in range(3):
-            for k in range(3):
-                turn[row, column] += R[i, row, k] * R[j, column, k]
-    q00, q01, q02, q10, q11, q12 = turn[0, 0], turn[0, 1], turn[0, 2], turn[1, 0], turn[1, 1], turn[1, 2]
-    q20, q21, q22 = turn[2, 0], turn[2, 1], turn[2, 2]
+@compiled_part
+def _turn(R, i, j, row, column):  # type: ignore[no-untyped-def]  # compiled
+    """One number of the rotation from camera j to camera i."""
+    return R[i, row, 0] * R[j, column, 0] + R[i, row, 1] * R[j, column, 1] + R[i, row, 2] * R[j, column, 2]
+
+
+@compiled_part
+def mark_parallax(lanes, weights, R, i, j, max_cosine, n):  # type: ignore[no-untyped-def]  # compiled
+    """Mark as apart the lanes where both cameras count and their rays differ; facing rays count as parallel."""
+    u, v, apart = lanes.u, lanes.v, lanes.apart
+    q00, q01, q02 = _turn(R, i, j, 0, 0), _turn(R, i, j, 0, 1), _turn(R, i, j, 0, 2)
+    q10, q11, q12 = _turn(R, i, j, 1, 0), _turn(R, i, j, 1, 1), _turn(R, i, j, 1, 2)
+    q20, q21, q22 = _turn(R, i, j, 2, 0), _turn(R, i, j, 2, 1), _turn(R, i, j, 2, 2)
     limit = max_cosine * max_cosine
     for k in range(n):
         a, b, x, y = u[i, k], v[i, k], u[j, k], v[j, k]
         dot = a * (q00 * x + q01 * y + q02) + b * (q10 * x + q11 * y + q12) + q20 * x + q21 * y + q22
-        apart = dot * dot <= limit * (1.0 + a * a + b * b) * (1.0 + x * x + y * y)
-        found[k] |= apart & (weights[i, k] > 0.0) & (weights[j, k] > 0.0)
+        differ = dot * dot <= limit * (1.0 + a * a + b * b) * (1.0 + x * x + y * y)
+        apart[k] |= differ & (weights[i, k] > 0.0) & (weights[j, k] > 0.0)
 
 
-@compiled
-def _count(lanes, max_px2, n, counts):  # type: ignore[no-untyped-def]  # compiled
+@compiled_part
+def _count(lanes, max_px2, n):  # type: ignore[no-untyped-def]  # compiled
     """Per lane: cameras that saw the point, how many of them agree with it, and their truncated square sum."""
-    error, weights = lanes.error, lanes.seen
-    counts[:, :n] = 0.0
+    error, weights, counts = lanes.error, lanes.seen, lanes.counts
+    _clear(counts, n)
     for c in range(len(error)):
         for i in range(n):
             w, e = weights[c, i], error[c, i]
@@ -216,30 +244,26 @@ def _count(lanes, max_px2, n, counts):  # type: ignore[no-untyped-def]  # compil
             counts[2, i] += w * min(e, max_px2) if w > 0.0 else 0.0
 
 
-@compiled
-def fit_all(lanes, R, t, cameras, n_steps, max_px2, n, counts):  # type: ignore[no-untyped-def]  # compiled
-    """Fit each point to all cameras that saw it, and count (3, B) cameras, those that agree, and the square sum."""
-    _start(lanes, lanes.w, R, t, cameras, n)
+@compiled_part
+def fit_all(lanes, R, t, n_steps, max_px2, n):  # type: ignore[no-untyped-def]  # compiled
+    """Fit each point to all cameras that saw it, and count who agrees."""
+    _start(lanes, lanes.w, R, t, lanes.cameras, n)
     for _ in range(n_steps):
         _step(lanes, R, t, n)
     _measure(lanes, R, t, n)
-    _count(lanes, max_px2, n, counts)
+    _count(lanes, max_px2, n)
 
 
-@compiled
-def propose(lanes, R, t, pair, limits, n, tried, best):  # type: ignore[no-untyped-def]  # compiled
-    """Let a pair of cameras propose points, and keep them where they have more support than those before.
-
-    Args:
-        limits: largest error in px², largest |cosine| between the rays of the pair.
-        tried: (B,) proposals so far, set to the most where the search may end. best: (4, B) point and score.
-    """
-    max_px2, max_cosine = limits
-    point, counts, apart = lanes.point, np.zeros((3, n)), np.zeros(n, dtype=np.bool_)
-    mark_parallax(lanes, lanes.seen, R, pair, max_cosine, n, apart)
-    _start(lanes, lanes.seen, R, t, pair, n)
+@compiled_part
+def propose(lanes, R, t, max_px2, max_cosine, n):  # type: ignore[no-untyped-def]  # compiled
+    """Let the pair of cameras propose points, and keep them where they have more support than those before."""
+    point, counts, apart, tried, best = lanes.point, lanes.counts, lanes.apart, lanes.tried, lanes.best
+    for i in range(n):
+        apart[i] = False
+    mark_parallax(lanes, lanes.seen, R, lanes.pair[0], lanes.pair[1], max_cosine, n)
+    _start(lanes, lanes.seen, R, t, lanes.pair, n)
     _measure(lanes, R, t, n)
-    _count(lanes, max_px2, n, counts)
+    _count(lanes, max_px2, n)
     for i in range(n):
         if tried[i] >= MAX_PAIRS or not apart[i]:
             continue
@@ -250,11 +274,12 @@ def propose(lanes, R, t, pair, limits, n, tried, best):  # type: ignore[no-untyp
                 tried[i] = MAX_PAIRS
 
 
-@compiled
-def _update_cameras(lanes, max_px2, may_add, n, changed):  # type: ignore[no-untyped-def]  # compiled
+@compiled_part
+def _update_cameras(lanes, max_px2, may_add, n):  # type: ignore[no-untyped-def]  # compiled
     """Rest each point on the cameras that agree with it, and mark where that changed anything."""
-    seen, w, error = lanes[3], lanes[4], lanes[8]
-    changed[:n] = False
+    seen, w, error, changed = lanes.seen, lanes.w, lanes.error, lanes.changed
+    for i in range(n):
+        changed[i] = False
     for c in range(len(seen)):
         for i in range(n):
             agrees = (seen[c, i] > 0.0) & (error[c, i] <= max_px2) & (error[c, i] < math.inf)
@@ -263,22 +288,22 @@ def _update_cameras(lanes, max_px2, may_add, n, changed):  # type: ignore[no-unt
             w[c, i] = (seen[c, i] if agrees else 0.0) if switch else w[c, i]
 
 
-@compiled
-def refine(lanes, R, t, max_px2, may_add, n_steps, n, changed):  # type: ignore[no-untyped-def]  # compiled
+@compiled_part
+def refine(lanes, R, t, max_px2, may_add, n_steps, n):  # type: ignore[no-untyped-def]  # compiled
     """Take steps with the cameras each point rests on, then decide anew which those are; mark where that changed."""
     for _ in range(n_steps):
         _step(lanes, R, t, n)
     _measure(lanes, R, t, n)
-    _update_cameras(lanes, max_px2, may_add, n, changed)
+    _update_cameras(lanes, max_px2, may_add, n)
 
 
-@compiled
-def write(lanes, min_cameras, n, done, rows, out):  # type: ignore[no-untyped-def]  # compiled
-    """Write the lanes that are done and rest on enough cameras to their rows of `out` (see `triangulate_points`)."""
-    _, _, _, _, w, point, inverse, _, error, _ = lanes
+@compiled_part
+def write(lanes, min_cameras, n, out):  # type: ignore[no-untyped-def]  # compiled
+    """Write the lanes that are done, have parallax and rest on enough cameras to their rows of `out`."""
+    w, point, inverse, error, rows = lanes.w, lanes.point, lanes.inverse, lanes.error, lanes.rows
     xyz, residual, used, cofactor, squares = out
     for i in range(n):
-        if not done[i]:
+        if not (lanes.done[i] and lanes.apart[i]):
             continue
         count, total, square_sum = 0, 0.0, 0.0
         for c in range(len(w)):
@@ -300,16 +325,14 @@ def write(lanes, min_cameras, n, done, rows, out):  # type: ignore[no-untyped-de
         cofactor[row, 1, 2] = cofactor[row, 2, 1] = inverse[4, i]
 
 
-@compiled
-def gather(source, picked, target):  # type: ignore[no-untyped-def]  # compiled
-    """Copy what is known of the picked lanes into the first lanes of another block."""
-    u, v, scales, seen, w, point, _, _, _, _ = source
-    u2, v2, scales2, seen2, w2, point2, _, _, _, _ = target
-    for j in range(len(picked)):
-        i = picked[j]
-        for c in range(len(u)):
-            u2[c, j], v2[c, j], seen2[c, j], w2[c, j] = u[c, i], v[c, i], seen[c, i], w[c, i]
-            for k in range(4):
-                scales2[c, k, j] = scales[c, k, i]
-        for k in range(3):
-            point2[k, j] = point[k, i]
+@compiled_part
+def copy_lane(source, i, target, j):  # type: ignore[no-untyped-def]  # compiled
+    """Copy what is known of one lane into a lane of another block."""
+    for c in range(len(source.u)):
+        target.u[c, j], target.v[c, j] = source.u[c, i], source.v[c, i]
+        target.seen[c, j], target.w[c, j] = source.seen[c, i], source.w[c, i]
+        for k in range(4):
+            target.scales[c, k, j] = source.scales[c, k, i]
+    for k in range(3):
+        target.point[k, j] = source.point[k, i]
+    target.rows[j] = source.rows[i]

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks.scenes import look_at, observe, ring_rig, scattered_points
+from calibration import lens, triangulate_blocks, triangulate_kernel
+from calibration.lens import source_digest
 from calibration.projection import project_rig
 from calibration.triangulate import RobustSettings, triangulate_robust, triangulate_weighted
 from labsys.core.cameras import Camera, CameraRig, LensModel
@@ -265,3 +267,13 @@ def test_many_points_in_threads_equal_few() -> None:
     assert np.array_equal(first.xyz_m, again.xyz_m, equal_nan=True)
     assert np.array_equal(first.covariance_m2, again.covariance_m2, equal_nan=True)
     assert np.array_equal(first.xyz_m[-100:], tail.xyz_m, equal_nan=True)
+
+
+def test_kept_machine_code_follows_all_its_sources() -> None:
+    """numba's cache watches one file; an old loop linked into a new caller would go unnoticed."""
+    loop = triangulate_blocks._triangulate_points
+    digest = source_digest(lens.__file__, triangulate_kernel.__file__)
+    assert digest in [cell.cell_contents for cell in loop.py_func.__closure__]
+    parts = [f for m in (triangulate_kernel, triangulate_blocks) for f in vars(m).values() if hasattr(f, "py_func")]
+    kept = {f.py_func.__name__ for f in parts if f is not loop and type(f._cache).__name__ != "NullCache"}
+    assert kept == set()
