@@ -11,7 +11,8 @@ from labsys.core.arrays import FloatArray
 from labsys.core.session import TrialKind
 from pipelines.synthetic.anatomy import Body
 from pipelines.synthetic.heights import settle_heights
-from pipelines.synthetic.legs import Leg, leg_angles
+from pipelines.synthetic.leg_motion import leg_angles
+from pipelines.synthetic.legs import Leg
 from pipelines.synthetic.nominal import hip_response, solve_places
 from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.plan import Plan, plan_regular, scatter_plan

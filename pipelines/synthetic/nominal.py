@@ -13,7 +13,8 @@ from labsys.core.arrays import FloatArray
 from labsys.core.errors import InputError
 from pipelines.synthetic.anatomy import STANDING_TILT_RAD, Body
 from pipelines.synthetic.heights import settle_heights
-from pipelines.synthetic.legs import Leg, leg_angles
+from pipelines.synthetic.leg_motion import leg_angles
+from pipelines.synthetic.legs import Leg
 from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.plan import HipResponse, plan_regular
 from pipelines.synthetic.published import Style

@@ -38,7 +38,8 @@ class Style:
             as the toe leaves (Fellin 2010, 10.1016/j.jsams.2010.03.006); walkers flex it well before.
         strike_rad, strike_rate_rad_s, flat_from_s, flat_to_s: foot pitch at and after strike.
         approach_rate_rad_s: pitch rate just before strike. landing_mps: velocity of the landing shoe point against the
-            belt, forward and down, before the knee's limit in `legs` adds to it.
+            belt, forward and down, before the knee's limit in `legs` adds to it;
+            least_landing_mps: downward at least.
         off_rad: foot pitch at toe-off.
         knee_swing_rad, hip_swing_rad, ankle_swing_rad: keyframes at the shares of swing in `*_at`.
         knee_reach_rad: how much straighter than at strike the knee is just before it.
@@ -65,6 +66,7 @@ class Style:
     strike_rate_rad_s: float
     approach_rate_rad_s: float
     landing_mps: tuple[float, float]
+    least_landing_mps: float
     flat_from_s: float
     flat_to_s: float
     off_rad: float
@@ -135,6 +137,7 @@ def _running(parameters: RunnerParameters) -> Style:
         knee_strike_rad=math.radians(17.0 + 2.0 * (v - 2.5)), rise_m=0.004, knee_off_least_rad=math.radians(15.0),
         knee_off_rate_rad_s=0.0, knee_off_acceleration_rad_s2=45.0,
         strike_rad=math.radians(pitch), strike_rate_rad_s=rate, approach_rate_rad_s=approach, landing_mps=landing,
+        least_landing_mps=0.40,
         flat_from_s=flat, flat_to_s=max(0.48 * contact, flat + 0.02),
         off_rad=math.radians(-50.0 - 4.0 * (v - 2.5)) + 0.5 * legs,
         knee_swing_rad=math.radians(92.0 + 8.0 * (v - 2.5)), knee_swing_at=0.46,
@@ -163,6 +166,7 @@ def _walking(parameters: RunnerParameters) -> Style:
         knee_strike_rad=math.radians(8.0), rise_m=0.0, knee_off_least_rad=0.0,
         knee_off_rate_rad_s=3.0, knee_off_acceleration_rad_s2=15.0,
         strike_rad=math.radians(20.0), strike_rate_rad_s=-3.0, approach_rate_rad_s=-0.5, landing_mps=(0.10, 0.05),
+        least_landing_mps=0.15,
         flat_from_s=0.14 * contact, flat_to_s=0.42 * contact, off_rad=math.radians(-58.0),
         knee_swing_rad=math.radians(62.0), knee_swing_at=0.28,
         knee_reach_rad=math.radians(3.0), knee_reach_at=0.92,

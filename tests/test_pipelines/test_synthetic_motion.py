@@ -122,6 +122,21 @@ def test_rolling_shoe_does_not_slip(parameters: RunnerParameters, kind: TrialKin
         assert pitch_rate.max() > 3.0
 
 
+@pytest.mark.parametrize("speed_mps", [2.3, 3.0, 4.5])
+@pytest.mark.parametrize("strike", list(Strike))
+def test_shoes_land_with_an_impact(speed_mps: float, strike: Strike) -> None:
+    """Shoes come down on the belt at 0.3 to 1.8 m/s; one that settles without speed would have no moment of contact."""
+    parameters = RunnerParameters(speed_mps=speed_mps, strike=strike)
+    trial = _trial(parameters, seconds=3.0, rate_hz=1000.0)
+    for side in SIDES:
+        height = _sole_m(trial, side.letter)[:, 1]
+        for contact in _of(trial, side):
+            frame = int(contact.strike_s * 1000.0)
+            if frame > 12:
+                speed = (height[frame - 6] - height[frame - 1]) / 0.005
+                assert 0.3 < speed < 1.8
+
+
 def test_segment_lengths_are_constant() -> None:
     trial = _trial()
     for a, b in (("HJC", "KJC"), ("KJC", "AJC")):
