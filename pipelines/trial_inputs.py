@@ -121,11 +121,15 @@ def _facts(trial: Trial, session: Session, take: Take, static: TrialName | None)
     }
 
 
-def is_stale(record: RunRecord, inputs: TrialInputs) -> bool:
-    """Whether a run no longer is what its inputs, stated facts and this version would give."""
+def made_by_other_code(record: RunRecord) -> bool:
+    """Whether another version of labsys made a run; it still is what that version found, and may stay current."""
     made = record.provenance
-    if made.version != code_version() or made.definition_version != CATALOGUE_VERSION:
-        return True
+    return made.version != code_version() or made.definition_version != CATALOGUE_VERSION
+
+
+def is_outdated(record: RunRecord, inputs: TrialInputs) -> bool:
+    """Whether a run rests on inputs or stated facts that no longer are the trial's: it answers another question."""
+    made = record.provenance
     own = {path: digest for path, digest in made.inputs.items() if not path.startswith(STATIC_PREFIX)}
     stated = {key: made.parameters.get(key) for key in inputs.facts}
     return own != dict(inputs.hashes) or stated != dict(inputs.facts)

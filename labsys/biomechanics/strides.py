@@ -26,12 +26,12 @@ from labsys.core.skeleton import Side
 
 CURVE_POINTS = 101
 _RUN_CONTACT_S = (0.10, 0.45)
-# Landmarks that make a segment's frame; names without a side stand for the stride's own side.
+# Landmarks that a metric rests on, by segment; names without a side stand for the stride's own side. L1 to L5 make an
+# angle but no metric.
 _SEGMENT_ROLES: dict[str, tuple[str, ...]] = {
     "pelvis": ("RASIS", "LASIS", "RPSIS", "LPSIS"),
     "hip": ("HIP",),
     "trunk": ("C7", "NECK", "RAC", "LAC", "T10", "T8", "IJ", "XP"),
-    "lumbar spine": ("L1", "L3", "L5"),
     "knee": ("KNEE", "LFE", "MFE"),
     "ankle": ("ANKLE", "LM", "MM"),
     "foot": ("HEEL", "TOE", "MT5", "MT1"),

@@ -237,7 +237,10 @@ def test_an_event_rests_on_what_was_measured_of_the_foot(names: tuple[str, ...],
 @pytest.mark.parametrize("strike", list(Strike))
 @pytest.mark.parametrize("speed_mps", [2.5, 4.0])
 def test_events_stand_the_noise_of_a_2d_detector(strike: Strike, speed_mps: float) -> None:
-    """Four cameras at 100 Hz, 2D errors heavy-tailed, correlated and hidden at times: nine strides in ten count."""
+    """Four cameras at 100 Hz, 2D errors heavy-tailed, correlated and hidden at times.
+
+    Events cost at most one stride in ten; landmarks filled in for too long may cost a few more.
+    """
     parameters = RunnerParameters(speed_mps=speed_mps, strike=strike)
     trial = make_trial(parameters, kind=TrialKind.RUN, seconds=14.0, rate_hz=100.0, seed=31, visit_seed=31)
     result = analyse(reconstruct_noisy(trial, seed=31), speed_mps=speed_mps)
@@ -245,7 +248,9 @@ def test_events_stand_the_noise_of_a_2d_detector(strike: Strike, speed_mps: floa
         errors = event_errors(trial, result, kind)
         assert np.sqrt(np.mean(errors**2)) <= 0.010, kind
     judged = [s for s in result.strides if not (s.reason or "").startswith("one of the")]
-    assert sum(s.valid for s in judged) >= 0.9 * len(judged)
+    lost_to_landmarks = sum("filled in" in (s.reason or "") for s in judged)
+    assert sum(s.valid for s in judged) >= 0.9 * len(judged) - lost_to_landmarks
+    assert lost_to_landmarks <= 0.15 * len(judged)
 
 
 def reconstruct_noisy(trial: SyntheticTrial, seed: int) -> Landmarks3D:
