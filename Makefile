@@ -62,3 +62,5 @@ bench: $(INSTALLED)
 
 accept: $(INSTALLED)
 	$(BIN)/python -m pytest -p no:xdist --timeout 0 tests/accept
+	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.report
