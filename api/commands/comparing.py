@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.commands.sessions import parse_session
 from api.commands.showing import digits_of
-from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
+from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal, parse_session
 from labsys.core.errors import GateRefusedError, InputError
 from labsys.core.skeleton import Side
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.commands.sessions import parse_time
 from api.commands.stated import (
     ConditionsFile,
     EpisodeOption,
@@ -26,7 +25,7 @@ from api.commands.stated import (
     SurfaceOption,
     read_stated,
 )
-from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal, parse_pairs, parse_size
+from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal, parse_pairs, parse_size, parse_time
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.session import TrialKind, TrialName
 

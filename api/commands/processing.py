@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.commands.sessions import parse_session
-from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
+from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal, parse_session
 from labsys.core.errors import InputError, LabsysError, UnknownNameError
 from labsys.core.session import TrialKind, TrialName
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.commands.stated import (
+    ClearOption,
     ConditionsFile,
     EpisodeOption,
     HeightOption,
@@ -19,7 +20,7 @@ from api.commands.stated import (
     Stated,
     read_stated,
 )
-from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal, parse_pairs
+from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal, parse_pairs, parse_session, parse_time
 from labsys.core.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -36,18 +37,7 @@ CapturedAt = Annotated[
 ScoreOption = Annotated[
     list[str] | None, typer.Option("--score", metavar="NAME=VALUE", help="Questionnaire score; repeatable.")
 ]
-ClearOption = Annotated[
-    list[str] | None, typer.Option("--clear", metavar="FIELD", help="Take back what was stated; repeatable.")
-]
 _CLEARABLE = ("phase", "episode", "operator", "mass_kg", "height_m", "leg_length_m", "notes", "scores")
-
-
-def parse_session(text: str) -> tuple[str, str]:
-    """`SUBJECT/SESSION` (InputError otherwise)."""
-    subject, slash, session = text.partition("/")
-    if not slash or not subject or not session or "/" in session:
-        raise InputError(f"'{text}' does not name a session", remedy="A session is named SUBJECT/SESSION")
-    return subject, session
 
 
 @app.command("add")
@@ -152,7 +142,7 @@ def show_session(
     Example: labsys session show S01/2026-11-22
     """
     from api.commands.text_table import format_table
-    from api.commands.trials import trial_rows
+    from api.commands.trial_table import trial_rows
     from labsys.storage.sessions import load_session
 
     terminal = Terminal(lab, as_json, quiet)
@@ -212,20 +202,6 @@ def _scores(texts: list[str]) -> dict[str, float]:
         except ValueError as error:
             raise InputError(f"score {name} is '{value}', not a number", where="--score") from error
     return scores
-
-
-def parse_time(text: str, option: str) -> str:
-    """ISO-8601 as UTC; a date alone is its midnight, a time without zone is taken as UTC (InputError otherwise)."""
-    from datetime import UTC, datetime
-
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InputError(
-            f"'{text}' is no time", where=option, remedy="Write 2026-11-22 or 2026-11-22T14:30Z"
-        ) from error
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _cleared(session: Session, names: list[str]) -> Session:

@@ -26,6 +26,9 @@ MassOption = Annotated[float | None, typer.Option("--mass-kg")]
 HeightOption = Annotated[float | None, typer.Option("--height-m")]
 LegLengthOption = Annotated[float | None, typer.Option("--leg-length-m")]
 NotesOption = Annotated[str | None, typer.Option("--notes")]
+ClearOption = Annotated[
+    list[str] | None, typer.Option("--clear", metavar="FIELD", help="Take back what was stated; repeatable.")
+]
 
 
 @dataclass(frozen=True)

@@ -88,3 +88,25 @@ def parse_size(text: str, option: str) -> tuple[int, int]:
     if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
         raise InputError(f"'{text}' is no size", where=option, remedy="Write WIDTHxHEIGHT, for example 1080x1920")
     return int(width), int(height)
+
+
+def parse_session(text: str) -> tuple[str, str]:
+    """`SUBJECT/SESSION` (InputError otherwise)."""
+    subject, slash, session = text.partition("/")
+    if not slash or not subject or not session or "/" in session:
+        raise InputError(f"'{text}' does not name a session", remedy="A session is named SUBJECT/SESSION")
+    return subject, session
+
+
+def parse_time(text: str, option: str) -> str:
+    """ISO-8601 as UTC; a date alone is its midnight, a time without zone is taken as UTC (InputError otherwise)."""
+    from datetime import UTC, datetime
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(
+            f"'{text}' is no time", where=option, remedy="Write 2026-11-22 or 2026-11-22T14:30Z"
+        ) from error
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

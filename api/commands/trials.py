@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.commands.sessions import ClearOption, parse_session, parse_time
 from api.commands.stated import (
+    ClearOption,
     ConditionsFile,
     FootwearOption,
     InclineOption,
@@ -19,7 +19,8 @@ from api.commands.stated import (
     SurfaceOption,
     read_stated,
 )
-from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
+from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal, parse_session, parse_time
+from api.commands.trial_table import trial_headers, trial_rows
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.session import Conditions, TrialKind, TrialName
 
@@ -215,34 +216,6 @@ def move_trial_to(
     settle_session(terminal, folder, moved.name.subject, moved.name.session)
     settle_session(terminal, folder, old.subject, old.session)
     terminal.give(_document(moved), str(moved.name))
-
-
-def trial_headers() -> tuple[str, ...]:
-    """Columns of `trial_rows`."""
-    return ("trial", "kind", "surface", "speed m/s", "incline %", "recorded", "processed", "excluded", "notes")
-
-
-def trial_rows(lab: Lab, subject: str, session: str) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
-    """Headers and rows of a visit's trials."""
-    from labsys.storage.runs import current_run
-    from labsys.storage.takes import has_take
-    from labsys.storage.trials import list_trials
-
-    rows: list[tuple[object, ...]] = [
-        (
-            str(t.name),
-            t.kind,
-            t.conditions.surface,
-            t.conditions.speed_mps,
-            t.conditions.incline_pct,
-            "yes" if has_take(lab, t.name) else "no",
-            current_run(lab, t.name) or "no",
-            t.exclusion_reason if t.excluded else "",
-            t.notes,
-        )
-        for t in list_trials(lab, subject, session)
-    ]
-    return trial_headers(), rows
 
 
 def _changed(
