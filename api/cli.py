@@ -19,6 +19,7 @@ import typer
 
 from api.commands import (
     calibrating,
+    calibration_files,
     comparing,
     demo,
     doctor,
@@ -73,6 +74,7 @@ def _root(
 for _module in (demo, doctor, calibrating, importing, processing, showing, comparing, exporting, synth, service):
     _module.register(app)
 app.add_typer(calibrating.board_app, name="board")
+app.add_typer(calibration_files.app, name="calibration")
 for _name, _nouns in (("subject", subjects), ("episode", episodes), ("session", sessions), ("trial", trials)):
     app.add_typer(_nouns.app, name=_name)
 

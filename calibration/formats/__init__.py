@@ -9,17 +9,28 @@ from calibration.align import WorldAxes, place_in_lab
 from calibration.formats.anipose import (
     format_anipose,
     is_in_lab,
+    name_toml_source,
     parse_toml,
     read_labsys_metadata,
     read_toml_cameras,
     read_toml_lenses,
 )
+from calibration.formats.export import CalibrationFormat, format_calibration, not_carried
 from calibration.formats.opencv import read_opencv_cameras, read_opencv_lenses
 from calibration.formats.qualisys import read_qualisys_cameras
 from labsys.core.cameras import Calibration, Camera, CameraRig, Intrinsics
 from labsys.core.errors import InputError
 
-__all__ = ["format_anipose", "read_calibration", "read_lenses", "write_anipose"]
+__all__ = [
+    "CalibrationFormat",
+    "format_anipose",
+    "format_calibration",
+    "not_carried",
+    "read_as_written",
+    "read_calibration",
+    "read_lenses",
+    "write_anipose",
+]
 
 _READABLE = "Anipose, Pose2Sim or Caliscope .toml, Qualisys .qca.txt, or OpenCV FileStorage .yml, .xml or .json"
 
@@ -36,23 +47,32 @@ def read_calibration(path: Path, *, axes: WorldAxes | None = None) -> Calibratio
             named; or axes for a file that needs none.
         NewerSchemaError: a newer labsys wrote it.
     """
-    text = _read_text(path)
-    if text.lstrip().startswith(("<", "%YAML", "{")):
-        foreign = _read_xml_or_storage(text, path)
-        return _place(foreign, axes, path)
-    document = parse_toml(text, path)
-    cameras = read_toml_cameras(document, path)
-    own = read_labsys_metadata(document, _rig(cameras, path), path)
-    if own is None:
-        return _place(("anipose", cameras), axes, path)
-    if not is_in_lab(document):
-        placed = _place((own.source, cameras), axes, path)
-        return replace(placed, grade=own.grade, override_reason=own.override_reason)
+    found, in_lab = read_as_written(path)
+    if not in_lab:
+        return _place(found, axes, path)
     if axes is not None:
         raise InputError(
             "this calibration is labsys's own and already in LAB", where=str(path), remedy="Leave --world-axes out"
         )
-    return own
+    return found
+
+
+def read_as_written(path: Path) -> tuple[Calibration, bool]:
+    """The calibration in the world of its file, and whether that is LAB.
+
+    Raises:
+        As `read_calibration`, but no axes are needed.
+    """
+    text = _read_text(path)
+    if text.lstrip().startswith(("<", "%YAML", "{")):
+        source, foreign = _read_xml_or_storage(text, path)
+        return Calibration(rig=_rig(foreign, path), source=source), False
+    document = parse_toml(text, path)
+    rig = _rig(read_toml_cameras(document, path), path)
+    own = read_labsys_metadata(document, rig, path)
+    if own is None:
+        return Calibration(rig=rig, source=name_toml_source(document)), False
+    return own, is_in_lab(document)
 
 
 def read_lenses(path: Path) -> dict[str, Intrinsics]:
@@ -96,13 +116,11 @@ def _rig(cameras: tuple[Camera, ...], path: Path) -> CameraRig:
         raise InputError(error.what, where=str(path), remedy=error.remedy) from None
 
 
-def _place(foreign: tuple[str, tuple[Camera, ...]], axes: WorldAxes | None, path: Path) -> Calibration:
-    source, cameras = foreign
+def _place(found: Calibration, axes: WorldAxes | None, path: Path) -> Calibration:
     if axes is None:
         raise InputError(
             "this calibration does not say how its world lies in the room",
             where=str(path),
             remedy="Name its axes with --world-axes, such as forward=+x,up=+z, or up=+z alone if forward is unknown",
         )
-    rig = place_in_lab(_rig(cameras, path), axes.T_lab_world)
-    return replace(Calibration(rig=rig, source=source), heading_known=axes.heading_known)
+    return replace(found, rig=place_in_lab(found.rig, axes.T_lab_world), heading_known=axes.heading_known)

@@ -22,6 +22,7 @@ from labsys.core.errors import InputError, NewerSchemaError
 SCHEMA_VERSION = 1
 _LAB, _RIG = "LAB", "RIG"  # RIG: the frame of the first camera, when nobody said how it lies in the room
 _FURTHEST_M = 100.0
+_CAMERA_KEYS = ("matrix", "distortions", "distortion", "rotation", "translation")
 
 
 def parse_toml(text: str, path: Path) -> dict[str, Any]:
@@ -50,12 +51,21 @@ def _camera_tables(document: Mapping[str, Any], path: Path) -> dict[str, Mapping
     tables = document.get("cameras", document)
     if not isinstance(tables, Mapping):
         raise InputError("'cameras' is not a table of cameras", where=str(path))
-    used = {
-        n: t for n, t in tables.items() if n != "metadata" and isinstance(t, Mapping) and not t.get("ignore", False)
-    }
+    used = {n: t for n, t in tables.items() if _is_camera(n, t) and not t.get("ignore", False)}
     if not used:
         raise InputError("the file has no camera", where=str(path), remedy="Expected one table per camera")
     return used
+
+
+def name_toml_source(document: Mapping[str, Any]) -> str:
+    """Which program's layout a foreign document has: Caliscope numbers its cameras, Anipose names them."""
+    tables = [t for n, t in document.get("cameras", document).items() if _is_camera(n, t)]
+    return "caliscope" if all("cam_id" in t or "port" in t for t in tables) else "anipose"
+
+
+def _is_camera(key: str, table: Any) -> bool:
+    """Caliscope's config.toml holds its board and its session beside the cameras."""
+    return key != "metadata" and isinstance(table, Mapping) and any(word in table for word in _CAMERA_KEYS)
 
 
 def read_labsys_metadata(document: Mapping[str, Any], rig: CameraRig, path: Path) -> Calibration | None:

@@ -1,7 +1,8 @@
-"""OpenCV FileStorage (yml, xml, json), flat or one map per camera.
+"""OpenCV FileStorage (yml, xml, json), read and written, flat or one map per camera.
 
 There is no standard for the keys. Accepted spellings are in `_KEYS`; cameras are top-level maps, or numbered keys
-(`K_1`, `R_1` …, as EasyMocap and others write), or the file itself is one camera.
+(`K_1`, `R_1` …, as EasyMocap and others write), or the file itself is one camera. A string `name` is the camera's name,
+as keys cannot hold every name.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import cv2
 import numpy as np
 
 from calibration.formats.fields import CameraFields, build_camera
-from labsys.core.cameras import Camera, Intrinsics, LensModel
+from labsys.core.cameras import Camera, CameraRig, Intrinsics, LensModel
 from labsys.core.errors import InputError
 
 _KEYS: dict[str, tuple[str, ...]] = {
@@ -50,7 +51,14 @@ def read_opencv_lenses(path: Path) -> dict[str, Intrinsics]:
 def _camera_tables(path: Path) -> dict[str, Mapping[str, Any]]:
     document = _read_storage(path)
     nested = {k: v for k, v in document.items() if isinstance(v, Mapping)}
-    return {**(nested or _split_numbered(document) or {path.stem: document})}
+    tables = nested or _split_numbered(document) or {path.stem: document}
+    named: dict[str, Mapping[str, Any]] = {}
+    for key, table in tables.items():
+        name = str(table.get("name", key))
+        if name in named:
+            raise InputError(f"two cameras are called {name}", where=str(path))
+        named[name] = table
+    return named
 
 
 def _read_storage(path: Path) -> dict[str, Any]:
@@ -109,3 +117,43 @@ def _canonical(table: Mapping[str, Any]) -> dict[str, Any]:
     """The table with its keys in one spelling; a matrix wins over a vector where a file gives both."""
     lowered = {k.lower(): v for k, v in table.items()}
     return {word: lowered[s] for word, spellings in _KEYS.items() for s in reversed(spellings) if s in lowered}
+
+
+def format_opencv(rig: CameraRig, *, suffix: str) -> str:
+    """The rig as text of a FileStorage, one map per camera; a fisheye lens is marked by `fisheye: 1`.
+
+    Args:
+        suffix: ".yml", ".yaml", ".xml" or ".json".
+
+    Raises:
+        InputError: a lens with skew, which OpenCV's projection passes over; names the camera.
+    """
+    storage = cv2.FileStorage(suffix, cv2.FILE_STORAGE_WRITE | cv2.FILE_STORAGE_MEMORY)
+    for key, camera in zip(_storage_keys(rig.names), rig.cameras, strict=True):
+        storage.startWriteStruct(key, cv2.FileNode_MAP)
+        for word, value in _storage_values(camera).items():
+            storage.write(word, value)
+        storage.endWriteStruct()
+    return str(storage.releaseAndGetString())
+
+
+def _storage_keys(names: tuple[str, ...]) -> list[str]:
+    """Keys that every kind of storage takes: the names themselves where all of them do, else numbered ones."""
+    plain = all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in names)
+    return list(names) if plain else [f"camera_{i}" for i in range(len(names))]
+
+
+def _storage_values(camera: Camera) -> dict[str, Any]:
+    lens = camera.intrinsics
+    if lens.matrix[0, 1] != 0.0:
+        raise InputError(f"camera {camera.name} has skew, which OpenCV's projection does not know")
+    return {
+        "name": camera.name,
+        "image_width": int(lens.size_px[0]),
+        "image_height": int(lens.size_px[1]),
+        "fisheye": int(lens.model is LensModel.FISHEYE),
+        "camera_matrix": np.array(lens.matrix),
+        "distortion_coefficients": np.array(lens.distortion.reshape(1, -1)),
+        "R": np.array(camera.T_cam_lab.rotation),
+        "T": np.array(camera.T_cam_lab.translation_m.reshape(3, 1)),
+    }

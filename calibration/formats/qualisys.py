@@ -1,4 +1,4 @@
-"""Qualisys .qca.txt: XML with positions in mm and image quantities in 1/64 px.
+"""Qualisys .qca.txt, read and written: XML with positions in mm and image quantities in 1/64 px.
 
 Distortion coefficients are dimensionless and are read as they stand, although one public converter divides them by 64
 with the rest of the image quantities (docs/adr/ on Qualisys distortion holds the measurements).
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from calibration.formats.fields import CameraFields, build_camera
-from labsys.core.cameras import Camera, Intrinsics
+from labsys.core.cameras import Camera, CameraRig, Intrinsics, LensModel
 from labsys.core.errors import InputError
 
 _SUBPIXELS = 64.0
@@ -77,3 +77,58 @@ def _read_lens(fields: CameraFields) -> Intrinsics:
     distortion = [number(f"radialDistortion{i}") for i in (1, 2)]
     distortion += [number(f"tangentalDistortion{i}") for i in (1, 2)] + [number("radialDistortion3")]
     return Intrinsics(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]), np.array(distortion), size)
+
+
+def format_qualisys(rig: CameraRig) -> str:
+    """The rig as text of a .qca.txt, cameras named by their serials; numbers are written in full.
+
+    Raises:
+        InputError: a fisheye lens or skew, which the format cannot hold; names the camera.
+    """
+    root = ET.Element("calibration", source="labsys", type="regular")
+    cameras = ET.SubElement(root, "cameras")
+    for camera in rig.cameras:
+        cameras.append(_camera_element(camera))
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _camera_element(camera: Camera) -> ET.Element:
+    lens = camera.intrinsics
+    if lens.model is LensModel.FISHEYE:
+        raise InputError(
+            f"camera {camera.name} has a fisheye lens, which Qualisys' format cannot hold",
+            remedy="Write it as anipose, caliscope or opencv",
+        )
+    if lens.matrix[0, 1] != 0.0:
+        raise InputError(f"camera {camera.name} has skew, which labsys does not write into Qualisys' format")
+    element = ET.Element("camera", active="1", serial=camera.name, viewrotation="0")
+    width, height = lens.size_px
+    for tag in ("fov_marker", "fov_marker_max", "fov_video", "fov_video_max"):
+        ET.SubElement(element, tag, left="0", top="0", right=str(width - 1), bottom=str(height - 1))
+    ET.SubElement(element, "transform", _numbers(_transform(camera)))
+    ET.SubElement(element, "intrinsic", _numbers(_lens_numbers(lens)))
+    return element
+
+
+def _transform(camera: Camera) -> dict[str, float]:
+    rows = _FLIP @ camera.T_cam_lab.rotation
+    centre_mm = dict(zip("xyz", 1000.0 * camera.centre_lab_m, strict=True))
+    return centre_mm | {f"r{i + 1}{j + 1}": rows[i, j] for i in range(3) for j in range(3)}
+
+
+def _lens_numbers(lens: Intrinsics) -> dict[str, float]:
+    K, (k1, k2, p1, p2, k3), (width, height) = lens.matrix, lens.distortion, lens.size_px
+    in_subpixels = {
+        "focalLengthU": K[0, 0], "focalLengthV": K[1, 1], "centerPointU": K[0, 2], "centerPointV": K[1, 2],
+        "sensorMinU": 0.0, "sensorMaxU": width - 1, "sensorMinV": 0.0, "sensorMaxV": height - 1,
+    }  # fmt: skip
+    distortion = {
+        "radialDistortion1": k1, "radialDistortion2": k2, "radialDistortion3": k3,
+        "tangentalDistortion1": p1, "tangentalDistortion2": p2,
+    }  # fmt: skip
+    return {key: _SUBPIXELS * value for key, value in in_subpixels.items()} | {"skew": 0.0} | distortion
+
+
+def _numbers(values: dict[str, float]) -> dict[str, str]:
+    return {key: repr(float(value)) for key, value in values.items()}
