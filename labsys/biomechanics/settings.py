@@ -30,7 +30,6 @@ class AnalysisSettings:
         min_strides: fewer valid strides per side give no metrics.
         min_strides_verdict: fewer valid strides per side mark metrics indicative.
         event_guard_rate_hz: below this rate contact and flight times are indicative.
-        bootstrap_samples, bootstrap_seed: resamples of the stride mean, and their fixed seed.
         speed_tolerance: relative difference between declared and measured speed that is pointed out.
         heading_tolerance_rad: difference between calibrated and measured run direction that is pointed out.
     """
@@ -53,8 +52,6 @@ class AnalysisSettings:
     min_strides: int = 3
     min_strides_verdict: int = 25
     event_guard_rate_hz: float = 99.0
-    bootstrap_samples: int = 5000
-    bootstrap_seed: int = 20260101
     speed_tolerance: float = 0.03
     heading_tolerance_rad: float = 0.05235987755982988
 

@@ -42,7 +42,7 @@ from pipelines.synthetic.trial import SyntheticTrial, make_trial
 
 RUN = TrialName("S01", "2026-11-22", "run1")
 STILL = TrialName("S01", "2026-11-22", "static1")
-CONFIG = load_config(sets=["analyse.bootstrap_samples=200"])
+CONFIG = load_config(sets=["analyse.distal_cutoff_hz=11"])
 SILENT = SilentProgress()
 
 
@@ -99,7 +99,7 @@ def test_run_is_made_once_and_refers_to_its_static(lab: Lab) -> None:
     assert first.static == "static1"
     made = load_run(lab, RUN, first.run).provenance
     assert made.inputs["static/static1"] == current_run(lab, STILL)
-    assert made.parameters["analyse.bootstrap_samples"] == "200"
+    assert made.parameters["analyse.distal_cutoff_hz"] == "11.0"
     assert any(path.startswith("take/pose2d/") for path in made.inputs)
     before = _content(lab, RUN)
     second = run_trial(lab, RUN, config=CONFIG, progress=SILENT)
@@ -109,7 +109,7 @@ def test_run_is_made_once_and_refers_to_its_static(lab: Lab) -> None:
 
 def test_other_settings_make_another_run_beside_the_first(lab: Lab) -> None:
     first = run_trial(lab, RUN, config=CONFIG, progress=SILENT)
-    other = load_config(sets=["analyse.bootstrap_samples=200", "analyse.proximal_cutoff_hz=6"])
+    other = load_config(sets=["analyse.distal_cutoff_hz=11", "analyse.proximal_cutoff_hz=6"])
     second = run_trial(lab, RUN, config=other, progress=SILENT)
     assert second.run != first.run
     assert {r.run for r in list_runs(lab, RUN)} == {first.run, second.run}
@@ -127,7 +127,7 @@ def test_processing_a_run_leaves_the_static_its_own_current_run(lab: Lab) -> Non
 
 def test_from_stage_refers_to_the_parents_files(lab: Lab) -> None:
     parent = run_trial(lab, RUN, config=CONFIG, progress=SILENT)
-    other = load_config(sets=["analyse.bootstrap_samples=200", "analyse.proximal_cutoff_hz=6"])
+    other = load_config(sets=["analyse.distal_cutoff_hz=11", "analyse.proximal_cutoff_hz=6"])
     child = run_trial(lab, RUN, config=other, from_stage=Stage.ANALYSE, progress=SILENT)
     record = load_run(lab, RUN, child.run)
     assert record.parent == parent.run
@@ -269,7 +269,7 @@ def test_markers_are_their_own_reconstruction(tmp_path: Path) -> None:
     assert found.provenance.calibration == ""
 
 
-COMMAND = ("process", str(RUN), "--set", "analyse.bootstrap_samples=200")
+COMMAND = ("process", str(RUN), "--set", "analyse.distal_cutoff_hz=11")
 _PROCESS = """
 import sys
 import api.index, pipelines.run, pipelines.run_plan
