@@ -5,10 +5,7 @@ Long: run by `make accept`.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,9 +30,9 @@ from tests.accept.accuracy import (
     runner_for,
     summarise,
 )
+from tests.accept.document import measured_at, write_section
 
 SEEDS = range(1, 21)
-ROOT = Path(__file__).parents[2]
 NOISES: dict[str, NoiseModel | None] = {
     "none (landmarks as placed)": None,
     "white 1 px": NoiseModel.white(1.0),
@@ -69,13 +66,10 @@ def test_accuracy_over_twenty_runners(runners: dict[str, list[Measured]]) -> Non
 
 
 def _write_report(tables: Mapping[str, Mapping[str, ErrorRow]], runners: dict[str, list[Measured]]) -> None:
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout.strip()
     lines = [
-        "# Accuracy on synthetic runners",
+        "## Synthetic runners",
         "",
-        f"Measured {datetime.now(UTC):%Y-%m-%d} at commit {commit or 'unknown'} by `make accept`.",
+        measured_at(),
         "",
         f"{len(SEEDS)} runners (speed 2.4-4.2 m/s, all strike types, half with limited hip extension), "
         f"{N_CAMERAS} cameras, {RATE_HZ:g} Hz, {SECONDS:g} s, default configuration. Every body deviates from what the "
@@ -93,13 +87,13 @@ def _write_report(tables: Mapping[str, Mapping[str, ErrorRow]], runners: dict[st
                 f"| `{quantity}` | {name} | {len(runners[name])} | {row.bias:+.2f} | {row.bias_sd:.2f} "
                 f"| {row.rmse:.2f} |"
             )
-    lines += ["", *_event_lines(runners), "", *_filter_lines(), ""]
-    (ROOT / "docs" / "accuracy.md").write_text("\n".join(lines), encoding="utf-8")
+    lines += ["", *_event_lines(runners), "", *_filter_lines()]
+    write_section("runners", lines)
 
 
 def _event_lines(runners: dict[str, list[Measured]]) -> list[str]:
     lines = [
-        "## Events",
+        "### Events",
         "",
         "Found minus true time, ms, inner part of every trial; truth is when a shoe point meets or leaves the belt.",
         "",
@@ -125,7 +119,7 @@ def _filter_lines() -> list[str]:
     filtered = measure(parameters, None, seed=5)
     plain = measure(parameters, None, seed=5, settings=AnalysisSettings(filter_enabled=False))
     lines = [
-        "## What filtering costs",
+        "### What filtering costs",
         "",
         "Noise-free runner at 3 m/s, a body by the book, 100 Hz: error of every angle with default filtering, and "
         "without. Degrees.",
