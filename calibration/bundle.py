@@ -146,6 +146,21 @@ def residuals_px(views: BoardViews, state: BundleState) -> FloatArray:
     return _residuals(views, state, poses_only=True)[0]
 
 
+def instant_gradients(views: BoardViews, state: BundleState, *, settings: BundleSettings | None = None) -> FloatArray:
+    """How every instant alone would pull on the cameras, (F, C * 16), laid out as the covariance is.
+
+    At the solution they sum to zero; how far they differ shows what independent noise per corner does not account for.
+    """
+    chosen = settings or BundleSettings()
+    residual, J = _residuals(views, state, poses_only=False)
+    residual = np.where(views.used[..., None], residual, 0.0)
+    _, weights = _robust(residual, views.used, chosen.robust_px)
+    slope = np.einsum("vni,vnij->vj", residual * weights[..., None], J[..., :BLOCK])
+    pull = np.zeros((len(state.t_rig_board_m), len(state.t_cam_rig_m), BLOCK))
+    pull[views.frame, views.camera] = slope
+    return pull.reshape(len(pull), -1)
+
+
 def _descend(
     views: BoardViews,
     state: BundleState,

@@ -111,11 +111,22 @@ def find_board(
         As `calibrate_videos`.
     """
     seen = detect_videos(videos, board, read=read, progress=progress)
+    check_found(seen, videos, board, read=read)
+    return seen
+
+
+def check_found(
+    seen: tuple[CameraCorners, ...], videos: Mapping[str, Path], board: Board, *, read: FrameReader
+) -> None:
+    """Refuse a camera that hardly saw the board, or saw another one.
+
+    Raises:
+        As `calibrate_videos`.
+    """
     check_layout(seen, board)
     for camera in seen:
         if camera.n_boards < _SEEN_AT_LEAST:
             raise explain_unseen(read(videos[camera.camera]), board, camera=camera.camera)
-    return seen
 
 
 def join_cameras(

@@ -110,11 +110,34 @@ class BoardCorners:
         return BoardCorners(self.board, cameras, sizes, self.times_s, self.xy_px[:, index])
 
 
-def detect_camera(frames: Iterator[Gray], board: Board, *, camera: str, progress: Progress) -> CameraCorners:
+@dataclass(frozen=True)
+class Sampling:
+    """Which frames are looked at: `burst` of them in a row, out of every `every`; (1, 1) is all of them.
+
+    Bursts, as the board's motion in the image is read from neighbouring frames.
+    """
+
+    burst: int = 1
+    every: int = 1
+
+    @classmethod
+    def at_most(cls, count: int, *, frames: int) -> Sampling:
+        """Bursts of three, about `count` of a video's frames; all of them where there are no more."""
+        return cls() if frames <= count else cls(3, 3 * -(-frames // count))
+
+    def takes(self, frame: int) -> bool:
+        """Whether a frame is looked at."""
+        return frame % self.every < self.burst
+
+
+def detect_camera(
+    frames: Iterator[Gray], board: Board, *, camera: str, progress: Progress, sampling: Sampling | None = None
+) -> CameraCorners:
     """Find the board in every picture of one camera.
 
     Args:
         frames: (H, W) uint8 pictures in the order of the video.
+        sampling: leaves frames out; they have no corners then.
 
     Returns:
         Corners with the frame number as time, until the clock is known (`on_clock`).
@@ -125,36 +148,58 @@ def detect_camera(frames: Iterator[Gray], board: Board, *, camera: str, progress
     finder, size = BoardFinder(board), (0, 0)
     rows: list[FloatArray] = []
     witnesses: list[Sighting] = []
+    chosen, nothing = sampling or Sampling(), np.full((board.n_corners, 2), np.nan)
     for frame in frames:
         shape = (int(frame.shape[1]), int(frame.shape[0]))
         if rows and shape != size:
             raise InputError(f"frame {len(rows)} has another size than the first", where=f"camera {camera}")
         size = shape
+        progress.advance()
+        if not chosen.takes(len(rows)):
+            rows.append(nothing)
+            continue
         seen = finder.find(frame)
         rows.append(_corner_row(seen, board))
         if len(witnesses) < _WITNESSES and seen.marker_ids.size >= _WITNESS_MARKERS:
             witnesses.append(finder.witness(frame))
-        progress.advance()
     if not rows:
         raise InputError("the video holds no picture", where=f"camera {camera}", remedy="Record the board again")
     return CameraCorners(camera, size, np.arange(len(rows), dtype=np.float64), np.stack(rows), tuple(witnesses))
 
 
 def detect_videos(
-    videos: Mapping[str, Path], board: Board, *, read: FrameReader, progress: Progress | None = None
+    videos: Mapping[str, Path],
+    board: Board,
+    *,
+    read: FrameReader,
+    progress: Progress | Mapping[str, Progress] | None = None,
+    sampling: Mapping[str, Sampling] | None = None,
 ) -> tuple[CameraCorners, ...]:
     """Find the board in every frame of every video, one thread per camera (OpenCV and the decoder release the GIL).
 
     Args:
         videos: camera name -> video.
         read: yields a video's pictures in packet order as (H, W) uint8.
+        progress: of all cameras together, or camera name -> its own.
+        sampling: camera name -> which frames are looked at; None looks at all.
 
     Raises:
         InputError: a video is unreadable, names camera, file and frame.
     """
-    shown = progress or SilentProgress()
+    together = progress if isinstance(progress, Progress) else SilentProgress()
+    own = progress if isinstance(progress, Mapping) else {}
     with ThreadPoolExecutor(max_workers=max(1, len(videos))) as pool, _one_thread_per_camera():
-        jobs = [pool.submit(detect_camera, read(p), board, camera=c, progress=shown) for c, p in videos.items()]
+        jobs = [
+            pool.submit(
+                detect_camera,
+                read(path),
+                board,
+                camera=camera,
+                progress=own.get(camera, together),
+                sampling=(sampling or {}).get(camera),
+            )
+            for camera, path in videos.items()
+        ]
         return tuple(job.result() for job in jobs)
 
 
