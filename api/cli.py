@@ -36,7 +36,7 @@ from api.commands import (
 )
 from api.commands.terminal import root_lab
 from labsys import __version__
-from labsys.core.errors import LabsysError
+from labsys.core.errors import InputError, LabsysError
 
 # Options that take all the values that follow them: `--videos cam1=a.mp4 cam2=b.mp4`.
 SPREADING = frozenset({"--videos", "--landmarks2d", "--accept-size", "--known-length"})
@@ -83,8 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code (SystemExit)."""
     if arguments is None:
         sys.excepthook = report_unexpected
-    words = spread_values(list(sys.argv[1:] if arguments is None else arguments))
     try:
+        words = spread_values(list(sys.argv[1:] if arguments is None else arguments))
         # Not app(...): that would put typer's own hook in the place of ours.
         typer.main.get_command(app)(args=words, prog_name="labsys")
     except LabsysError as error:
@@ -100,12 +100,14 @@ def describe_error(error: LabsysError) -> str:
 
 
 def spread_values(words: list[str]) -> list[str]:
-    """Repeat an option of `SPREADING` before every value that follows it, as the parser below wants it."""
+    """Repeat an option of `SPREADING` before every value after it, as the parser wants it (InputError: no value)."""
     spread: list[str] = []
     option = ""
-    for word in words:
+    for word, after in zip(words, [*words[1:], "-"], strict=True):
         if word.startswith("-"):
             option = word if word in SPREADING else ""
+            if option and after.startswith("-"):
+                raise InputError(f"{option} has no value", remedy=f"Type {option} and at least one value after it")
             spread += [] if option else [word]
         else:
             spread += [option, word] if option else [word]

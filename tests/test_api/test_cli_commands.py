@@ -127,6 +127,13 @@ def test_options_spread_over_the_values_that_follow() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("words", [["calibrate", "--videos", "--board", "b.yaml"], ["import", "t", "--landmarks2d"]])
+def test_an_option_that_lost_its_values_is_refused(labsys: Run, words: list[str]) -> None:
+    answer = labsys(*words)
+    assert answer.code == 2
+    assert f"{words[-1] if words[0] == 'import' else '--videos'} has no value" in answer.err
+
+
 def test_usage_errors_are_input_errors(labsys: Run) -> None:
     for words in (["nonsense"], ["show"], ["show", "--nonsense"], ["process", "--engine"]):
         answer = labsys(*words)
