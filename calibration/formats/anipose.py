@@ -18,6 +18,7 @@ import toml
 from calibration.formats.fields import CameraFields, build_camera
 from labsys.core.cameras import Calibration, Camera, CameraRig, Intrinsics, LensModel
 from labsys.core.errors import InputError, NewerSchemaError
+from labsys.core.fingerprint import CameraFingerprint
 
 SCHEMA_VERSION = 1
 _LAB, _RIG = "LAB", "RIG"  # RIG: the frame of the first camera, when nobody said how it lies in the room
@@ -98,7 +99,15 @@ def read_labsys_metadata(document: Mapping[str, Any], rig: CameraRig, path: Path
         up_sd_rad=float(metadata.get("up_sd_rad", math.nan)),
         heading_sd_rad=float(metadata.get("heading_sd_rad", math.nan)),
         override_reason=str(metadata.get("override_reason", "")),
+        fingerprint=_fingerprint(metadata),
     )
+
+
+def _fingerprint(metadata: Mapping[str, Any]) -> dict[str, CameraFingerprint]:
+    tables = metadata.get("fingerprint")
+    if not isinstance(tables, Mapping):
+        return {}
+    return {str(n): CameraFingerprint.from_table(t) for n, t in tables.items() if isinstance(t, Mapping)}
 
 
 def is_in_lab(document: Mapping[str, Any]) -> bool:
@@ -128,6 +137,11 @@ def format_anipose(calibration: Calibration, *, in_lab: bool = True) -> str:
         "override_reason": calibration.override_reason,
         **_known("up_sd_rad", calibration.up_sd_rad),
         **_known("heading_sd_rad", calibration.heading_sd_rad),
+        **(
+            {"fingerprint": {n: f.as_table() for n, f in calibration.fingerprint.items()}}
+            if calibration.fingerprint
+            else {}
+        ),
     }
     return str(toml.dumps(tables))
 

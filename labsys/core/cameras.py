@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 
 from labsys.core.arrays import FloatArray, as_floats, check_unique
 from labsys.core.errors import InputError, UnknownNameError
+from labsys.core.fingerprint import CameraFingerprint
 from labsys.core.rigid import RigidTransform
 
 
@@ -104,6 +106,7 @@ class Calibration:
         up_sd_rad, heading_sd_rad: uncertainty of gravity and heading, NaN when unknown.
         override_reason: why a refused calibration is used all the same; empty when it was not refused. Results made
             from an overridden calibration are not for comparison.
+        fingerprint: camera -> how it was set when it was calibrated; empty where nobody wrote it down.
     """
 
     rig: CameraRig
@@ -113,3 +116,4 @@ class Calibration:
     up_sd_rad: float = float("nan")
     heading_sd_rad: float = float("nan")
     override_reason: str = ""
+    fingerprint: Mapping[str, CameraFingerprint] = field(default_factory=dict)
