@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 from api.commands import (
+    boards,
     calibrating,
     calibration_files,
     comparing,
@@ -73,7 +74,7 @@ def _root(
 
 for _module in (demo, doctor, calibrating, importing, processing, showing, comparing, exporting, synth, service):
     _module.register(app)
-app.add_typer(calibrating.board_app, name="board")
+app.add_typer(boards.board_app, name="board")
 app.add_typer(calibration_files.app, name="calibration")
 for _name, _nouns in (("subject", subjects), ("episode", episodes), ("session", sessions), ("trial", trials)):
     app.add_typer(_nouns.app, name=_name)

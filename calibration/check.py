@@ -143,9 +143,9 @@ def _find_moved(differences: PoseDifferences, limits: CheckLimits) -> tuple[tupl
         if len(left) == 2 or misfits[ranked[1]] - misfits[ranked[0]] < _UNSURE_GAIN:
             alike = [c for c in ranked if misfits[c] - misfits[ranked[0]] < _UNSURE_GAIN]
             trial = (*moved, ranked[0])
-            shown = max(_estimate(differences, c, trial).image_px for c in trial)
+            most_px = max(_estimate(differences, c, trial).image_px for c in trial)
             return (
-                (trial, tuple(differences.cameras[c] for c in sorted(alike))) if shown > limits.shift_px else ((), ())
+                (trial, tuple(differences.cameras[c] for c in sorted(alike))) if most_px > limits.shift_px else ((), ())
             )
         moved = (*moved, ranked[0])
     shown = {c: _estimate(differences, c, moved).image_px for c in moved}

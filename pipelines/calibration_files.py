@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from calibration.calibrate import CalibrationOutcome
 from calibration.detector import Gray
 from calibration.report_page import render_report_page
 from labsys.core.clock import utc_now
 from labsys.core.errors import GateRefusedError, InputError
 from labsys.storage.atomic import sync_folder, write_json_atomic, write_text_atomic
-from labsys.storage.calibrations import calibration_folder, save_calibration_folder
+from labsys.storage.calibrations import save_calibration_folder
 from labsys.storage.lab import Lab
+from labsys.storage.takes import StagedTake, Take
+from pipelines.calibration_inputs import CalibrationRequest
 from pipelines.calibration_placement import PlacedRig
 
 TOML, REPORT, PAGE = "calibration.toml", "report.json", "report.html"
@@ -66,8 +70,10 @@ def write_calibration_files(
     return CalibrationFiles(document, refusal, toml, page, in_lab)
 
 
-def store_calibration(lab: Lab, files: CalibrationFiles, *, label: str) -> str:
-    """Keep a calibration in the lab's calibrations/ and return its name.
+def store_calibration(
+    lab: Lab, files: CalibrationFiles, *, label: str, made_from: CalibrationRequest, board_file: Path
+) -> str:
+    """Keep a calibration with the take that it was made from in the lab's calibrations/, and return its name.
 
     Raises:
         InputError: it was not placed in LAB, or the label cannot name a folder.
@@ -75,19 +81,28 @@ def store_calibration(lab: Lab, files: CalibrationFiles, *, label: str) -> str:
     if files.toml is None or not files.in_lab:
         raise InputError(
             "a calibration that is not placed in LAB cannot be kept in the lab",
-            remedy="Give --belt-board or --world-axes too",
+            remedy="Say where it is: --tags, --belt-board, --lab-points, --feet or --world-axes",
         )
-    name = save_calibration_folder(
+    return save_calibration_folder(
         lab,
         label=label,
         date=utc_now()[:10],
         calibration_toml=files.toml,
         original=None,
         report=dict(files.document),
+        page=files.page,
+        stage_take=lambda staged: stage_calibration_take(staged, made_from, board_file),
     )
-    if files.page is not None:
-        write_text_atomic(calibration_folder(lab, name) / PAGE, files.page)
-    return name
+
+
+def stage_calibration_take(staged: StagedTake, request: CalibrationRequest, board_file: Path) -> Take:
+    """Put videos, board, timestamps and lenses into a take, so that it can be calibrated again."""
+    rates = [staged.add_video(camera, path).rate_hz for camera, path in request.videos.items()]
+    files = {"board": board_file, "timestamps": request.timestamps, "lenses": request.lenses}
+    for role, path in files.items():
+        if path is not None:
+            staged.add_file(role, path)
+    return staged.finish(rate_hz=float(np.median(rates)), source="a waved board")
 
 
 def _remove(folder: Path, *names: str) -> None:

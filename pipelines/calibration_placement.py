@@ -1,4 +1,4 @@
-"""How a calibrated rig comes into LAB: by its first camera's axes, or by the board lying on the belt."""
+"""How a calibrated rig comes into LAB: what says where the belt, gravity and the direction of running are."""
 
 from __future__ import annotations
 
@@ -6,13 +6,39 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration.align import WorldAxes, place_in_lab
+from calibration.align import WorldAxes
 from calibration.detect import BoardCorners
-from calibration.lab_frame import BoardDirection, check_lab, lab_from_board
+from calibration.lab_checks import check_lab
+from calibration.lab_frame import (
+    BoardDirection,
+    Gravity,
+    LabPlacement,
+    lab_from_board,
+    lab_from_gravity,
+    tilt_between,
+    up_from_level_board,
+    with_gravity,
+    with_level,
+)
 from calibration.quality import triangulate_corners
-from labsys.core.arrays import BoolArray
+from calibration.tags import TagViews, lab_from_tags
+from labsys.capture.tags import TagSet
+from labsys.core.arrays import FloatArray
 from labsys.core.cameras import CameraRig
 from labsys.core.errors import InputError
+from labsys.core.units import degrees
+from pipelines.calibration_feet import FeetRun, check_feet, place_by_feet
+from pipelines.marked_points import LabPoints, PlumbLine, place_by_points, up_from_marks
+
+LEVEL_SD_RAD = float(np.radians(0.1))  # of a good spirit level
+
+
+@dataclass(frozen=True)
+class Frames:
+    """First and last frame, counted from 0."""
+
+    first: int
+    last: int
 
 
 @dataclass(frozen=True)
@@ -24,7 +50,38 @@ class BeltBoard:
     last_frame: int
 
 
-LabSource = WorldAxes | BeltBoard
+@dataclass(frozen=True)
+class LevelBoard:
+    """The board lies face up, levelled, in these frames."""
+
+    frames: Frames
+
+
+LabSource = WorldAxes | BeltBoard | LabPoints | TagSet
+GravitySource = LevelBoard | PlumbLine
+
+
+@dataclass(frozen=True, eq=False)
+class LabRequest:
+    """What says how the rig lies in LAB; all None leaves it in the frame of its first camera.
+
+    Attributes:
+        source: of the whole frame. gravity: of up, overruling the source's. belt_level_sd_rad: how surely the belt is
+            level where nothing measures gravity; None where nobody says.
+        feet: a run in the same cameras: places the rig where there is no source, else checks it.
+    """
+
+    source: LabSource | None = None
+    gravity: GravitySource | None = None
+    belt_level_sd_rad: float | None = None
+    feet: FeetRun | None = None
+
+    @property
+    def knows_belt(self) -> bool:
+        """Whether the origin will be on the belt, so that cameras must stand above it."""
+        if self.source is None:
+            return self.feet is not None
+        return not isinstance(self.source, WorldAxes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +91,7 @@ class PlacedRig:
     Attributes:
         in_lab: False for a rig in the frame of its first camera.
         up_sd_rad, heading_sd_rad: NaN when unknown. how: what it was placed by, "" when it was not.
+        tilt_rad: of the belt or the tags against gravity, NaN unless both were measured.
     """
 
     rig: CameraRig
@@ -42,37 +100,104 @@ class PlacedRig:
     up_sd_rad: float
     heading_sd_rad: float
     how: str
+    tilt_rad: float = float("nan")
 
 
-def place_rig(rig: CameraRig, corners: BoardCorners, source: LabSource | None) -> PlacedRig:
-    """Place a rig that is solved in the frame of its first camera.
+def place_rig(
+    rig: CameraRig, corners: BoardCorners, request: LabRequest, *, tag_views: TagViews | None = None
+) -> PlacedRig:
+    """Place a rig that is solved in the frame of its first camera, and check that the world can be.
+
+    Args:
+        tag_views: what the cameras see of the treadmill's tags, where these are the source.
 
     Raises:
-        InputError: frames in which two cameras do not see the board lie still.
-        GateRefusedError: a world that cannot be, such as cameras below the belt.
+        InputError: frames, points, tags or a run that cannot say what they are asked.
+        GateRefusedError: a world that cannot be: mirrored, upside down, not level, feet off the belt.
     """
-    nan = float("nan")
-    if source is None:
-        return PlacedRig(rig, False, False, nan, nan, "")
-    if isinstance(source, WorldAxes):
-        placed = place_in_lab(rig, source.T_lab_world)
-        return PlacedRig(placed, True, source.heading_known, nan, nan, f"axes of {rig.names[0]}: {source.text}")
-    found = lab_from_board(
-        triangulate_corners(corners.at_frames(_frames(corners, source)).xy_px, rig),
-        corners.board.corners_m,
-        along=source.along,
-    )
+    gravity = _find_gravity(rig, corners, request.gravity)
+    found = _find_placement(rig, corners, request, tag_views)
+    tilt = float("nan")
+    if found is None:
+        if gravity is None:
+            return PlacedRig(rig, False, False, float("nan"), float("nan"), "")
+        found = lab_from_gravity(gravity)
+    elif gravity is not None:
+        tilt = tilt_between(found, gravity)
+        check_lab(found.place(rig), up_lab=found.T_lab_rig.rotation @ gravity.up_rig)
+        found = with_gravity(found, gravity)
+    elif not isinstance(request.source, TagSet | WorldAxes):
+        level = request.belt_level_sd_rad
+        found = with_level(found, float("nan") if level is None else level)
     placed = found.place(rig)
-    check_lab(placed)
-    return PlacedRig(placed, True, found.heading_known, found.up_sd_rad, found.heading_sd_rad, found.source)
+    if request.knows_belt:
+        check_lab(placed)
+    if request.feet is not None:
+        check_feet(request.feet, placed)
+    return PlacedRig(placed, True, found.heading_known, found.up_sd_rad, found.heading_sd_rad, found.source, tilt)
 
 
-def _frames(corners: BoardCorners, source: BeltBoard) -> BoolArray:
+def _find_placement(
+    rig: CameraRig, corners: BoardCorners, request: LabRequest, tag_views: TagViews | None
+) -> LabPlacement | None:
+    """Where LAB is, if anything says."""
+    match request.source:
+        case None:
+            return None if request.feet is None else place_by_feet(request.feet, rig)
+        case WorldAxes():
+            nan = float("nan")
+            how = f"axes of {rig.names[0]}: {request.source.text}"
+            return LabPlacement(request.source.T_lab_world, nan, nan, request.source.heading_known, how)
+        case BeltBoard(along, first, last):
+            points = _board_points(rig, corners, Frames(first, last))
+            return lab_from_board(points, corners.board.corners_m, along=along)
+        case LabPoints():
+            return place_by_points(request.source, rig)
+        case TagSet():
+            if tag_views is None:
+                raise InputError("nobody looked for the tags", where=request.source.name)
+            return lab_from_tags(tag_views, rig, request.source)
+
+
+def _find_gravity(rig: CameraRig, corners: BoardCorners, source: GravitySource | None) -> Gravity | None:
+    match source:
+        case None:
+            return None
+        case LevelBoard(frames):
+            points = _board_points(rig, corners, frames)
+            return up_from_level_board(points, corners.board.corners_m, level_sd_rad=LEVEL_SD_RAD)
+        case PlumbLine():
+            return up_from_marks(source, rig)
+
+
+def _board_points(rig: CameraRig, corners: BoardCorners, frames: Frames) -> FloatArray:
+    """Corners (T, N, 3) m in the rig's world at some frames."""
     count = len(corners.times_s)
-    if not 0 <= source.first_frame <= source.last_frame < count:
+    if not 0 <= frames.first <= frames.last < count:
         raise InputError(
-            f"frames {source.first_frame} to {source.last_frame} are not in the videos",
+            f"frames {frames.first} to {frames.last} are not in the videos",
             remedy=f"There are {count} frames, 0 to {count - 1}",
         )
     index = np.arange(count)
-    return np.asarray((index >= source.first_frame) & (index <= source.last_frame), dtype=np.bool_)
+    chosen = np.asarray((index >= frames.first) & (index <= frames.last), dtype=np.bool_)
+    return triangulate_corners(corners.at_frames(chosen).xy_px, rig)
+
+
+def placement_remarks(request: LabRequest, placed: PlacedRig) -> tuple[str, ...]:
+    """What a person should know about where the rig was placed."""
+    if not placed.in_lab:
+        return (
+            "the calibration is not placed in LAB: up and heading are unknown, its world is the frame of "
+            f"{placed.rig.names[0]}; 'labsys import' asks for --world-axes",
+        )
+    remarks = []
+    if not np.isfinite(placed.up_sd_rad) and not isinstance(request.source, WorldAxes):
+        remarks.append(
+            "up is the belt's normal, gravity was not measured: give --level-board or --plumb-line, or say with "
+            "--belt-level-sd how well the belt is levelled"
+        )
+    if np.isfinite(placed.tilt_rad):
+        remarks.append(f"the belt or its tags lean {degrees(placed.tilt_rad):.2f} degrees against gravity")
+    if not placed.heading_known:
+        remarks.append("heading unknown: transverse angles are relative to an arbitrary direction")
+    return tuple(remarks)

@@ -26,6 +26,14 @@ settings.register_profile("labsys", deadline=None, suppress_health_check=[Health
 settings.load_profile("labsys")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What programs keep for later goes into a folder of this session, not into the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def public_data() -> Path:
     """Folder of the public recordings (environment variable LABSYS_DATA)."""

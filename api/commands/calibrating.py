@@ -1,8 +1,7 @@
-"""`labsys board` and `labsys calibrate`: from a printed board to a calibrated rig."""
+"""`labsys calibrate`: from videos of a board to a calibrated rig, and whether a calibration still holds."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -10,12 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal, parse_pairs
-from labsys.core.errors import InputError, UnknownNameError
+from api.commands.calibrating_options import (
+    PlacingWords,
+    board_path,
+    cache_folder,
+    find_source,
+    load_rig,
+    load_tag_set,
+    read_placing,
+    read_reason,
+)
+from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
+from labsys.core.errors import InputError
 
 if TYPE_CHECKING:
-    from labsys.core.board import Board
-    from pipelines.calibration_placement import LabSource
+    from pipelines.calibration_inputs import CalibrationRequest
 
 
 class EngineName(StrEnum):
@@ -32,57 +40,25 @@ class LensName(StrEnum):
     FISHEYE = "fisheye"
 
 
-board_app = typer.Typer(no_args_is_help=True, help="Calibration boards.")
-
-
 def register(app: typer.Typer) -> None:
     """Add the command to the terminal."""
     app.command("calibrate")(calibrate)
 
 
-@board_app.command("print")
-def print_board(
-    board: Annotated[str, typer.Argument(metavar="BOARD", help="Board file, or name of one in the lab's boards/.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="New PDF file.")],
-    paper: Annotated[
-        str | None,
-        typer.Option("--paper", metavar="a4|a3|letter|WxH", help="WxH in mm; a page that fits if not given."),
-    ] = None,
-    lab: LabOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Write a board as a PDF in its true size, with rulers to check the print.
-
-    \b
-    Example: labsys board print charuco_4x5 --paper a3 --out board.pdf
-    Example: labsys board print board.yaml --paper 500x700 --out board.pdf
-    """
-    from calibration.board_print import board_pdf
-    from labsys.core.units import millimetres
-    from labsys.storage.atomic import write_bytes_atomic
-
-    terminal = Terminal(lab, as_json, quiet)
-    loaded = _load_board(terminal, board)
-    write_bytes_atomic(out, board_pdf(loaded, paper_m=_paper(paper)))
-    square_mm = millimetres(loaded.square_m)
-    terminal.say(
-        "Print it at 100 %, not fitted to the page. Then lay a ruler on it: both printed rulers must measure 100.0 mm, "
-        f"and {loaded.columns} squares in a row {loaded.columns * square_mm:.1f} mm. If they do not, measure over "
-        "as many squares as you can and write square_m and marker_m into the board file. Glue it on something flat."
-    )
-    document = {"file": str(out), "columns": loaded.columns, "rows": loaded.rows, "square_mm": square_mm}
-    terminal.give(document, str(out))
-
-
 def calibrate(
-    videos: Annotated[list[str], typer.Option("--videos", metavar="CAM=PATH …", help="One video per camera.")],
+    take: Annotated[
+        str | None,
+        typer.Argument(metavar="TAKE", help="SUBJECT/SESSION/TRIAL, a calibration's name, or a take's folder."),
+    ] = None,
+    videos: Annotated[
+        list[str] | None, typer.Option("--videos", metavar="CAM=PATH …", help="One video per camera.")
+    ] = None,
     board: Annotated[
-        str, typer.Option("--board", metavar="FILE", help="Board file, or name of one in the lab's boards/.")
-    ],
+        str | None, typer.Option("--board", metavar="FILE", help="Board file, or name of one in the lab's boards/.")
+    ] = None,
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Gets calibration.toml, report.json and report.html.")
-    ],
+        Path | None, typer.Option("--out", metavar="DIR", help="Gets calibration.toml, report.json and report.html.")
+    ] = None,
     timestamps: Annotated[
         Path | None,
         typer.Option("--timestamps", metavar="FILE", help="CSV cam_id,frame_time[,frame] in s, free-running cameras."),
@@ -117,54 +93,134 @@ def calibrate(
             help="The board lies on the belt in these frames, its columns run forward, backward, left or right.",
         ),
     ] = None,
+    lab_points: Annotated[
+        Path | None,
+        typer.Option("--lab-points", metavar="FILE", help="YAML: marked points of belt or floor, lab_m and px."),
+    ] = None,
+    tags: Annotated[
+        str | None, typer.Option("--tags", metavar="FILE", help="The treadmill's tags, or their name in tags/.")
+    ] = None,
+    survey_tags: Annotated[
+        Path | None, typer.Option("--survey-tags", metavar="FILE", help="New file for the poses of --tags in this LAB.")
+    ] = None,
+    feet: Annotated[
+        str | None,
+        typer.Option("--feet", metavar="TRIAL", help="A run in these cameras: places LAB, or checks where it is."),
+    ] = None,
+    level_board: Annotated[
+        str | None,
+        typer.Option("--level-board", metavar="FROM-TO", help="The board lies levelled in these frames: gravity."),
+    ] = None,
+    plumb_line: Annotated[
+        Path | None, typer.Option("--plumb-line", metavar="FILE", help="YAML: top_px, bottom_px per camera: gravity.")
+    ] = None,
+    belt_level_sd: Annotated[
+        float | None, typer.Option("--belt-level-sd", metavar="DEG", help="How well the belt is levelled, if known.")
+    ] = None,
+    rig: Annotated[
+        str | None, typer.Option("--rig", metavar="FILE", help="Rig file of these cameras, or its name in rigs/.")
+    ] = None,
     override: Annotated[
         str | None, typer.Option("--override", metavar="REASON", help="Go on after a refusal; stays on record.")
     ] = None,
     save: Annotated[
-        str | None, typer.Option("--save", metavar="LABEL", help="Keep it in the lab's calibrations/ too.")
+        str | None, typer.Option("--save", metavar="LABEL", help="Keep it and its take in the lab's calibrations/ too.")
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether a calibration still holds, from one sweep of the board.")
+    ] = False,
+    calibration: Annotated[
+        str | None,
+        typer.Option("--calibration", metavar="NAME", help="With --check: name or file; else the lab's latest."),
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Search all videos anew and remember nothing.")] = False,
     lab: LabOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Calibrate cameras from videos of a waved board; a grade worse than C is refused.
+    """Calibrate cameras from videos of a waved board, refusing grades worse than C; or check a calibration.
 
     \b
     Example: labsys calibrate --videos cam0=cam0.mp4 cam1=cam1.mp4 --board charuco_4x5 --out calibration1
     Example: labsys calibrate --videos cam0=cam0.mp4 cam1=cam1.mp4 --board board.yaml --intrinsics camera_array.toml
-             --belt-board forward:0-30 --out calibration1
+             --belt-board forward:0-30 --level-board 0-30 --out calibration1
+    Example: labsys calibrate --check --videos cam0=sweep0.mp4 cam1=sweep1.mp4 --board charuco_4x5
     """
     from calibration.calibrate import Engine
+    from labsys.capture.board_file import load_board_config
     from labsys.core.cameras import LensModel
-    from pipelines.calibration_files import store_calibration
-    from pipelines.calibration_take import CalibrationRequest, calibrate_take
+    from pipelines.calibration_inputs import CalibrationRequest
 
     terminal = Terminal(lab, as_json, quiet)
-    folder = terminal.open_lab() if save else None
+    if check:
+        _refuse_with_check(out=out, save=save, override=override, survey_tags=survey_tags, belt_board=belt_board)
+        from api.commands.calibrating_check import run_check
+
+        run_check(
+            terminal, take, videos or [], board, timestamps, tags=tags, calibration=calibration, cache=not no_cache
+        )
+        return
+    if out is None:
+        raise InputError("where shall the calibration go?", remedy="Give --out DIR")
+    if calibration is not None:
+        raise InputError("--calibration goes with --check", remedy="Add --check, or leave it out")
+    placing_tags = None if survey_tags is not None else tags
+    words = PlacingWords(world_axes, belt_board, lab_points, placing_tags, level_board, plumb_line, belt_level_sd, feet)
+    reason = read_reason(override)
+    placing = read_placing(terminal, words)
+    source = find_source(terminal, take, videos or [])
+    board_file = board_path(terminal, board, source)
     request = CalibrationRequest(
-        videos={c: Path(p).expanduser() for c, p in parse_pairs(videos, "--videos", "cam0=PATH cam1=PATH").items()},
-        board=_load_board(terminal, board),
-        timestamps=timestamps,
-        lenses=intrinsics,
+        videos=source.videos,
+        board=load_board_config(board_file),
+        timestamps=timestamps or source.timestamps,
+        lenses=intrinsics or source.lenses,
         known_lengths=tuple(known_length or ()),
         engine=Engine(engine.value),
         lens_model=LensModel(lens_model.value),
-        source=_lab_source(world_axes, belt_board),
-        override_reason=_reason(override),
+        placing=placing,
+        survey=None if survey_tags is None else (load_tag_set(terminal, _named(tags)), survey_tags),
+        recorded_with=None if rig is None else load_rig(terminal, rig),
+        override_reason=reason,
+        cache=cache_folder(terminal, use=not no_cache),
     )
+    _calibrate(terminal, request, out, save=save, board_file=board_file)
+
+
+def _calibrate(
+    terminal: Terminal, request: CalibrationRequest, out: Path, *, save: str | None, board_file: Path
+) -> None:
+    from pipelines.calibration_files import store_calibration
+    from pipelines.calibration_take import calibrate_take
+
+    folder = terminal.open_lab() if save else None
     with terminal.progress() as progress:
         files = calibrate_take(request, out, progress=progress)
     document = dict(files.document)
     for remark in document.get("remarks") or ():
         terminal.say(str(remark))
     if files.refusal is not None:
-        if as_json:
+        if terminal.as_json:
             terminal.give(document, "")
         terminal.say(f"the report is in {out}")
         raise files.refusal
     if folder is not None and save is not None:
-        document["saved"] = store_calibration(folder, files, label=save)
+        document["saved"] = store_calibration(folder, files, label=save, made_from=request, board_file=board_file)
+    if request.survey is not None:
+        terminal.say(f"the surveyed tags are in {request.survey[1]}")
     terminal.give(document, _text(document))
+
+
+def _named(tags: str | None) -> str:
+    if tags is None:
+        raise InputError("which tags are to be surveyed?", remedy="Give --tags FILE, their ids and sizes")
+    return tags
+
+
+def _refuse_with_check(**given: object) -> None:
+    named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
+    if named:
+        raise InputError(f"--check changes nothing and takes no {', '.join(named)}", remedy="Leave one of them out")
 
 
 def _text(document: Mapping[str, Any]) -> str:
@@ -182,6 +238,7 @@ def _text(document: Mapping[str, Any]) -> str:
         f"board fit {format_number(document['board_fit_rms_mm'], 2)} mm, edges "
         f"{format_number(document['edge_mean_mm'], 2)} of {format_number(document['edge_true_mm'], 2)} mm, "
         f"{format_number(document['rms_px'], 2)} px, held out {format_number(document['heldout_rms_px'], 2)} px",
+        *([_placed(document)] if document["placed_by"] else []),
         format_table(headers, rows, right=headers[1:]),
         *([f"overridden: {document['override_reason']}"] if document["override_reason"] else []),
         *([f"kept as {document['saved']}"] if "saved" in document else []),
@@ -190,55 +247,12 @@ def _text(document: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _load_board(terminal: Terminal, text: str) -> Board:
-    """A board file by its path, else by its name in the lab's boards/."""
-    from labsys.capture.board_file import load_board_config
+def _placed(document: Mapping[str, Any]) -> str:
+    from api.commands.text_table import format_number
 
-    path = Path(text).expanduser()
-    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1 or path.is_file():
-        return load_board_config(path)
-    boards = terminal.open_lab().root / "boards"
-    names = sorted(p.stem for p in boards.glob("*.yaml"))
-    if text not in names:
-        raise UnknownNameError("board", text, valid=names, where=str(boards))
-    return load_board_config(boards / f"{text}.yaml")
-
-
-def _paper(text: str | None) -> tuple[float, float] | None:
-    """Width and height in m."""
-    from calibration.board_print import PAPER_M
-
-    if text is None:
-        return None
-    if text.lower() in PAPER_M:
-        return PAPER_M[text.lower()]
-    size = re.fullmatch(r"(\d+(?:\.\d+)?)\s*[x×]\s*(\d+(?:\.\d+)?)(?:\s*mm)?", text.lower())
-    if size is None:
-        raise UnknownNameError("paper", text, valid=(*PAPER_M, "WxH in mm"), where="--paper")
-    return float(size[1]) / 1000, float(size[2]) / 1000
-
-
-def _lab_source(world_axes: str | None, belt_board: str | None) -> LabSource | None:
-    from calibration.align import WorldAxes
-    from calibration.lab_frame import BoardDirection
-    from pipelines.calibration_placement import BeltBoard
-
-    if world_axes is not None and belt_board is not None:
-        raise InputError("both --world-axes and --belt-board were given", remedy="Give one of them")
-    if world_axes is not None:
-        return WorldAxes.parse(world_axes)
-    if belt_board is None:
-        return None
-    found = re.fullmatch(r"(\w+):(\d+)-(\d+)", belt_board.strip().lower())
-    if found is None:
-        raise InputError(f"'{belt_board}' is not understood", where="--belt-board", remedy="Write forward:0-30")
-    directions = [d.value for d in BoardDirection]
-    if found[1] not in directions:
-        raise UnknownNameError("direction", found[1], valid=directions, where="--belt-board")
-    return BeltBoard(BoardDirection(found[1]), int(found[2]), int(found[3]))
-
-
-def _reason(text: str | None) -> str:
-    if text is not None and not text.strip():
-        raise InputError("an override needs a reason", where="--override", remedy="Say why, it stays on record")
-    return (text or "").strip()
+    up, heading = (document[f"{what}_sd_deg"] for what in ("up", "heading"))
+    return (
+        f"placed by {document['placed_by']}: up "
+        f"{'unknown' if up is None else f'± {format_number(up, 2)} degrees'}, heading "
+        f"{'unknown' if heading is None else f'± {format_number(heading, 2)} degrees'}"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
+import yaml
 from pydantic import Field, ValidationInfo, model_validator
 
 from labsys.capture.strict_yaml import AS_TUPLE, Section, check_schema, file_of, parse_section, read_mapping
@@ -13,6 +14,7 @@ from labsys.core.errors import InputError, UnknownNameError
 
 TAGS_SCHEMA = "labsys.tags/1"
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Spread = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Vector = Annotated[tuple[Finite, Finite, Finite], AS_TUPLE]
 
 
@@ -42,6 +44,8 @@ class TagSet(Section):
     name: Annotated[str, Field(min_length=1)]
     dictionary: str
     surveyed_on: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
+    up_sd_rad: Spread | None = None
+    heading_sd_rad: Spread | None = None
     tags: Annotated[tuple[Tag, ...], AS_TUPLE, Field(min_length=4)]
 
     @property
@@ -81,3 +85,12 @@ def load_tags(path: Path) -> TagSet:
     content = read_mapping(path)
     check_schema(content, schema=TAGS_SCHEMA, path=path)
     return parse_section(TagSet, content, path=path)
+
+
+def format_tags(tags: TagSet) -> str:
+    """A tag set as YAML that `load_tags` reads back."""
+    content = tags.model_dump(mode="json", by_alias=True)
+    head = (
+        "# Surveyed by labsys: poses in LAB (X against belt travel, Y up, Z to the runner's right). Keys: README.md.\n"
+    )
+    return head + yaml.safe_dump(content, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)

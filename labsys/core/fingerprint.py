@@ -15,14 +15,13 @@ class CameraFingerprint:
     """One camera's identity and settings; None and "" are unknown and agree with anything.
 
     Attributes:
-        size_px: (width, height). rate_hz: frames per second. codec: of its video.
+        size_px: (width, height). rate_hz: frames per second.
         serial: number of the device, or the port that it hangs on. mode: pixel format, binning and the like.
         focus, exposure: the controls as they were set, in words.
     """
 
     size_px: tuple[int, int] | None = None
     rate_hz: float | None = None
-    codec: str = ""
     serial: str = ""
     mode: str = ""
     focus: str = ""
@@ -38,7 +37,7 @@ class CameraFingerprint:
     def from_table(cls, table: Mapping[str, Any]) -> CameraFingerprint:
         """From plain values; a newer labsys's further fields are left out."""
         size, rate = table.get("size_px"), table.get("rate_hz")
-        words = {f: str(table.get(f, "")) for f in ("codec", "serial", "mode", "focus", "exposure")}
+        words = {f: str(table.get(f, "")) for f in ("serial", "mode", "focus", "exposure")}
         return cls(
             (int(size[0]), int(size[1])) if isinstance(size, list) and len(size) == 2 else None,
             float(rate) if isinstance(rate, int | float) and math.isfinite(rate) else None,
@@ -64,7 +63,7 @@ def _differences(then: CameraFingerprint, now: CameraFingerprint) -> list[str]:
         said.append(f"has size {_size(now.size_px)}, calibrated at {_size(then.size_px)}")
     if then.rate_hz and now.rate_hz and abs(now.rate_hz / then.rate_hz - 1.0) > _RATE_TOLERANCE:
         said.append(f"has rate {now.rate_hz:.4g} Hz, calibrated at {then.rate_hz:.4g} Hz")
-    for name in ("codec", "serial", "mode", "focus", "exposure"):
+    for name in ("serial", "mode", "focus", "exposure"):
         a, b = getattr(then, name), getattr(now, name)
         if a and b and a != b:
             said.append(f"has {name} {b}, calibrated with {a}")

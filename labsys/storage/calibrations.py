@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,14 @@ from labsys.storage.documents import SCHEMA_VERSION, check_schema
 from labsys.storage.lab import Lab
 from labsys.storage.locks import hold_lock
 from labsys.storage.nouns import list_codes, require_known
+from labsys.storage.takes import StagedTake, Take
 
 _TOML = "calibration.toml"
 _REPORT = "report.json"
 _SOURCE = "source.json"
+_PAGE = "report.html"
+_TAKE = "take"
+_CHECKS = "checks"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -41,8 +46,13 @@ def save_calibration_folder(
     calibration_toml: str,
     original: Path | None,
     report: dict[str, Any],
+    page: str | None = None,
+    stage_take: Callable[[StagedTake], Take] | None = None,
 ) -> str:
     """Store a calibration and return its name; the same label, TOML, original and report are stored once.
+
+    Args:
+        page: the report for people. stage_take: puts what it was made from into take/.
 
     Raises:
         InputError: label or date cannot name a folder, the original cannot be read, or writing fails.
@@ -58,6 +68,11 @@ def save_calibration_folder(
         staging = _root(lab) / ".partial"
         shutil.rmtree(staging, ignore_errors=True)  # what a crash left
         _write(staging, calibration_toml, original, report, fingerprint)
+        if page is not None:
+            write_text_atomic(staging / _PAGE, page)
+        if stage_take is not None:
+            make_folder(staging / ".take.partial")
+            stage_take(StagedTake(staging / ".take.partial", staging / _TAKE))
         name = _next_name(lab, f"{date}_{label}")
         staging.rename(_root(lab) / name)
         sync_folder(_root(lab))
@@ -86,6 +101,42 @@ def read_calibration_report(lab: Lab, name: str) -> dict[str, Any]:
     document = read_json(path)
     check_schema(document.pop("schema_version", None), str(path))
     return document
+
+
+def calibration_take_folder(lab: Lab, name: str) -> Path:
+    """The take that a calibration was made from (InputError: it was not kept)."""
+    folder = calibration_folder(lab, name) / _TAKE
+    if not is_there(folder):
+        raise InputError(
+            f"calibration {name} has no take", where=str(folder.parent), remedy="Give --videos, or another take"
+        )
+    return folder
+
+
+def latest_calibration(lab: Lab) -> str:
+    """Name of the calibration that was stored last (InputError: there is none)."""
+    names = list_calibrations(lab)
+    if not names:
+        raise InputError("there is no calibration yet", where=str(_root(lab)), remedy="Make one: labsys calibrate")
+    # Equal dates are told apart by when the folder was written.
+    return max(names, key=lambda n: (n[:10], (_root(lab) / n / _SOURCE).stat().st_mtime_ns, n))
+
+
+def save_check(lab: Lab, name: str, document: dict[str, Any], *, at: str) -> Path:
+    """Keep what a check said of a calibration, checks/<moment>.json, and return its path.
+
+    Args:
+        at: ISO-8601 moment.
+    """
+    folder = calibration_folder(lab, name) / _CHECKS
+    path = folder / f"{re.sub('[^0-9TZ]', '', at)}.json"
+    write_json_atomic(path, {"schema_version": SCHEMA_VERSION, "checked_at": at, **document})
+    return path
+
+
+def list_checks(lab: Lab, name: str) -> tuple[Path, ...]:
+    """Every check of a calibration, oldest first."""
+    return tuple(sorted((calibration_folder(lab, name) / _CHECKS).glob("*.json")))
 
 
 def _root(lab: Lab) -> Path:

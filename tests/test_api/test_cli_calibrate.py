@@ -348,12 +348,20 @@ def test_a_placed_calibration_is_in_lab_and_can_be_kept(
     answer = labsys(*words, "--world-axes", "forward=+z,up=-y", "--save", "rig1", "--lab", "lab")
     assert answer.code == 0, answer.err
     stored = tmp_path / "lab" / "calibrations" / str(answer.json["saved"])
-    assert sorted(p.name for p in stored.iterdir()) == ["calibration.toml", "report.html", "report.json", "source.json"]
+    assert sorted(p.name for p in stored.iterdir()) == [
+        "calibration.toml", "report.html", "report.json", "source.json", "take",
+    ]  # fmt: skip
     placed = read_calibration(stored / "calibration.toml")
     assert (placed.source, placed.grade, placed.heading_known, placed.override_reason) == ("labsys", "C", True, "")
     first = placed.rig.cameras[0].T_cam_lab.inverse().rotation
     np.testing.assert_allclose(first[:, 2], [1.0, 0.0, 0.0], atol=1e-12)  # looks forward
     np.testing.assert_allclose(first[:, 1], [0.0, -1.0, 0.0], atol=1e-12)  # its y points down
+
+    again = labsys("calibrate", stored.name, "--out", "again", "--json", "--lab", "lab")
+    assert again.code == 0, again.err
+    assert again.json["detections_reused"] == ["cam0", "cam1", "cam2", "cam3"]
+    for figure in ("rms_px", "board_fit_rms_mm", "heldout_rms_px", "corners_used_pct"):
+        assert again.json[figure] == answer.json[figure]
 
 
 @pytest.mark.slow

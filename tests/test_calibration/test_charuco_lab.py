@@ -7,12 +7,16 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from calibration.align import place_in_lab
+from calibration.lab_checks import check_lab
+from calibration.lab_feet import lab_from_feet
 from calibration.lab_frame import (
     BoardDirection,
-    check_lab,
+    Gravity,
     lab_from_board,
-    lab_from_feet,
+    lab_from_gravity,
     lab_from_points,
+    up_from_level_board,
+    up_from_plumb_line,
     with_gravity,
 )
 from labsys.core.board import Board
@@ -101,9 +105,33 @@ def test_gravity_overrules_the_belt() -> None:
     lab = np.array([[0.0, 0, 0], [1.6, 0, 0], [1.6, 0, 0.6], [0, 0, 0.6]])
     tilted = RigidTransform.from_rotvec([0.0, 0.0, np.radians(3.0)], [0, 0, 0])
     placement = lab_from_points(T_RIG_LAB.apply(tilted.apply(lab)), lab)
-    level = with_gravity(placement, T_RIG_LAB.rotation @ [0.0, 1.0, 0.0], sd_rad=0.002)
+    level = with_gravity(placement, Gravity(T_RIG_LAB.rotation @ [0.0, 1.0, 0.0], 0.002, "plumb line"))
     assert (level.T_lab_rig @ T_RIG_LAB).rotation[1, 1] == pytest.approx(1.0, abs=1e-9)
     assert level.up_sd_rad == 0.002
+
+
+def test_up_from_a_levelled_board_and_its_uncertainty() -> None:
+    rng = np.random.default_rng(3)
+    angles, stated = [], 0.0
+    for _ in range(40):
+        seen = T_RIG_LAB.apply(lying_board(BoardDirection.LEFT)) + rng.normal(0, 1e-3, (1, BOARD.n_corners, 3))
+        gravity = up_from_level_board(seen, BOARD.corners_m, level_sd_rad=0.0)
+        angles.append(np.arccos(np.clip(gravity.up_rig @ T_RIG_LAB.rotation[:, 1], -1, 1)))
+        stated = gravity.sd_rad
+    assert 0.5 < np.sqrt(np.mean(np.square(angles))) / stated < 2.0
+    assert up_from_level_board(seen, BOARD.corners_m, level_sd_rad=0.01).sd_rad > 0.01
+
+
+def test_up_from_a_plumb_line_alone_leaves_the_heading_unknown() -> None:
+    top, bottom = T_RIG_LAB.apply([[0.2, 1.4, 0.1], [0.2, 0.4, 0.1]])
+    gravity = up_from_plumb_line(top, bottom, end_sd_m=0.001)
+    placed = lab_from_gravity(gravity)
+    np.testing.assert_allclose((placed.T_lab_rig @ T_RIG_LAB).rotation[1], [0, 1, 0], atol=1e-9)
+    assert not placed.heading_known
+    assert np.isnan(placed.heading_sd_rad)
+    assert placed.up_sd_rad == pytest.approx(np.sqrt(2) * 0.001)
+    with pytest.raises(InputError, match="100 mm long"):
+        up_from_plumb_line(top, top - 0.1 * (top - bottom), end_sd_m=0.001)
 
 
 def rig_in_lab() -> CameraRig:
