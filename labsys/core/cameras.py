@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -93,6 +93,36 @@ class CameraRig:
         return CameraRig(tuple(by_name[n] for n in names))
 
 
+# Of one camera in a `RigCovariance`: turn (3) rad, shift (3) m, lens (9).
+CAMERA_PARAMETERS = 15
+
+
+@dataclass(frozen=True, eq=False)
+class RigCovariance:
+    """How surely the cameras of a rig are known, in the rig's order.
+
+    The world's own place has no error here: the first camera's pose is held. A pose is off by turn and shift where
+    R = exp(turn) R_true and t = t_true + shift. Lens: fx, fy, cx, cy and five of distortion, zero where it was given
+    and is taken to be exact.
+
+    Attributes:
+        matrix: (15 C, 15 C).
+    """
+
+    matrix: FloatArray
+
+    def __post_init__(self) -> None:
+        matrix = as_floats("covariance of the cameras", self.matrix, (None, None), finite=True)
+        if matrix.shape[0] != matrix.shape[1] or matrix.shape[0] % CAMERA_PARAMETERS:
+            raise InputError(f"covariance of the cameras has shape {matrix.shape}, expected (15 C, 15 C)")
+        object.__setattr__(self, "matrix", matrix)
+
+    def select(self, cameras: Sequence[int]) -> RigCovariance:
+        """Of these cameras, by place in the rig."""
+        rows = (np.asarray(cameras)[:, None] * CAMERA_PARAMETERS + np.arange(CAMERA_PARAMETERS)).ravel()
+        return RigCovariance(self.matrix[np.ix_(rows, rows)])
+
+
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """A rig placed in LAB, with what is known about how well.
@@ -107,6 +137,7 @@ class Calibration:
         override_reason: why a refused calibration is used all the same; empty when it was not refused. Results made
             from an overridden calibration are not for comparison.
         fingerprint: camera -> how it was set when it was calibrated; empty where nobody wrote it down.
+        covariance: of the cameras, None when unknown (imported calibrations): intervals then leave its error out.
     """
 
     rig: CameraRig
@@ -117,3 +148,4 @@ class Calibration:
     heading_sd_rad: float = float("nan")
     override_reason: str = ""
     fingerprint: Mapping[str, CameraFingerprint] = field(default_factory=dict)
+    covariance: RigCovariance | None = None

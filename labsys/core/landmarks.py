@@ -8,6 +8,7 @@ import numpy as np
 
 from labsys.core.arrays import BoolArray, FloatArray, as_bools, as_floats, check_unique
 from labsys.core.errors import InputError, UnknownNameError
+from labsys.core.point_errors import PointErrors
 
 
 def _check_times(times_s: FloatArray) -> None:
@@ -58,8 +59,10 @@ class Landmarks3D:
         xyz_m: (T, K, 3) m in LAB, NaN where missing.
         residual_px: (T, K) mean reprojection error of the cameras used, px; NaN where unknown (3D markers).
         n_cameras: (T, K) number of cameras used; 0 where missing or unknown.
-        covariance_m2: (T, K, 3, 3) m², NaN where unknown.
+        covariance_m2: (T, K, 3, 3) m² of all errors that are known, NaN where unknown.
         interpolated: (T, K) True where the position was filled in, not measured.
+        errors: how these errors hang together; None where unknown. What is known of the calibration is a part of
+            `covariance_m2`.
     """
 
     landmarks: tuple[str, ...]
@@ -69,12 +72,15 @@ class Landmarks3D:
     n_cameras: FloatArray
     covariance_m2: FloatArray
     interpolated: BoolArray
+    errors: PointErrors | None = None
 
     def __post_init__(self) -> None:
         check_unique("landmark names", self.landmarks)
         times = as_floats("times", self.times_s, (None,), finite=True)
         _check_times(times)
         shape = (times.size, len(self.landmarks))
+        if self.errors is not None and self.errors.steady.size != len(self.landmarks):
+            raise InputError(f"errors of {self.errors.steady.size} landmarks for {len(self.landmarks)}")
         object.__setattr__(self, "times_s", times)
         object.__setattr__(self, "xyz_m", as_floats("3D landmarks", self.xyz_m, (*shape, 3)))
         object.__setattr__(self, "residual_px", as_floats("residuals", self.residual_px, shape))

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks3D
-from labsys.storage.columns import bool_column, float_column, floats, read_table, text_column, write_table
+from labsys.core.point_errors import PointErrors
+from labsys.storage.columns import (
+    bool_column,
+    float_column,
+    float_text,
+    floats,
+    read_table,
+    text_column,
+    text_float,
+    write_table,
+)
 
 _TABLE = "landmarks3d"
 _AXES = ("x", "y", "z")
+_ERROR_ARRAYS = ("steady", "repeating", "fade_s", "centre_m", "shapes_m")
 _COVARIANCES = tuple(f"cov_{a}{b}" for a in _AXES for b in _AXES)
 
 
@@ -34,7 +46,8 @@ def write_landmarks3d(path: Path, landmarks: Landmarks3D) -> None:
         bool_column("interpolated", landmarks.interpolated),
         *(float_column(name, covariance[..., i], "m2") for i, name in enumerate(_COVARIANCES)),
     ]
-    write_table(path, _TABLE, columns, {"landmarks": list(names), "frame": "lab"})
+    about = {"landmarks": list(names), "frame": "lab", "errors": _errors_document(landmarks.errors)}
+    write_table(path, _TABLE, columns, about)
 
 
 def read_landmarks3d(path: Path) -> Landmarks3D:
@@ -50,4 +63,28 @@ def read_landmarks3d(path: Path) -> Landmarks3D:
         n_cameras=floats(content, "n_cameras").reshape(shape),
         covariance_m2=np.stack([floats(content, c) for c in _COVARIANCES], axis=-1).reshape(*shape, 3, 3),
         interpolated=content.column("interpolated").to_numpy().reshape(shape),
+        errors=_errors(about.get("errors")),
+    )
+
+
+def _errors_document(errors: PointErrors | None) -> dict[str, Any] | None:
+    if errors is None:
+        return None
+    arrays = {name: getattr(errors, name) for name in _ERROR_ARRAYS}
+    return {
+        **{name: {"shape": list(a.shape), "values": [float_text(v) for v in a.ravel()]} for name, a in arrays.items()},
+        "period_s": float_text(errors.period_s),
+        "calibration_included": errors.calibration_included,
+    }
+
+
+def _errors(document: dict[str, Any] | None) -> PointErrors | None:
+    if document is None:
+        return None
+    arrays = {
+        name: np.array([text_float(v) for v in document[name]["values"]]).reshape(document[name]["shape"])
+        for name in _ERROR_ARRAYS
+    }
+    return PointErrors(
+        **arrays, period_s=text_float(document["period_s"]), calibration_included=document["calibration_included"]
     )
