@@ -36,6 +36,7 @@ class Engine(StrEnum):
 class Rule(StrEnum):
     """How an engine decides which cameras to believe; each belongs to one engine."""
 
+    TRAJECTORY = "trajectory"
     ROBUST = "robust"
     POSE2SIM = "pose2sim"
     TRIANGULATE = "triangulate"
@@ -45,7 +46,7 @@ class Rule(StrEnum):
 
 
 RULES_OF_ENGINE: dict[Engine, tuple[Rule, ...]] = {
-    Engine.LABSYS: (Rule.ROBUST, Rule.POSE2SIM),
+    Engine.LABSYS: (Rule.TRAJECTORY, Rule.ROBUST, Rule.POSE2SIM),
     Engine.ANIPOSE: (Rule.TRIANGULATE, Rule.RANSAC, Rule.OPTIM, Rule.RANSAC_OPTIM),
 }
 
@@ -54,22 +55,48 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class RetimeConfig(_Section):
+    """Tracks onto one clock.
+
+    Attributes:
+        max_gap_frames: free-running cameras: nothing is carried over more missing frames than this.
+        estimate_offsets: estimate from the landmarks how much later than its clock says each camera looks, and correct
+            it where that is known to a millisecond; without it timestamps (or the frames' numbers) are believed.
+    """
+
+    max_gap_frames: int = Field(default=3, ge=0)
+    estimate_offsets: bool = False
+
+
+class SidesConfig(_Section):
+    """Left and right.
+
+    Attributes:
+        repair: exchange left and right back where a camera contradicts the others, or a frame its neighbours.
+    """
+
+    repair: bool = True
+
+
 class ReconstructConfig(_Section):
     """2D to 3D.
 
     Attributes:
-        engine, rule: whose code, and its rule for which cameras to believe.
+        engine, rule: whose code, and how it turns pixels into points. labsys: `trajectory` solves the whole trial at
+            once with smoothness and limb lengths, `robust` every frame by itself, `pose2sim` by Pose2Sim's rule.
         min_likelihood: 2D landmarks below are not used. Low by default: robust triangulation weighs what it uses by
             likelihood, and a cut at 0.6 leaves two views or none of what one camera's side of the body hides.
         max_error_px: a camera whose reprojection error is larger is dropped.
         min_cameras: fewer cameras give no point.
+        max_gap_s: longest time without a point that rule `trajectory` bridges; what it filled in is marked.
     """
 
     engine: Engine = Engine.LABSYS
-    rule: Rule = Rule.ROBUST
+    rule: Rule = Rule.TRAJECTORY
     min_likelihood: float = Field(default=0.1, ge=0.0, le=1.0)
     max_error_px: float = Field(default=15.0, gt=0.0)
     min_cameras: int = Field(default=2, ge=2)
+    max_gap_s: float = Field(default=0.1, ge=0.0)
 
     @model_validator(mode="after")
     def _rule_belongs_to_engine(self) -> ReconstructConfig:
@@ -84,6 +111,8 @@ class PipelineConfig(_Section):
     """Everything that a run depends on beside its input; its dotted form is part of the run's identity."""
 
     profile: Profile = Profile.DEFAULT
+    retime: RetimeConfig = RetimeConfig()
+    sides: SidesConfig = SidesConfig()
     reconstruct: ReconstructConfig = ReconstructConfig()
     analyse: AnalysisSettings = AnalysisSettings()
 
@@ -96,8 +125,12 @@ class PipelineConfig(_Section):
 _PROFILES: dict[Profile, dict[str, Any]] = {
     Profile.DEFAULT: {},
     # As Anipose's own default configuration: neither RANSAC nor optim unless asked for (reconstruct.rule).
-    Profile.ANIPOSE: {"reconstruct": {"engine": "anipose", "rule": "triangulate", "min_likelihood": 0.3}},
+    Profile.ANIPOSE: {
+        "reconstruct": {"engine": "anipose", "rule": "triangulate", "min_likelihood": 0.3},
+        "sides": {"repair": False},
+    },
     Profile.POSE2SIM: {
+        "sides": {"repair": False},
         "reconstruct": {"rule": "pose2sim", "min_likelihood": 0.3},
         "analyse": {"filter_enabled": False},
     },

@@ -1,17 +1,41 @@
-"""2D landmarks and a calibration to 3D landmarks in LAB: the trial stage around triangulation."""
+"""2D landmarks and a calibration to 3D landmarks in LAB: the trial stage around triangulation and trajectory solve."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from calibration.anipose import AniposeMethod, triangulate_with_anipose
 from calibration.match import match_cameras
+from calibration.trajectory import Trajectory
 from calibration.triangulate import RobustSettings, Triangulation, triangulate_pose2sim, triangulate_robust
+from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.cameras import Calibration, CameraRig
 from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks2D, Landmarks3D
-from labsys.core.skeleton import LANDMARK_SETS
 from pipelines.config import Rule
+from pipelines.trajectory import bones_of, describe_solve, solve_landmarks
+
+LONGEST_GAP_S = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """A trial in space, and how it was found.
+
+    Attributes:
+        landmarks: (T, K) positions with covariance.
+        error_correlation: (K, L) autocorrelation of each landmark's error at lag 0 to L - 1 frames; (K, 1) of ones
+            where the rule does not say (every frame by itself).
+        solve: what a run keeps of the trajectory solve; empty for the other rules.
+    """
+
+    landmarks: Landmarks3D
+    error_correlation: FloatArray
+    solve: Mapping[str, Any] = field(default_factory=dict)
 
 
 def reconstruct(
@@ -22,38 +46,76 @@ def reconstruct(
     min_likelihood: float,
     max_error_px: float,
     min_cameras: int,
+    max_gap_s: float = LONGEST_GAP_S,
 ) -> Landmarks3D:
+    """As `reconstruct_trial`, the landmarks alone."""
+    return reconstruct_trial(
+        landmarks,
+        calibration,
+        rule=rule,
+        min_likelihood=min_likelihood,
+        max_error_px=max_error_px,
+        min_cameras=min_cameras,
+        max_gap_s=max_gap_s,
+    ).landmarks
+
+
+def reconstruct_trial(
+    landmarks: Landmarks2D,
+    calibration: Calibration,
+    *,
+    rule: Rule,
+    min_likelihood: float,
+    max_error_px: float,
+    min_cameras: int,
+    max_gap_s: float = LONGEST_GAP_S,
+) -> Reconstruction:
     """Reconstruct every landmark in every frame; (T, K, 3) m in LAB, NaN where too few cameras agree.
+
+    max_gap_s: longest time without such a frame that the trajectory solve bridges; its frames are marked interpolated.
 
     Raises:
         UnknownNameError: a camera that the calibration lacks. InputError: fewer than two cameras, or not one point.
     """
     rig = matching_rig(landmarks, calibration)
+    settings = RobustSettings(min_confidence=min_likelihood, max_error_px=max_error_px, min_cameras=min_cameras)
+    found = _triangulate(landmarks, rig, rule, settings)
+    _check_found(landmarks, found, min_likelihood)
+    if rule is Rule.TRAJECTORY:
+        solved = solve_landmarks(landmarks, rig, found, min_likelihood=min_likelihood, max_gap_s=max_gap_s)
+        return Reconstruction(
+            _as_landmarks(landmarks, solved, solved.interpolated),
+            solved.error_correlation,
+            describe_solve(solved, landmarks),
+        )
+    nothing = np.zeros(found.residual_px.shape, dtype=np.bool_)
+    return Reconstruction(_as_landmarks(landmarks, found, nothing), np.ones((len(landmarks.landmarks), 1)))
+
+
+def _triangulate(landmarks: Landmarks2D, rig: CameraRig, rule: Rule, settings: RobustSettings) -> Triangulation:
     # (T, C, K, …) to (T, K, C, …): triangulation takes cameras last.
     xy_px, confidence = np.moveaxis(landmarks.xy_px, 1, 2), np.moveaxis(landmarks.confidence, 1, 2)
     match rule:
-        case Rule.ROBUST:
-            settings = RobustSettings(min_confidence=min_likelihood, max_error_px=max_error_px, min_cameras=min_cameras)
-            found = triangulate_robust(rig, xy_px, confidence, settings=settings)
+        case Rule.TRAJECTORY | Rule.ROBUST:
+            return triangulate_robust(rig, xy_px, confidence, settings=settings)
         case Rule.POSE2SIM:
-            found = triangulate_pose2sim(
+            return triangulate_pose2sim(
                 rig,
                 xy_px,
                 confidence,
-                min_confidence=min_likelihood,
-                max_error_px=max_error_px,
-                min_cameras=min_cameras,
+                min_confidence=settings.min_confidence,
+                max_error_px=settings.max_error_px,
+                min_cameras=settings.min_cameras,
             )
         case Rule.TRIANGULATE | Rule.RANSAC | Rule.OPTIM | Rule.RANSAC_OPTIM:
-            found = triangulate_with_anipose(
+            return triangulate_with_anipose(
                 rig,
                 landmarks.xy_px,
                 landmarks.confidence,
                 method=AniposeMethod(rule.value),
                 bones=bones_of(landmarks.landmarks),
-                min_confidence=min_likelihood,
+                min_confidence=settings.min_confidence,
             )
-    return _as_landmarks(landmarks, found, min_likelihood)
 
 
 def matching_rig(landmarks: Landmarks2D, calibration: Calibration) -> CameraRig:
@@ -62,21 +124,16 @@ def matching_rig(landmarks: Landmarks2D, calibration: Calibration) -> CameraRig:
     return calibration.rig.select(tuple(matched[name] for name in landmarks.cameras))
 
 
-def bones_of(landmarks: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """Pairs of indices of landmarks that a bone joins, in any landmark set that labsys knows."""
-    index = {name: i for i, name in enumerate(landmarks)}
-    pairs = {(a, b) for s in LANDMARK_SETS.values() for a, b in s.bones if a in index and b in index}
-    return tuple(sorted((index[a], index[b]) for a, b in pairs))
-
-
-def _as_landmarks(landmarks: Landmarks2D, found: Triangulation, min_likelihood: float) -> Landmarks3D:
+def _check_found(landmarks: Landmarks2D, found: Triangulation, min_likelihood: float) -> None:
     if not np.isfinite(found.xyz_m).any():
         raise InputError(
             f"no landmark could be reconstructed in any of {landmarks.times_s.size} frames",
             where=f"cameras {', '.join(landmarks.cameras)}, likelihood at least {min_likelihood:g}",
             remedy="Check the calibration and the 2D landmarks, or lower reconstruct.min_likelihood",
         )
-    shape = found.residual_px.shape
+
+
+def _as_landmarks(landmarks: Landmarks2D, found: Triangulation | Trajectory, interpolated: BoolArray) -> Landmarks3D:
     return Landmarks3D(
         landmarks=landmarks.landmarks,
         times_s=landmarks.times_s,
@@ -84,5 +141,5 @@ def _as_landmarks(landmarks: Landmarks2D, found: Triangulation, min_likelihood: 
         residual_px=found.residual_px,
         n_cameras=found.used.sum(axis=-1).astype(np.float64),
         covariance_m2=found.covariance_m2,
-        interpolated=np.zeros(shape, dtype=np.bool_),
+        interpolated=interpolated,
     )

@@ -1,0 +1,100 @@
+"""A trial laid out for the trajectory solve, and parts of it: a sample to tune on, sections that fit into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from labsys.core.arrays import BoolArray, FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """Observations and a first guess, landmark last.
+
+    Attributes:
+        pixels: (T, C, 2, K) px, finite. confidence: (T, C, K), 0 where not seen.
+        there: (T, K) whether a point is to be found: one was triangulated, or shortly before and shortly after.
+        points: (T, 3, K) m, finite: triangulated, straight lines between.
+    """
+
+    pixels: FloatArray
+    confidence: FloatArray
+    there: BoolArray
+    points: FloatArray
+
+    def part(self, first: int, last: int) -> Track:
+        """Frames [first, last)."""
+        rows = slice(first, last)
+        return Track(self.pixels[rows], self.confidence[rows], self.there[rows], self.points[rows])
+
+
+def make_track(
+    xy_px: FloatArray, confidence: FloatArray, start_m: FloatArray, *, min_confidence: float, max_gap: int
+) -> Track:
+    """Lay out pixels (T, K, C, 2), confidence (T, K, C) and first points (T, K, 3) m, NaN where there is none.
+
+    max_gap: most frames between two triangulated points that are solved for without one.
+    """
+    known: BoolArray = np.asarray(np.isfinite(start_m).all(axis=-1))
+    there = known | _short_gaps(known, max_gap)
+    seen = (confidence >= min_confidence) & np.isfinite(xy_px).all(axis=-1) & there[..., None]
+    pixels = np.where(seen[..., None], xy_px, 0.0)
+    return Track(
+        pixels=np.ascontiguousarray(np.moveaxis(pixels, 1, 3)),
+        confidence=np.ascontiguousarray(np.moveaxis(np.where(seen, confidence, 0.0), 1, 2)),
+        there=there,
+        points=np.ascontiguousarray(np.moveaxis(_bridge(start_m, known), 1, 2)),
+    )
+
+
+def _short_gaps(known: BoolArray, max_gap: int) -> BoolArray:
+    """(T, K) frames in gaps of at most that many frames between known ones."""
+    index = np.arange(len(known))[:, None]
+    before = np.maximum.accumulate(np.where(known, index, -1), axis=0)
+    after = np.minimum.accumulate(np.where(known, index, len(known) + max_gap + 1)[::-1], axis=0)[::-1]
+    return np.asarray(~known & (before >= 0) & (after < len(known)) & (after - before - 1 <= max_gap))
+
+
+def _bridge(points_m: FloatArray, known: BoolArray) -> FloatArray:
+    bridged = np.where(known[..., None], points_m, 0.0)
+    index = np.arange(len(known))
+    for k in np.flatnonzero(~known.all(axis=0) & known.any(axis=0)):
+        own = known[:, k]
+        for axis in range(3):
+            bridged[~own, k, axis] = np.interp(index[~own], index[own], points_m[own, k, axis])
+    return bridged
+
+
+def sample_of(track: Track, *, n_windows: int, n_frames: int, apart: int) -> Track:
+    """Evenly spaced windows of a trial, one after the other, with `apart` frames between in which nothing is solved."""
+    total = len(track.there)
+    if total <= n_windows * n_frames:
+        return track
+    firsts = np.linspace(0, total - n_frames, n_windows).astype(int)
+    parts = [track.part(int(f), int(f) + n_frames) for f in firsts]
+    blank = _blank_like(track.part(0, apart))
+    pieces = [piece for part in parts for piece in (part, blank)]
+    return Track(
+        pixels=np.concatenate([p.pixels for p in pieces]),
+        confidence=np.concatenate([p.confidence for p in pieces]),
+        there=np.concatenate([p.there for p in pieces]),
+        points=np.concatenate([p.points for p in pieces]),
+    )
+
+
+def _blank_like(track: Track) -> Track:
+    zeros = np.zeros_like
+    return Track(zeros(track.pixels), zeros(track.confidence), zeros(track.there), zeros(track.points))
+
+
+def sections_of(n_frames: int, *, longest: int, overlap: int) -> Iterator[tuple[slice, slice]]:
+    """Sections of at most `longest` frames: which frames to solve, and which of those to keep."""
+    n_sections = max(1, -(-n_frames // longest))
+    bounds = np.linspace(0, n_frames, n_sections + 1).astype(int)
+    for a, b in pairwise(bounds):
+        first, last = max(0, int(a) - overlap), min(n_frames, int(b) + overlap)
+        yield slice(first, last), slice(int(a) - first, int(b) - first)

@@ -1,0 +1,93 @@
+"""By how much noise that is neither Gaussian nor white widens the posterior, and how long errors last.
+
+The posterior of the normal equations holds for white Gaussian noise of the tuned variance. Detectors err otherwise:
+heavy tails, and the same error for many frames. Both show in the residuals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from labsys.core.arrays import FloatArray
+
+_FREQUENCIES = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """Widening of the covariance (K,), and autocorrelation (K, L) of the error of each landmark at lag 0 to L - 1."""
+
+    factor: FloatArray
+    error_correlation: FloatArray
+
+
+def robust_factor(distance: FloatArray, scale: float) -> FloatArray:
+    """Variance of the estimate with the fading loss over that of the normal equations, (K,).
+
+    Huber's sandwich (Robust Statistics, 1981, section 6.3), pooled over each landmark's observations.
+
+    Args:
+        distance: (N, K) squared errors over their variance, two degrees of freedom each; NaN where not seen.
+    """
+    far = distance / scale**2
+    belief = 1.0 / (1.0 + far) ** 2
+    with np.errstate(invalid="ignore"):
+        slope = np.nan_to_num((1.0 - far) / (1.0 + far) ** 3)
+    seen = np.isfinite(distance)
+    count = np.maximum(seen.sum(axis=0), 1)
+    mean_belief = np.nan_to_num(belief).sum(axis=0) / count
+    mean_slope = slope.sum(axis=0) / count
+    square = 0.5 * np.nan_to_num(belief**2 * distance).sum(axis=0) / count
+    usable = mean_slope > 0.1
+    return np.where(usable, square * mean_belief / np.where(usable, mean_slope, 1.0) ** 2, 1.0)
+
+
+def residual_correlation(residuals: FloatArray, n_lags: int) -> FloatArray:
+    """Autocorrelation (K, L) of residuals (T, M, K) at lag 0 to L - 1; NaN counts as absent, few pairs as none."""
+    known = np.isfinite(residuals)
+    values = np.where(known, residuals, 0.0)
+    out = np.zeros((residuals.shape[2], n_lags))
+    for lag in range(min(n_lags, len(residuals))):
+        end = len(residuals) - lag
+        pairs = (known[:end] & known[lag:]).sum(axis=(0, 1))
+        product = np.einsum("tmk,tmk->k", values[:end], values[lag:])
+        out[:, lag] = product / np.maximum(pairs, 1)
+    power = out[:, :1]
+    return np.asarray(np.where(power > 0.0, out / np.where(power > 0.0, power, 1.0), np.eye(1, n_lags)))
+
+
+def temporal_spread(
+    information: FloatArray, stiffness: FloatArray, order: int, correlation: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Variance relative to white noise (K,), and autocorrelation of the error (K, L).
+
+    In frequency the solve is a filter H = a / (a + s |D|²), with `a` the information of one frame and `s` the
+    stiffness; its error is what passes of the noise and what it takes off the motion.
+
+    Args:
+        information: (K,) 1/m² per axis and frame. stiffness: (K,) 1/m². correlation: (K, L) of the pixel noise.
+    """
+    n_lags = correlation.shape[1]
+    phase = np.pi * (np.arange(_FREQUENCIES) + 0.5) / _FREQUENCIES
+    gain = information[:, None] / (
+        information[:, None] + stiffness[:, None] * (2.0 * np.sin(0.5 * phase)) ** (2 * order)
+    )
+    cosines = np.cos(phase[:, None] * np.arange(n_lags))
+    taper = np.where(np.arange(n_lags) > 0, 2.0, 1.0) * (1.0 - np.arange(n_lags) / n_lags)
+    noise = np.maximum((correlation * taper) @ cosines.T, 0.0)
+    noise /= noise.mean(axis=1, keepdims=True)
+    power = gain**2 * noise + gain * (1.0 - gain)
+    factor = power.mean(axis=1) / gain.mean(axis=1)
+    return factor, np.asarray((power @ cosines) / power.sum(axis=1, keepdims=True))
+
+
+def typical_information(normal: FloatArray) -> FloatArray:
+    """(K,) 1/m² that a frame holds per axis, the median over frames with any; of normal matrices (T, 6, K)."""
+    mean = normal[:, [0, 3, 5]].sum(axis=1) / 3.0
+    positive = np.where(mean > 1.5, mean, np.nan)  # 1 stands where no point is solved for
+    known = np.isfinite(positive).any(axis=0)
+    out = np.full(mean.shape[1], 1e-6)
+    out[known] = np.nanmedian(positive[:, known], axis=0)
+    return out
