@@ -6,15 +6,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
+from labsys.core.camera_audit import ReconstructionAudit
 from labsys.core.cameras import Calibration
-from labsys.core.clock import utc_now
 from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.progress import Progress
 from labsys.core.session import TrialName
-from labsys.storage.lab import Lab
-from labsys.storage.results import LANDMARKS3D_FILE, read_landmarks3d, write_landmarks3d, write_motion
+from labsys.storage.lab import Lab, take_folder
+from labsys.storage.results import (
+    AUDIT_FILE,
+    LANDMARKS3D_FILE,
+    read_landmarks3d,
+    write_audit,
+    write_landmarks3d,
+    write_motion,
+)
 from labsys.storage.runs import (
     StagedRun,
     current_run,
@@ -29,8 +37,9 @@ from pipelines.analyse import analyse
 from pipelines.config import PipelineConfig
 from pipelines.import_markers import read_taken_markers
 from pipelines.pose2d import find_landmarks2d
-from pipelines.reconstruct import reconstruct
-from pipelines.retime import retime
+from pipelines.prepare2d import prepare_landmarks2d
+from pipelines.reconstruct import matching_rig, reconstruct
+from pipelines.retime_stamps import TIMESTAMPS
 from pipelines.run_plan import RunPlan, Stage, plan_run
 from pipelines.trial_inputs import TrialInputs, gather_inputs, load_calibration
 
@@ -88,14 +97,13 @@ def _make_run(
     static_run: str,
     progress: Progress,
 ) -> None:
-    started_at, seconds = utc_now(), dict[str, float]()
     calibration = load_calibration(lab, trial.take)
     heading_known = _heading_known(lab, trial, calibration)
-    with _timed(seconds, Stage.RECONSTRUCT):
-        _reconstruct_stage(lab, staged, trial, plan, config, calibration, progress)
-    with _timed(seconds, Stage.ANALYSE):
-        if not staged.has(Stage.ANALYSE):
-            progress.stage("analyse", 1)
+    _reconstruct_stage(lab, staged, trial, plan, config, calibration, progress)
+    if not staged.has(Stage.ANALYSE):
+        seconds = dict[str, float]()
+        progress.stage("analyse", 1)
+        with _timed(seconds, Stage.ANALYSE):
             motion = analyse(
                 read_landmarks3d(staged.file(LANDMARKS3D_FILE)),
                 static=_static_landmarks(lab, trial, static_run),
@@ -104,12 +112,17 @@ def _make_run(
                 heading_known=heading_known,
                 settings=config.analyse,
             )
-            staged.complete(Stage.ANALYSE, write_motion(staged.folder, motion))
-            progress.advance()
+            files = write_motion(staged.folder, motion)
+        staged.complete(Stage.ANALYSE, files, seconds=seconds)
+        progress.advance()
     reason = _not_for_comparison(lab, trial, calibration, static_run)
     staged.finish(
         plan.record(
-            trial, started_at=started_at, seconds=seconds, heading_known=heading_known, not_for_comparison=reason
+            trial,
+            started_at=staged.started_at,
+            seconds=staged.seconds,
+            heading_known=heading_known,
+            not_for_comparison=reason,
         )
     )
 
@@ -126,31 +139,51 @@ def _reconstruct_stage(
     if staged.has(Stage.RECONSTRUCT):
         return
     if Stage.RECONSTRUCT in plan.keeps:
-        staged.inherit(Stage.RECONSTRUCT, plan.parent, (LANDMARKS3D_FILE,))
+        made = load_run(lab, trial.trial.name, plan.parent).files
+        kept = tuple(path for path in (LANDMARKS3D_FILE, AUDIT_FILE) if path in made)
+        staged.inherit(Stage.RECONSTRUCT, plan.parent, kept)
         return
     progress.stage("reconstruct", 1)
-    landmarks = _landmarks3d(lab, trial, config, calibration)
-    write_landmarks3d(staged.folder / LANDMARKS3D_FILE, landmarks)
-    staged.complete(Stage.RECONSTRUCT, (LANDMARKS3D_FILE,))
+    seconds = dict[str, float]()
+    landmarks, audit = _landmarks3d(lab, trial, config, calibration, seconds)
+    with _timed(seconds, "write_landmarks3d"):
+        write_landmarks3d(staged.folder / LANDMARKS3D_FILE, landmarks)
+        write_audit(staged.folder / AUDIT_FILE, audit)
+    staged.complete(Stage.RECONSTRUCT, (LANDMARKS3D_FILE, AUDIT_FILE), seconds=seconds)
     progress.advance()
 
 
-def _landmarks3d(lab: Lab, trial: TrialInputs, config: PipelineConfig, calibration: Calibration | None) -> Landmarks3D:
+def _landmarks3d(
+    lab: Lab, trial: TrialInputs, config: PipelineConfig, calibration: Calibration | None, seconds: dict[str, float]
+) -> tuple[Landmarks3D, ReconstructionAudit]:
     name, take = trial.trial.name, trial.take
     if "markers" in take.files:
-        return read_taken_markers(lab, name, take)[0]
-    tracks = find_landmarks2d(lab, name, take)
+        with _timed(seconds, "read_markers"):
+            return read_taken_markers(lab, name, take)[0], ReconstructionAudit()
+    with _timed(seconds, Stage.POSE2D):
+        tracks = find_landmarks2d(lab, name, take)
     if calibration is None:
         raise InputError(f"trial {name} has 2D landmarks but no calibration", remedy="Import it again with one")
-    settings = config.reconstruct
-    return reconstruct(
-        retime(tracks, rate_hz=take.rate_hz),
-        calibration,
-        rule=settings.rule,
-        min_likelihood=settings.min_likelihood,
-        max_error_px=settings.max_error_px,
-        min_cameras=settings.min_cameras,
+    stamps = take.files.get(TIMESTAMPS)
+    prepared = prepare_landmarks2d(
+        tracks,
+        partial(matching_rig, calibration=calibration),
+        rate_hz=take.rate_hz,
+        stamps=None if stamps is None else take_folder(lab, name) / stamps.path,
+        config=config,
     )
+    seconds |= prepared.seconds
+    settings = config.reconstruct
+    with _timed(seconds, Stage.RECONSTRUCT):
+        landmarks = reconstruct(
+            prepared.landmarks,
+            calibration,
+            rule=settings.rule,
+            min_likelihood=settings.min_likelihood,
+            max_error_px=settings.max_error_px,
+            min_cameras=settings.min_cameras,
+        )
+    return landmarks, prepared.audit
 
 
 def _static_landmarks(lab: Lab, trial: TrialInputs, static_run: str) -> Landmarks3D | None:
@@ -176,7 +209,7 @@ def _not_for_comparison(lab: Lab, trial: TrialInputs, calibration: Calibration |
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], stage: Stage) -> Iterator[None]:
+def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
     began = time.perf_counter()
     yield
-    seconds[stage.value] = round(time.perf_counter() - began, 3)
+    seconds[str(step)] = round(time.perf_counter() - began, 3)

@@ -97,7 +97,7 @@ def _parent(lab: Lab, name: TrialName, from_stage: Stage) -> str:
 def _check_same_until_analysis(parent: RunRecord, trial: TrialInputs, config: PipelineConfig) -> None:
     made = parent.provenance
     changed = [path for path, digest in trial.hashes.items() if made.inputs.get(path) != digest]
-    wanted = {k: v for k, v in config.dotted().items() if k.startswith("reconstruct.")}
+    wanted = {k: v for k, v in config.dotted().items() if not k.startswith(("analyse.", "profile"))}
     changed += [key for key, value in wanted.items() if made.parameters.get(key) != value]
     if changed:
         raise InputError(

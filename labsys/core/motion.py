@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from labsys.core.arrays import FloatArray, as_floats
+from labsys.core.camera_audit import ReconstructionAudit
 from labsys.core.errors import UnknownNameError
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.provenance import Provenance
@@ -212,6 +213,7 @@ class TrialResult:
         run: name of the run (hash of inputs, parameters and version).
         not_for_comparison: why results must not be compared (overridden calibration, repaired pose, …), or None.
         heading_known: False when LAB's X is arbitrary, so that transverse angles have an arbitrary zero.
+        audit: what was found out about the cameras; empty for 3D markers.
     """
 
     run: str
@@ -221,3 +223,4 @@ class TrialResult:
     provenance: Provenance
     not_for_comparison: str | None
     heading_known: bool
+    audit: ReconstructionAudit = field(default_factory=ReconstructionAudit)

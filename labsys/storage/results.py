@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from labsys.core.camera_audit import ReconstructionAudit
 from labsys.core.errors import InputError
 from labsys.core.motion import Finding, MotionResult, TrialResult
 from labsys.core.session import TrialName
@@ -12,23 +13,27 @@ from labsys.core.skeleton import Tier
 from labsys.storage import motion_tables, stride_tables
 from labsys.storage.atomic import read_json, write_json_atomic
 from labsys.storage.columns import RESULT_SCHEMA_VERSION
-from labsys.storage.documents import check_schema, from_document, to_document
-from labsys.storage.finished_runs import current_run, load_run, run_file, run_folder
+from labsys.storage.documents import check_schema, from_document, load_document, save_document, to_document
+from labsys.storage.finished_runs import RunRecord, current_run, load_run, run_file, run_folder
 from labsys.storage.lab import Lab
 from labsys.storage.landmarks_table import read_landmarks3d, write_landmarks3d
 from labsys.storage.trials import load_trial
 
 __all__ = [
+    "AUDIT_FILE",
     "LANDMARKS3D_FILE",
     "MOTION_FILES",
     "load_trial_result",
+    "read_audit",
     "read_landmarks3d",
     "read_motion",
+    "write_audit",
     "write_landmarks3d",
     "write_motion",
 ]
 
 LANDMARKS3D_FILE = "landmarks3d.parquet"
+AUDIT_FILE = "cameras.json"
 _FINDINGS = "findings.json"
 MOTION_FILES: tuple[str, ...] = (
     "angles.parquet",
@@ -76,6 +81,16 @@ def read_motion(folder: Path) -> MotionResult:
     )
 
 
+def write_audit(path: Path, audit: ReconstructionAudit) -> None:
+    """Write what was found out about the cameras (InputError where it cannot be written)."""
+    save_document(path, audit)
+
+
+def read_audit(path: Path) -> ReconstructionAudit:
+    """Read what `write_audit` wrote (InputError; NewerSchemaError)."""
+    return load_document(path, ReconstructionAudit)
+
+
 def load_trial_result(lab: Lab, name: TrialName, run: str | None = None) -> TrialResult:
     """One run of a trial, whole; without `run` the current one.
 
@@ -95,7 +110,15 @@ def load_trial_result(lab: Lab, name: TrialName, run: str | None = None) -> Tria
         provenance=record.provenance,
         not_for_comparison=record.not_for_comparison,
         heading_known=record.heading_known,
+        audit=_audit_of(lab, name, record),
     )
+
+
+def _audit_of(lab: Lab, name: TrialName, record: RunRecord) -> ReconstructionAudit:
+    # Runs of earlier versions have none.
+    if AUDIT_FILE not in record.files:
+        return ReconstructionAudit()
+    return read_audit(run_file(lab, name, record.run, AUDIT_FILE))
 
 
 def _write_findings(path: Path, motion: MotionResult) -> None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+from labsys.core.clock import utc_now
 from labsys.core.errors import InputError, NewerSchemaError, UnknownNameError
 from labsys.core.session import TrialName, check_code
 from labsys.storage.atomic import hash_file, is_there, make_folder, sync_file, sync_folder, sync_tree, write_text_atomic
@@ -36,12 +37,19 @@ from labsys.storage.trials import require_trial
 
 @dataclass(frozen=True)
 class _StageMarker:
-    """Completion of one stage. files: path -> SHA-256; inherited: path -> run that holds the file."""
+    """Completion of one stage.
+
+    Attributes:
+        files: path -> SHA-256. inherited: path -> run that holds the file.
+        started_at: when the process that made the stage began. seconds: step -> wall time.
+    """
 
     stage: str
     position: int
     files: Mapping[str, str]
     inherited: Mapping[str, str] = field(default_factory=dict)
+    started_at: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 class StagedRun:
@@ -49,6 +57,7 @@ class StagedRun:
 
     def __init__(self, lab: Lab, name: TrialName, run_id: str) -> None:
         self._lab, self._name, self._run_id = lab, name, run_id
+        self._opened_at = utc_now()
         self._work = _work_folder(lab, name, run_id)
         make_folder(self.folder)
         make_folder(self._work / "stages")
@@ -64,6 +73,16 @@ class StagedRun:
         """Completed stages in order."""
         return tuple(self._markers)
 
+    @property
+    def started_at(self) -> str:
+        """When the first of the processes that made this run began; earlier than now where the run was resumed."""
+        return next((m.started_at for m in self._markers.values() if m.started_at), self._opened_at)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Step -> wall time of all completed stages, whichever process made them."""
+        return {step: s for marker in self._markers.values() for step, s in marker.seconds.items()}
+
     def has(self, stage: str) -> bool:
         """Whether the stage is complete; its files were verified against their hashes when the run was opened."""
         return stage in self._markers
@@ -76,8 +95,10 @@ class StagedRun:
         known = [p for m in self._markers.values() for p in m.files]
         raise UnknownNameError("file", path, valid=known, where=f"run {self._run_id} of {self._name}")
 
-    def complete(self, stage: str, files: Sequence[str]) -> None:
+    def complete(self, stage: str, files: Sequence[str], *, seconds: Mapping[str, float] | None = None) -> None:
         """Mark a stage as complete: flush and hash its files (paths relative to `folder`, "/" between parts).
+
+        seconds: step -> wall time of what the stage did.
 
         Raises:
             InputError: a file is missing, outside the folder, or belongs to another stage.
@@ -89,7 +110,7 @@ class StagedRun:
             sync_file(self.folder / path)
         for folder in {(self.folder / path).parent for path in files}:
             sync_folder(folder)
-        self._mark(stage, {path: hash_file(self.folder / path) for path in files}, {})
+        self._mark(stage, {path: hash_file(self.folder / path) for path in files}, {}, seconds or {})
 
     def inherit(self, stage: str, parent: str, files: Sequence[str]) -> None:
         """Mark a stage as taken over from a complete run of the same trial, whose files are referred to.
@@ -103,7 +124,7 @@ class StagedRun:
             if path not in record.files:
                 raise UnknownNameError("file", path, valid=record.files, where=f"run {parent} of {self._name}")
         hashes = {path: record.files[path] for path in files}
-        self._mark(stage, hashes, {path: record.inherited.get(path, parent) for path in files})
+        self._mark(stage, hashes, {path: record.inherited.get(path, parent) for path in files}, {})
 
     def finish(self, record: RunRecord) -> Path:
         """Write run.json, make the run visible and current; returns its folder.
@@ -144,11 +165,13 @@ class StagedRun:
         if owner is not None:
             raise InputError(f"'{path}' belongs to stage {owner}", where=f"run {self._run_id} of {self._name}")
 
-    def _mark(self, stage: str, files: Mapping[str, str], inherited: Mapping[str, str]) -> None:
+    def _mark(
+        self, stage: str, files: Mapping[str, str], inherited: Mapping[str, str], seconds: Mapping[str, float]
+    ) -> None:
         check_code("stage", stage)
         if stage in self._markers:
             raise InputError(f"stage {stage} is complete already", where=f"run {self._run_id} of {self._name}")
-        marker = _StageMarker(stage, len(self._markers), files, inherited)
+        marker = _StageMarker(stage, len(self._markers), files, inherited, self._opened_at, seconds)
         save_document(self._marker_path(stage), marker)
         self._markers[stage] = marker
 

@@ -21,11 +21,19 @@ _SCENE_HEIGHT_M = 2.5
 
 @dataclass(frozen=True)
 class ClockModel:
-    """Free-running cameras: phase uniform within a frame, rate error, jitter, dropped frames."""
+    """Free-running cameras: phase uniform within a frame, rate error, jitter, dropped frames.
+
+    Attributes:
+        jitter_s: standard deviation of the exposure itself against an even beat.
+        stamp_jitter_s: mean lateness of the timestamps (exponential: late, never early).
+        latency_s: standard deviation between cameras of a lateness that stays.
+    """
 
     ppm_sd: float = 30.0
     jitter_s: float = 0.0002
     drop_probability: float = 0.0
+    stamp_jitter_s: float = 0.0
+    latency_s: float = 0.0
 
 
 def make_rig(n_cameras: int, *, size_px: tuple[int, int] = (1280, 720), radius_m: float = 3.2) -> CameraRig:
@@ -52,6 +60,16 @@ def free_running_times(
     """Exposure times of every camera on the true clock within 0..seconds, s; dropped frames are absent."""
     rng = np.random.default_rng([seed, 71])
     return tuple(_run_clock(rng, seconds, rate_hz, clock) for _ in range(n_cameras))
+
+
+def stamp_frames(times_s: tuple[FloatArray, ...], clock: ClockModel, seed: int) -> tuple[FloatArray, ...]:
+    """Timestamps that a computer would give frames taken at these times: later than the exposure, never earlier."""
+    rng = np.random.default_rng([seed, 73])
+    stamps = []
+    for own_s in times_s:
+        latency_s = clock.latency_s * rng.standard_normal()
+        stamps.append(own_s + latency_s + clock.stamp_jitter_s * rng.exponential(size=own_s.size))
+    return tuple(stamps)
 
 
 def _camera(name: str, azimuth_rad: float, height_m: float, size_px: tuple[int, int], radius_m: float) -> Camera:

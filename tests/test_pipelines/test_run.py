@@ -131,7 +131,7 @@ def test_from_stage_refers_to_the_parents_files(lab: Lab) -> None:
     child = run_trial(lab, RUN, config=other, from_stage=Stage.ANALYSE, progress=SILENT)
     record = load_run(lab, RUN, child.run)
     assert record.parent == parent.run
-    assert dict(record.inherited) == {"landmarks3d.parquet": parent.run}
+    assert dict(record.inherited) == {"landmarks3d.parquet": parent.run, "cameras.json": parent.run}
     assert not (runs_folder(lab, RUN) / child.run / "landmarks3d.parquet").exists()
     ours, theirs = load_trial_result(lab, RUN), load_trial_result(lab, RUN, parent.run)
     np.testing.assert_array_equal(ours.landmarks.xyz_m, theirs.landmarks.xyz_m)

@@ -75,7 +75,7 @@ def combine_cameras(tracks: Mapping[str, CameraTrack], *, rate_hz: float) -> Lan
     first = next(iter(tracks.values()))
     _require_equal("numbers of frames", {camera: t.n_frames for camera, t in tracks.items()})
     _require_equal("first frame numbers", {camera: t.first_frame for camera, t in tracks.items()})
-    _require_same_landmarks(tracks)
+    require_same_landmarks(tracks)
     if first.n_frames == 0:
         raise InputError("the 2D landmarks hold no frames", where=", ".join(tracks))
     return Landmarks2D(
@@ -95,7 +95,8 @@ def _require_equal(what: str, by_camera: Mapping[str, int]) -> None:
         )
 
 
-def _require_same_landmarks(tracks: Mapping[str, CameraTrack]) -> None:
+def require_same_landmarks(tracks: Mapping[str, CameraTrack]) -> None:
+    """Refuse cameras whose landmarks differ (InputError names the cameras and the landmarks)."""
     (reference, first), *others = tracks.items()
     for camera, track in others:
         if track.landmarks != first.landmarks:

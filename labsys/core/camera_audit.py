@@ -1,0 +1,51 @@
+"""What was found out about each camera on the way from 2D to 3D, and put right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CameraAudit:
+    """One camera of one run.
+
+    Attributes:
+        n_frames: rows of its 2D landmarks. n_repeated: frames that repeat another, n_bad: frames marked as bad; both
+            are no measurements. n_lost: frames that the camera took and nobody stored.
+        rate_hz: its true frame rate where timestamps say, else the nominal one.
+        stamp_jitter_s: 99th percentile of the timestamps against its clock; None without timestamps.
+        offset_s, offset_sd_s, drift_ppm, drift_sd_ppm: how much later than its clock says the camera looks, by the
+            landmarks and against the first camera; None where not estimated. offset_used: whether it was corrected.
+        sides_all, sides_legs, sides_part: frames in which left and right were exchanged back, of the whole person, of
+            both legs, of feet or arms alone.
+    """
+
+    camera: str
+    n_frames: int
+    n_repeated: int = 0
+    n_bad: int = 0
+    n_lost: int = 0
+    rate_hz: float = 0.0
+    stamp_jitter_s: float | None = None
+    offset_s: float | None = None
+    offset_sd_s: float | None = None
+    drift_ppm: float | None = None
+    drift_sd_ppm: float | None = None
+    offset_used: bool = False
+    sides_all: int = 0
+    sides_legs: int = 0
+    sides_part: int = 0
+
+
+@dataclass(frozen=True)
+class ReconstructionAudit:
+    """All cameras of one run; empty where 3D came from elsewhere.
+
+    Attributes:
+        starts_at_s: where 0 s of the run lies on the timestamps' clock; 0 without timestamps.
+        warnings: what a person should look at.
+    """
+
+    cameras: tuple[CameraAudit, ...] = ()
+    starts_at_s: float = 0.0
+    warnings: tuple[str, ...] = ()
