@@ -161,6 +161,55 @@ def instant_gradients(views: BoardViews, state: BundleState, *, settings: Bundle
     return pull.reshape(len(pull), -1)
 
 
+@dataclass(frozen=True, eq=False)
+class FrameSystems:
+    """Normal equations in the cameras' poses and lags alone, one per instant: its board is eliminated.
+
+    Attributes:
+        matrix: (F, C * width, C * width); right: (F, C * width). Width 7: pose (rotation rad, translation m), lag s.
+        weight: (F, C) sum of the robust weights of the corners that a camera saw.
+    """
+
+    matrix: FloatArray
+    right: FloatArray
+    weight: FloatArray
+    width: int = POSE + 1
+
+    @property
+    def n_frames(self) -> int:
+        """Instants."""
+        return len(self.matrix)
+
+
+def reduce_frames(views: BoardViews, state: BundleState, *, robust_px: float = 1.0) -> FrameSystems:
+    """Every instant's own say in where the cameras are and how late they look, with the lenses as they are."""
+    residual, J = _residuals(views, state, poses_only=False)
+    residual = np.where(views.used[..., None], residual, 0.0)
+    weights = _robust(residual, views.used, robust_px)[1]
+    J = np.concatenate([J[..., :POSE], J[..., LAG : BLOCK + POSE]], axis=-1)
+    rows = J.reshape(len(J), -1, J.shape[-1])
+    weighted = (J * weights[..., None, None]).reshape(rows.shape).transpose(0, 2, 1)
+    H, slope = weighted @ rows, (weighted @ residual.reshape(len(J), -1, 1))[..., 0]
+    n_cameras, n_frames, width = len(state.t_cam_rig_m), len(state.t_rig_board_m), POSE + 1
+    f, c = views.frame, views.camera
+    matrix, cross = np.zeros((n_frames, n_cameras, width, n_cameras, width)), np.zeros((n_frames, n_cameras, width, 6))
+    right, boards = np.zeros((n_frames, n_cameras, width)), np.tile(1e-9 * np.eye(POSE), (n_frames, 1, 1))
+    board_right, weight = np.zeros((n_frames, POSE)), np.zeros((n_frames, n_cameras))
+    # A camera sees a board once per instant, so nothing is written twice but the boards' own blocks.
+    matrix[f, c, :, c], cross[f, c], right[f, c] = H[:, :width, :width], H[:, :width, width:], slope[:, :width]
+    weight[f, c] = weights.sum(axis=1)
+    np.add.at(boards, f, H[:, width:, width:])
+    np.add.at(board_right, f, slope[:, width:])
+    flat = cross.reshape(n_frames, -1, POSE)
+    eliminated = flat @ np.linalg.inv(boards)
+    columns = n_cameras * width
+    return FrameSystems(
+        matrix.reshape(n_frames, columns, columns) - eliminated @ flat.transpose(0, 2, 1),
+        right.reshape(n_frames, columns) - np.einsum("fki,fi->fk", eliminated, board_right),
+        weight,
+    )
+
+
 def _descend(
     views: BoardViews,
     state: BundleState,

@@ -13,19 +13,21 @@ import numpy as np
 from calibration.anipose_rig import calibrate_with_anipose
 from calibration.clock import join_by_frame, join_by_time, set_clock
 from calibration.detect import BoardCorners, CameraCorners, FrameReader, detect_videos
-from calibration.diagnose import check_layout, explain_unseen
+from calibration.diagnose import check_front, check_layout, explain_unseen
 from calibration.intrinsics import LensLimits, check_sizes_fit, check_support, expect_lenses, guess_lens
 from calibration.match import match_cameras
+from calibration.misfit import explain_misfit
 from calibration.moved import check_unmoved
 from calibration.poses import check_enough, check_focal_lengths, check_lenses_fit, check_spread
 from calibration.quality import measure_corners
 from calibration.report import CalibrationReport, GradeLimits, HeldOut, hold_out, make_report
 from calibration.scale import KnownLength, check_scale, measure_length
 from calibration.solve import SolvedRig, SolveSettings, draw_folds, solve_rig
-from calibration.sync import check_synchronous, take_lags_out
+from calibration.sync import check_synchronous
 from labsys.core.arrays import FloatArray
 from labsys.core.board import Board
 from labsys.core.cameras import CameraRig, Intrinsics, LensModel
+from labsys.core.errors import GateRefusedError, InputError
 from labsys.core.progress import Progress
 
 _SEEN_AT_LEAST = 5
@@ -126,7 +128,8 @@ def check_found(
     check_layout(seen, board)
     for camera in seen:
         if camera.n_boards < _SEEN_AT_LEAST:
-            raise explain_unseen(read(videos[camera.camera]), board, camera=camera.camera)
+            raise explain_unseen(read(videos[camera.camera]), board, camera=camera)
+    check_front(seen, board)
 
 
 def join_cameras(
@@ -155,8 +158,7 @@ def calibrate_corners(
     own = None if lenses is None else _own_lenses(corners, lenses)
     match chosen.engine:
         case Engine.LABSYS:
-            solved = _solve(corners, own, chosen)
-            _check_solved(corners, solved, chosen, lenses_given=own is not None)
+            solved = _solve_and_check(corners, own, chosen)
             heldout = hold_out(corners, solved, chosen.solve)
         case Engine.ANIPOSE:
             solved, heldout = _solve_with_anipose(corners, own, chosen)
@@ -182,11 +184,25 @@ def _own_lenses(corners: BoardCorners, lenses: Mapping[str, Intrinsics]) -> tupl
     return own
 
 
-def _solve(corners: BoardCorners, lenses: tuple[Intrinsics, ...] | None, settings: CalibrateSettings) -> SolvedRig:
+def _solve_and_check(
+    corners: BoardCorners, lenses: tuple[Intrinsics, ...] | None, settings: CalibrateSettings
+) -> SolvedRig:
+    """The rig, where nothing refuses it; a refusal gives way to what made the cameras contradict each other."""
+    guesses = lenses or tuple(guess_lens(corners, i, model=settings.lens_model) for i in range(len(corners.cameras)))
+    try:
+        solved = _solve(corners, guesses, settings, given=lenses is not None)
+        _check_solved(corners, solved, settings, lenses_given=lenses is not None)
+    except (GateRefusedError, InputError) as error:
+        raise explain_misfit(corners, guesses) or error from error
+    return solved
+
+
+def _solve(
+    corners: BoardCorners, guesses: tuple[Intrinsics, ...], settings: CalibrateSettings, *, given: bool
+) -> SolvedRig:
     """Through given lenses; or through those that the same boards show, found with the cameras' lags free."""
-    if lenses is not None:
-        return solve_rig(corners, lenses, settings=settings.solve)
-    guesses = tuple(guess_lens(corners, i, model=settings.lens_model) for i in range(len(corners.cameras)))
+    if given:
+        return solve_rig(corners, guesses, settings=settings.solve)
     first = solve_rig(corners, guesses, prior=expect_lenses(guesses), settings=settings.solve)
     if not settings.override_reason:
         check_support(corners, first, limits=settings.lenses)
@@ -196,8 +212,8 @@ def _solve(corners: BoardCorners, lenses: tuple[Intrinsics, ...] | None, setting
 def _check_solved(corners: BoardCorners, solved: SolvedRig, settings: CalibrateSettings, *, lenses_given: bool) -> None:
     """What a small error does not show: poses all alike, cameras out of step, moved, or with another lens."""
     check_spread(solved)
+    check_unmoved(solved, corners.times_s)
     check_synchronous(corners, solved)
-    check_unmoved(take_lags_out(corners, solved.lag_s), solved.unlagged)
     if lenses_given:
         check_focal_lengths(corners, solved, settings.solve)
 

@@ -9,47 +9,57 @@ import cv2
 import numpy as np
 
 from calibration.board import marker_corners
-from calibration.detect import CameraCorners
+from calibration.detect import MIN_CORNERS, CameraCorners
 from calibration.detector import COARSE_WINDOWS, Gray, Sighting, search
+from labsys.core.arrays import BoolArray
 from labsys.core.board import DICTIONARIES, Board
 from labsys.core.errors import GateRefusedError, InputError
 
 _SAMPLED = 12  # frames looked at when a camera saw nothing
 _DICTIONARY_FRAMES = 4
+_FEWEST_PICTURES = 5
 _FIT = 0.2  # of a marker's edge; a layout that is off by more is another layout
 _MOST_COLUMNS = 24
 
 
-def explain_unseen(frames: Iterator[Gray], board: Board, *, camera: str) -> GateRefusedError | InputError:
+def explain_unseen(frames: Iterator[Gray], board: Board, *, camera: CameraCorners) -> GateRefusedError | InputError:
     """Look for the board under every other description, and say what was found.
 
     Args:
-        frames: the camera's pictures, in which the declared board was not found.
+        frames: the camera's pictures.
+        camera: what was found in them under the declared description, which is next to nothing.
 
     Returns:
         The error to raise: a wrong description is an InputError, a board that is not there a GateRefusedError.
     """
+    name, pictures = camera.camera, len(camera.times_s)
+    if pictures < _FEWEST_PICTURES:
+        return InputError(
+            f"the video holds {pictures} picture(s)", where=f"camera {name}", remedy="Give the whole recording"
+        )
     sample = _sample(frames)
     own = make_found(sample, board)
     for other, what, remedy in _other_descriptions(board):
         if make_found(sample, other) > 2 * own + 1:
-            return InputError(f"{camera} sees the board, but {what}", where=f"camera {camera}", remedy=remedy)
+            return InputError(f"{name} sees the board, but {what}", where=f"camera {name}", remedy=remedy)
     flipped = [np.ascontiguousarray(f[:, ::-1]) for f in sample]
     if make_found(flipped, board) > 2 * own + 1:
         return InputError(
             "the image is mirrored: the board can be read only from its mirror image",
-            where=f"camera {camera}",
+            where=f"camera {name}",
             remedy="Switch off mirror mode and record again; for a board printed on both sides set mirrored_back: true",
         )
     dictionary = _find_dictionary(sample, board)
     if dictionary:
         return InputError(
             f"the markers in the video are of {dictionary}, the board is declared as {board.dictionary}",
-            where=f"camera {camera}",
+            where=f"camera {name}",
             remedy=f"Set dictionary: {dictionary} in the board file",
         )
     return GateRefusedError(
-        f"camera {camera} never saw the board",
+        f"camera {name} saw the board in only {camera.n_boards} of {pictures} pictures"
+        if camera.n_boards
+        else f"camera {name} never saw the board",
         remedy="Show it the board closer, brighter and less blurred; check that the video is that of this recording",
     )
 
@@ -139,6 +149,35 @@ def check_layout(cameras: tuple[CameraCorners, ...], board: Board) -> None:
             remedy=f"{found} in the board file" if found else "Count its columns and rows and correct the board file",
         )
     _check_whole_board(cameras, board)
+
+
+def check_front(cameras: tuple[CameraCorners, ...], board: Board) -> None:
+    """Refuse a two-sided board of which nobody ever saw the front: pictures that are all mirrored look like its back.
+
+    A rig solved from them would be the mirror image of the true one, with errors as small.
+
+    Raises:
+        InputError: names the cameras.
+    """
+    if not board.mirrored_back or any(_shows_front(c, board).any() for c in cameras):
+        return
+    raise InputError(
+        "the board was read only from its mirrored back",
+        where="camera " + ", ".join(c.camera for c in cameras),
+        remedy="Switch off mirror mode if the pictures are mirrored; else show the board's front, too",
+    )
+
+
+def _shows_front(camera: CameraCorners, board: Board) -> BoolArray:
+    """(T,) True where corners run the same way round in the picture as on the print."""
+    seen = camera.seen[..., None]
+    count = np.maximum(seen.sum(axis=1, keepdims=True), 1)
+    plane = np.where(seen, board.corners_m[None, :, :2], 0.0)
+    image = np.where(seen, camera.xy_px, 0.0)
+    plane = np.where(seen, plane - plane.sum(axis=1, keepdims=True) / count, 0.0)
+    image = np.where(seen, image - image.sum(axis=1, keepdims=True) / count, 0.0)
+    turn = np.linalg.det(plane.transpose(0, 2, 1) @ image)
+    return np.asarray((seen.sum(axis=(1, 2)) >= MIN_CORNERS) & (turn > 0), dtype=np.bool_)
 
 
 def _often_foreign(seen: list[Sighting], board: Board) -> bool:

@@ -127,17 +127,34 @@ def _frames_of(views: BoardViews, poses: ViewPoses, camera: int) -> tuple[IntArr
 
 def _make_pair(a: int, b: int, poses: ViewPoses, rows_a: IntArray, rows_b: IntArray) -> CameraPair:
     R_a, R_b = poses.R_cam_board[rows_a], poses.R_cam_board[rows_b]
-    R = R_a @ R_b.transpose(0, 2, 1)
-    t = poses.t_cam_board_m[rows_a] - np.einsum("vij,vj->vi", R, poses.t_cam_board_m[rows_b])
-    reach = np.median(np.linalg.norm(poses.t_cam_board_m[rows_a], axis=1))
-    cosine = (np.einsum("vij,wij->vw", R, R) - 1.0) / 2.0
-    apart = np.linalg.norm(t[:, None] - t[None], axis=2)
-    # Two votes a pair of instants: how near in angle, how near in place; the instant with most neighbours decides.
-    score = np.arccos(np.clip(cosine, -1.0, 1.0)) / _AGREE_RAD + apart / (_AGREE_SHARE * reach)
+    t_a, t_b = poses.t_cam_board_m[rows_a], poses.t_cam_board_m[rows_b]
+    R, t, score = _votes(R_a, t_a, R_b, t_b)
     centre = int(np.argmin(np.minimum(score, 2.0).sum(axis=1)))
     agree = score[centre] < 2.0
     mean = Rotation.from_matrix(R[agree]).mean().as_matrix()
     return CameraPair(a, b, len(rows_a), int(agree.sum()), RigidTransform(mean, np.median(t[agree], axis=0)))
+
+
+def spread_of_pair(R_a: FloatArray, t_a_m: FloatArray, R_b: FloatArray, t_b_m: FloatArray) -> float:
+    """How far instants disagree about the transform between two cameras: 0 not at all, 2 wholly.
+
+    Args:
+        R_a, t_a_m: (n, 3, 3), (n, 3) board poses that camera a saw; R_b, t_b_m: those of camera b.
+    """
+    score = np.minimum(_votes(R_a, t_a_m, R_b, t_b_m)[2], 2.0)
+    return float(score.mean(axis=1).min())
+
+
+def _votes(
+    R_a: FloatArray, t_a_m: FloatArray, R_b: FloatArray, t_b_m: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The transform that every instant suggests, and (n, n) how far two instants are apart: in angle and in place."""
+    R = R_a @ R_b.transpose(0, 2, 1)
+    t = t_a_m - np.einsum("vij,vj->vi", R, t_b_m)
+    reach = np.median(np.linalg.norm(t_a_m, axis=1))
+    cosine = (np.einsum("vij,wij->vw", R, R) - 1.0) / 2.0
+    apart = np.linalg.norm(t[:, None] - t[None], axis=2)
+    return R, t, np.arccos(np.clip(cosine, -1.0, 1.0)) / _AGREE_RAD + apart / (_AGREE_SHARE * reach)
 
 
 def chain_cameras(pairs: tuple[CameraPair, ...], names: tuple[str, ...]) -> tuple[RigidTransform, ...]:

@@ -1,37 +1,44 @@
 """Whether a camera moved during the take, which one, when and how far.
 
-For every camera the board is placed by the other cameras alone. What the camera then sees, against what its solved pose
-predicts, is summed over time; a pose that changed shows as two different corrections before and after some instant. All
-splits are tried; the spread between instants says how much difference chance makes.
+A camera that moved at some instant is two cameras, one before and one after. What the second one's pose would gain is
+read from the solved take's normal equations: boards and all other cameras, with their lags, may follow, so nothing is
+blamed on one camera that another explains. All cameras and splits are tried that way. How much difference chance makes
+is told by the spread between instants, a cluster each, as corners of one instant err together (the board moves while
+free-running cameras look). Only for the camera found is the rig then solved again with both poses.
+
+Method: score test with a cluster-robust (sandwich) variance; Boos, The American Statistician 46 (1992) 327.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibration.detect import BoardCorners
-from calibration.lens_jacobian import pack_lenses, project_with_jacobian
-from calibration.quality import find_rays, triangulate_rays
-from labsys.core.arrays import FloatArray, IntArray
-from labsys.core.cameras import CameraRig
+from calibration.bundle import BundleState, FrameSystems, reduce_frames, solve_bundle
+from calibration.lens_jacobian import LensRows
+from calibration.observations import BoardViews
+from calibration.solve import SolvedRig
+from labsys.core.arrays import BoolArray, FloatArray, IntArray
 from labsys.core.errors import GateRefusedError
+from labsys.core.rigid import RigidTransform
 from labsys.core.units import degrees, millimetres
 
 _LEAST_INSTANTS = 8  # on either side of a split
-_CHANCE = 80.0  # squared Mahalanobis distance, 6 degrees of freedom, the best of all splits
+_CHANCE = 80.0  # squared change over its variance, 6 degrees of freedom, the best of all splits
 _LEAST_PX = 0.8
 _MOST_SPLITS = 40
-_ROBUST_PX = 1.0
+_POSE = 6
 
 
 @dataclass(frozen=True)
 class CameraMove:
-    """A change of one camera's pose: from which instant, by how much, and how far it shifts the image.
+    """A change of one camera's pose.
 
     Attributes:
-        score: squared change over its spread by chance. explained: share of the squared residuals that it explains.
+        at_s: after the take's beginning. turn_rad, shift_m: by how much.
+        image_px: shift of the image that no other pose explains, RMS.
+        score: squared change over its spread by chance. gain: by how much a second pose lowers the cost, px^2.
     """
 
     camera: str
@@ -40,32 +47,45 @@ class CameraMove:
     shift_m: float
     image_px: float
     score: float
-    explained: float
+    gain: float
 
 
-def find_moved_camera(corners: BoardCorners, rig: CameraRig) -> CameraMove | None:
+@dataclass(frozen=True)
+class _Split:
+    camera: int
+    frame: int
+    image_px: float
+    score: float
+    gain: float
+
+
+def find_moved_camera(solved: SolvedRig, times_s: FloatArray) -> CameraMove | None:
     """The camera whose pose changed most surely during the take, None when none did.
 
     Args:
-        corners: with lags taken out, as the lag of a moving board looks like a move.
-        rig: cameras in the order of `corners.cameras`.
+        times_s: (T,) s of the take's instants.
     """
-    rays = find_rays(corners.xy_px, rig)
-    moves = [m for i in range(len(rig.cameras)) if (m := _best_split(corners, rig, rays, i)) is not None]
-    found = [m for m in moves if m.score > _CHANCE and m.image_px > _LEAST_PX]
-    return max(found, key=lambda m: m.score, default=None)
+    systems = reduce_frames(solved.shown, solved.freed)
+    splits = [s for i in range(len(solved.rig.cameras)) if (s := _best_split(solved.shown, systems, i)) is not None]
+    found = [s for s in splits if s.score > _CHANCE and s.image_px > _LEAST_PX]
+    if not found:
+        return None
+    best = max(found, key=lambda s: s.gain)
+    turn, shift = _measure_move(solved, best)
+    moment = float(times_s[solved.instants[best.frame]] - times_s[0])
+    return CameraMove(solved.rig.names[best.camera], moment, turn, shift, best.image_px, best.score, best.gain)
 
 
-def check_unmoved(corners: BoardCorners, rig: CameraRig) -> None:
+def check_unmoved(solved: SolvedRig, times_s: FloatArray) -> None:
     """Refuse a take in which a camera moved.
 
     Raises:
         GateRefusedError: names the camera, the moment and the amount.
     """
-    move = find_moved_camera(corners, rig)
+    move = find_moved_camera(solved, times_s)
     if move is None:
         return
-    pair = " (of two cameras it cannot be told which one)" if len(rig.cameras) == 2 else ""
+    pair = " (of two cameras it cannot be told which one)" if len(solved.rig.cameras) == 2 else ""
     raise GateRefusedError(
         f"{move.camera} moved during the take{pair}: {degrees(move.turn_rad):.2f} degrees and "
         f"{millimetres(move.shift_m):.0f} mm, about {move.at_s:.1f} s after its beginning",
@@ -74,23 +94,22 @@ def check_unmoved(corners: BoardCorners, rig: CameraRig) -> None:
     )
 
 
-def _best_split(corners: BoardCorners, rig: CameraRig, rays: FloatArray, index: int) -> CameraMove | None:
-    instants, H, g, arm, squares = _normal_per_instant(corners, rig, rays, index)
-    if len(instants) < 2 * _LEAST_INSTANTS:
+def _best_split(views: BoardViews, systems: FrameSystems, camera: int) -> _Split | None:
+    """The split at which a second pose of this camera lowers the cost most; None for too few shared instants."""
+    shared = np.bincount(views.frame, minlength=systems.n_frames) > 1
+    mine = np.zeros(systems.n_frames, dtype=np.bool_)
+    mine[views.frame[views.camera == camera]] = True
+    frames = np.flatnonzero(mine & shared)
+    if len(frames) < 2 * _LEAST_INSTANTS:
         return None
-    best: CameraMove | None = None
-    for split in _splits(len(instants)):
-        change, spread, gain = _change(H, g, split)
-        score = float(change @ np.linalg.lstsq(spread, change, rcond=None)[0])
-        if best is None or score > best.score:
-            # What the change does to the image: its effect on the corners after the split, RMS.
-            after, weight = H[split:].sum(axis=0), arm[split:].sum()
-            image = float(np.sqrt(max(change @ after @ change, 0.0) / max(weight, 1e-9)))
-            turn, shift = np.linalg.norm(change[:3]), _centre_shift(rig, index, change)
-            moment = float(corners.times_s[instants[split]] - corners.times_s[0])
-            best = CameraMove(
-                rig.names[index], moment, float(turn), shift, image, score, gain / max(float(squares.sum()), 1e-9)
-            )
+    follow = _Follow.of(systems)
+    best: _Split | None = None
+    for split in frames[_splits(len(frames))]:
+        after = np.arange(systems.n_frames) >= split
+        score, gain, left = _try_split(systems, follow, camera, after, len(frames))
+        seen = systems.weight[after, camera].sum()
+        if best is None or gain > best.gain:
+            best = _Split(camera, int(split), float(np.sqrt(max(left, 0.0) / max(seen, 1e-9))), score, gain)
     return best
 
 
@@ -100,57 +119,58 @@ def _splits(count: int) -> IntArray:
     return np.unique(tries.round()).astype(np.int64)
 
 
-def _centre_shift(rig: CameraRig, index: int, change: FloatArray) -> float:
-    t = rig.cameras[index].T_cam_lab.translation_m
-    return float(np.linalg.norm(change[3:] - np.cross(change[:3], t)))
+@dataclass(frozen=True, eq=False)
+class _Follow:
+    """The cameras' own system: which columns may follow (the first camera holds the rig), inverse, right side."""
+
+    active: BoolArray
+    inverse: FloatArray
+    right: FloatArray
+
+    @classmethod
+    def of(cls, systems: FrameSystems) -> _Follow:
+        active = np.ones(systems.right.shape[1], dtype=np.bool_)
+        active[: systems.width] = False
+        total = systems.matrix.sum(axis=0)[np.ix_(active, active)]
+        return cls(active, np.linalg.pinv(total, hermitian=True), systems.right.sum(axis=0)[active])
 
 
-def _change(H: FloatArray, g: FloatArray, split: int) -> tuple[FloatArray, FloatArray, float]:
-    """Difference of the two corrections, its covariance, and by how much the two lower the cost more than one does.
-
-    The covariance comes from the spread of all instants, a cluster each, around their own side's correction (sandwich
-    estimate): around a common one a move would hide itself, and a few instants of one side would belittle theirs.
-    """
-    parts = (slice(None, split), slice(split, None))
-    corrections = [_correction(H[part], g[part]) for part in parts]
-    left = np.concatenate([g[p] - np.einsum("tij,j->ti", H[p], c) for p, c in zip(parts, corrections, strict=True)])
-    spread_of_one = left.T @ left / max(len(H) - 12, 1)
-    spread = np.zeros((6, 6))
-    for part in parts:
-        inverse = np.linalg.pinv(H[part].sum(axis=0), hermitian=True)
-        spread += inverse @ spread_of_one @ inverse * len(H[part])
-    gain = sum(float(g[p].sum(axis=0) @ c) for p, c in zip(parts, corrections, strict=True))
-    return corrections[1] - corrections[0], spread, gain - float(g.sum(axis=0) @ _correction(H, g))
-
-
-def _correction(H: FloatArray, g: FloatArray) -> FloatArray:
-    return np.asarray(np.linalg.pinv(H.sum(axis=0), hermitian=True) @ g.sum(axis=0), dtype=np.float64)
+def _try_split(
+    systems: FrameSystems, follow: _Follow, camera: int, after: BoolArray, clusters: int
+) -> tuple[float, float, float]:
+    """Score, gain, and squared px that the second pose changes the images by, of one camera parted at one instant."""
+    own = slice(systems.width * camera, systems.width * camera + _POSE)
+    beside = systems.matrix[after][:, own].sum(axis=0)
+    shared = beside[:, follow.active] @ follow.inverse
+    slope = systems.right[after][:, own].sum(axis=0) - shared @ follow.right
+    curvature = beside[:, own] - shared @ beside[:, follow.active].T
+    change = np.linalg.lstsq(curvature, slope, rcond=1e-9)[0]
+    rest = np.zeros(len(follow.active))
+    rest[follow.active] = follow.inverse @ (follow.right - beside[:, follow.active].T @ change)
+    # What every instant still asks for once both poses are in: a move must not pass for the noise it is compared with.
+    left = systems.right - systems.matrix @ rest - after[:, None] * (systems.matrix[:, :, own] @ change)
+    asks = after[:, None] * left[:, own] - left[:, follow.active] @ shared.T
+    variance = asks.T @ asks * (clusters / max(clusters - 2 * _POSE, 1))
+    score = float(slope @ np.linalg.lstsq(variance, slope, rcond=1e-9)[0])
+    return score, float(slope @ change), float(change @ curvature @ change)
 
 
-def _normal_per_instant(
-    corners: BoardCorners, rig: CameraRig, rays: FloatArray, index: int
-) -> tuple[IntArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Instants, and for each the normal matrix (6, 6), its right side (6,), the weights and the squared residuals."""
-    camera = rig.cameras[index]
-    points = _points_of_others(rig, rays, index)
-    arm = points @ camera.T_cam_lab.rotation.T
-    lens = pack_lenses([camera.intrinsics])
-    image = project_with_jacobian(arm + camera.T_cam_lab.translation_m, lens.values[0], lens.fisheye)
-    J = np.concatenate([np.cross(arm[..., None, :], image.by_point), image.by_point], axis=-1)
-    residual = corners.xy_px[:, index] - image.xy_px
-    good = np.isfinite(residual).all(axis=-1) & np.isfinite(J).all(axis=(-1, -2)) & image.in_front
-    residual, J = np.where(good[..., None], residual, 0.0), np.where(good[..., None, None], J, 0.0)
-    weight = np.where(good, 1.0 / np.sqrt(1.0 + (residual**2).sum(axis=-1) / _ROBUST_PX**2), 0.0)
-    H = np.einsum("tn,tnki,tnkj->tij", weight, J, J)
-    g = np.einsum("tn,tnki,tnk->ti", weight, J, residual)
-    instants = np.flatnonzero(good.sum(axis=1) >= 4).astype(np.int64)
-    squares = (weight * (residual**2).sum(axis=-1)).sum(axis=1)
-    return instants, H[instants], g[instants], weight[instants].sum(axis=1), squares[instants]
-
-
-def _points_of_others(rig: CameraRig, rays: FloatArray, index: int) -> FloatArray:
-    """Board corners (T, N, 3) m as the other cameras alone place them; with two cameras, as both do."""
-    if len(rig.cameras) == 2:
-        return triangulate_rays(rays, rig)
-    others = [i for i in range(len(rig.cameras)) if i != index]
-    return triangulate_rays(rays[:, others], CameraRig(tuple(rig.cameras[i] for i in others)))
+def _measure_move(solved: SolvedRig, split: _Split) -> tuple[float, float]:
+    """Turn in rad and shift in m between both poses, the rig solved with the parted camera as two cameras."""
+    views, state, count = solved.shown, solved.freed, len(solved.rig.cameras)
+    later = (views.camera == split.camera) & (views.frame >= split.frame)
+    parted = replace(views, camera=np.where(later, count, views.camera))
+    again = np.append(np.arange(count), split.camera)
+    doubled = BundleState(
+        state.R_cam_rig[again],
+        state.t_cam_rig_m[again],
+        state.R_rig_board,
+        state.t_rig_board_m,
+        LensRows(state.lenses.values[again], state.lenses.fisheye[again]),
+        state.lag_s[again],
+    )
+    both = solve_bundle(parted, doubled, free_lag=True).state
+    before, after = (RigidTransform(both.R_cam_rig[i], both.t_cam_rig_m[i]) for i in (split.camera, count))
+    between = after @ before.inverse()
+    shift = np.linalg.norm(after.inverse().translation_m - before.inverse().translation_m)
+    return float(np.linalg.norm(between.as_rotvec())), float(shift)

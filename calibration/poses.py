@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from calibration.lens_jacobian import LENS_PARAMETERS, pack_lenses
 from calibration.observations import BoardViews, collect_views
 from calibration.solve import SolvedRig, SolveSettings
 from labsys.core.arrays import FloatArray
-from labsys.core.cameras import Intrinsics
+from labsys.core.cameras import Intrinsics, LensModel
 from labsys.core.errors import GateRefusedError, InputError
 from labsys.core.units import millimetres
 
@@ -34,19 +34,44 @@ class PoseLimits:
     thickness: float = 0.03
 
 
+_SAME_PX = 1.0
+
+
 def check_enough(corners: BoardCorners) -> None:
     """Refuse a take in which hardly any instant was seen by two cameras, before anything is solved.
 
     Raises:
+        InputError: a single camera, or two with the same pictures; names them.
         GateRefusedError: says how many instants two cameras shared.
     """
+    if len(corners.cameras) < 2:
+        raise InputError(
+            f"{corners.cameras[0]} alone is no rig: its place can only be told relative to another camera",
+            where=f"camera {corners.cameras[0]}",
+            remedy="Give the videos of two cameras or more",
+        )
+    _check_distinct(corners)
     shared = int((corners.has_board.sum(axis=1) >= 2).sum())
-    if len(corners.cameras) > 1 and shared < PoseLimits().poses:
+    if shared < PoseLimits().poses:
         raise GateRefusedError(
             f"too few poses: only {shared} instants show the board to two cameras at once",
             where="cameras " + ", ".join(corners.cameras),
             remedy="Wave the board slowly for 30 s where the views overlap; check that the videos belong together",
         )
+
+
+def _check_distinct(corners: BoardCorners) -> None:
+    names = corners.cameras
+    for a in range(len(names)):
+        for b in range(a + 1, len(names)):
+            apart = np.linalg.norm(corners.xy_px[:, a] - corners.xy_px[:, b], axis=-1)
+            apart = apart[np.isfinite(apart)]
+            if apart.size and corners.sizes_px[a] == corners.sizes_px[b] and np.median(apart) < _SAME_PX:
+                raise InputError(
+                    f"{names[a]} and {names[b]} see the board at the same pixels: they have the same pictures",
+                    where=f"camera {names[b]}",
+                    remedy="Give each camera its own video",
+                )
 
 
 def check_spread(solved: SolvedRig, limits: PoseLimits | None = None) -> None:
@@ -120,6 +145,7 @@ def check_lenses_fit(corners: BoardCorners, lenses: tuple[Intrinsics, ...]) -> N
 
 _FOCAL_OFF = 0.03
 _FOCAL_SURE = 6.0  # standard deviations
+_CLEARLY_BETTER = 0.97  # of the cost through the lenses as given
 
 
 def check_focal_lengths(corners: BoardCorners, solved: SolvedRig, settings: SolveSettings) -> None:
@@ -128,7 +154,7 @@ def check_focal_lengths(corners: BoardCorners, solved: SolvedRig, settings: Solv
     A wrong focal length costs few pixels, as the camera steps back to make up for it; so it is freed and looked at.
 
     Raises:
-        InputError: names the camera, both focal lengths and, where one fits, the camera whose lens it is.
+        InputError: names the camera, both focal lengths and, where that fits better, whose lens it is.
     """
     lenses = [c.intrinsics for c in solved.rig.cameras]
     freed = solve_bundle(
@@ -141,13 +167,42 @@ def check_focal_lengths(corners: BoardCorners, solved: SolvedRig, settings: Solv
     wrong = np.flatnonzero(np.abs(off) > np.maximum(_FOCAL_OFF, _FOCAL_SURE * sd))
     if wrong.size:
         c = int(wrong[np.argmax(np.abs(off[wrong]))])
-        like = [n for n, f in zip(corners.cameras, given, strict=True) if abs(f / found[c] - 1) < abs(off[c]) / 3]
-        swapped = f"; that is about {like[0]}'s lens: the video files look swapped" if like else ""
+        like = _find_own_lens(solved, c, settings)
         raise InputError(
-            f"the boards show {found[c]:.0f} px of focal length where {given[c]:.0f} px is given{swapped}",
+            f"the boards show {found[c]:.0f} px of focal length where {given[c]:.0f} px is given{like}",
             where=f"camera {corners.cameras[c]}",
             remedy="Give each video under its own camera's name, with intrinsics of this lens, zoom and focus",
         )
+
+
+def _find_own_lens(solved: SolvedRig, index: int, settings: SolveSettings) -> str:
+    """What the lens of a camera seems to be instead, in words: another camera's, or its own upside down."""
+    lenses = [c.intrinsics for c in solved.rig.cameras]
+    tries = {"; its picture seems to stand upside down against its intrinsics": {index: _turned(lenses[index])}}
+    for other, name in enumerate(solved.rig.names):
+        if other != index and lenses[other].size_px == lenses[index].size_px:
+            text = f"; the video files of {solved.rig.names[index]} and {name} look swapped"
+            tries[text] = {index: lenses[other], other: lenses[index]}
+    given = _cost_through(solved, {}, settings)
+    cost = {text: _cost_through(solved, change, settings) for text, change in tries.items()}
+    best = min(cost, key=cost.__getitem__)
+    return best if cost[best] < _CLEARLY_BETTER * given else ""
+
+
+def _cost_through(solved: SolvedRig, change: dict[int, Intrinsics], settings: SolveSettings) -> float:
+    """What the bundle comes to when some cameras have other lenses."""
+    lenses = [change.get(i, c.intrinsics) for i, c in enumerate(solved.rig.cameras)]
+    start = replace(solved.bundle.state, lenses=pack_lenses(lenses))
+    return solve_bundle(solved.views, start, free_lag=True, settings=settings.bundle).cost
+
+
+def _turned(lens: Intrinsics) -> Intrinsics:
+    """The lens as it is for pictures turned by half a turn."""
+    matrix, distortion = lens.matrix.copy(), lens.distortion.copy()
+    matrix[:2, 2] = np.array(lens.size_px) - 1 - matrix[:2, 2]
+    if lens.model is LensModel.PINHOLE:
+        distortion[2:4] *= -1.0
+    return Intrinsics(matrix, distortion, lens.size_px, lens.model)
 
 
 def _focal_free(lenses: list[Intrinsics]) -> LensPrior:

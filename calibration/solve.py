@@ -54,6 +54,7 @@ class SolvedRig:
         pairs: what every two cameras share.
         centre_sd_m: (C,) standard deviation of each camera's place relative to the first, from corner noise alone.
         views, bundle: what took part and what it came to; `instants` numbers the views' frames in the take.
+        shown: the same views with false detections still in. freed: what the bundle comes to with the lags free.
         prior: what was known about the lenses, None when they were given.
         gross: (T, C, N) True for corners of the take that are false detections.
         lag_s, lag_sd_s: (C,) s by which each camera looks later than the first, found by freeing it. The rig itself is
@@ -71,6 +72,8 @@ class SolvedRig:
     lag_s: FloatArray
     lag_sd_s: FloatArray
     unlagged: CameraRig
+    shown: BoardViews
+    freed: BundleState
 
 
 def draw_folds(corners: BoardCorners, *, folds: int = 5) -> IntArray:
@@ -159,6 +162,8 @@ def solve_rig(
         lag_s=freed.state.lag_s,
         lag_sd_s=_lag_sd_s(freed),
         unlagged=_as_rig(freed.state, corners.cameras, lens_list),
+        shown=views,
+        freed=freed.state,
     )
 
 

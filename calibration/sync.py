@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from calibration.detect import BoardCorners
-from calibration.observations import corner_velocity
 from calibration.solve import SolvedRig
-from labsys.core.arrays import FloatArray
 from labsys.core.errors import GateRefusedError
 
 _MOST_FRAMES = 0.6  # beyond, another frame of the video would have fitted better
 _SURE = 5.0  # standard deviations
-
-
-def take_lags_out(corners: BoardCorners, lag_s: FloatArray) -> BoardCorners:
-    """Corners as they would have been seen without lag, along their own motion; NaN where that motion is unknown.
-
-    Args:
-        lag_s: (C,) s by which each camera looks later than the instants say.
-    """
-    shift = corner_velocity(corners) * lag_s[None, :, None, None]
-    still = (lag_s == 0.0)[None, :, None, None]
-    return replace(corners, xy_px=corners.xy_px - np.where(still, 0.0, shift))
 
 
 def check_synchronous(corners: BoardCorners, solved: SolvedRig) -> None:
