@@ -53,7 +53,7 @@ class TrajectorySettings:
 
     min_confidence: float = 0.1
     max_gap_s: float = 0.1
-    least_cutoff_hz: float = 20.0
+    least_cutoff_hz: float = 25.0
     fade_sigmas: float = 3.0
     noise_floor_px: float = 0.3
     limb_floor_m: float = 0.006
@@ -258,7 +258,9 @@ def _assemble(
     believed = np.moveaxis(np.nan_to_num(distance, nan=np.inf) < settings.fade_sigmas**2, 1, 2)
     information = typical_information(solved.normal)
     correlation = residual_correlation(pulls, _n_lags(rate_hz))
-    widening, error_correlation = temporal_spread(information, tuning.stiffness, ORDER, correlation)
+    widening, error_correlation = temporal_spread(
+        information, tuning.stiffness, tuning.motion, order=ORDER, correlation=correlation
+    )
     expected = weights * (solved.squares + widening * solved.spread)
     widening = widening * robust_factor(expected.reshape(-1, expected.shape[2]), settings.fade_sigmas)
     covariance = solved.covariance * widening

@@ -55,6 +55,7 @@ def first_tuning(start: Triangulation, limbs: IntArray, *, rate_hz: float, noise
         noise_px=noise,
         factors=np.ones(len(CONFIDENCE_EDGES) - 1),
         stiffness=stiffness,
+        motion=stiffness,
         lengths_m=_median_over_time(lengths),
         limb_sd_m=np.full(len(limbs), _FIRST_LIMB_SD_M),
     )

@@ -59,7 +59,7 @@ def residual_correlation(residuals: FloatArray, n_lags: int) -> FloatArray:
 
 
 def temporal_spread(
-    information: FloatArray, stiffness: FloatArray, order: int, correlation: FloatArray
+    information: FloatArray, stiffness: FloatArray, motion: FloatArray, *, order: int, correlation: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Variance relative to white noise (K,), and autocorrelation of the error (K, L).
 
@@ -67,7 +67,8 @@ def temporal_spread(
     stiffness; its error is what passes of the noise and what it takes off the motion.
 
     Args:
-        information: (K,) 1/m² per axis and frame. stiffness: (K,) 1/m². correlation: (K, L) of the pixel noise.
+        information: (K,) 1/m² per axis and frame. stiffness: (K,) 1/m². motion: (K,) 1/m², inverse
+            variance of the difference over time. correlation: (K, L) of the pixel noise.
     """
     n_lags = correlation.shape[1]
     phase = np.pi * (np.arange(_FREQUENCIES) + 0.5) / _FREQUENCIES
@@ -78,7 +79,7 @@ def temporal_spread(
     taper = np.where(np.arange(n_lags) > 0, 2.0, 1.0) * (1.0 - np.arange(n_lags) / n_lags)
     noise = np.maximum((correlation * taper) @ cosines.T, 0.0)
     noise /= noise.mean(axis=1, keepdims=True)
-    power = gain**2 * noise + gain * (1.0 - gain)
+    power = gain**2 * noise + gain * (1.0 - gain) * (stiffness / motion)[:, None]
     factor = power.mean(axis=1) / gain.mean(axis=1)
     return factor, np.asarray((power @ cosines) / power.sum(axis=1, keepdims=True))
 

@@ -32,13 +32,15 @@ class Tuning:
     Attributes:
         noise_px: (K,) standard deviation per axis of a pixel of average confidence.
         factors: (len(CONFIDENCE_EDGES) - 1,) variance in each bin of confidence, relative to `noise_px`.
-        stiffness: (K,) 1/m², inverse variance of the difference over time.
+        stiffness: (K,) 1/m², weight of the difference over time. motion: (K,) 1/m², inverse variance of that difference
+            as the trial shows it; larger where stiffness is held down.
         lengths_m, limb_sd_m: (B,) m.
     """
 
     noise_px: FloatArray
     factors: FloatArray
     stiffness: FloatArray
+    motion: FloatArray
     lengths_m: FloatArray
     limb_sd_m: FloatArray
 
@@ -101,13 +103,16 @@ def tune(
         rig = (tuned.rig.lenses, tuned.rig.R, tuned.rig.t)
         kernel.measure_pixels(points, belief.covariance, tuned.pixels, tuned.weights, rig, (squares, spread))
         information = typical_information(best.normal_of_pixels)
-        widening, _ = temporal_spread(information, tuned.stiffness, tuned.order, correlation)
+        widening, _ = temporal_spread(
+            information, tuning.stiffness, tuning.motion, order=tuned.order, correlation=correlation
+        )
         expected = tuned.weights * (squares + widening * spread)
         widening = widening * robust_factor(expected.reshape(-1, expected.shape[2]), tuned.scale)
         noise, factors = _noise(squares + widening * spread, confidence, tuning, floors.noise_px)
-        stiffness = np.minimum(_stiffness(tuned, points, belief.roughness), information / floors.least_gain)
+        motion = _motion(tuned, points, belief.roughness)
+        stiffness = np.minimum(motion, information / floors.least_gain)
         lengths, sd = _limbs(tuned, best.pulls, belief.covariance, tuning, floors.limb_m)
-        tuning = Tuning(noise, factors, stiffness, lengths, sd)
+        tuning = Tuning(noise, factors, stiffness, motion, lengths, sd)
     return tuning
 
 
@@ -139,7 +144,7 @@ def _descending(factors: FloatArray) -> FloatArray:
     return np.asarray(np.maximum.accumulate(filled[::-1])[::-1])
 
 
-def _stiffness(objective: Objective, points: FloatArray, roughness: FloatArray) -> FloatArray:
+def _motion(objective: Objective, points: FloatArray, roughness: FloatArray) -> FloatArray:
     """Inverse of the mean square of the difference over time, its uncertainty included."""
     whole, n = objective.whole, objective.order
     difference = np.diff(points, n=n, axis=0)

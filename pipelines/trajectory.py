@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,16 @@ from labsys.core.arrays import FloatArray
 from labsys.core.cameras import CameraRig
 from labsys.core.landmarks import Landmarks2D
 from labsys.core.skeleton import LANDMARK_SETS
+
+# Landmarks that move as one body, by the names of the landmark sets.
+_RIGID_SEGMENTS: tuple[tuple[str, ...], ...] = (
+    ("RASIS", "LASIS", "RPSIS", "LPSIS", "S3"),
+    ("C7", "T10", "IJ", "XP", "RAC", "LAC"),
+    *(tuple(f"{side}{name}" for name in names) for side in "RL" for names in (
+        ("GT", "LFE", "MFE"), ("LM", "MM"), ("HEEL", "MT5", "MT1", "TOE"), ("Heel", "BigToe", "SmallToe"),
+    )),
+    ("Nose", "LEye", "REye", "LEar", "REar"),
+)  # fmt: skip
 
 
 def solve_landmarks(
@@ -30,7 +41,7 @@ def solve_landmarks(
         np.moveaxis(landmarks.xy_px, 1, 2),
         np.moveaxis(landmarks.confidence, 1, 2),
         start,
-        bones=bones_of(landmarks.landmarks),
+        bones=limbs_of(landmarks.landmarks),
         rate_hz=landmarks.rate_hz,
         settings=TrajectorySettings(min_confidence=min_likelihood, max_gap_s=max_gap_s),
     )
@@ -41,6 +52,14 @@ def bones_of(landmarks: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
     index = {name: i for i, name in enumerate(landmarks)}
     pairs = {(a, b) for s in LANDMARK_SETS.values() for a, b in s.bones if a in index and b in index}
     return tuple(sorted((index[a], index[b]) for a, b in pairs))
+
+
+def limbs_of(landmarks: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    """Pairs of indices whose distance changes little: bones, and all pairs on one rigid segment."""
+    index = {name: i for i, name in enumerate(landmarks)}
+    rigid = [[index[n] for n in segment if n in index] for segment in _RIGID_SEGMENTS]
+    pairs = {tuple(sorted(pair)) for members in rigid for pair in combinations(members, 2)}
+    return tuple(sorted({(min(p), max(p)) for p in (*pairs, *bones_of(landmarks))}))
 
 
 def describe_solve(trajectory: Trajectory, landmarks: Landmarks2D) -> dict[str, Any]:
