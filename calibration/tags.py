@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 from calibration.detector import Gray
 from calibration.lab_frame import LabPlacement, lab_from_points
 from calibration.quality import triangulate_corners
+from calibration.tag_edges import refine_corners
 from labsys.capture.tags import TagPose, TagSet
 from labsys.core.arrays import FloatArray
 from labsys.core.cameras import CameraRig
@@ -55,16 +56,15 @@ class TagViews:
 def find_tags(pictures: Iterable[Gray], tags: TagSet) -> FloatArray:
     """Corners (n, 4, 2) px of every tag of the set, median over the pictures; NaN where it was not seen, or moved."""
     dictionary = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, tags.dictionary))
-    parameters = cv2.aruco.DetectorParameters()
-    parameters.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
-    detector = cv2.aruco.ArucoDetector(dictionary, parameters)
+    detector = cv2.aruco.ArucoDetector(dictionary, cv2.aruco.DetectorParameters())
     row = {tag.id: i for i, tag in enumerate(tags.tags)}
     found: list[list[FloatArray]] = [[] for _ in tags.tags]
     for picture in pictures:
         corners, ids, _ = detector.detectMarkers(picture)
         for number, quad in zip(() if ids is None else np.ravel(ids), corners, strict=True):
             if int(number) in row:
-                found[row[int(number)]].append(np.reshape(np.asarray(quad, dtype=np.float64), (4, 2)))
+                rough = np.reshape(np.asarray(quad, dtype=np.float64), (4, 2))
+                found[row[int(number)]].append(refine_corners(picture, rough))
     return np.stack([_steady(views) for views in found])
 
 

@@ -37,11 +37,12 @@ class FeetRun:
 
 @dataclass(frozen=True, eq=False)
 class _Feet:
-    """Forefeet (T, K, 3) m in the rig's world at (T,) s, and (3,) roughly up."""
+    """Forefeet (T, K, 3) m in the rig's world at (T,) s, (3,) roughly up, and what each landmark is."""
 
     forefoot_m: FloatArray
     times_s: FloatArray
     up_rig: FloatArray
+    kinds: tuple[str, ...]
 
 
 def load_feet_run(lab: Lab, name: str) -> FeetRun:
@@ -54,7 +55,7 @@ def load_feet_run(lab: Lab, name: str) -> FeetRun:
 def place_by_feet(run: FeetRun, rig: CameraRig) -> LabPlacement:
     """LAB from a run (InputError: no forefoot landmarks, or too little mid-stance)."""
     feet = _reconstruct(run, rig)
-    return lab_from_feet(feet.forefoot_m, feet.times_s, up_hint_rig=feet.up_rig)
+    return lab_from_feet(feet.forefoot_m, feet.times_s, up_hint_rig=feet.up_rig, kinds=feet.kinds)
 
 
 def check_feet(run: FeetRun, rig_lab: CameraRig) -> None:
@@ -95,4 +96,4 @@ def _reconstruct(run: FeetRun, rig: CameraRig) -> _Feet:
     points = triangulate_robust(used, xy, confidence).xyz_m
     forefoot, trunk = points[:, : len(fore)], points[:, len(fore) :]
     up = np.nanmedian(trunk, axis=(0, 1)) - np.nanmedian(forefoot, axis=(0, 1))
-    return _Feet(forefoot, landmarks.times_s, up / np.linalg.norm(up))
+    return _Feet(forefoot, landmarks.times_s, up / np.linalg.norm(up), tuple(names[i][1:] for i in fore))

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from api.cli import main
 from calibration.align import WorldAxes
 from calibration.formats import read_calibration, read_lenses
 from labsys.core.errors import InputError
+from tests.test_api.cli_answer import Run, make_runner
 
 BOARD = """kind: charuco
 columns: 4
@@ -27,36 +25,10 @@ inverted: true
 """
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a command said."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict[str, object]:
-        found = json.loads(self.out)
-        assert isinstance(found, dict)
-        return found
-
-
-Run = Callable[..., Answer]
-
-
 @pytest.fixture
 def labsys(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     monkeypatch.chdir(tmp_path)
-
-    def run(*words: object) -> Answer:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main([str(w) for w in words])
-        said = capsys.readouterr()
-        return Answer(int(left.value.code or 0), said.out, said.err)
-
-    return run
+    return make_runner(capsys)
 
 
 @pytest.fixture
