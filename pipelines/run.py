@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from labsys.core.camera_audit import ReconstructionAudit
@@ -14,6 +14,7 @@ from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.progress import Progress
 from labsys.core.session import TrialName
+from labsys.storage.atomic import write_json_atomic
 from labsys.storage.lab import Lab, take_folder
 from labsys.storage.results import (
     AUDIT_FILE,
@@ -35,12 +36,16 @@ from labsys.storage.runs import (
 )
 from pipelines.analyse import analyse
 from pipelines.config import PipelineConfig
+from pipelines.drift import with_drift
+from pipelines.fingerprints import differs_from_calibration, fingerprint_take
 from pipelines.import_markers import read_taken_markers
 from pipelines.pose2d import find_landmarks2d
 from pipelines.prepare2d import prepare_landmarks2d
-from pipelines.reconstruct import matching_rig, reconstruct
+from pipelines.recalibrated import unconfirmed_repair
+from pipelines.reconstruct import Reconstruction, marked, matching_rig, reconstruct_trial
 from pipelines.retime_stamps import TIMESTAMPS
 from pipelines.run_plan import RunPlan, Stage, plan_run
+from pipelines.trajectory import SOLVE_FILE
 from pipelines.trial_inputs import TrialInputs, gather_inputs, load_calibration
 
 
@@ -112,6 +117,9 @@ def _make_run(
                 heading_known=heading_known,
                 settings=config.analyse,
             )
+            differing = differs_from_calibration(fingerprint_take(trial.take), calibration)
+            if differing:
+                motion = replace(motion, notes={**motion.notes, "calibration": "; ".join(differing)})
             files = write_motion(staged.folder, motion)
         staged.complete(Stage.ANALYSE, files, seconds=seconds)
         progress.advance()
@@ -140,26 +148,27 @@ def _reconstruct_stage(
         return
     if Stage.RECONSTRUCT in plan.keeps:
         made = load_run(lab, trial.trial.name, plan.parent).files
-        kept = tuple(path for path in (LANDMARKS3D_FILE, AUDIT_FILE) if path in made)
+        kept = tuple(path for path in (LANDMARKS3D_FILE, AUDIT_FILE, SOLVE_FILE) if path in made)
         staged.inherit(Stage.RECONSTRUCT, plan.parent, kept)
         return
     progress.stage("reconstruct", 1)
     seconds = dict[str, float]()
-    landmarks, audit = _landmarks3d(lab, trial, config, calibration, seconds)
+    found, audit = _landmarks3d(lab, trial, config, calibration, seconds)
     with _timed(seconds, "write_landmarks3d"):
-        write_landmarks3d(staged.folder / LANDMARKS3D_FILE, landmarks)
+        write_landmarks3d(staged.folder / LANDMARKS3D_FILE, found.landmarks)
         write_audit(staged.folder / AUDIT_FILE, audit)
-    staged.complete(Stage.RECONSTRUCT, (LANDMARKS3D_FILE, AUDIT_FILE), seconds=seconds)
+        write_json_atomic(staged.folder / SOLVE_FILE, found.solve)
+    staged.complete(Stage.RECONSTRUCT, (LANDMARKS3D_FILE, AUDIT_FILE, SOLVE_FILE), seconds=seconds)
     progress.advance()
 
 
 def _landmarks3d(
     lab: Lab, trial: TrialInputs, config: PipelineConfig, calibration: Calibration | None, seconds: dict[str, float]
-) -> tuple[Landmarks3D, ReconstructionAudit]:
+) -> tuple[Reconstruction, ReconstructionAudit]:
     name, take = trial.trial.name, trial.take
     if "markers" in take.files:
         with _timed(seconds, "read_markers"):
-            return read_taken_markers(lab, name, take)[0], ReconstructionAudit()
+            return marked(read_taken_markers(lab, name, take)[0]), ReconstructionAudit()
     with _timed(seconds, Stage.POSE2D):
         tracks = find_landmarks2d(lab, name, take)
     if calibration is None:
@@ -175,15 +184,20 @@ def _landmarks3d(
     seconds |= prepared.seconds
     settings = config.reconstruct
     with _timed(seconds, Stage.RECONSTRUCT):
-        landmarks = reconstruct(
+        found = reconstruct_trial(
             prepared.landmarks,
             calibration,
             rule=settings.rule,
             min_likelihood=settings.min_likelihood,
             max_error_px=settings.max_error_px,
             min_cameras=settings.min_cameras,
+            max_gap_s=settings.max_gap_s,
         )
-    return landmarks, prepared.audit
+    with _timed(seconds, "drift"):
+        audit = with_drift(
+            lab, trial, prepared.landmarks, matching_rig(prepared.landmarks, calibration), prepared.audit
+        )
+    return found, audit
 
 
 def _static_landmarks(lab: Lab, trial: TrialInputs, static_run: str) -> Landmarks3D | None:
@@ -201,6 +215,9 @@ def _heading_known(lab: Lab, trial: TrialInputs, calibration: Calibration | None
 def _not_for_comparison(lab: Lab, trial: TrialInputs, calibration: Calibration | None, static_run: str) -> str | None:
     if calibration is not None and calibration.override_reason:
         return f"refused calibration used all the same: {calibration.override_reason}"
+    unconfirmed = unconfirmed_repair(lab, trial.take.calibration)
+    if unconfirmed:
+        return unconfirmed
     if trial.static is not None:
         reason = load_run(lab, trial.static, static_run).not_for_comparison
         if reason:
