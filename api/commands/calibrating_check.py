@@ -31,6 +31,7 @@ def run_check(
     from labsys.core.clock import utc_now
     from labsys.storage.calibrations import save_check
     from pipelines.calibration_check import CheckRequest, check_calibration
+    from pipelines.recalibrated import find_repair
 
     source = find_source(terminal, take, videos)
     lab, name, known = _find_calibration(terminal, calibration, source)
@@ -48,6 +49,9 @@ def run_check(
     document = dict(outcome.document)
     if lab is not None:
         document["kept"] = str(save_check(lab, name, document, at=utc_now()))
+        document["repair"] = find_repair(lab, name)
+        if document["repair"] is not None and document["repair"]["confirmed_by"]:
+            terminal.say(f"the repaired pose of {document['repair']['camera']} is confirmed; process its trials again")
     for remark in document["remarks"]:
         terminal.say(str(remark))
     if outcome.refusal is not None and not terminal.as_json:

@@ -62,10 +62,10 @@ class Terminal:
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """Progress on stderr with the time left; nothing where quiet or where nobody watches."""
+        """Progress on stderr with the time left; nothing where quiet, with `--json`, or where nobody watches."""
         from api.commands.progress_bar import show_progress
 
-        with show_progress(quiet=self.quiet) as progress:
+        with show_progress(quiet=self.quiet or self.as_json) as progress:
             yield progress
 
 
