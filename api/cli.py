@@ -28,6 +28,7 @@ from api.commands import (
     exporting,
     importing,
     processing,
+    recalibrating,
     service,
     sessions,
     showing,
@@ -72,7 +73,10 @@ def _root(
         os.environ["LABSYS_DEBUG"] = "1"
 
 
-for _module in (demo, doctor, calibrating, importing, processing, showing, comparing, exporting, synth, service):
+_MODULES = (
+    demo, doctor, calibrating, importing, processing, recalibrating, showing, comparing, exporting, synth, service,
+)  # fmt: skip
+for _module in _MODULES:
     _module.register(app)
 app.add_typer(boards.board_app, name="board")
 app.add_typer(calibration_files.app, name="calibration")

@@ -26,7 +26,9 @@ from labsys.storage.lab import Lab
 from labsys.storage.motion_tables import read_metrics
 from labsys.storage.runs import RunRecord, current_run, run_folder
 from labsys.storage.stride_tables import read_stride_values, read_strides
-from labsys.storage.takes import has_take, load_take
+from labsys.storage.takes import has_take
+from labsys.storage.trials import load_trial
+from pipelines.trial_inputs import calibrated_take
 
 _HASH = re.compile(r"\b[0-9a-f]{12,64}\b")
 
@@ -97,7 +99,9 @@ def _shares_calibration(lab: Lab, name: TrialName, static: str, calibration: str
     if not static or not calibration:
         return False
     of_static = TrialName(name.subject, name.session, static.rsplit("/", 1)[-1])
-    return has_take(lab, of_static) and load_take(lab, of_static).calibration == calibration
+    if not has_take(lab, of_static):
+        return False
+    return calibrated_take(lab, load_trial(lab, of_static)).calibration == calibration
 
 
 def _run_files(lab: Lab, name: TrialName, trial: TrialRow, record: RunRecord) -> list[dict[str, Any]]:

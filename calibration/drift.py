@@ -13,7 +13,6 @@ import numpy as np
 
 from calibration.drift_evidence import (
     Hypothesis,
-    Move,
     Tolerance,
     best_move,
     free_spread,
@@ -31,6 +30,7 @@ from calibration.drift_model import (
 from calibration.drift_noise import ViewNoise, estimate_noise, remove_medians
 from calibration.drift_views import SHIFT, TURN, BodyViews, choose_frames, linearise_views, move_camera
 from labsys.core.arrays import FloatArray
+from labsys.core.camera_audit import CameraMotion, LandmarkBias
 from labsys.core.cameras import CameraRig
 from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks2D
@@ -45,47 +45,18 @@ class DriftSettings:
     """When a camera is said to have moved.
 
     Attributes:
-        alarm_gain: what a move must explain, as twice a log likelihood ratio; white noise alone reaches 16, biased
-            landmarks reached 21 in the study of docs/accuracy.md.
+        alarm_gain: what a move must explain, as twice a log likelihood ratio. Chance alone reaches 16; landmarks with
+            biases that change with gait come nearer (docs/accuracy.md).
         named_margin: by how much the named camera must explain more than any other.
         tolerance: what the calibration leaves open.
     """
 
-    alarm_gain: float = 26.0
+    alarm_gain: float = 32.0
     named_margin: float = 6.0
     most_frames: int = 200
     spacing_s: float = 0.1
     min_confidence: float = 0.3
     tolerance: Tolerance = field(default_factory=Tolerance)
-
-
-@dataclass(frozen=True, eq=False)
-class LandmarkBias:
-    """Where a detector puts each landmark in each camera beside where the rig has it; xy_px: (K, C, 2) px."""
-
-    cameras: tuple[str, ...]
-    landmarks: tuple[str, ...]
-    xy_px: FloatArray
-
-
-@dataclass(frozen=True)
-class CameraMotion:
-    """The likeliest move of one camera since its calibration.
-
-    Attributes:
-        move: turn, shift of the optical centre, or both. gain: see `DriftSettings.alarm_gain`.
-        turn_rad, turn_sd_rad, shift_m, shift_sd_m: how far, and how surely (0 where the move has no such part).
-        image_px: by how much it shifts the body in the image, RMS.
-    """
-
-    camera: str
-    move: Move
-    gain: float
-    turn_rad: float
-    turn_sd_rad: float
-    shift_m: float
-    shift_sd_m: float
-    image_px: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +124,9 @@ def check_drift(
     weighed.sort(key=lambda h: -h.gain)
     best = weighed[0]
     alarm = best.gain > settings.alarm_gain
-    suspects = [h for h in weighed if alarm and h.gain > best.gain - settings.named_margin]
+    # Of two cameras, either could have moved: a pair says only that its rays miss each other.
+    near = -np.inf if len(rig.cameras) == 2 else best.gain - settings.named_margin
+    suspects = [h for h in weighed if alarm and h.gain > near]
     others = _also_moved(rig, landmarks, best, known, settings) if len(suspects) == 1 else []
     lags = solve_lags(body.evidence, best if alarm else None, settings.tolerance)
     return DriftCheck(
@@ -203,13 +176,9 @@ def _less_bias(views: BodyViews, noise: ViewNoise, offset_px: FloatArray) -> Bod
 
 def _offset(known: LandmarkBias, rig: CameraRig, landmarks: Landmarks2D) -> FloatArray:
     """The known biases (K, C, 2) px in the order of this trial, 0 where unknown."""
-    offset = np.zeros((len(landmarks.landmarks), len(rig.cameras), 2))
-    rows = [(k, known.landmarks.index(n)) for k, n in enumerate(landmarks.landmarks) if n in known.landmarks]
-    columns = [(c, known.cameras.index(n)) for c, n in enumerate(rig.names) if n in known.cameras]
-    for k, from_k in rows:
-        for c, from_c in columns:
-            offset[k, c] = known.xy_px[from_k, from_c]
-    return offset
+    nothing = (0.0, 0.0)
+    of_landmarks = [known.xy_px.get(name, {}) for name in landmarks.landmarks]
+    return np.array([[own.get(camera, nothing) for camera in rig.names] for own in of_landmarks], dtype=np.float64)
 
 
 def _bias(
@@ -220,7 +189,13 @@ def _bias(
     fit = fit_blocks(body.blocks, body.bias_spread_px, tolerance.spread(n_cameras))
     own = fit.biases_px.reshape(len(landmarks.landmarks), -1, n_cameras, 2)[:, 0]
     before = 0.0 if known is None else _offset(known, rig, landmarks)
-    return LandmarkBias(rig.names, landmarks.landmarks, own + before)
+    total = own + before
+    return LandmarkBias(
+        {
+            name: {camera: (float(x), float(y)) for camera, (x, y) in zip(rig.names, total[k], strict=True)}
+            for k, name in enumerate(landmarks.landmarks)
+        }
+    )
 
 
 def _also_moved(
@@ -245,7 +220,7 @@ def _motion(rig: CameraRig, views: BodyViews, hypothesis: Hypothesis) -> CameraM
     image = J[..., TURN] @ turn + J[..., SHIFT] @ shift
     return CameraMotion(
         camera=rig.names[hypothesis.index],
-        move=hypothesis.move,
+        move=str(hypothesis.move),
         gain=hypothesis.gain,
         turn_rad=float(np.linalg.norm(turn)),
         turn_sd_rad=length_sd(turn, hypothesis.covariance[TURN, TURN]),

@@ -16,8 +16,8 @@ from calibration.drift_views import LAG, SHIFT, TURN, UNKNOWNS
 from labsys.core.arrays import FloatArray
 
 _ANY_TURN_RAD, _ANY_SHIFT_M, _LAG_S = 0.1, 0.3, 0.02
-# A camera that was knocked turns by a few degrees and shifts by a few centimetres. Without saying so, a turn and a shift
-# that cancel each other in the image would be believed for the least of noise.
+# A knocked camera turns by a few degrees and shifts by a few centimetres. Without saying so, a turn and a shift that
+# cancel each other in the image would be believed for the least of noise.
 _KNOCK_TURN_RAD, _KNOCK_SHIFT_M = 0.05, 0.03
 _BOTH_COSTS = 16.0  # what turn and shift together must explain more than either alone: 3 unknowns, biased landmarks
 

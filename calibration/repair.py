@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration.drift import DriftCheck, DriftSettings, LandmarkBias, check_drift, gather_evidence, length_sd
+from calibration.drift import DriftCheck, DriftSettings, check_drift, gather_evidence, length_sd
 from calibration.drift_evidence import Move, best_move
 from calibration.drift_views import SHIFT, TURN, move_camera
 from calibration.projection import project
 from calibration.triangulate import RobustSettings, triangulate_robust
 from labsys.core.arrays import FloatArray
+from labsys.core.camera_audit import LandmarkBias
 from labsys.core.cameras import Camera, CameraRig
 from labsys.core.errors import GateRefusedError, InputError
 from labsys.core.landmarks import Landmarks2D
@@ -72,7 +73,7 @@ def repair_moved_camera(
         )
     before = check_drift(rig, landmarks, known=known, settings=settings)
     index = rig.names.index(_require_one(before))
-    move = before.motions[0].move
+    move = Move(before.motions[0].move)
     repaired, covariance = _solve_pose(rig, landmarks, index, move, known, settings)
     after = check_drift(repaired, landmarks, known=known, settings=settings)
     if after.suspects:
@@ -87,9 +88,9 @@ def repair_moved_camera(
         rig=repaired,
         camera=rig.names[index],
         move=move,
-        turn_rad=float(np.linalg.norm(turn)),
+        turn_rad=0.0 if move is Move.SHIFT else float(np.linalg.norm(turn)),
         turn_sd_rad=0.0 if move is Move.SHIFT else length_sd(turn, covariance[TURN, TURN]),
-        shift_m=float(np.linalg.norm(shift)),
+        shift_m=0.0 if move is Move.TURN else float(np.linalg.norm(shift)),
         shift_sd_m=0.0 if move is Move.TURN else length_sd(shift, covariance[SHIFT, SHIFT]),
         before_px=distance_to_others_px(rig, landmarks, index, min_confidence=settings.min_confidence),
         after_px=distance_to_others_px(repaired, landmarks, index, min_confidence=settings.min_confidence),

@@ -23,9 +23,10 @@ from labsys.storage.exchange.trc import write_trc
 from labsys.storage.lab import Lab, take_folder
 from labsys.storage.results import LANDMARKS3D_FILE, load_trial_result, read_landmarks3d
 from labsys.storage.runs import load_run, run_file, run_folder
-from labsys.storage.takes import load_landmarks2d, load_take
+from labsys.storage.takes import load_landmarks2d
+from labsys.storage.trials import load_trial
 from pipelines.config import PipelineConfig, restore_config
-from pipelines.trial_inputs import STATIC_PREFIX, load_calibration
+from pipelines.trial_inputs import STATIC_PREFIX, calibrated_take, load_calibration
 
 
 def export_trc(lab: Lab, name: TrialName, out: Path, *, run: str | None = None) -> tuple[Path, ...]:
@@ -80,7 +81,7 @@ def export_anipose(lab: Lab, name: TrialName, out: Path, *, run: str | None = No
     """
     if run is not None:
         raise InputError("an Anipose project holds the 2D landmarks, which belong to no run", remedy="Leave --run out")
-    take = load_take(lab, name)
+    take = calibrated_take(lab, load_trial(lab, name))
     calibration = load_calibration(lab, take)
     if not take.landmarks2d or calibration is None:
         raise InputError(f"trial {name} has no 2D landmarks with a calibration", remedy="Export it as trc or csv")

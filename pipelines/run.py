@@ -157,7 +157,7 @@ def _reconstruct_stage(
     with _timed(seconds, "write_landmarks3d"):
         write_landmarks3d(staged.folder / LANDMARKS3D_FILE, found.landmarks)
         write_audit(staged.folder / AUDIT_FILE, audit)
-        write_json_atomic(staged.folder / SOLVE_FILE, found.solve)
+        write_json_atomic(staged.folder / SOLVE_FILE, dict(found.solve))
     staged.complete(Stage.RECONSTRUCT, (LANDMARKS3D_FILE, AUDIT_FILE, SOLVE_FILE), seconds=seconds)
     progress.advance()
 

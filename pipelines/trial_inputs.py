@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from calibration.formats import read_calibration
 from labsys.core.cameras import Calibration
@@ -18,6 +18,7 @@ from labsys.storage.sessions import load_session
 from labsys.storage.takes import Take, has_take, load_take
 from labsys.storage.trials import list_trials, load_trial
 from pipelines.code_version import code_version
+from pipelines.recalibrated import repair_facts
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +48,16 @@ def gather_inputs(lab: Lab, name: TrialName) -> TrialInputs:
     if not has_take(lab, name):
         raise InputError(f"trial {name} has no recording", remedy="Import one under this name with 'labsys import'")
     session = load_session(lab, name.subject, name.session)
-    take = load_take(lab, name)
+    take = calibrated_take(lab, trial)
     static = choose_static(lab, trial)
-    return TrialInputs(trial, session, take, static, _hashes(lab, take), _facts(trial, session, take, static))
+    facts = _facts(trial, session, take, static) | repair_facts(lab, take.calibration)
+    return TrialInputs(trial, session, take, static, _hashes(lab, take), facts)
+
+
+def calibrated_take(lab: Lab, trial: Trial) -> Take:
+    """A trial's take with the calibration that counts for it (InputError: no recording)."""
+    take = load_take(lab, trial.name)
+    return replace(take, calibration=trial.calibration) if trial.calibration else take
 
 
 def choose_static(lab: Lab, trial: Trial) -> TrialName | None:

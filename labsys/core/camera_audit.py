@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -38,14 +39,70 @@ class CameraAudit:
 
 
 @dataclass(frozen=True)
+class CameraMotion:
+    """The likeliest move of one camera since its calibration.
+
+    Attributes:
+        move: "turn", "shift" (of the optical centre) or "both".
+        gain: twice the log likelihood ratio against no move.
+        turn_rad, turn_sd_rad, shift_m, shift_sd_m: how far, and how surely; 0 where the move has no such part.
+        image_px: by how much it shifts the body in the image, RMS.
+    """
+
+    camera: str
+    move: str
+    gain: float
+    turn_rad: float
+    turn_sd_rad: float
+    shift_m: float
+    shift_sd_m: float
+    image_px: float
+
+
+@dataclass(frozen=True)
+class LandmarkBias:
+    """Where a detector puts each landmark in each camera beside where the calibrated cameras have it.
+
+    Attributes:
+        xy_px: landmark -> camera -> (x, y) px.
+    """
+
+    xy_px: Mapping[str, Mapping[str, tuple[float, float]]]
+
+
+@dataclass(frozen=True)
+class DriftAudit:
+    """Whether a camera moved after calibration, by the landmarks of the run.
+
+    Attributes:
+        suspects: cameras of which one moved; () where none did, one where it can be named.
+        others_moved: cameras that moved beside the one named. motions: of every camera, the likeliest first.
+        n_frames: looked at. bias_px: spread of constant landmark biases that was allowed for.
+        since: trial that this one was compared with, "" where it was judged by itself.
+        bias: of this run, for later trials; None where not checked. unchecked: why nothing was checked, or "".
+    """
+
+    suspects: tuple[str, ...] = ()
+    others_moved: tuple[str, ...] = ()
+    motions: tuple[CameraMotion, ...] = ()
+    n_frames: int = 0
+    bias_px: float = 0.0
+    since: str = ""
+    bias: LandmarkBias | None = None
+    unchecked: str = ""
+
+
+@dataclass(frozen=True)
 class ReconstructionAudit:
     """All cameras of one run; empty where 3D came from elsewhere.
 
     Attributes:
         starts_at_s: where 0 s of the run lies on the timestamps' clock; 0 without timestamps.
         warnings: what a person should look at.
+        drift: whether the calibration still holds; None where no cameras were used.
     """
 
     cameras: tuple[CameraAudit, ...] = ()
     starts_at_s: float = 0.0
     warnings: tuple[str, ...] = ()
+    drift: DriftAudit | None = None

@@ -186,6 +186,7 @@ class Trial:
         static: name of the static trial to reference to; empty means "choose" (spec: latest before it in the visit).
         excluded: kept and visible, never counted; `exclusion_reason` says why.
         accepted_sizes: camera -> (width, height) of videos that differ from their calibration's size, accepted by hand.
+        calibration: name of the one that counts instead of the take's, such as a repaired one; empty: the take's.
     """
 
     uuid: str
@@ -197,5 +198,6 @@ class Trial:
     excluded: bool = False
     exclusion_reason: str = ""
     accepted_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    calibration: str = ""
     notes: str = ""
     updated_at: str = ""

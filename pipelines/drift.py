@@ -1,0 +1,106 @@
+"""Every trial checks its own calibration: did a camera move since."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from calibration.drift import check_drift
+from labsys.core.camera_audit import CameraMotion, DriftAudit, LandmarkBias, ReconstructionAudit
+from labsys.core.cameras import CameraRig
+from labsys.core.errors import InputError
+from labsys.core.landmarks import Landmarks2D
+from labsys.core.session import Trial, TrialName
+from labsys.core.units import degrees, millimetres
+from labsys.storage.lab import Lab
+from labsys.storage.results import AUDIT_FILE, read_audit
+from labsys.storage.runs import current_run, load_run, run_file
+from labsys.storage.trials import list_trials
+from pipelines.trial_inputs import TrialInputs
+
+
+def with_drift(
+    lab: Lab, trial: TrialInputs, landmarks: Landmarks2D, rig: CameraRig, audit: ReconstructionAudit
+) -> ReconstructionAudit:
+    """The audit with what the landmarks say about the calibration, and a warning where a camera moved.
+
+    Args:
+        rig: cameras in the order of `landmarks.cameras`.
+    """
+    drift = audit_drift(lab, trial, landmarks, rig)
+    warning = drift_warning(drift, trial.trial.name)
+    return replace(audit, drift=drift, warnings=(*audit.warnings, *((warning,) if warning else ())))
+
+
+def audit_drift(lab: Lab, trial: TrialInputs, landmarks: Landmarks2D, rig: CameraRig) -> DriftAudit:
+    """What the landmarks say about the calibration; why not, where they are too few."""
+    since, known = find_reference(lab, trial)
+    try:
+        check = check_drift(rig, landmarks, known=known)
+    except InputError as error:
+        return DriftAudit(unchecked=error.what)
+    return DriftAudit(
+        suspects=check.suspects,
+        others_moved=check.others_moved,
+        motions=check.motions,
+        n_frames=check.n_frames,
+        bias_px=check.bias_px,
+        since=since,
+        bias=check.bias,
+    )
+
+
+def find_reference(lab: Lab, trial: TrialInputs) -> tuple[str, LandmarkBias | None]:
+    """The earliest trial of the visit, of the same kind and calibration, in which no camera had moved; "" if none.
+
+    What a detector does to this person in these cameras is known from there; only what changed since then counts.
+    """
+    own = trial.trial
+    before = [
+        t
+        for t in list_trials(lab, own.name.subject, own.name.session)
+        if t.kind is own.kind and not t.excluded and t.name != own.name and t.recorded_at < own.recorded_at
+    ]
+    for earlier in sorted(before, key=lambda t: (t.recorded_at, t.uuid)):
+        bias = _bias_of(lab, earlier, trial.take.calibration)
+        if bias is not None:
+            return str(earlier.name), bias
+    return "", None
+
+
+def _bias_of(lab: Lab, trial: Trial, calibration: str) -> LandmarkBias | None:
+    run = current_run(lab, trial.name)
+    if run is None:
+        return None
+    record = load_run(lab, trial.name, run)
+    if record.provenance.calibration != calibration or AUDIT_FILE not in record.files:
+        return None
+    drift = read_audit(run_file(lab, trial.name, run, AUDIT_FILE)).drift
+    return None if drift is None or drift.suspects else drift.bias
+
+
+def drift_warning(drift: DriftAudit, name: TrialName) -> str | None:
+    """What a person should know and do, None where no camera moved."""
+    if not drift.suspects:
+        return None
+    when = f"since {drift.since}" if drift.since else "since its calibration"
+    if len(drift.suspects) > 1:
+        return (
+            f"a camera moved {when}: {' or '.join(drift.suspects)}, which of them cannot be told; calibrate again "
+            "with the board"
+        )
+    if drift.others_moved:
+        return (
+            f"{drift.suspects[0]} moved {when}, and {', '.join(drift.others_moved)} as well; calibrate again with the "
+            "board"
+        )
+    return f"{describe_motion(drift.motions[0])} {when}; repair it with: labsys recalibrate {name}"
+
+
+def describe_motion(motion: CameraMotion) -> str:
+    """A move in words."""
+    parts = []
+    if motion.turn_rad > 0:
+        parts.append(f"turned by {degrees(motion.turn_rad):.2f} ± {degrees(motion.turn_sd_rad):.2f}°")
+    if motion.shift_m > 0:
+        parts.append(f"shifted by {millimetres(motion.shift_m):.1f} ± {millimetres(motion.shift_sd_m):.1f} mm")
+    return f"{motion.camera} {' and '.join(parts)} ({motion.image_px:.1f} px in its image)"
