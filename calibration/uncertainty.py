@@ -7,13 +7,14 @@ lies where its placement put it, with that placement's uncertainty of up and hea
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from calibration.projection import project_rig
 from calibration.uncertainty_rig import VolumeErrors, no_errors, turn_shapes, volume_errors
-from calibration.uncertainty_time import ErrorTimes, find_period, find_times
+from calibration.uncertainty_time import ErrorTimes, fading_times, find_period, find_times
 from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.cameras import Calibration, CameraRig
 from labsys.core.landmarks import Landmarks3D
@@ -40,31 +41,54 @@ class Sighting:
     covariance_m2: FloatArray
 
 
-def add_uncertainty(landmarks: Landmarks3D, sighting: Sighting, calibration: Calibration) -> Landmarks3D:
-    """The landmarks with all that is known of their errors.
+def add_uncertainty(
+    landmarks: Landmarks3D,
+    sighting: Sighting,
+    calibration: Calibration,
+    *,
+    error_correlation: FloatArray | None = None,
+) -> Landmarks3D:
+    """The landmarks with all that is known of their errors; unchanged where not even pixel noise is known.
 
     Args:
         landmarks: with the covariance from pixel noise, smoothed or not.
         calibration: of `sighting.rig`, in that order of cameras.
+        error_correlation: (K, L) autocorrelation of the errors at lag 0 to L - 1 frames after smoothing; None where
+            nothing was smoothed.
     """
     if not np.isfinite(landmarks.covariance_m2).any() or not np.isfinite(landmarks.rate_hz):
         return landmarks
     volume = _volume(sighting, calibration)
     times = _times(sighting, landmarks.rate_hz, volume)
     steady, repeating = _shares(times, _smoothing(sighting.covariance_m2, landmarks.covariance_m2))
+    fade_s = times.fade_s
+    if error_correlation is not None:
+        fade_s = fading_times(error_correlation.T, steady, repeating, times.period_s, landmarks.rate_hz)
     heading_sd = calibration.heading_sd_rad if calibration.heading_known else float("nan")
     shapes = np.concatenate([volume.shapes_m, turn_shapes(calibration.up_sd_rad, heading_sd)])
     errors = PointErrors(
         steady=steady,
         repeating=repeating,
-        fade_s=times.fade_s,
+        fade_s=fade_s,
         period_s=times.period_s,
         centre_m=volume.centre_m,
         shapes_m=shapes,
         calibration_included=calibration.covariance is not None,
+        calibration=_fingerprint(calibration),
     )
     total = landmarks.covariance_m2 + errors.common_covariance_m2(landmarks.xyz_m)
     return replace(landmarks, covariance_m2=total, errors=errors)
+
+
+def _fingerprint(calibration: Calibration) -> str:
+    """The same for two trials only where the shapes' factors mean the same."""
+    digest = hashlib.sha256(np.array([calibration.up_sd_rad, calibration.heading_sd_rad]).tobytes())
+    for camera in calibration.rig.cameras:
+        digest.update(camera.name.encode() + camera.T_cam_lab.rotation.tobytes())
+        digest.update(camera.T_cam_lab.translation_m.tobytes())
+    if calibration.covariance is not None:
+        digest.update(calibration.covariance.matrix.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _volume(sighting: Sighting, calibration: Calibration) -> VolumeErrors:

@@ -15,7 +15,7 @@ from labsys.core.cameras import CAMERA_PARAMETERS, CameraRig, RigCovariance
 from labsys.core.point_errors import N_TERMS, volume_terms
 
 _BLOCKS = 24  # neighbouring instants err alike, so the spread is taken between blocks of them
-_KEPT = 0.999  # of the variance in the volume
+_LEAST_FACTOR = 1e-12  # of the largest eigenvalue of the correlations
 
 
 def covariance_of(solved: SolvedRig, *, lenses_solved: bool, settings: BundleSettings | None = None) -> RigCovariance:
@@ -119,9 +119,21 @@ def volume_errors(rig: CameraRig, covariance: RigCovariance, points_m: FloatArra
     centre = points.mean(axis=0)
     D = _without_rigid(D.reshape(3 * len(points), -1), points - centre)
     fit = np.linalg.pinv(volume_terms(points, centre))
-    coefficients = np.einsum("an,nip->aip", fit, D.reshape(len(points), 3, -1)).reshape(3 * N_TERMS, -1)
-    shapes = _principal(coefficients @ covariance.matrix @ coefficients.T, volume_terms(points, centre))
+    by_factor = (D @ _factors(covariance)).reshape(len(points), 3, -1)
+    shapes = np.einsum("an,nim->mai", fit, by_factor)
     return VolumeErrors(centre, shapes, float(residual) / max(2.0 * seen - 3.0, 1.0))
+
+
+def _factors(covariance: RigCovariance) -> FloatArray:
+    """F (15 C, M) with F F' the covariance; the same covariance always has the same factors, whatever they move."""
+    scale = np.sqrt(np.diag(covariance.matrix))
+    known = scale > 0.0
+    alike = covariance.matrix[np.ix_(known, known)] / np.outer(scale[known], scale[known])
+    values, vectors = np.linalg.eigh(alike)
+    large = values > _LEAST_FACTOR * values.max(initial=0.0)
+    F = np.zeros((len(scale), int(large.sum())))
+    F[known] = scale[known, None] * vectors[:, large] * np.sqrt(values[large])
+    return F
 
 
 def _derivatives(rig: CameraRig, points_m: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -151,20 +163,6 @@ def _without_rigid(D: FloatArray, arms_m: FloatArray) -> FloatArray:
     rigid = np.concatenate([np.tile(np.eye(3), (len(arms_m), 1)), np.concatenate([-_cross(a) for a in arms_m])], axis=1)
     basis = np.linalg.qr(rigid)[0]
     return np.asarray(D - basis @ (basis.T @ D))
-
-
-def _principal(covariance: FloatArray, terms: FloatArray) -> FloatArray:
-    """Shapes (M, 10, 3) that carry nearly all of the variance of coefficients (30, 30), as seen at points' terms."""
-    gram = np.kron(terms.T @ terms / len(terms), np.eye(3))
-    scale = np.linalg.cholesky(gram + 1e-12 * np.trace(gram) * np.eye(len(gram)))
-    values, vectors = np.linalg.eigh(scale.T @ covariance @ scale)
-    order = np.argsort(values)[::-1]
-    values, vectors = np.maximum(values[order], 0.0), vectors[:, order]
-    if values.sum() <= 0.0:
-        return np.zeros((0, N_TERMS, 3))
-    n = int(np.searchsorted(np.cumsum(values) / values.sum(), _KEPT)) + 1
-    roots = np.linalg.solve(scale.T, vectors[:, :n] * np.sqrt(values[:n]))
-    return np.asarray(roots.T.reshape(n, N_TERMS, 3))
 
 
 def turn_shapes(up_sd_rad: float, heading_sd_rad: float) -> FloatArray:

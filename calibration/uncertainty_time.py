@@ -93,7 +93,7 @@ def find_times(
     pooled = (correlation * weight).sum(axis=1) / max(weight.sum(), 1e-12)
     drawn = (weight * correlation + _PRIOR * pooled[:, None]) / (weight + _PRIOR)
     steady, repeating = _lasting(drawn, period_s, rate_hz)
-    return ErrorTimes(steady, repeating, _fading(correlation, steady, repeating, period_s, rate_hz), period_s)
+    return ErrorTimes(steady, repeating, fading_times(correlation, steady, repeating, period_s, rate_hz), period_s)
 
 
 def _middle(values: FloatArray) -> FloatArray:
@@ -120,10 +120,13 @@ def _lasting(correlation: FloatArray, period_s: float, rate_hz: float) -> tuple[
     return steady, repeating * np.minimum(1.0, room / np.maximum(repeating.sum(axis=1), 1e-12))[:, None]
 
 
-def _fading(
+def fading_times(
     correlation: FloatArray, steady: FloatArray, repeating: FloatArray, period_s: float, rate_hz: float
 ) -> FloatArray:
-    """Time after which the rest falls to 1/e, (K,) s, from the area under its correlation up to its first zero."""
+    """Time after which what neither stays nor repeats falls to 1/e, (K,) s, from autocorrelations (L, K).
+
+    Taken from the area under its correlation up to the first zero.
+    """
     n = min(len(correlation), max(2, int(_FADED_S * rate_hz) + 1))
     lag_s = np.arange(n) / rate_hz
     lasting = np.repeat(steady[None], n, axis=0)

@@ -18,6 +18,7 @@ from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks2D, Landmarks3D
 from pipelines.config import Rule
 from pipelines.trajectory import bones_of, describe_solve, solve_landmarks
+from pipelines.uncertainty import with_uncertainty
 
 LONGEST_GAP_S = 0.1
 
@@ -36,6 +37,11 @@ class Reconstruction:
     landmarks: Landmarks3D
     error_correlation: FloatArray
     solve: Mapping[str, Any] = field(default_factory=dict)
+
+
+def marked(landmarks: Landmarks3D) -> Reconstruction:
+    """3D markers of another system as a reconstruction: nothing was solved."""
+    return Reconstruction(landmarks, np.ones((len(landmarks.landmarks), 1)))
 
 
 def reconstruct(
@@ -84,12 +90,19 @@ def reconstruct_trial(
     if rule is Rule.TRAJECTORY:
         solved = solve_landmarks(landmarks, rig, found, min_likelihood=min_likelihood, max_gap_s=max_gap_s)
         return Reconstruction(
-            _as_landmarks(landmarks, solved, solved.interpolated),
+            with_uncertainty(
+                _as_landmarks(landmarks, solved, solved.interpolated),
+                landmarks,
+                found,
+                calibration,
+                error_correlation=solved.error_correlation,
+            ),
             solved.error_correlation,
             describe_solve(solved, landmarks),
         )
     nothing = np.zeros(found.residual_px.shape, dtype=np.bool_)
-    return Reconstruction(_as_landmarks(landmarks, found, nothing), np.ones((len(landmarks.landmarks), 1)))
+    points = with_uncertainty(_as_landmarks(landmarks, found, nothing), landmarks, found, calibration)
+    return Reconstruction(points, np.ones((len(landmarks.landmarks), 1)))
 
 
 def _triangulate(landmarks: Landmarks2D, rig: CameraRig, rule: Rule, settings: RobustSettings) -> Triangulation:

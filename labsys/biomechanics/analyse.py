@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 from labsys.biomechanics.events import detect_gait_events
@@ -15,11 +16,13 @@ from labsys.biomechanics.settings import AnalysisSettings
 from labsys.biomechanics.strides import cut_strides, stride_curves
 from labsys.biomechanics.summarise import summarise_angles, summarise_metrics
 from labsys.biomechanics.treadmill import find_travel
+from labsys.biomechanics.uncertainty import ErrorSource, make_error_source, metric_errors, with_angle_errors
 from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.measurement_error import ErrorTable
 from labsys.core.motion import JointAngles, MotionResult
 from labsys.core.session import Surface, TrialKind
+from labsys.core.skeleton import Side
 
 
 def analyse_motion(  # noqa: PLR0913 - one argument per fact about the trial that the landmarks do not hold
@@ -51,13 +54,16 @@ def analyse_motion(  # noqa: PLR0913 - one argument per fact about the trial tha
     prepared = prepare_points(landmarks, static, settings)
     if prepared.size is not None and leg_length_m is not None and math.isnan(prepared.size.leg_length_m):
         prepared = replace(prepared, size=replace(prepared.size, leg_length_m=leg_length_m))
+    known = make_error_source(landmarks, static, prepared)
     if kind in (TrialKind.STATIC, TrialKind.OTHER):
-        return _posture(prepared, heading_known)
-    return _gait(prepared, kind, surface, declared_speed_mps or math.nan, heading_known, errors)
+        return _posture(prepared, heading_known, known)
+    return _gait(prepared, kind, surface, declared_speed_mps or math.nan, heading_known, errors, known)
 
 
-def _posture(prepared: Prepared, heading_known: bool) -> MotionResult:
+def _posture(prepared: Prepared, heading_known: bool, known: ErrorSource | None) -> MotionResult:
     angles = joint_angles(prepared)
+    if known is not None:
+        angles = with_angle_errors(known, angles)
     return _result(prepared, angles, posture_notes(prepared, angles, heading_known))
 
 
@@ -83,6 +89,7 @@ def _gait(
     declared_speed_mps: float,
     heading_known: bool,
     errors: ErrorTable,
+    known: ErrorSource | None,
 ) -> MotionResult:
     travel = find_travel(prepared, declared=surface, heading_known=heading_known)
     settings = prepared.settings
@@ -92,8 +99,19 @@ def _gait(
     notes = gait_notes(travel, angles, events, strides, heading_known, declared_speed_mps)
     source = make_source(travel, angles, kind=kind, static_reason=notes.get("static", ""))
     values, reasons = metric_values(source, strides)
+    reconstruction: Mapping[tuple[str, Side], float] = {}
+    if known is not None:
+        known = known.turned(travel)
+        angles = with_angle_errors(known, angles)
+        reconstruction = metric_errors(known, travel, strides, kind=kind, static_reason=source.static_reason)
     metrics = summarise_metrics(
-        values, reasons, tier=prepared.tier, rate_hz=prepared.points.rate_hz, errors=errors, settings=settings
+        values,
+        reasons,
+        tier=prepared.tier,
+        rate_hz=prepared.points.rate_hz,
+        errors=errors,
+        settings=settings,
+        reconstruction=reconstruction,
     )
     return replace(
         _result(travel.prepared, angles, notes),

@@ -107,15 +107,20 @@ def is_distal(role: str) -> bool:
 
 def name_roles(landmarks: Landmarks3D) -> BodyPoints:
     """Give every known landmark its role; landmarks without a role are left out."""
-    tracks: dict[str, FloatArray] = {}
-    filled: dict[str, FloatArray] = {}
+    sources = role_sources(landmarks)
+    tracks = {role: landmarks.xyz_m[:, k] for role, k in sources.items()}
+    filled = {role: landmarks.interpolated[:, k].astype(np.float64) for role, k in sources.items()}
+    return BodyPoints(landmarks.times_s, tracks, filled)
+
+
+def role_sources(landmarks: Landmarks3D) -> dict[str, int]:
+    """Role -> place in `landmarks` of the landmark that plays it, for those with any position."""
+    sources: dict[str, int] = {}
     for role, names in _role_names(landmarks.landmarks).items():
         found = next((n for n in names if n in landmarks.landmarks), None)
-        if found is None or not is_seen(landmarks.point_m(found)).any():
-            continue
-        tracks[role] = landmarks.point_m(found)
-        filled[role] = landmarks.interpolated[:, landmarks.index(found)].astype(np.float64)
-    return BodyPoints(landmarks.times_s, tracks, filled)
+        if found is not None and is_seen(landmarks.point_m(found)).any():
+            sources[role] = landmarks.index(found)
+    return sources
 
 
 def _role_names(landmarks: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

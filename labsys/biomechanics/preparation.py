@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -80,6 +81,14 @@ class Prepared:
         body = self.body(cutoff_hz) if alike else build_body(moving.only(common), self.size)
         return Reference(moving=body, still=build_body(self.static.only(common), self.size))
 
+    def replaced(
+        self, smoothed: Mapping[float, BodyPoints], static: BodyPoints | None, size: PelvisSize | None
+    ) -> Prepared:
+        """Other points, given as they are after each low-pass (cut-off, Hz, -> points), with their static and size."""
+        other = replace(self, points=next(iter(smoothed.values())), static=static, size=size)
+        other._smoothed.update(smoothed)
+        return other
+
     def turned(self, R_new_lab: FloatArray) -> Prepared:
         """The same trial with LAB turned, (3, 3); the static keeps its own heading."""
         if np.array_equal(R_new_lab, np.eye(3)):
@@ -107,16 +116,16 @@ def prepare_points(landmarks: Landmarks3D, static: Landmarks3D | None, settings:
         points = carry_clusters(points, still, residual_max_m=settings.cluster_residual_max_m)
     points = _fill_all_gaps(points, settings)
     tier = reached_tier(points, landmarks.landmarks)
-    return Prepared(tier, points, still, _pelvis_size(points, still), settings)
+    return Prepared(tier, points, still, find_pelvis_size(points, still), settings)
 
 
 def _still_points(static: Landmarks3D) -> BodyPoints:
     if static.times_s.size == 0:
         raise InputError("the static trial is empty", remedy="Record a quiet stance again, or analyse without a static")
-    return _face_forward(median_points(name_roles(static)))
+    return face_forward(median_points(name_roles(static)))
 
 
-def _face_forward(still: BodyPoints) -> BodyPoints:
+def face_forward(still: BodyPoints) -> BodyPoints:
     """Turn a standing subject so that the pelvis faces X: a static's heading carries no information."""
     right = build_body(still, measure_pelvis(still)).right_axis.position_m[0]
     if not np.isfinite(right).all():
@@ -163,7 +172,8 @@ def _fill_all_gaps(points: BodyPoints, settings: AnalysisSettings) -> BodyPoints
     return BodyPoints(points.times_s, tracks, filled)
 
 
-def _pelvis_size(points: BodyPoints, still: BodyPoints | None) -> PelvisSize | None:
+def find_pelvis_size(points: BodyPoints, still: BodyPoints | None) -> PelvisSize | None:
+    """Size of the pelvis from the static where it has one, else from the trial itself; None where neither has."""
     source = still if still is not None and measure_pelvis(still) is not None else points
     size = measure_pelvis(source)
     if size is None or still is None:

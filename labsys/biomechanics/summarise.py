@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from scipy.stats import t as student_t
@@ -28,8 +29,13 @@ def summarise_metrics(
     rate_hz: float,
     errors: ErrorTable,
     settings: AnalysisSettings,
+    reconstruction: Mapping[tuple[str, Side], float] | None = None,
 ) -> tuple[Metric, ...]:
-    """One metric per catalogue id and side, also those that cannot be given (mean NaN, n 0, reason)."""
+    """One metric per catalogue id and side, also those that cannot be given (mean NaN, n 0, reason).
+
+    reconstruction: standard errors by reconstruction; those that are unknown are absent.
+    """
+    known = reconstruction or {}
     found = {(v.id, v.side): v for v in values}
     metrics = []
     for definition in METRICS:
@@ -45,7 +51,7 @@ def summarise_metrics(
                 metrics.append(_missing(definition.id, side, error, reason or "no stride counts"))
             else:
                 quality = _quality(definition.id, n, tier, rate_hz, settings)
-                metrics.append(_summarise(given, error, quality))
+                metrics.append(_summarise(given, error, quality, known.get(key, math.nan)))
     return tuple(metrics)
 
 
@@ -74,7 +80,7 @@ def _missing(metric_id: str, side: Side, error: SessionError | None, reason: str
     )
 
 
-def _summarise(given: StrideValues, error: SessionError | None, quality: Quality) -> Metric:
+def _summarise(given: StrideValues, error: SessionError | None, quality: Quality, se_reconstruction: float) -> Metric:
     x = given.values
     mean, sd, lag1 = _centre(given.id, x), float(x.std(ddof=1)) if x.size > 1 else math.nan, lag1_autocorrelation(x)
     return Metric(
@@ -85,10 +91,10 @@ def _summarise(given: StrideValues, error: SessionError | None, quality: Quality
         n=x.size,
         lag1=lag1,
         ci95_strides=strides_interval(given.id, x),
-        se_reconstruction=math.nan,
+        se_reconstruction=se_reconstruction,
         sem_measurement=error.sem if error else math.nan,
         sem_source=error.source if error else "",
-        ci95=total_interval(mean, sd, x.size, lag1, error),
+        ci95=total_interval(mean, sd, x.size, lag1, error, se_reconstruction),
         quality=quality,
         provisional=bool(error and error.source == "default"),
     )
@@ -132,16 +138,20 @@ def strides_interval(metric_id: str, values: FloatArray) -> tuple[float, float]:
     return 1.0 / high, 1.0 / low if low > 0.0 else math.inf
 
 
-def total_interval(mean: float, sd: float, n: int, lag1: float, error: SessionError | None) -> tuple[float, float]:
+def total_interval(
+    mean: float, sd: float, n: int, lag1: float, error: SessionError | None, se_reconstruction: float = math.nan
+) -> tuple[float, float]:
     """95 % interval of what another day would show, m ± t·SE of strides and session; NaN where that error is unknown.
 
-    The reconstruction error is unknown here and is not taken as zero: the session's V_capture already holds its typical
-    size. Degrees of freedom after Welch and Satterthwaite.
+    The session's V_capture already holds the reconstruction error's typical size; where that of this trial is larger,
+    it takes its place. Degrees of freedom after Welch and Satterthwaite.
     """
     of_strides = strides_variance(sd, n, lag1)
     if error is None or not math.isfinite(of_strides):
         return _NOWHERE
     of_session = error.sem**2
+    if math.isfinite(se_reconstruction):
+        of_session += max(se_reconstruction**2 - error.v_capture, 0.0)
     total = of_strides + of_session
     if total <= 0.0:
         return mean, mean

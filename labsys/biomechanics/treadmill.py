@@ -39,6 +39,7 @@ class Travel:
         speed_mps: of the ground against the subject, first estimate from mid-stance.
         drift_mps: mean pelvis velocity along X that was subtracted (0 on a treadmill).
         heading_error_rad: measured run direction against LAB's X about Y, NaN when it was not compared.
+        R_travel_lab: (3, 3), by which the points were turned.
     """
 
     prepared: Prepared
@@ -47,6 +48,7 @@ class Travel:
     period_s: float
     drift_mps: float
     heading_error_rad: float
+    R_travel_lab: FloatArray
 
 
 def find_travel(prepared: Prepared, *, declared: Surface | None, heading_known: bool) -> Travel:
@@ -76,13 +78,14 @@ def _turn(prepared: Prepared, surface: Surface, travel: FloatArray, period_s: fl
     direction = np.array([travel[0], 0.0, travel[2]])
     error = float(np.arctan2(-direction[2], direction[0])) if heading_known else float("nan")
     if surface is Surface.TREADMILL:
-        turned = prepared if heading_known else prepared.turned(_heading_matrix(direction))
+        R = np.eye(3) if heading_known else _heading_matrix(direction)
         speed = float(np.linalg.norm(direction))
-        return Travel(turned, surface, speed, period_s, 0.0, error)
-    turned = prepared.turned(_heading_matrix(direction))
+        return Travel(prepared.turned(R), surface, speed, period_s, 0.0, error, R)
+    R = _heading_matrix(direction)
+    turned = prepared.turned(R)
     drift = float(np.linalg.norm(direction))
     carried = _carry_along(turned, drift)
-    return Travel(carried, surface, drift, period_s, drift, float("nan"))
+    return Travel(carried, surface, drift, period_s, drift, float("nan"), R)
 
 
 def _carry_along(prepared: Prepared, drift_mps: float) -> Prepared:

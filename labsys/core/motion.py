@@ -40,6 +40,8 @@ class AngleSeries:
         ref_rad: (T,) rad, as change from the subject's static trial; all NaN where there is no static or the
             catalogue gives this angle another zero.
         reason: why the series is all NaN, or None.
+        se_rad: (T,) rad, standard error from pixels, calibration and static of the series as reported; None where the
+            landmarks' errors are unknown.
     """
 
     id: str
@@ -47,11 +49,14 @@ class AngleSeries:
     raw_rad: FloatArray
     ref_rad: FloatArray
     reason: str | None = None
+    se_rad: FloatArray | None = None
 
     def __post_init__(self) -> None:
         raw = as_floats(self.id, self.raw_rad, (None,))
         object.__setattr__(self, "raw_rad", raw)
         object.__setattr__(self, "ref_rad", as_floats(self.id, self.ref_rad, (raw.size,)))
+        if self.se_rad is not None:
+            object.__setattr__(self, "se_rad", as_floats(self.id, self.se_rad, (raw.size,)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,7 @@ class PointErrors:
         shapes_m: (M, 10, 3) m, independent displacements of the volume, each with a standard normal factor: weights of
             `volume_terms` about `centre_m`.
         calibration_included: whether the shapes hold the error of the cameras' poses, not that of up and heading alone.
+        calibration: names what the shapes came from: trials of one calibration share the factors of their shapes.
     """
 
     steady: FloatArray
@@ -38,6 +39,7 @@ class PointErrors:
     centre_m: FloatArray
     shapes_m: FloatArray
     calibration_included: bool
+    calibration: str = ""
 
     def __post_init__(self) -> None:
         steady = as_floats("steady share", self.steady, (None,), finite=True)
@@ -51,15 +53,20 @@ class PointErrors:
         object.__setattr__(self, "centre_m", as_floats("centre", self.centre_m, (3,), finite=True))
         object.__setattr__(self, "shapes_m", as_floats("shapes", self.shapes_m, (None, N_TERMS, 3), finite=True))
 
-    def displacements_m(self, xyz_m: FloatArray) -> FloatArray:
-        """What every shape does to points (..., 3) m: (M, ..., 3) m."""
-        terms = volume_terms(xyz_m, self.centre_m)
-        return np.asarray(np.moveaxis(np.tensordot(terms, self.shapes_m, axes=([-1], [1])), -2, 0))
-
     def common_covariance_m2(self, xyz_m: FloatArray) -> FloatArray:
         """Covariance (..., 3, 3) m² of points (..., 3) m by all shapes together."""
-        d = self.displacements_m(xyz_m)
-        return np.asarray(np.einsum("m...i,m...j->...ij", d, d))
+        terms = volume_terms(xyz_m, self.centre_m)
+        out = np.empty((*terms.shape[:-1], 3, 3))
+        for i in range(3):
+            for j in range(i + 1):
+                both = self.shapes_m[:, :, i].T @ self.shapes_m[:, :, j]
+                out[..., i, j] = out[..., j, i] = ((terms @ both) * terms).sum(axis=-1)
+        return out
+
+    def displacement_m(self, xyz_m: FloatArray, factors: FloatArray) -> FloatArray:
+        """What the shapes with these factors (M,) do to points (..., 3) m: (..., 3) m."""
+        weights = np.tensordot(factors, self.shapes_m, axes=(0, 0))
+        return np.asarray(volume_terms(xyz_m, self.centre_m) @ weights)
 
 
 def volume_terms(xyz_m: FloatArray, centre_m: FloatArray) -> FloatArray:

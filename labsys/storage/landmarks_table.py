@@ -75,6 +75,7 @@ def _errors_document(errors: PointErrors | None) -> dict[str, Any] | None:
         **{name: {"shape": list(a.shape), "values": [float_text(v) for v in a.ravel()]} for name, a in arrays.items()},
         "period_s": float_text(errors.period_s),
         "calibration_included": errors.calibration_included,
+        "calibration": errors.calibration,
     }
 
 
@@ -86,5 +87,8 @@ def _errors(document: dict[str, Any] | None) -> PointErrors | None:
         for name in _ERROR_ARRAYS
     }
     return PointErrors(
-        **arrays, period_s=text_float(document["period_s"]), calibration_included=document["calibration_included"]
+        **arrays,
+        period_s=text_float(document["period_s"]),
+        calibration_included=document["calibration_included"],
+        calibration=document["calibration"],
     )

@@ -41,14 +41,16 @@ def write_angles(path: Path, angles: JointAngles) -> None:
     blocks = max(len(series), 1)
     nothing = np.full(n_frames, np.nan)
     raw, ref = ([getattr(s, name) for s in series] or [nothing] for name in ("raw_rad", "ref_rad"))
+    errors = [nothing if s.se_rad is None else s.se_rad for s in series] or [nothing]
     columns = [
         text_column("id", _repeat([s.id for s in series] or [""], n_frames)),
         text_column("side", _repeat([str(s.side) for s in series] or [""], n_frames)),
         float_column("time_s", np.tile(angles.times_s, blocks), "s"),
         float_column("raw", np.concatenate(raw), "rad"),
         float_column("ref", np.concatenate(ref), "rad"),
+        float_column("se", np.concatenate(errors), "rad"),
     ]
-    listing = [{"id": s.id, "side": str(s.side), "reason": s.reason} for s in series]
+    listing = [{"id": s.id, "side": str(s.side), "reason": s.reason, "has_se": s.se_rad is not None} for s in series]
     write_table(path, "angles", columns, {"series": listing})
 
 
@@ -58,9 +60,13 @@ def read_angles(path: Path) -> JointAngles:
     listing = about["series"]
     blocks = max(len(listing), 1)
     times, raw, ref = (floats(content, name).reshape(blocks, -1) for name in ("time_s", "raw", "ref"))
+    # Files of earlier versions have no standard errors.
+    errors = floats(content, "se").reshape(blocks, -1) if "se" in content.column_names else raw
     series = tuple(
-        AngleSeries(about_one["id"], Side(about_one["side"]), raw[i], ref[i], about_one["reason"])
-        for i, about_one in enumerate(listing)
+        AngleSeries(
+            one["id"], Side(one["side"]), raw[i], ref[i], one["reason"], errors[i] if one.get("has_se") else None
+        )
+        for i, one in enumerate(listing)
     )
     return JointAngles(times[0], series)
 
