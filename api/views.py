@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from labsys.core.camera_audit import CameraAudit
 from labsys.core.catalogue import find_angle, find_metric
 from labsys.core.motion import AngleSummary, Metric, TrialResult
 from labsys.core.skeleton import Side
@@ -39,8 +40,31 @@ def trial_document(result: TrialResult) -> dict[str, Any]:
         "exclusion_reason": trial.exclusion_reason or None,
         "heading_known": result.heading_known,
         "not_for_comparison": result.not_for_comparison,
+        "cameras": {audit.camera: _camera_document(audit) for audit in result.audit.cameras},
+        "camera_warnings": list(result.audit.warnings),
         "provenance": _provenance_document(result),
     }
+
+
+def _camera_document(audit: CameraAudit) -> dict[str, Any]:
+    return {
+        "frames": audit.n_frames,
+        "frames_repeated": audit.n_repeated,
+        "frames_bad": audit.n_bad,
+        "frames_lost": audit.n_lost,
+        "rate_hz": number(round(audit.rate_hz, 6)),
+        "stamp_jitter_p99_ms": _milliseconds(audit.stamp_jitter_s),
+        "offset_ms": _milliseconds(audit.offset_s),
+        "offset_sd_ms": _milliseconds(audit.offset_sd_s),
+        "drift_ppm": audit.drift_ppm,
+        "drift_sd_ppm": audit.drift_sd_ppm,
+        "offset_used": audit.offset_used,
+        "sides_repaired": {"all": audit.sides_all, "legs": audit.sides_legs, "part": audit.sides_part},
+    }
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(1000.0 * seconds, 4)
 
 
 def _provenance_document(result: TrialResult) -> dict[str, Any]:

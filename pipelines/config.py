@@ -61,7 +61,7 @@ class RetimeConfig(_Section):
     Attributes:
         max_gap_frames: free-running cameras: nothing is carried over more missing frames than this.
         estimate_offsets: estimate from the landmarks how much later than its clock says each camera looks, and correct
-            it where that is known to a millisecond; without it timestamps (or the frames' numbers) are believed.
+            it where that is known to half a millisecond; without it timestamps (or the frames' numbers) are believed.
     """
 
     max_gap_frames: int = Field(default=3, ge=0)

@@ -16,6 +16,7 @@ from labsys.core.cameras import Calibration
 from labsys.core.errors import InputError
 from labsys.core.progress import Progress
 from labsys.storage.video import VideoInfo, check_video, probe_video
+from pipelines.retime_stamps import read_stamps
 
 # Camera centres of one rig: nearer than this gives no parallax, further apart is another unit of length.
 _MIN_BASELINE_M = 0.05
@@ -47,8 +48,8 @@ class IncomingVideos:
 
     @property
     def n_frames(self) -> int | None:
-        """Common number of frames, None where there are no videos."""
-        return next((i.n_frames for i in self.infos.values()), None)
+        """Number of frames, None where there are no videos; of free-running cameras that of the longest."""
+        return max((i.n_frames for i in self.infos.values()), default=None)
 
     @property
     def rate_hz(self) -> float | None:
@@ -93,9 +94,12 @@ def read_incoming_videos(
     accepted_sizes: Mapping[str, tuple[int, int]],
     calibration: Calibration | None,
     *,
+    timestamps: Path | None = None,
     progress: Progress,
 ) -> IncomingVideos:
     """Probe and decode every video, and compare sizes, lengths and rates.
+
+    timestamps: of free-running cameras, whose videos may differ in length; one row per frame.
 
     Raises:
         InputError: a truncated or unreadable video, a size that differs from the calibration's and was not accepted,
@@ -108,7 +112,10 @@ def read_incoming_videos(
     progress.stage("check videos", len(paths))
     infos = {camera: probe_video(path) for camera, path in paths.items()}
     accepted = _check_video_sizes(infos, accepted_sizes, calibration)
-    _check_alike(infos)
+    if timestamps is None:
+        _check_alike(infos)
+    else:
+        _check_stamped(infos, timestamps)
     with ThreadPoolExecutor(max_workers=4) as pool:
         for _ in pool.map(check_video, paths.values()):
             progress.advance()
@@ -129,6 +136,16 @@ def _refuse_idle_sizes(accepted: Iterable[str], cameras: Iterable[str]) -> None:
     idle = sorted(set(accepted) - set(cameras))
     if idle:
         raise InputError(f"--accept-size for {', '.join(idle)}, which has no video here", remedy="Leave it out")
+
+
+def _check_stamped(infos: Mapping[str, VideoInfo], timestamps: Path) -> None:
+    for camera, stamps in read_stamps(timestamps, infos).items():
+        if stamps.times_s.size != infos[camera].n_frames:
+            raise InputError(
+                f"{stamps.times_s.size} timestamps for a video of {infos[camera].n_frames} frames",
+                where=f"camera {camera}, {timestamps}",
+                remedy="Give the timestamps that were written with this video",
+            )
 
 
 def _check_alike(infos: Mapping[str, VideoInfo]) -> None:

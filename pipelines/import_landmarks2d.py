@@ -17,6 +17,8 @@ from labsys.storage.exchange.sniff import Landmarks2DFormat, read_landmarks2d
 from labsys.storage.exchange.tracks import CameraTrack, combine_cameras
 from pipelines.calibration_fit import check_calibration_fits
 from pipelines.import_cameras import name_by_calibration
+from pipelines.retime import CameraClocks, read_clocks, retime
+from pipelines.retime_stamps import read_stamps
 
 KNOWN_LANDMARKS = frozenset(name for s in LANDMARK_SETS.values() for name in s.landmarks)
 # An unknown name this alike to a known landmark that is missing is taken for a misspelling.
@@ -29,15 +31,20 @@ _MAX_OUTSIDE_SHARE = 0.2
 
 @dataclass(frozen=True, eq=False)
 class IncomingLandmarks2D:
-    """2D landmarks by the calibration's camera names, and what was found worth saying."""
+    """2D landmarks by the calibration's camera names, and what was found worth saying.
+
+    Attributes:
+        rate_hz: frame rate by the timestamps, None without.
+    """
 
     tracks: Mapping[str, CameraTrack] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    rate_hz: float | None = None
 
     @property
     def n_frames(self) -> int | None:
-        """Common number of frames, None where there are no tracks."""
-        return next((t.n_frames for t in self.tracks.values()), None)
+        """Number of frames, None where there are no tracks; of free-running cameras that of the longest."""
+        return max((t.n_frames for t in self.tracks.values()), default=None)
 
 
 def read_incoming_landmarks2d(
@@ -45,9 +52,12 @@ def read_incoming_landmarks2d(
     calibration: Calibration | None,
     *,
     format: Landmarks2DFormat | None,
+    timestamps: Path | None = None,
     progress: Progress,
 ) -> IncomingLandmarks2D:
     """Read one camera after the other and refuse what does not belong together.
+
+    timestamps: of free-running cameras; without it frame i of every camera is one moment.
 
     Raises:
         InputError: unreadable files, unequal lengths (names both), unknown landmark names, nobody in the picture,
@@ -64,10 +74,26 @@ def read_incoming_landmarks2d(
         remarks += [f"{camera}: {remark}" for remark in said]
         _check_pixels(camera, tracks[camera], calibration, path)
         progress.advance()
-    combined = combine_cameras(tracks, rate_hz=1.0)
+    if timestamps is None:
+        combined, rate_hz = combine_cameras(tracks, rate_hz=1.0), None
+    else:
+        clocks = read_clocks(tracks, rate_hz=1.0, stamps=read_stamps(timestamps, tracks))
+        combined, rate_hz = retime(tracks, clocks), 1.0 / clocks.period_s
+        remarks += describe_clocks(clocks)
     remarks += check_landmark_names(combined.landmarks)
     check_calibration_fits(combined, calibration)
-    return IncomingLandmarks2D(tracks, tuple(remarks))
+    return IncomingLandmarks2D(tracks, tuple(remarks), rate_hz)
+
+
+def describe_clocks(clocks: CameraClocks) -> list[str]:
+    """A remark per camera that lost frames or repeats them."""
+    said = []
+    for camera, clock in clocks.clocks.items():
+        parts = {"lost": clock.n_lost, "repeated": clocks.n_repeated[camera], "bad": clocks.n_bad[camera]}
+        if any(parts.values()):
+            counted = ", ".join(f"{n} {what}" for what, n in parts.items() if n)
+            said.append(f"{camera}: of {clock.times_s.size + clock.n_lost} frames {counted}")
+    return said
 
 
 def check_landmark_names(landmarks: Collection[str]) -> list[str]:

@@ -35,6 +35,7 @@ class ImportRequest:
             differs from its calibration. Names match the calibration's ignoring case, '_', '-' and spaces.
         calibration, world_axes: calibration file, and what the axes of its world (or of the markers' file) mean.
         landmarks2d_format: None to recognise it.
+        timestamps: when each frame of each free-running camera was taken; None where frame i is one moment.
         markers, marker_map: 3D markers, and which of them are which landmarks.
         truth: truth.json of a synthetic trial, kept beside the take.
     """
@@ -51,6 +52,7 @@ class ImportRequest:
     accepted_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     landmarks2d: Mapping[str, Path] = field(default_factory=dict)
     landmarks2d_format: Landmarks2DFormat | None = None
+    timestamps: Path | None = None
     calibration: Path | None = None
     world_axes: WorldAxes | None = None
     markers: Path | None = None
@@ -79,10 +81,18 @@ def _check_parts(request: ImportRequest) -> None:
         raise InputError("nothing to import", remedy="Give --videos, --landmarks2d or --markers")
     if request.markers and request.landmarks2d:
         raise InputError("both 3D markers and 2D landmarks were given", remedy="A trial has one source of positions")
+    if request.timestamps and not (request.landmarks2d or request.videos):
+        raise InputError("--timestamps without cameras", remedy="Give --landmarks2d or --videos too")
     if request.marker_map and not request.markers:
         raise InputError("--marker-map without --markers", remedy="Give the marker file too")
-    if (request.landmarks2d or (request.videos and not request.markers)) and request.calibration is None:
-        raise InputError("cameras without a calibration", remedy="Give --calibration FILE")
+    # A take of a board, or of a run that is to say where LAB is, comes before the calibration that it is for.
+    needs_calibration = request.kind is not TrialKind.OTHER
+    cameras = request.landmarks2d or (request.videos and not request.markers)
+    if cameras and request.calibration is None and needs_calibration:
+        raise InputError(
+            "cameras without a calibration",
+            remedy="Give --calibration FILE; or --kind other for a take that a calibration is to be made from",
+        )
     if request.markers and request.calibration is not None:
         raise InputError("3D markers need no calibration", remedy="Leave --calibration out")
     if len(request.landmarks2d) == 1:
@@ -98,6 +108,7 @@ def _check_parts(request: ImportRequest) -> None:
 
 def _named_files(request: ImportRequest) -> tuple[tuple[str, Mapping[str, Path]], ...]:
     single = {
+        "timestamps": request.timestamps,
         "calibration file": request.calibration,
         "marker file": request.markers,
         "marker map": request.marker_map,

@@ -14,6 +14,7 @@ from pipelines.import_request import ImportRequest, VisitFacts
 TRUTH_FILE = "truth.json"
 STATIC_TRUTH_FILE = "static_truth.json"
 CALIBRATION_FILE = "calibration.toml"
+TIMESTAMPS_FILE = "timestamps.csv"
 
 
 def synthetic_requests(
@@ -77,4 +78,6 @@ def _files(folder: Path, part: str) -> dict[str, Any]:
     cameras = {path.stem: path for path in sorted((folder / part).glob("*.h5"))}
     if not cameras:
         raise InputError(f"holds neither {part}.trc nor {part}/<camera>.h5", where=str(folder))
-    return {"landmarks2d": cameras, "calibration": folder / CALIBRATION_FILE}
+    stamps = folder / part / TIMESTAMPS_FILE
+    timestamps = stamps if stamps.exists() else None
+    return {"landmarks2d": cameras, "calibration": folder / CALIBRATION_FILE, "timestamps": timestamps}

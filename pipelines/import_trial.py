@@ -14,6 +14,7 @@ from labsys.core.session import Session, TrialName
 from labsys.storage.calibrations import save_calibration_folder
 from labsys.storage.lab import Lab
 from labsys.storage.takes import StagedTake, stage_take
+from pipelines.fingerprints import differs_from_calibration, fingerprint_videos
 from pipelines.import_cameras import (
     IncomingCalibration,
     IncomingVideos,
@@ -24,6 +25,7 @@ from pipelines.import_landmarks2d import IncomingLandmarks2D, read_incoming_land
 from pipelines.import_markers import check_upright, read_markers
 from pipelines.import_nouns import plan_session, plan_trial, write_nouns
 from pipelines.import_request import ImportRequest, check_request
+from pipelines.retime_stamps import TIMESTAMPS
 
 _RATE_TOLERANCE = 1e-3
 
@@ -76,35 +78,43 @@ def import_trial(lab: Lab, request: ImportRequest, *, progress: Progress) -> Imp
 def _read_all(request: ImportRequest, progress: Progress) -> _Incoming:
     calibration = read_incoming_calibration(request.calibration, request.world_axes) if request.calibration else None
     rig = calibration.calibration if calibration else None
-    tracks = read_incoming_landmarks2d(request.landmarks2d, rig, format=request.landmarks2d_format, progress=progress)
-    videos = read_incoming_videos(request.videos, request.accepted_sizes, rig, progress=progress)
+    tracks = read_incoming_landmarks2d(
+        request.landmarks2d, rig, format=request.landmarks2d_format, timestamps=request.timestamps, progress=progress
+    )
+    videos = read_incoming_videos(
+        request.videos, request.accepted_sizes, rig, timestamps=request.timestamps, progress=progress
+    )
     markers: Landmarks3D | None = None
     said: tuple[str, ...] = ()
     if request.markers is not None:
         markers, said = read_markers(request.markers, request.marker_map, request.world_axes)
         check_upright(markers, request.kind, request.markers)
     n_frames = _agree_frames(videos, tracks, markers)
-    rate_hz = _agree_rate(request.rate_hz, videos, markers)
+    rate_hz = _agree_rate(request.rate_hz, videos, tracks, markers)
     remarks = (*_remarks(calibration, tracks, videos), *tracks.remarks, *said)
     return _Incoming(calibration, videos, tracks, markers, n_frames, rate_hz, remarks)
 
 
 def _agree_frames(videos: IncomingVideos, tracks: IncomingLandmarks2D, markers: Landmarks3D | None) -> int:
-    if videos.n_frames is not None and tracks.n_frames not in (None, videos.n_frames):
-        raise InputError(
-            f"videos have {videos.n_frames} frames, their 2D landmarks {tracks.n_frames}",
-            remedy="Give the 2D landmarks of these very videos",
-        )
+    for camera in videos.infos.keys() & tracks.tracks.keys():
+        in_video, in_track = videos.infos[camera].n_frames, tracks.tracks[camera].n_frames
+        if in_video != in_track:
+            raise InputError(
+                f"the video of {camera} has {in_video} frames, its 2D landmarks {in_track}",
+                remedy="Give the 2D landmarks of this very video",
+            )
     if markers is not None:
         return int(markers.times_s.size)
     return tracks.n_frames or videos.n_frames or 0
 
 
-def _agree_rate(asked_hz: float | None, videos: IncomingVideos, markers: Landmarks3D | None) -> float:
+def _agree_rate(
+    asked_hz: float | None, videos: IncomingVideos, tracks: IncomingLandmarks2D, markers: Landmarks3D | None
+) -> float:
     if markers is not None:
         found_hz: float | None = markers.rate_hz
     else:
-        found_hz = videos.rate_hz
+        found_hz = tracks.rate_hz or videos.rate_hz
     if found_hz is None and asked_hz is None:
         raise InputError("nothing says how many frames a second there are", remedy="Give --rate-hz")
     if asked_hz is not None and found_hz is not None and abs(asked_hz - found_hz) > _RATE_TOLERANCE * asked_hz:
@@ -126,6 +136,8 @@ def _remarks(
         if not calibration.calibration.heading_known:
             said.append("heading unknown: transverse angles are relative to an arbitrary direction")
     said += [f"{c}: size {w}x{h} accepted by hand" for c, (w, h) in videos.accepted_sizes.items()]
+    if calibration is not None:
+        said += differs_from_calibration(fingerprint_videos(videos.infos), calibration.calibration)
     return tuple(said)
 
 
@@ -158,7 +170,13 @@ def _stage_files(staged: StagedTake, request: ImportRequest, incoming: _Incoming
     for camera, track in incoming.landmarks2d.tracks.items():
         staged.add_landmarks2d(camera, track)
         progress.advance()
-    for role, file in (("markers", request.markers), ("marker_map", request.marker_map), ("truth", request.truth)):
+    others = {
+        "markers": request.markers,
+        "marker_map": request.marker_map,
+        "truth": request.truth,
+        TIMESTAMPS: request.timestamps,
+    }
+    for role, file in others.items():
         if file is not None:
             staged.add_file(role, file)
     if request.markers is not None and request.world_axes is not None:

@@ -20,7 +20,7 @@ from pipelines.retime_stamps import read_stamps
 from pipelines.sides import Exchange, RepairedSides, repair_sides
 
 # Offsets known worse than this are not applied: the correction would be noise.
-_OFFSET_SD_MAX_S = 0.001
+_OFFSET_SD_MAX_S = 0.0005
 # Stamps and landmarks disagree where an offset is both surely there and worth correcting.
 _DISAGREE_SDS, _DISAGREE_S = 4.0, 0.001
 

@@ -24,7 +24,7 @@ from pipelines.retime import CameraClocks
 from pipelines.retime_clock import FrameClock
 from pipelines.retime_interpolate import carry_track
 from pipelines.retime_search import search_offsets
-from pipelines.retime_smooth import SmoothTrack
+from pipelines.retime_smooth import HALF_WINDOW_S, SmoothTrack
 
 _N_MOMENTS = 600
 _TURNS = 15
@@ -35,6 +35,7 @@ _BLOCK_S = 0.5
 _MAX_ERROR_PX = 40.0  # offsets of a frame move the image of a foot by 20 px
 _BELIEVED_TIMES = 6.0
 _LEAST_PX = 0.05
+_MOVING_TIMES = 8.0
 _FAINT = 1e-3  # px²/m², against 1e5 and more of a point that two cameras see
 
 
@@ -155,7 +156,10 @@ def _turn(
     weight = _robust_weight(residual, used, typical_px) * confidence[q, k]
     moving = np.where(used[..., None], velocity[q, k], 0.0)
     matrix, right = _eliminate_points(slope, residual, moving, weight)
-    return *_solve(matrix, right, basis[q], (k, np.floor(moments[q] / _BLOCK_S).astype(np.int64))), typical_px
+    step, sd = _solve(matrix, right, basis[q], (k, np.floor(moments[q] / _BLOCK_S).astype(np.int64)))
+    if np.quantile(np.linalg.norm(moving, axis=-1)[used], 0.9) < _MOVING_TIMES * typical_px / HALF_WINDOW_S:
+        sd[1:] = math.inf  # what looks like motion may be noise, which would draw every offset to 0
+    return step, sd, typical_px
 
 
 def _image_and_slope(rig: CameraRig, xyz_m: FloatArray) -> tuple[FloatArray, FloatArray]:

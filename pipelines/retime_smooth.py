@@ -8,7 +8,7 @@ import numpy as np
 
 from labsys.core.arrays import FloatArray
 
-_HALF_WINDOW_S = 0.033  # with a cubic, about a 25 Hz low-pass
+HALF_WINDOW_S = 0.033  # with a cubic, about a 25 Hz low-pass
 _FEWEST_AROUND = 6
 
 
@@ -26,7 +26,7 @@ class SmoothTrack:
 
         NaN and confidence 0 where fewer than six measurements lie around the moment.
         """
-        half = max(3, round(_HALF_WINDOW_S / self.period_s))
+        half = max(3, round(HALF_WINDOW_S / self.period_s))
         first = np.searchsorted(self.times_s, moments) - half
         rows = np.clip(first[:, None] + np.arange(2 * half), 0, max(self.times_s.size - 1, 0))
         away = (self.times_s[rows] - moments[:, None]) / ((half + 0.5) * self.period_s)

@@ -116,7 +116,9 @@ def _compare_in_turn(views: FloatArray, times: FloatArray) -> BoolArray:
     turned = np.zeros((n_frames, n_cameras, n_groups), dtype=np.bool_)
     for _ in range(_SWEEPS):
         before = turned.copy()
-        for c in range(n_cameras):
+        sign = np.where(turned, -1.0, 1.0)
+        accused = np.einsum("tabg,tag,tbg->a", views, sign, sign, optimize=True)
+        for c in np.argsort(accused).tolist():
             sign = np.where(turned, -1.0, 1.0)
             evidence = (views[:, c] * sign).sum(axis=1)
             turned[:, c] = _TURNS[_cheapest(evidence, times[:, c], _PRICE, _CHANGE_PRICE)]

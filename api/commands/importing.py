@@ -67,6 +67,10 @@ def import_recording(
     landmarks2d_format: Annotated[
         str | None, typer.Option("--landmarks2d-format", metavar="dlc|openpose", help="Recognised when not given.")
     ] = None,
+    timestamps: Annotated[
+        Path | None,
+        typer.Option("--timestamps", metavar="FILE", help="CSV cam_id,frame_time[,frame][,kind]: cameras ran free."),
+    ] = None,
     markers: Annotated[Path | None, typer.Option("--markers", metavar="FILE", help="3D markers, .trc.")] = None,
     marker_map: Annotated[
         Path | None, typer.Option("--marker-map", metavar="FILE", help="YAML: landmark -> marker or list to average.")
@@ -121,7 +125,7 @@ def import_recording(
     name = TrialName(subject, session, trial)
     if from_synth is not None:
         files = (kind, videos, accept_size, calibration, world_axes, landmarks2d, markers, marker_map, rate_hz, static)
-        if any(v is not None for v in files):
+        if any(v is not None for v in (*files, timestamps)):
             raise InputError("--from-synth brings its own files", remedy="Leave kind, file and rate options out")
         requests = synthetic_requests(
             from_synth, name, conditions=stated.conditions, visit=visit, recorded_at=moment, notes=notes or ""
@@ -142,6 +146,7 @@ def import_recording(
             accepted_sizes=_sizes(accept_size),
             landmarks2d=_paths(landmarks2d, "--landmarks2d"),
             landmarks2d_format=_format(landmarks2d_format),
+            timestamps=timestamps,
             calibration=calibration,
             world_axes=_axes(world_axes),
             markers=markers,

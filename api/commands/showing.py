@@ -73,6 +73,8 @@ def trial_text(document: Mapping[str, Any]) -> str:
     if not document["heading_known"]:
         lines.append("heading unknown: transverse angles are relative to an arbitrary direction")
     lines += [f"{key}: {text}" for key, text in document["notes"].items()]
+    lines += [f"WARNING: {text}" for text in document["camera_warnings"]]
+    lines += camera_lines(document["cameras"])
     if document["metrics"]:
         lines.append(f"valid strides: {strides['left']} left, {strides['right']} right")
     if any(m["mean"] is not None for m in document["metrics"]):
@@ -80,6 +82,28 @@ def trial_text(document: Mapping[str, Any]) -> str:
     lines += ["", _angle_table(document["angles"]), "", _provenance_line(document["provenance"])]
     missing = _missing([*document["metrics"], *document["angles"]])
     return "\n".join([*lines, *(["", "not measured:", *missing] if missing else [])])
+
+
+def camera_lines(cameras: Mapping[str, Any]) -> list[str]:
+    """What was put right in each camera's 2D, a line per camera of which there is something to say."""
+    lines = []
+    for camera, audit in cameras.items():
+        sides = audit["sides_repaired"]
+        counts = {
+            "frames lost": audit["frames_lost"],
+            "frames repeated": audit["frames_repeated"],
+            "frames bad": audit["frames_bad"],
+            "frames with left and right exchanged": sides["all"],
+            "with the legs exchanged": sides["legs"],
+            "with feet or arms exchanged": sides["part"],
+        }
+        said = [f"{n} {what}" for what, n in counts.items() if n]
+        if audit["offset_ms"] is not None:
+            used = "" if audit["offset_used"] else ", not corrected"
+            said.append(f"looks {audit['offset_ms']:+.2f} ± {audit['offset_sd_ms']:.2f} ms late{used}")
+        if said:
+            lines.append(f"{camera}: {', '.join(said)} (of {audit['frames']} frames)")
+    return lines
 
 
 def _metric_table(document: Mapping[str, Any]) -> str:

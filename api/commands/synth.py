@@ -54,6 +54,12 @@ def synthesise(
     speed_mps: Annotated[float | None, typer.Option("--speed-mps", help="3.0 running, 1.3 walking.")] = None,
     hip_extension_cap_deg: Annotated[float | None, typer.Option("--hip-extension-cap-deg")] = None,
     lumbar_gain: Annotated[float, typer.Option("--lumbar-gain", min=0.0, max=1.0)] = 0.0,
+    free_running: Annotated[
+        bool,
+        typer.Option(
+            "--free-running", help="Cameras with clocks of their own (50 ppm, stamps 1 ms late, 1 % of frames lost)."
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 1,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -65,22 +71,29 @@ def synthesise(
     Then: labsys import --from-synth synth1 --subject S01 --session 2026-11-22 --trial run1
     """
     from pipelines.synthetic.parameters import RunnerParameters
+    from pipelines.synthetic.rigs import ClockModel
     from pipelines.synthetic.trial import make_trial
-    from pipelines.synthetic.write import SynthOutput, write_synthetic
+    from pipelines.synthetic.write import FreeRunning, SynthOutput, write_synthetic
 
     terminal = Terminal(None, as_json, quiet)
     if kind is TrialKind.STATIC:
         raise InputError("a static trial comes with every synthetic trial", remedy="Use --kind run, walk or other")
     if what is What.LANDMARKS3D and (cameras or calibration):
         raise InputError("3D landmarks need no cameras", remedy="Leave --cameras and --calibration out")
+    if what is What.LANDMARKS3D and free_running:
+        raise InputError("3D landmarks need no cameras", remedy="Leave --free-running out")
+    posed_hz = rate_hz * math.ceil(_FINE_HZ / rate_hz) if free_running else rate_hz
+    clock = ClockModel(ppm_sd=50.0, jitter_s=0.0, drop_probability=0.01, stamp_jitter_s=0.001)
     speed = speed_mps if speed_mps is not None else (1.3 if kind is TrialKind.WALK else 3.0)
     cap = None if hip_extension_cap_deg is None else math.radians(hip_extension_cap_deg)
     parameters = RunnerParameters(speed_mps=speed, hip_extension_cap_rad=cap, lumbar_gain=lumbar_gain)
     with terminal.progress() as progress:
         progress.stage("pose the runner", 2)
-        trial = make_trial(parameters, kind=kind, seconds=seconds, rate_hz=rate_hz, seed=seed, visit_seed=seed)
+        trial = make_trial(parameters, kind=kind, seconds=seconds, rate_hz=posed_hz, seed=seed, visit_seed=seed)
         progress.advance()
-        static = make_trial(parameters, kind=TrialKind.STATIC, seconds=5.0, rate_hz=rate_hz, seed=seed, visit_seed=seed)
+        static = make_trial(
+            parameters, kind=TrialKind.STATIC, seconds=5.0, rate_hz=posed_hz, seed=seed, visit_seed=seed
+        )
         progress.advance()
     seen = what is What.LANDMARKS2D
     truth = write_synthetic(
@@ -91,8 +104,12 @@ def synthesise(
         rig=_rig(cameras, calibration) if seen else None,
         noise=_noise(noise_model, noise_px, outliers, missing) if seen else None,
         noise_seed=seed,
+        free_running=FreeRunning(clock, rate_hz) if free_running else None,
     )
     terminal.give({"out": str(out), "truth": str(truth), "kind": kind.value, "seed": seed}, str(truth))
+
+
+_FINE_HZ = 400.0  # between poses the landmarks of free-running cameras follow a spline
 
 
 def _rig(n_cameras: int | None, calibration: Path | None) -> CameraRig:

@@ -19,6 +19,7 @@ from api.cli import main
 from calibration.formats import write_anipose
 from calibration.projection import project_rig
 from labsys.core.cameras import Calibration
+from labsys.core.clock import utc_now
 from labsys.core.errors import InputError, MissingPartError
 from labsys.core.progress import SilentProgress
 from labsys.core.session import Conditions, Surface, TrialKind, TrialName
@@ -131,7 +132,9 @@ def test_from_stage_refers_to_the_parents_files(lab: Lab) -> None:
     child = run_trial(lab, RUN, config=other, from_stage=Stage.ANALYSE, progress=SILENT)
     record = load_run(lab, RUN, child.run)
     assert record.parent == parent.run
-    assert dict(record.inherited) == {"landmarks3d.parquet": parent.run, "cameras.json": parent.run}
+    assert dict(record.inherited) == dict.fromkeys(
+        ("landmarks3d.parquet", "cameras.json", "trajectory.json"), parent.run
+    )
     assert not (runs_folder(lab, RUN) / child.run / "landmarks3d.parquet").exists()
     ours, theirs = load_trial_result(lab, RUN), load_trial_result(lab, RUN, parent.run)
     np.testing.assert_array_equal(ours.landmarks.xyz_m, theirs.landmarks.xyz_m)
@@ -338,3 +341,19 @@ def test_two_processes_do_not_share_a_run(lab: Lab) -> None:
     assert codes[0] == 0
     assert codes[1] in (0, 1), answers
     assert json.loads((runs_folder(lab, RUN) / str(current_run(lab, RUN)) / "run.json").read_text())
+
+
+def test_a_resumed_run_tells_the_time_of_all_its_stages(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    run_trial(lab, STILL, config=CONFIG, progress=SILENT)
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.run.analyse", die)
+        with pytest.raises(KeyboardInterrupt):
+            run_trial(lab, RUN, config=CONFIG, progress=SILENT)
+    interrupted_at = utc_now()
+    made = load_run(lab, RUN, run_trial(lab, RUN, config=CONFIG, progress=SILENT).run).provenance
+    assert {"pose2d", "retime", "sides", "reconstruct", "analyse"} <= made.seconds.keys()
+    assert made.seconds["reconstruct"] > 0.0
+    assert made.started_at < interrupted_at
