@@ -17,20 +17,22 @@ from calibration.diagnose import check_front, check_layout, explain_unseen
 from calibration.intrinsics import LensLimits, check_sizes_fit, check_support, expect_lenses, guess_lens
 from calibration.match import match_cameras
 from calibration.misfit import explain_misfit
-from calibration.moved import check_unmoved
-from calibration.poses import check_enough, check_focal_lengths, check_lenses_fit, check_spread
+from calibration.moved import find_moved_camera, refuse_move
+from calibration.poses import check_enough, check_lenses_fit, check_spread, cost_of_free_lenses, find_wrong_lens
 from calibration.quality import measure_corners
 from calibration.report import CalibrationReport, GradeLimits, HeldOut, hold_out, make_report
 from calibration.scale import KnownLength, check_scale, measure_length
 from calibration.solve import SolvedRig, SolveSettings, draw_folds, solve_rig
 from calibration.sync import check_synchronous
+from calibration.uncertainty_rig import covariance_of
 from labsys.core.arrays import FloatArray
 from labsys.core.board import Board
-from labsys.core.cameras import CameraRig, Intrinsics, LensModel
+from labsys.core.cameras import CameraRig, Intrinsics, LensModel, RigCovariance
 from labsys.core.errors import GateRefusedError, InputError
 from labsys.core.progress import Progress
 
 _SEEN_AT_LEAST = 5
+_UNSURE = 0.93  # how much better than another lens a move must explain the corners that chance may have made
 
 
 class Engine(StrEnum):
@@ -63,12 +65,15 @@ class CalibrateSettings:
 class CalibrationOutcome:
     """A rig in the frame of its first camera, what it was solved from, and what it is worth.
 
+    covariance: of the cameras; None where aniposelib solved them, which says nothing about it.
+
     The report may grade it "refused": `report.check_gate` raises then.
     """
 
     rig: CameraRig
     report: CalibrationReport
     corners: BoardCorners
+    covariance: RigCovariance | None = None
 
 
 def calibrate_videos(
@@ -173,13 +178,17 @@ def calibrate_corners(
         limits=chosen.grades,
         scale_error=check_scale(lengths, square_m=corners.board.square_m) if lengths else None,
     )
-    return CalibrationOutcome(solved.rig, replace(report, override_reason=chosen.override_reason), corners)
+    covariance = None
+    if chosen.engine is Engine.LABSYS:
+        covariance = covariance_of(solved, lenses_solved=own is None, settings=chosen.solve.bundle)
+    report = replace(report, override_reason=chosen.override_reason)
+    return CalibrationOutcome(solved.rig, report, corners, covariance)
 
 
 def _own_lenses(corners: BoardCorners, lenses: Mapping[str, Intrinsics]) -> tuple[Intrinsics, ...]:
     match = match_cameras(lenses, corners.cameras)
     own = tuple(lenses[match[c]] for c in corners.cameras)
-    check_sizes_fit(corners, own)
+    check_sizes_fit(dict(zip(corners.cameras, corners.sizes_px, strict=True)), lenses)
     check_lenses_fit(corners, own)
     return own
 
@@ -210,12 +219,24 @@ def _solve(
 
 
 def _check_solved(corners: BoardCorners, solved: SolvedRig, settings: CalibrateSettings, *, lenses_given: bool) -> None:
-    """What a small error does not show: poses all alike, cameras out of step, moved, or with another lens."""
+    """What a small error does not show: poses all alike, cameras moved, with another lens, or out of step.
+
+    A move and a wrong lens each look a little like the other; where one of them is sure, what explains more is named.
+    """
     check_spread(solved)
-    check_unmoved(solved, corners.times_s)
-    check_synchronous(corners, solved)
-    if lenses_given:
-        check_focal_lengths(corners, solved, settings.solve)
+    n_cameras = len(corners.cameras)
+    move = find_moved_camera(solved, corners.times_s)
+    if move is None:
+        check_synchronous(corners, solved)
+    lens = find_wrong_lens(corners, solved, settings.solve) if lenses_given else None
+    if move is None and lens is None:
+        return
+    suspect = move or find_moved_camera(solved, corners.times_s, sure=False)
+    margin = 1.0 if move is not None else _UNSURE
+    if suspect is not None and (lens is None or suspect.cost < margin * cost_of_free_lenses(solved, settings.solve)):
+        raise refuse_move(suspect, n_cameras=n_cameras)
+    if lens is not None:
+        raise lens
 
 
 def _solve_with_anipose(

@@ -135,12 +135,13 @@ def check_layout(cameras: tuple[CameraCorners, ...], board: Board) -> None:
         InputError: markers lie elsewhere than declared, markers that the board should not have, or part of the board
             that no camera ever saw.
     """
-    seen = [w for c in cameras for w in c.witnesses if w.marker_ids.size >= 4]
+    foreign = _foreign_markers(cameras, board)
+    seen = [_only(w, board, foreign) for c in cameras for w in c.witnesses]
+    seen = [w for w in seen if w.marker_ids.size >= 4 and (w.marker_ids < board.n_markers).sum() >= 2]
     if not seen:
         return
-    foreign = sorted({int(i) for w in seen for i in w.marker_ids if i >= board.n_markers})
     misfit = float(np.median([layout_error(w, board) for w in seen]))
-    if misfit > _FIT or _often_foreign(seen, board):
+    if misfit > _FIT or foreign:
         found = _guess_layout(seen, board)
         raise InputError(
             f"the board in the videos is not {board.columns} x {board.rows} squares"
@@ -180,10 +181,18 @@ def _shows_front(camera: CameraCorners, board: Board) -> BoolArray:
     return np.asarray((seen.sum(axis=(1, 2)) >= MIN_CORNERS) & (turn > 0), dtype=np.bool_)
 
 
-def _often_foreign(seen: list[Sighting], board: Board) -> bool:
-    """One misread marker is chance; the same foreign marker in two sightings is print."""
-    foreign = [int(i) for w in seen for i in w.marker_ids if i >= board.n_markers]
-    return any(foreign.count(i) >= 2 for i in set(foreign))
+def _foreign_markers(cameras: tuple[CameraCorners, ...], board: Board) -> list[int]:
+    """Markers that the board should not have, ascending: what two cameras read is print; what only one reads, again and
+    again in the same place, may be a pattern in its room.
+    """
+    read = [{int(i) for w in c.witnesses for i in w.marker_ids if i >= board.n_markers} for c in cameras]
+    return sorted({i for ids in read for i in ids if sum(i in other for other in read) >= min(2, len(cameras))})
+
+
+def _only(seen: Sighting, board: Board, foreign: list[int]) -> Sighting:
+    """The sighting without markers that are neither the board's own nor foreign print."""
+    keep = (seen.marker_ids < board.n_markers) | np.isin(seen.marker_ids, foreign)
+    return replace(seen, marker_ids=seen.marker_ids[keep], markers_px=seen.markers_px[keep])
 
 
 def _check_whole_board(cameras: tuple[CameraCorners, ...], board: Board) -> None:

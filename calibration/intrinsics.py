@@ -8,6 +8,7 @@ length or the cameras' places too uncertain, the lenses are refused, and the mes
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -17,6 +18,7 @@ from calibration.bundle import BLOCK, POSE, LensPrior
 from calibration.coverage import map_coverage
 from calibration.detect import MIN_CORNERS, BoardCorners
 from calibration.lens_jacobian import LENS_PARAMETERS, pack_lenses
+from calibration.match import match_cameras
 from calibration.solve import SolvedRig
 from labsys.core.arrays import FloatArray, IntArray
 from labsys.core.cameras import Intrinsics, LensModel
@@ -183,16 +185,23 @@ def _depth_and_tilt(solved: SolvedRig, index: int) -> tuple[float, float]:
     return float(far / near), float(np.percentile(np.arccos(np.clip(cosine, 0.0, 1.0)), 90))
 
 
-def check_sizes_fit(corners: BoardCorners, lenses: tuple[Intrinsics, ...]) -> None:
+def check_sizes_fit(sizes_px: Mapping[str, tuple[int, int]], lenses: Mapping[str, Intrinsics]) -> None:
     """Refuse a lens that belongs to another resolution.
+
+    Args:
+        sizes_px: camera -> (width, height) of its pictures; names match those of the lenses as camera names do.
 
     Raises:
         InputError: names the camera and both sizes.
+        UnknownNameError: a camera without a lens.
     """
-    for name, size, lens in zip(corners.cameras, corners.sizes_px, lenses, strict=True):
-        if tuple(size) != tuple(lens.size_px):
+    match = match_cameras(lenses, sizes_px)
+    for name, size in sizes_px.items():
+        own = lenses[match[name]].size_px
+        if tuple(size) != tuple(own):
+            turned = ", turned by a quarter" if (size[1], size[0]) == tuple(own) else ""
             raise InputError(
-                f"the video is {size[0]}x{size[1]}, its intrinsics are for {lens.size_px[0]}x{lens.size_px[1]}",
+                f"the video is {size[0]}x{size[1]}, its intrinsics are for {own[0]}x{own[1]}{turned}",
                 where=f"camera {name}",
                 remedy="Record in the mode that the intrinsics were made for, or give intrinsics of this mode",
             )

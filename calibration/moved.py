@@ -38,7 +38,7 @@ class CameraMove:
     Attributes:
         at_s: after the take's beginning. turn_rad, shift_m: by how much.
         image_px: shift of the image that no other pose explains, RMS.
-        score: squared change over its spread by chance. gain: by how much a second pose lowers the cost, px^2.
+        score: squared change over its spread by chance. cost: of the bundle with both poses, px^2.
     """
 
     camera: str
@@ -47,11 +47,13 @@ class CameraMove:
     shift_m: float
     image_px: float
     score: float
-    gain: float
+    cost: float
 
 
 @dataclass(frozen=True)
 class _Split:
+    """One camera parted at one frame; `gain` is by how much a second pose lowers the cost, px^2."""
+
     camera: int
     frame: int
     image_px: float
@@ -59,34 +61,29 @@ class _Split:
     gain: float
 
 
-def find_moved_camera(solved: SolvedRig, times_s: FloatArray) -> CameraMove | None:
-    """The camera whose pose changed most surely during the take, None when none did.
+def find_moved_camera(solved: SolvedRig, times_s: FloatArray, *, sure: bool = True) -> CameraMove | None:
+    """The camera whose pose changed most during the take, None when none did.
 
     Args:
         times_s: (T,) s of the take's instants.
+        sure: only a change that chance does not make; False gives the likeliest one, when something else shows already
+            that the take does not fit together.
     """
     systems = reduce_frames(solved.shown, solved.freed)
     splits = [s for i in range(len(solved.rig.cameras)) if (s := _best_split(solved.shown, systems, i)) is not None]
-    found = [s for s in splits if s.score > _CHANCE and s.image_px > _LEAST_PX]
+    found = [s for s in splits if not sure or (s.score > _CHANCE and s.image_px > _LEAST_PX)]
     if not found:
         return None
     best = max(found, key=lambda s: s.gain)
-    turn, shift = _measure_move(solved, best)
+    turn, shift, cost = _measure_move(solved, best)
     moment = float(times_s[solved.instants[best.frame]] - times_s[0])
-    return CameraMove(solved.rig.names[best.camera], moment, turn, shift, best.image_px, best.score, best.gain)
+    return CameraMove(solved.rig.names[best.camera], moment, turn, shift, best.image_px, best.score, cost)
 
 
-def check_unmoved(solved: SolvedRig, times_s: FloatArray) -> None:
-    """Refuse a take in which a camera moved.
-
-    Raises:
-        GateRefusedError: names the camera, the moment and the amount.
-    """
-    move = find_moved_camera(solved, times_s)
-    if move is None:
-        return
-    pair = " (of two cameras it cannot be told which one)" if len(solved.rig.cameras) == 2 else ""
-    raise GateRefusedError(
+def refuse_move(move: CameraMove, *, n_cameras: int) -> GateRefusedError:
+    """The refusal that names the camera, the moment and the amount."""
+    pair = " (of two cameras it cannot be told which one)" if n_cameras == 2 else ""
+    return GateRefusedError(
         f"{move.camera} moved during the take{pair}: {degrees(move.turn_rad):.2f} degrees and "
         f"{millimetres(move.shift_m):.0f} mm, about {move.at_s:.1f} s after its beginning",
         where=f"camera {move.camera}",
@@ -155,8 +152,8 @@ def _try_split(
     return score, float(slope @ change), float(change @ curvature @ change)
 
 
-def _measure_move(solved: SolvedRig, split: _Split) -> tuple[float, float]:
-    """Turn in rad and shift in m between both poses, the rig solved with the parted camera as two cameras."""
+def _measure_move(solved: SolvedRig, split: _Split) -> tuple[float, float, float]:
+    """Turn rad and shift m between both poses, and the cost: the rig solved with the parted camera as two cameras."""
     views, state, count = solved.shown, solved.freed, len(solved.rig.cameras)
     later = (views.camera == split.camera) & (views.frame >= split.frame)
     parted = replace(views, camera=np.where(later, count, views.camera))
@@ -169,8 +166,9 @@ def _measure_move(solved: SolvedRig, split: _Split) -> tuple[float, float]:
         LensRows(state.lenses.values[again], state.lenses.fisheye[again]),
         state.lag_s[again],
     )
-    both = solve_bundle(parted, doubled, free_lag=True).state
+    result = solve_bundle(parted, doubled, free_lag=True)
+    both = result.state
     before, after = (RigidTransform(both.R_cam_rig[i], both.t_cam_rig_m[i]) for i in (split.camera, count))
     between = after @ before.inverse()
     shift = np.linalg.norm(after.inverse().translation_m - before.inverse().translation_m)
-    return float(np.linalg.norm(between.as_rotvec())), float(shift)
+    return float(np.linalg.norm(between.as_rotvec())), float(shift), result.cost

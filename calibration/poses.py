@@ -146,15 +146,16 @@ def check_lenses_fit(corners: BoardCorners, lenses: tuple[Intrinsics, ...]) -> N
 _FOCAL_OFF = 0.03
 _FOCAL_SURE = 6.0  # standard deviations
 _CLEARLY_BETTER = 0.97  # of the cost through the lenses as given
+_AS_GOOD = 1.02  # of the cost with focal lengths free
 
 
-def check_focal_lengths(corners: BoardCorners, solved: SolvedRig, settings: SolveSettings) -> None:
-    """Refuse given lenses whose focal length the boards contradict: a zoom that was turned, swapped files.
+def find_wrong_lens(corners: BoardCorners, solved: SolvedRig, settings: SolveSettings) -> InputError | None:
+    """The refusal of given lenses whose focal length the boards contradict: a zoom that was turned, swapped files.
 
     A wrong focal length costs few pixels, as the camera steps back to make up for it; so it is freed and looked at.
 
-    Raises:
-        InputError: names the camera, both focal lengths and, where that fits better, whose lens it is.
+    Returns:
+        Names the camera, both focal lengths and, where that fits better, whose lens it is; None where lenses fit.
     """
     lenses = [c.intrinsics for c in solved.rig.cameras]
     freed = solve_bundle(
@@ -165,17 +166,24 @@ def check_focal_lengths(corners: BoardCorners, solved: SolvedRig, settings: Solv
     sd = focal_sd(freed.covariance, tuple(lenses))
     off = found / given - 1.0
     wrong = np.flatnonzero(np.abs(off) > np.maximum(_FOCAL_OFF, _FOCAL_SURE * sd))
-    if wrong.size:
-        c = int(wrong[np.argmax(np.abs(off[wrong]))])
-        like = _find_own_lens(solved, c, settings)
-        raise InputError(
-            f"the boards show {found[c]:.0f} px of focal length where {given[c]:.0f} px is given{like}",
-            where=f"camera {corners.cameras[c]}",
-            remedy="Give each video under its own camera's name, with intrinsics of this lens, zoom and focus",
-        )
+    if not wrong.size:
+        return None
+    c = int(wrong[np.argmax(np.abs(off[wrong]))])
+    like = _find_own_lens(solved, c, freed.cost, settings)
+    return InputError(
+        f"the boards show {found[c]:.0f} px of focal length where {given[c]:.0f} px is given{like}",
+        where=f"camera {corners.cameras[c]}",
+        remedy="Give each video under its own camera's name, with intrinsics of this lens, zoom and focus",
+    )
 
 
-def _find_own_lens(solved: SolvedRig, index: int, settings: SolveSettings) -> str:
+def cost_of_free_lenses(solved: SolvedRig, settings: SolveSettings) -> float:
+    """What the bundle comes to when other focal lengths may explain the corners, false detections included, px^2."""
+    prior = _focal_free([c.intrinsics for c in solved.rig.cameras])
+    return solve_bundle(solved.shown, solved.freed, prior=prior, free_lag=True, settings=settings.bundle).cost
+
+
+def _find_own_lens(solved: SolvedRig, index: int, free_cost: float, settings: SolveSettings) -> str:
     """What the lens of a camera seems to be instead, in words: another camera's, or its own upside down."""
     lenses = [c.intrinsics for c in solved.rig.cameras]
     tries = {"; its picture seems to stand upside down against its intrinsics": {index: _turned(lenses[index])}}
@@ -186,7 +194,7 @@ def _find_own_lens(solved: SolvedRig, index: int, settings: SolveSettings) -> st
     given = _cost_through(solved, {}, settings)
     cost = {text: _cost_through(solved, change, settings) for text, change in tries.items()}
     best = min(cost, key=cost.__getitem__)
-    return best if cost[best] < _CLEARLY_BETTER * given else ""
+    return best if cost[best] < min(_CLEARLY_BETTER * given, _AS_GOOD * free_cost) else ""
 
 
 def _cost_through(solved: SolvedRig, change: dict[int, Intrinsics], settings: SolveSettings) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from calibration.calibrate import Engine
 from calibration.clock import read_timestamps
 from calibration.formats import read_lenses
+from calibration.intrinsics import check_sizes_fit
 from calibration.scale import KnownLength
 from labsys.capture.rig import Rig
 from labsys.capture.tags import TagSet
@@ -81,10 +82,13 @@ def read_inputs(request: CalibrationRequest) -> CalibrationInputs:
     if request.survey is not None and request.survey[1].exists():
         raise InputError("is there already", where=str(request.survey[1]), remedy="Name a new file for the survey")
     infos = probe_videos(request.videos, same_rate=request.timestamps is None)
+    lenses = None if request.lenses is None else read_lenses(request.lenses)
+    if lenses is not None:
+        check_sizes_fit({camera: info.size_px for camera, info in infos.items()}, lenses)
     return CalibrationInputs(
         infos,
         None if request.timestamps is None else read_timestamps(request.timestamps),
-        None if request.lenses is None else read_lenses(request.lenses),
+        lenses,
         tuple(load_known_length(path) for path in request.known_lengths),
         fingerprint_videos(infos, request.recorded_with),
     )
