@@ -64,19 +64,6 @@ def _excess(pull: FloatArray, V: FloatArray) -> float:
     return float(max(1.0, found * blocks / max(blocks - 1, 1)))
 
 
-def move_covariance(covariance: RigCovariance, before: CameraRig, after: CameraRig) -> RigCovariance:
-    """The same covariance after the rig was placed in another world: turns stay, a shift takes part in its turn.
-
-    t_after = t_before + R_before t_world, so a turn about the camera moves t_after by what it moves R_before t_world.
-    """
-    L = np.eye(len(covariance.matrix))
-    for c, (old, new) in enumerate(zip(before.cameras, after.cameras, strict=True)):
-        arm = new.T_cam_lab.translation_m - old.T_cam_lab.translation_m
-        at = c * CAMERA_PARAMETERS
-        L[at + 3 : at + 6, at : at + 3] = -_cross(arm)
-    return RigCovariance(L @ covariance.matrix @ L.T)
-
-
 def _cross(v: FloatArray) -> FloatArray:
     return np.array([[0.0, -v[2], v[1]], [v[2], 0.0, -v[0]], [-v[1], v[0], 0.0]])
 

@@ -77,7 +77,8 @@ def calibrate_take(request: CalibrationRequest, out: Path, *, progress: Progress
         up_sd_rad=placed.up_sd_rad,
         heading_sd_rad=placed.heading_sd_rad,
     )
-    outcome = replace(outcome, rig=placed.rig, report=report)
+    covariance = None if outcome.covariance is None else outcome.covariance.moved(outcome.rig, placed.rig)
+    outcome = replace(outcome, rig=placed.rig, report=report, covariance=covariance)
     progress.stage("write the report", 1)
     pictures = read_worst_pictures(outcome, request.videos, seen.found.cameras, inputs.times_s)
     notes = _notes(request, inputs, placed, seen)
@@ -185,6 +186,7 @@ def _write(
         heading_sd_rad=report.heading_sd_rad,
         override_reason=report.override_reason,
         fingerprint=inputs.fingerprint,
+        covariance=outcome.covariance,
     )
     path = None if refusal else str(out / TOML)
     document = {**report_document(report, calibration=path, overridden=overridden), **notes}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,10 +87,9 @@ def export_anipose(lab: Lab, name: TrialName, out: Path, *, run: str | None = No
     _make_folder(out)
     cameras = tuple(take.landmarks2d)
     session = out / name.session
-    rig = calibration.rig.select(cameras)
     files = {
         out / "config.toml": _anipose_config(cameras),
-        session / "calibration" / "calibration.toml": format_anipose(replace(calibration, rig=rig)),
+        session / "calibration" / "calibration.toml": format_anipose(calibration.select(cameras)),
     }
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -139,7 +139,7 @@ def _store(lab: Lab, calibration: Calibration, repair: CameraRepair, made_from: 
         lab,
         label=f"{stem}{_ENDING}",
         date=utc_now()[:10],
-        calibration_toml=format_anipose(replace(calibration, rig=rig)),
+        calibration_toml=format_anipose(replace(calibration, rig=rig, covariance=None)),
         original=None,
         report={**report, REPAIR: document},
     )

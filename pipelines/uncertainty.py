@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from calibration.match import match_cameras
@@ -32,11 +30,7 @@ def with_uncertainty(
         UnknownNameError: a camera that the calibration lacks.
     """
     matched = match_cameras(calibration.rig.names, seen.cameras)
-    names = tuple(matched[name] for name in seen.cameras)
-    covariance = calibration.covariance
-    if covariance is not None:
-        covariance = covariance.select([calibration.rig.names.index(name) for name in names])
-    own = replace(calibration, rig=calibration.rig.select(names), covariance=covariance)
+    own = calibration.select(tuple(matched[name] for name in seen.cameras))
     sighting = Sighting(
         rig=own.rig,
         xy_px=np.moveaxis(seen.xy_px, 1, 2),

@@ -123,4 +123,6 @@ def _place(found: Calibration, axes: WorldAxes | None, path: Path) -> Calibratio
             where=str(path),
             remedy="Name its axes with --world-axes, such as forward=+x,up=+z, or up=+z alone if forward is unknown",
         )
-    return replace(found, rig=place_in_lab(found.rig, axes.T_lab_world), heading_known=axes.heading_known)
+    placed = place_in_lab(found.rig, axes.T_lab_world)
+    covariance = None if found.covariance is None else found.covariance.moved(found.rig, placed)
+    return replace(found, rig=placed, heading_known=axes.heading_known, covariance=covariance)

@@ -16,7 +16,16 @@ import numpy as np
 import toml
 
 from calibration.formats.fields import CameraFields, build_camera
-from labsys.core.cameras import Calibration, Camera, CameraRig, Intrinsics, LensModel
+from labsys.core.cameras import (
+    CAMERA_PARAMETERS,
+    POSE_PARAMETERS,
+    Calibration,
+    Camera,
+    CameraRig,
+    Intrinsics,
+    LensModel,
+    RigCovariance,
+)
 from labsys.core.errors import InputError, NewerSchemaError
 from labsys.core.fingerprint import CameraFingerprint
 
@@ -100,7 +109,38 @@ def read_labsys_metadata(document: Mapping[str, Any], rig: CameraRig, path: Path
         heading_sd_rad=float(metadata.get("heading_sd_rad", math.nan)),
         override_reason=str(metadata.get("override_reason", "")),
         fingerprint=_fingerprint(metadata),
+        covariance=_covariance(metadata, len(rig.cameras), path),
     )
+
+
+def _covariance(metadata: Mapping[str, Any], n_cameras: int, path: Path) -> RigCovariance | None:
+    """The cameras' covariance, None where the file has none: written as the upper triangle, row by row."""
+    table = metadata.get("covariance")
+    if not isinstance(table, Mapping):
+        return None
+    per_camera, values = table.get("parameters_per_camera"), table.get("upper_triangle")
+    known = per_camera if per_camera in (POSE_PARAMETERS, CAMERA_PARAMETERS) else 0
+    size = n_cameras * known
+    if not size or not isinstance(values, list) or len(values) != size * (size + 1) // 2:
+        raise InputError(f"metadata 'covariance' does not fit {n_cameras} cameras", where=str(path))
+    upper = np.zeros((size, size))
+    upper[np.triu_indices(size)] = values
+    at = (np.arange(n_cameras)[:, None] * CAMERA_PARAMETERS + np.arange(known)).ravel()
+    matrix = np.zeros((n_cameras * CAMERA_PARAMETERS,) * 2)
+    matrix[np.ix_(at, at)] = upper + np.triu(upper, 1).T
+    return RigCovariance(matrix)
+
+
+def _covariance_table(covariance: RigCovariance | None) -> dict[str, Any]:
+    if covariance is None:
+        return {}
+    n_cameras = len(covariance.matrix) // CAMERA_PARAMETERS
+    columns = np.arange(n_cameras)[:, None] * CAMERA_PARAMETERS + np.arange(CAMERA_PARAMETERS)
+    lenses_known = not covariance.matrix[columns[:, POSE_PARAMETERS:].ravel()].any()
+    per_camera = POSE_PARAMETERS if lenses_known else CAMERA_PARAMETERS
+    at = columns[:, :per_camera].ravel()
+    upper = covariance.matrix[np.ix_(at, at)][np.triu_indices(at.size)]
+    return {"covariance": {"parameters_per_camera": per_camera, "upper_triangle": upper.tolist()}}
 
 
 def _fingerprint(metadata: Mapping[str, Any]) -> dict[str, CameraFingerprint]:
@@ -142,6 +182,7 @@ def format_anipose(calibration: Calibration, *, in_lab: bool = True) -> str:
             if calibration.fingerprint
             else {}
         ),
+        **_covariance_table(calibration.covariance),
     }
     return str(toml.dumps(tables))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -94,7 +94,7 @@ class CameraRig:
 
 
 # Of one camera in a `RigCovariance`: turn (3) rad, shift (3) m, lens (9).
-CAMERA_PARAMETERS = 15
+POSE_PARAMETERS, CAMERA_PARAMETERS = 6, 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +121,18 @@ class RigCovariance:
         """Of these cameras, by place in the rig."""
         rows = (np.asarray(cameras)[:, None] * CAMERA_PARAMETERS + np.arange(CAMERA_PARAMETERS)).ravel()
         return RigCovariance(self.matrix[np.ix_(rows, rows)])
+
+    def moved(self, before: CameraRig, after: CameraRig) -> RigCovariance:
+        """The same after the rig was placed in another world: turns stay, and take a part of every shift.
+
+        t_after = t_before + R_before t_world, so a camera's turn moves t_after by what it moves R_before t_world.
+        """
+        L = np.eye(len(self.matrix))
+        for c, (old, new) in enumerate(zip(before.cameras, after.cameras, strict=True)):
+            x, y, z = new.T_cam_lab.translation_m - old.T_cam_lab.translation_m
+            at = c * CAMERA_PARAMETERS
+            L[at + 3 : at + 6, at : at + 3] = [[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]]
+        return RigCovariance(L @ self.matrix @ L.T)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,3 +161,14 @@ class Calibration:
     override_reason: str = ""
     fingerprint: Mapping[str, CameraFingerprint] = field(default_factory=dict)
     covariance: RigCovariance | None = None
+
+    def __post_init__(self) -> None:
+        if self.covariance is not None and len(self.covariance.matrix) != CAMERA_PARAMETERS * len(self.rig.cameras):
+            raise InputError(f"covariance of other cameras than the {len(self.rig.cameras)} of the rig")
+
+    def select(self, names: tuple[str, ...]) -> Calibration:
+        """The same calibration with these cameras, in this order (UnknownNameError otherwise)."""
+        rig, covariance = self.rig.select(names), self.covariance
+        if covariance is not None:
+            covariance = covariance.select([self.rig.names.index(name) for name in names])
+        return replace(self, rig=rig, covariance=covariance)
