@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.calibration import measure_calibration
 from benchmarks.measure import Result, describe_machine
+from benchmarks.trajectory import measure_trajectory
 from benchmarks.trial import measure_engine_trial, measure_trial
 from benchmarks.triangulation import measure_ransac, measure_robust
 from labsys.core.errors import MissingPartError, UnknownNameError
@@ -19,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "calibrate_charuco": measure_calibration,
     "triangulate_robust": measure_robust,
     "triangulate_ransac": measure_ransac,
+    "trajectory": measure_trajectory,
     "engine_trial": measure_engine_trial,
     "trial_2d_to_metrics": measure_trial,
 }

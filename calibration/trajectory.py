@@ -32,7 +32,7 @@ from labsys.core.cameras import CameraRig
 from labsys.core.errors import InputError
 
 _WINDOWS, _WINDOW_S = 4, 1.5
-_TOLERANCE, _MAX_ITERATIONS = 1e-4, 15
+_TOLERANCE, _MAX_ITERATIONS = 1e-5, 20
 _SECTION_BYTES = 96e6  # of Cholesky factors
 _OVERLAP_S = 1.0  # many times as long as smoothness reaches
 _CORRELATION_S = 0.5
@@ -198,7 +198,8 @@ def _solve_sections(
     for frames, keep in sections_of(n_frames, longest=longest, overlap=overlap):
         section = track.part(frames.start, frames.stop)
         objective = make_objective(packed, section, limbs, fade_sigmas=settings.fade_sigmas)
-        parts.append(_solve_section(tuning.apply(objective, section.confidence), section.points, keep))
+        tuned = tuning.apply(objective, section.confidence)
+        parts.append(_solve_section(tuned, section.points, tuning.information, keep))
     return _Solved(
         points=np.concatenate([p.points for p in parts]),
         covariance=np.concatenate([p.covariance for p in parts]),
@@ -212,11 +213,11 @@ def _solve_sections(
     )
 
 
-def _solve_section(objective: Objective, start: FloatArray, keep: slice) -> _Solved:
+def _solve_section(objective: Objective, start: FloatArray, information: FloatArray, keep: slice) -> _Solved:
     n_threads = n_processors()
     found = minimise(objective, start, tolerance=_TOLERANCE, max_iterations=_MAX_ITERATIONS, n_threads=n_threads)
     best, rig = found.best, (objective.rig.lenses, objective.rig.R, objective.rig.t)
-    covariance = posterior(objective, best, n_threads=n_threads).covariance
+    covariance = posterior(objective, best, information=information, n_threads=n_threads).covariance
     squares, spread = np.empty(objective.weights.shape), np.empty(objective.weights.shape)
     kernel.measure_pixels(best.points, covariance, objective.pixels, objective.weights, rig, (squares, spread))
     return _Solved(

@@ -40,6 +40,7 @@ def minimise_anipose_objective(
     start_m: FloatArray,
     *,
     bones: Sequence[tuple[int, int]] = (),
+    begin_m: FloatArray | None = None,
     tolerance: float = 1e-5,
     n_threads: int | None = None,
 ) -> AniposeSolution:
@@ -47,12 +48,15 @@ def minimise_anipose_objective(
 
     Args:
         xy_px: (T, C, K, 2) px in IMAGE; NaN where missing.
-        start_m: (T, K, 3) m in LAB; NaN is interpolated, as aniposelib does.
+        start_m: (T, K, 3) m in LAB; NaN is interpolated, as aniposelib does; sets how much smoothness counts.
+        begin_m: (T, K, 3) m, finite, where to begin instead; `cost_start` is the cost of these points.
 
     Raises:
         InputError: fewer than two cameras, or shapes that do not fit together.
     """
     objective, start = anipose_objective(rig, xy_px, start_m, bones)
+    if begin_m is not None:
+        start = np.ascontiguousarray(np.moveaxis(begin_m, 1, 2))
     found = minimise(objective, start, tolerance=tolerance, max_iterations=50, n_threads=n_threads or n_processors())
     best = found.best
     return AniposeSolution(

@@ -27,10 +27,13 @@ class Posterior:
     roughness: FloatArray
 
 
-def posterior(objective: Objective, best: Point, *, n_threads: int) -> Posterior:
-    """Covariance of every point, pixel noise being white and as the weights say."""
+def posterior(objective: Objective, best: Point, *, information: FloatArray, n_threads: int) -> Posterior:
+    """Covariance of every point, pixel noise being white and as the weights say.
+
+    information: (K,) 1/m² that a frame holds per axis.
+    """
     normal = best.normal_of_pixels.copy()
-    _add_limbs(objective, best, normal, _frames_held(objective, normal))
+    _add_limbs(objective, best, normal, _frames_held(objective, information))
     n_frames, n_landmarks = objective.there.shape
     factor, width = make_factor(objective), 3 * objective.order + 3
     covariance, roughness = np.empty((n_frames, 6, n_landmarks)), np.empty((n_frames, n_landmarks))
@@ -41,10 +44,9 @@ def posterior(objective: Objective, best: Point, *, n_threads: int) -> Posterior
     return Posterior(covariance, roughness)
 
 
-def _frames_held(objective: Objective, normal: FloatArray) -> FloatArray:
+def _frames_held(objective: Objective, information: FloatArray) -> FloatArray:
     """(K,) over how many frames smoothness averages: a wrong limb length is wrong in all of them, so that limbs count
     once per so many frames."""
-    information = normal[:, [0, 3, 5]].sum(axis=1).mean(axis=0) / 3.0
     half = 0.5 * (information / objective.stiffness) ** (0.5 / objective.order)
     return np.asarray(0.5 * np.pi / np.arcsin(np.clip(half, 1e-3, 1.0)))
 

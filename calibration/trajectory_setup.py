@@ -58,6 +58,7 @@ def first_tuning(start: Triangulation, limbs: IntArray, *, rate_hz: float, noise
         motion=stiffness,
         lengths_m=_median_over_time(lengths),
         limb_sd_m=np.full(len(limbs), _FIRST_LIMB_SD_M),
+        information=1.0 / variance,
     )
 
 

@@ -35,6 +35,7 @@ class Tuning:
         stiffness: (K,) 1/m², weight of the difference over time. motion: (K,) 1/m², inverse variance of that difference
             as the trial shows it; larger where stiffness is held down.
         lengths_m, limb_sd_m: (B,) m.
+        information: (K,) 1/m² that a typical frame holds per axis.
     """
 
     noise_px: FloatArray
@@ -43,6 +44,7 @@ class Tuning:
     motion: FloatArray
     lengths_m: FloatArray
     limb_sd_m: FloatArray
+    information: FloatArray
 
     def weights(self, confidence: FloatArray) -> FloatArray:
         """Inverse variance of pixels (..., K) of this confidence, 1/px²; 0 where confidence is 0."""
@@ -98,11 +100,11 @@ def tune(
         tuned = tuning.apply(objective, confidence)
         best = minimise(tuned, points, tolerance=1e-3, max_iterations=_STEPS, n_threads=n_threads).best
         points = best.points
-        belief = posterior(tuned, best, n_threads=n_threads)
+        information = typical_information(best.normal_of_pixels)
+        belief = posterior(tuned, best, information=information, n_threads=n_threads)
         squares, spread = np.empty(tuned.weights.shape), np.empty(tuned.weights.shape)
         rig = (tuned.rig.lenses, tuned.rig.R, tuned.rig.t)
         kernel.measure_pixels(points, belief.covariance, tuned.pixels, tuned.weights, rig, (squares, spread))
-        information = typical_information(best.normal_of_pixels)
         widening, _ = temporal_spread(
             information, tuning.stiffness, tuning.motion, order=tuned.order, correlation=correlation
         )
@@ -112,7 +114,7 @@ def tune(
         motion = _motion(tuned, points, belief.roughness)
         stiffness = np.minimum(motion, information / floors.least_gain)
         lengths, sd = _limbs(tuned, best.pulls, belief.covariance, tuning, floors.limb_m)
-        tuning = Tuning(noise, factors, stiffness, motion, lengths, sd)
+        tuning = Tuning(noise, factors, stiffness, motion, lengths, sd, information)
     return tuning
 
 

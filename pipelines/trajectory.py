@@ -14,6 +14,8 @@ from labsys.core.cameras import CameraRig
 from labsys.core.landmarks import Landmarks2D
 from labsys.core.skeleton import LANDMARK_SETS
 
+SOLVE_FILE = "trajectory.json"  # of a run: `describe_solve`, empty where no trajectory was solved
+
 # Landmarks that move as one body, by the names of the landmark sets.
 _RIGID_SEGMENTS: tuple[tuple[str, ...], ...] = (
     ("RASIS", "LASIS", "RPSIS", "LPSIS", "S3"),
