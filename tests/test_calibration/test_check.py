@@ -29,13 +29,13 @@ def move_camera(rig: CameraRig, index: int, *, turn_deg: float = 0.0, shift_m: f
 
 
 def calibrated(n_cameras: int, *, seed: int, noise_px: float) -> tuple[BoardScene, CameraRig]:
-    scene = make_scene(n_cameras, seed=seed)
+    scene = make_scene(n_cameras, seed=seed, seconds=25.0)
     lenses = tuple(c.intrinsics for c in scene.rig.cameras)
     return scene, solve_rig(see_corners(scene, noise_px=noise_px, seed=seed), lenses).rig
 
 
 def sweep_of(scene: BoardScene, *, seed: int) -> BoardScene:
-    return replace(make_scene(len(scene.rig.cameras), seed=1000 + seed, seconds=20.0), rig=scene.rig)
+    return replace(make_scene(len(scene.rig.cameras), seed=1000 + seed, seconds=16.0), rig=scene.rig)
 
 
 @pytest.mark.parametrize("n_cameras", [4, 6])
