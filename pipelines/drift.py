@@ -88,6 +88,11 @@ def drift_warning(drift: DriftAudit, name: TrialName) -> str | None:
             f"a camera moved {when}: {' or '.join(drift.suspects)}, which of them cannot be told; calibrate again "
             "with the board"
         )
+    if len(drift.others_moved) + 1 >= len(drift.motions) - 1:
+        return (
+            f"the cameras no longer fit each other {when}: more than one moved, or the calibration is not of this "
+            "recording; calibrate again with the board"
+        )
     if drift.others_moved:
         return (
             f"{drift.suspects[0]} moved {when}, and {', '.join(drift.others_moved)} as well; calibrate again with the "

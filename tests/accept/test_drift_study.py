@@ -15,8 +15,8 @@ from pipelines.synthetic.noise import NoiseModel
 from tests.accept.document import measured_at, write_section
 from tests.accept.drift import MOVES, DriftAnswer, judge, make_pair, record, rig_for, scenes_of
 
-SEEDS = range(40)
-REPAIRED_EVERY = 2  # a repair costs five checks
+SEEDS = range(24)
+REPAIRED_EVERY = 5  # a repair costs as much as six checks
 WHITE, DLC, DLC_SINCE = "white 1 px", "dlc_like, by itself", "dlc_like, against an earlier trial"
 WORDS = {"none": "nothing", "turn": "one camera by 0.3°", "shift": "one camera by 4 mm"}
 Answers = dict[tuple[str, str], list[DriftAnswer]]

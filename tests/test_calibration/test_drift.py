@@ -36,6 +36,7 @@ def _seen(trial: SyntheticTrial, rig: CameraRig, noise: NoiseModel, seed: int = 
     return observe(trial, rig, noise, seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_cameras", [3, 5])
 @pytest.mark.parametrize(("turn", "shift"), [(TURN, NOTHING), (NOTHING, SHIFT)])
 def test_a_moved_camera_is_named_and_repaired(
@@ -61,6 +62,7 @@ def _image_error_px(rig: CameraRig, real: CameraRig, index: int, trial: Syntheti
     return float(np.sqrt(np.nanmean((off**2).sum(axis=-1))))
 
 
+@pytest.mark.slow
 def test_biased_landmarks_hide_no_turn_and_feign_none(trial: SyntheticTrial) -> None:
     rig = make_rig(5)
     real = move_camera(rig, 3, turn_rad=TURN, shift_m=NOTHING)
@@ -69,6 +71,7 @@ def test_biased_landmarks_hide_no_turn_and_feign_none(trial: SyntheticTrial) -> 
         assert check_drift(rig, _seen(trial, rig, NoiseModel.dlc_like(), seed)).suspects == ()
 
 
+@pytest.mark.slow
 def test_an_earlier_trial_uncovers_a_small_shift_and_another_gait_is_no_move() -> None:
     rig = make_rig(6)
     both = _one_after_the_other(RunnerParameters(speed_mps=2.6), RunnerParameters(speed_mps=3.6))
@@ -132,6 +135,7 @@ def test_two_moved_cameras_are_refused(trial: SyntheticTrial) -> None:
         repair_moved_camera(rig, seen)
 
 
+@pytest.mark.slow
 def test_a_large_knock_is_repaired_as_well(trial: SyntheticTrial) -> None:
     rig = make_rig(4)
     real = move_camera(rig, 2, turn_rad=20 * TURN, shift_m=12 * SHIFT)
