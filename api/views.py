@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from api.views_drift import drift_document
 from labsys.core.camera_audit import CameraAudit
 from labsys.core.catalogue import find_angle, find_metric
 from labsys.core.motion import AngleSummary, Metric, TrialResult
@@ -42,6 +43,7 @@ def trial_document(result: TrialResult) -> dict[str, Any]:
         "not_for_comparison": result.not_for_comparison,
         "cameras": {audit.camera: _camera_document(audit) for audit in result.audit.cameras},
         "camera_warnings": list(result.audit.warnings),
+        "drift": drift_document(result.audit.drift),
         "provenance": _provenance_document(result),
     }
 

@@ -74,6 +74,8 @@ def test_a_moved_camera_is_noticed_repaired_held_back_and_confirmed(labsys: Run,
     assert labsys("process", str(MOVED)).code == 0
     warned = labsys("show", str(MOVED), "--json").json
     assert any("cam1 turned by 0.5" in w and f"labsys recalibrate {MOVED}" in w for w in warned["camera_warnings"])
+    assert warned["drift"]["moved"] == ["cam1"]
+    assert warned["drift"]["cameras"]["cam1"]["turn_deg"] == pytest.approx(0.5, abs=0.05)
     before = warned["provenance"]["calibration"]
 
     answer = labsys("recalibrate", str(MOVED), "--json")
@@ -91,6 +93,7 @@ def test_a_moved_camera_is_noticed_repaired_held_back_and_confirmed(labsys: Run,
     assert after["run"] == done["run"]
     assert after["provenance"]["calibration"] == done["calibration"]
     assert "no check confirms it yet" in after["not_for_comparison"]
+    assert after["drift"]["moved"] == []
     assert not any("cam1" in w for w in after["camera_warnings"])
     rig = read_calibration(calibration_folder(lab, done["calibration"]) / "calibration.toml").rig
     real = move_camera(make_rig(4), 1, turn_rad=TURN, shift_m=np.zeros(3))
