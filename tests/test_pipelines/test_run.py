@@ -168,7 +168,7 @@ def test_a_stage_that_was_finished_is_not_made_again(lab: Lab, monkeypatch: pyte
         run_trial(lab, RUN, config=CONFIG, progress=SILENT)
     assert current_run(lab, RUN) is None
     monkeypatch.setattr(pipelines.run, "analyse", original)
-    monkeypatch.setattr(pipelines.run, "reconstruct", fail)
+    monkeypatch.setattr(pipelines.run, "reconstruct_trial", fail)
     assert run_trial(lab, RUN, config=CONFIG, progress=SILENT).is_new
 
 
