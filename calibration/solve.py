@@ -17,7 +17,7 @@ from calibration.bundle import (
     residuals_px,
     solve_bundle,
 )
-from calibration.detect import BoardCorners
+from calibration.detect import MIN_CORNERS, BoardCorners
 from calibration.extrinsics import CameraPair, chain_cameras, find_pairs, find_view_poses, start_state
 from calibration.lens_jacobian import unpack_lens
 from calibration.observations import BoardViews, collect_views
@@ -142,9 +142,10 @@ def solve_rig(
     views, start = start_state(views, poses, T_cam_rig, lens_list)
     result = solve_bundle(views, start, prior=prior, settings=chosen.bundle)
     limit = _gross_limit_px(views, result, chosen)
-    cleaned = views.only(_distance_px(views, result.state) <= limit)
-    if cleaned.n_corners < views.n_corners:
-        result = solve_bundle(cleaned, result.state, prior=prior, settings=chosen.bundle)
+    views, state, instants = _drop_lost(views, result.state, instants, limit)
+    cleaned = views.only(_distance_px(views, state) <= limit)
+    if cleaned.n_corners < views.n_corners or state is not result.state:
+        result = solve_bundle(cleaned, state, prior=prior, settings=chosen.bundle)
     rig = _as_rig(result.state, corners.cameras, lens_list)
     gross = _find_gross_elsewhere(corners, rig, instants, limit, chosen)
     gross[instants[views.frame], views.camera] = views.used & (_distance_px(views, result.state) > limit)
@@ -165,6 +166,18 @@ def solve_rig(
         shown=views,
         freed=freed.state,
     )
+
+
+def _drop_lost(
+    views: BoardViews, state: BundleState, instants: IntArray, limit_px: float
+) -> tuple[BoardViews, BundleState, IntArray]:
+    """Without instants of which false detections leave too little to hold the board: it would drift anywhere."""
+    right = (views.used & (_distance_px(views, state) <= limit_px)).sum(axis=1)
+    held = np.bincount(views.frame, weights=right, minlength=len(instants)) >= MIN_CORNERS
+    if held.all():
+        return views, state, instants
+    boards = replace(state, R_rig_board=state.R_rig_board[held], t_rig_board_m=state.t_rig_board_m[held])
+    return views.rows(held[views.frame]).renumbered(), boards, instants[held]
 
 
 def _lag_sd_s(freed: BundleResult) -> FloatArray:
@@ -201,6 +214,10 @@ def _find_gross_elsewhere(
     for part in np.array_split(shared, -(-len(shared) // _PART)) if shared.size else ():
         views = collect_views(corners, part)
         single = find_view_poses(views, lenses)
+        lost = views.rows(~single.found)  # seen in no way that a board can be seen
+        gross[part[lost.frame], lost.camera] = lost.used
+        if not single.found.any():
+            continue
         part_of_view = part[np.unique(views.frame[single.found])]
         views, start = start_state(views, single, poses, lenses)
         far = views.used & (_distance_px(views, fit_boards(views, start, settings=settings.bundle)) > limit_px)

@@ -60,6 +60,20 @@ def test_a_rig_is_found(n_cameras: int, fisheye: bool, arc_rad: float, noise_px:
     assert outcome.report.heldout.rms_px < 1.15 * outcome.report.quality.rms_px
 
 
+def test_an_instant_of_false_detections_alone_is_dropped() -> None:
+    """With every corner of it taken out, nothing held its board, which went a kilometre away and took checks along."""
+    scene = make_scene(3, seed=3, arc_rad=1.5, seconds=20.0)
+    corners = see_corners(scene, noise_px=0.3, seed=1)
+    wrong = int(np.argmax(corners.has_board.sum(axis=1)))
+    xy = corners.xy_px.copy()
+    xy[wrong] += np.random.default_rng(0).uniform(-300.0, 300.0, xy[wrong].shape)
+    solved = solve_rig(replace(corners, xy_px=xy), tuple(scene.lenses.values()))
+    assert wrong not in solved.instants
+    assert np.linalg.norm(solved.bundle.state.t_rig_board_m, axis=1).max() < 6.0
+    assert solved.gross[wrong][corners.seen[wrong]].mean() > 0.9
+    assert compare_rigs(solved.rig, scene.rig)[0].max() < 0.003
+
+
 def test_cameras_that_never_meet_the_first_are_chained() -> None:
     scene = make_scene(6, seed=6, arc_rad=6.2)
     has = see_corners(scene).has_board
