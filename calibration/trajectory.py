@@ -46,17 +46,17 @@ class TrajectorySettings:
     Attributes:
         min_confidence: observations below it are not looked at.
         max_gap_s: longest time without a triangulated point that smoothness, limbs and single cameras may bridge.
-        least_cutoff_hz: motion slower than this never loses half of its amplitude to smoothness.
+        least_cutoff_hz: motion slower than this never loses half of its amplitude to smoothness, however calm the trial.
         fade_sigmas: error, in standard deviations, at which an observation has lost three quarters of its weight.
         noise_floor_px, limb_floor_m: least standard deviation of pixels and of limb lengths believed.
     """
 
     min_confidence: float = 0.1
     max_gap_s: float = 0.1
-    least_cutoff_hz: float = 25.0
+    least_cutoff_hz: float = 5.0
     fade_sigmas: float = 3.0
     noise_floor_px: float = 0.3
-    limb_floor_m: float = 0.006
+    limb_floor_m: float = 0.005
 
     def __post_init__(self) -> None:
         if not self.max_gap_s >= 0.0:

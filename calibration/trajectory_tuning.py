@@ -22,7 +22,8 @@ _MEDIAN_OF_CHI2 = 1.3863  # of two degrees of freedom, for variance 1
 _LEAST_IN_BIN = 200
 _ROUNDS = 5
 _STEPS = 2
-_STRIDE = 2.5
+_STRIDE, _LIMB_STRIDE = 2.5, 3.0
+_ABRUPT_FRAMES, _ABRUPT_SHARE = 5, 0.98
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +113,7 @@ def tune(
         widening = widening * robust_factor(expected.reshape(-1, expected.shape[2]), tuned.scale)
         noise, factors = _noise(squares + widening * spread, confidence, tuning, floors.noise_px)
         motion = _motion(tuned, points, belief.roughness)
-        stiffness = np.minimum(motion, information / floors.least_gain)
+        stiffness = np.minimum(motion / _abruptness(tuned, points), information / floors.least_gain)
         lengths, sd = _limbs(tuned, best.pulls, belief.covariance, tuning, floors.limb_m)
         tuning = Tuning(noise, factors, stiffness, motion, lengths, sd, information)
     return tuning
@@ -158,6 +159,25 @@ def _motion(objective: Objective, points: FloatArray, roughness: FloatArray) -> 
     return np.where(count > 0, objective.stiffness / np.clip(ratio, 0.2, 5.0) ** _STRIDE, objective.stiffness)
 
 
+def _abruptness(objective: Objective, points: FloatArray) -> FloatArray:
+    """(K,) by how much the squared difference over time exceeds its mean where it is greatest, 1 or more.
+
+    A foot that lands moves more abruptly for some frames than in the mean; smoothness must not take that off.
+    """
+    whole, n = objective.whole, objective.order
+    squares = np.sum(np.diff(points, n=n, axis=0) ** 2, axis=1)
+    if len(squares) < _ABRUPT_FRAMES:
+        return np.ones(points.shape[2])
+    on = whole[: len(squares)] > 0.0
+    window = np.ones(_ABRUPT_FRAMES) / _ABRUPT_FRAMES
+    out = np.ones(points.shape[2])
+    for k in np.flatnonzero(on.any(axis=0)):
+        own = squares[on[:, k], k]
+        if own.size >= _ABRUPT_FRAMES and own.mean() > 0.0:
+            out[k] = max(1.0, np.quantile(np.convolve(own, window, mode="valid"), _ABRUPT_SHARE) / own.mean())
+    return out
+
+
 def _limbs(
     objective: Objective, pulls: FloatArray, covariance: FloatArray, before: Tuning, floor_m: float
 ) -> tuple[FloatArray, FloatArray]:
@@ -171,7 +191,8 @@ def _limbs(
         variance = sum(_along(covariance[on][:, :, k], along) for k in (i, j))
         lengths[b] = np.median(length)
         # The median of a squared normal deviate is 0.455 of its variance.
-        sd[b] = max(floor_m, float(np.sqrt(np.median((length - lengths[b]) ** 2 + 0.455 * variance) / 0.455)))
+        shown = float(np.sqrt(np.median((length - lengths[b]) ** 2 + 0.455 * variance) / 0.455))
+        sd[b] = max(floor_m, sd[b] * (shown / sd[b]) ** _LIMB_STRIDE)
     return lengths, sd
 
 
