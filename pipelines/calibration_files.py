@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from calibration.calibrate import CalibrationOutcome
+from calibration.detect import BoardCorners
 from calibration.detector import Gray
+from calibration.refusal_page import render_refusal_page
 from calibration.report_page import render_report_page
 from labsys.core.clock import utc_now
 from labsys.core.errors import GateRefusedError, InputError
@@ -30,7 +32,7 @@ class CalibrationFiles:
 
     Attributes:
         document: report.json. refusal: the gate's refusal, None where the calibration stands.
-        toml: text of calibration.toml, None where refused. page: text of report.html, None without a solved rig.
+        toml: text of calibration.toml, None where refused. page: text of report.html, None where no boards were found.
         in_lab: whether the rig was placed.
     """
 
@@ -50,17 +52,23 @@ def write_calibration_files(
     outcome: CalibrationOutcome | None = None,
     placed: PlacedRig | None = None,
     pictures: Mapping[tuple[int, int], Gray] | None = None,
+    corners: BoardCorners | None = None,
 ) -> CalibrationFiles:
     """Write a calibration, or why there is none, into a folder; what an earlier call left there is replaced.
 
     The old calibration goes first and the new one comes last: a crash leaves no calibration beside a report that is
     not its own.
 
+    Args:
+        corners: what the cameras saw, shown where a refusal left no outcome.
+
     Raises:
         InputError: the folder cannot be written.
     """
     in_lab = placed is not None and placed.in_lab
-    page = None if outcome is None else render_report_page(outcome, document, in_lab=in_lab, pictures=pictures)
+    page = None if corners is None else render_refusal_page(document, corners)
+    if outcome is not None:
+        page = render_report_page(outcome, document, in_lab=in_lab, pictures=pictures)
     _remove(out, TOML, *(() if page else (PAGE,)))
     write_json_atomic(out / REPORT, document)
     if page is not None:

@@ -70,7 +70,7 @@ def calibrate_take(request: CalibrationRequest, out: Path, *, progress: Progress
         surveyed = _survey(request, seen, placed)
     except GateRefusedError as error:
         document = refusal_document(error, cameras=tuple(request.videos), engine=str(request.engine), corners=corners)
-        return write_calibration_files(out, document=document, refusal=error)
+        return write_calibration_files(out, document=document, refusal=error, corners=corners)
     report = replace(
         outcome.report,
         seconds={"detect": seen.seconds, "solve": time.perf_counter() - began},

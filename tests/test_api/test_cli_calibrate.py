@@ -351,7 +351,10 @@ def test_videos_alone_are_refused_with_what_to_film_unless_overridden(
     assert isinstance(cameras, dict)
     assert cameras["cam0"]["boards"] == 57
     assert cameras["cam0"]["coverage_pct"] < 60
-    assert [p.name for p in (tmp_path / "refused").iterdir()] == ["report.json"]
+    assert sorted(p.name for p in (tmp_path / "refused").iterdir()) == ["report.html", "report.json"]
+    page = (tmp_path / "refused" / "report.html").read_text()
+    assert "Film the board" in page
+    assert page.count("Where cam") == 4, "a map of every camera says where to film next"
 
     forced = labsys(*words, "--out", "forced", "--override", "only these clips are left", "--world-axes", "up=-y")
     assert forced.code == 0, forced.err
