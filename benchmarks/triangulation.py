@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import Result, error_summary, time_alternating, time_cold
+from benchmarks.measure import Result, error_summary, processor_time, time_alternating, time_cold, time_once
 from benchmarks.scenes import Scene, observe, ring_rig, scattered_points
 from calibration.anipose import to_camera_group
 from calibration.triangulate import triangulate_robust
 
 PEER = f"aniposelib {version('aniposelib')}"
 N_FRAMES, N_LANDMARKS = 7200, 25
-RANSAC_POINTS = 150
+RANSAC_POINTS = 2500
 
 _OURS_COLD = """
 from benchmarks.scenes import observe, ring_rig, scattered_points
@@ -31,6 +35,9 @@ to_camera_group(scene.rig).triangulate(np.moveaxis(scene.xy_px, 2, 0).reshape(4,
 """
 
 
+_PRINT_PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+
+
 def measure_robust() -> Result:
     """4 cameras x 7,200 frames x 25 landmarks with 5 % outliers, beside `CameraGroup.triangulate`."""
     scene = _scene(4, N_FRAMES)
@@ -39,6 +46,8 @@ def measure_robust() -> Result:
     n_points = N_FRAMES * N_LANDMARKS
     wide = _scene(16, N_FRAMES)
     (wide_s,) = time_alternating(lambda: _run_ours(wide), repeats=3)
+    easy = observe(ring_rig(4), scattered_points(N_FRAMES, N_LANDMARKS, seed=3), sigma_px=1.0, seed=4)
+    (easy_s,) = time_alternating(lambda: _run_ours(easy), repeats=3)
     accuracy = error_summary("ours", _run_ours(scene), scene.xyz_m)
     accuracy |= error_summary("theirs", group.triangulate(points).reshape(scene.xyz_m.shape), scene.xyz_m)
     return Result(
@@ -55,6 +64,8 @@ def measure_robust() -> Result:
                 "ours_compiled_s": time_cold(_OURS_COLD, compiled=True),
                 "theirs_s": time_cold(_THEIRS_COLD, compiled=True),
             },
+            # What is left when no camera ever disagrees: undistortion, one fit, its covariance.
+            "limit": {"without_outliers": n_points / easy_s, "distance": ours_s / easy_s, "peak_memory_mb": _peak_mb()},
             "cameras_16": {"ours": n_points / wide_s, "time_over_4_cameras": wide_s / ours_s},
         },
     )
@@ -70,9 +81,13 @@ def measure_ransac() -> Result:
     def run_theirs() -> None:
         found.append(group.triangulate_ransac(points)[0])
 
-    ours_s, full_s = time_alternating(lambda: _run_ours(scene), lambda: _run_ours(full), repeats=5)
-    (theirs_s,) = time_alternating(run_theirs, repeats=1)
-    n_points = scene.xyz_m[..., 0].size
+    group.triangulate_ransac(points[:, :10])  # compiles
+    began = time.process_time()
+    theirs_s, _ = time_once(run_theirs)
+    theirs_cpu_s = time.process_time() - began
+    ours_s, full_s = time_alternating(lambda: _run_ours(scene), lambda: _run_ours(full), repeats=9)
+    ours_cpu_s, full_cpu_s = (processor_time(partial(_run_ours, s), repeats=9) for s in (scene, full))
+    n_points, n_full = scene.xyz_m[..., 0].size, full.xyz_m[..., 0].size
     accuracy = error_summary("ours", _run_ours(scene), scene.xyz_m)
     accuracy |= error_summary("theirs", found[-1].reshape(scene.xyz_m.shape), scene.xyz_m)
     return Result(
@@ -84,9 +99,21 @@ def measure_ransac() -> Result:
         accuracy=accuracy,
         details={
             "input": f"4 cameras, {n_points} points, white 1 px, 5 % outliers of 30-200 px",
-            "full_size": {"ours": full.xyz_m[..., 0].size / full_s, "n_points": full.xyz_m[..., 0].size},
+            "full_size": {"ours": n_full / full_s, "n_points": n_full, "ratio": n_full / full_s * theirs_s / n_points},
+            "points_per_processor_second": {
+                "ours": n_points / ours_cpu_s,
+                "ours_full_size": n_full / full_cpu_s,
+                "theirs": n_points / theirs_cpu_s,
+                "ratio": theirs_cpu_s / ours_cpu_s,
+            },
         },
     )
+
+
+def _peak_mb() -> float:
+    """Peak memory of a fresh process that makes the scene and triangulates it, MB."""
+    code = f"from benchmarks.triangulation import _scene, _run_ours; _run_ours(_scene(4, {N_FRAMES})); {_PRINT_PEAK}"
+    return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
 
 
 def _scene(n_cameras: int, n_frames: int) -> Scene:
