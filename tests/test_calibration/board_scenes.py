@@ -178,7 +178,10 @@ def compare_rigs(found: CameraRig, truth: CameraRig) -> tuple[np.ndarray, np.nda
 def render_view(
     scene: BoardScene, camera: Camera, frame: int, *, blur_px: float = 0.7, noise: float = 2.0
 ) -> np.ndarray:
-    """A picture of the board: its print laid into the image by the homography of its plane, on a grey room."""
+    """A picture of the board: its print laid into the image by the homography of its plane, on a grey room.
+
+    A board with a mirrored back shows it from behind: the front as through glass.
+    """
     board, lens = scene.board, camera.intrinsics
     scale = 2000.0  # px per m of the print
     size = (round(board.columns * board.square_m * scale), round(board.rows * board.square_m * scale))
@@ -200,7 +203,7 @@ def render_view(
             [[0, 0, 1], [printed.shape[1], 0, 1], [0, printed.shape[0], 1], [printed.shape[1], printed.shape[0], 1.0]]
         ).T
     )
-    if (corners[2] > 0.05).all() and T.rotation[2, 2] > 0:
+    if (corners[2] > 0.05).all() and (T.rotation[2, 2] > 0 or board.mirrored_back):
         cv2.warpPerspective(printed, H, (width, height), room, cv2.INTER_AREA, cv2.BORDER_TRANSPARENT)
     picture = cv2.GaussianBlur(room, (0, 0), blur_px).astype(np.float64) + rng.normal(0, noise, room.shape)
     return np.clip(picture, 0, 255).astype(np.uint8)
