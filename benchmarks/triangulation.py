@@ -35,7 +35,11 @@ to_camera_group(scene.rig).triangulate(np.moveaxis(scene.xy_px, 2, 0).reshape(4,
 """
 
 
-_PRINT_PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+_PEAK = f"""
+import resource
+{_OURS_COLD.replace("scattered_points(10,", f"scattered_points({N_FRAMES},")}
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
 
 
 def measure_robust() -> Result:
@@ -112,8 +116,7 @@ def measure_ransac() -> Result:
 
 def _peak_mb() -> float:
     """Peak memory of a fresh process that makes the scene and triangulates it, MB."""
-    code = f"from benchmarks.triangulation import _scene, _run_ours; _run_ours(_scene(4, {N_FRAMES})); {_PRINT_PEAK}"
-    return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    return float(subprocess.run([sys.executable, "-c", _PEAK], check=True, capture_output=True, text=True).stdout)
 
 
 def _scene(n_cameras: int, n_frames: int) -> Scene:
