@@ -109,7 +109,7 @@ def camera_lines(cameras: Mapping[str, Any]) -> list[str]:
 def _metric_table(document: Mapping[str, Any]) -> str:
     from api.commands.text_table import format_interval, format_number, format_table
 
-    headers = ("metric", "side", "mean", "unit", "on another day", "this capture", "SD", "n", "quality")
+    headers = ("metric", "side", "mean", "unit", "on another day", "this capture", "SE of 3D", "SD", "n", "quality")
     rows = []
     for m in document["metrics"]:
         if m["mean"] is None:
@@ -123,12 +123,13 @@ def _metric_table(document: Mapping[str, Any]) -> str:
                 m["unit"],
                 format_interval(m["ci95"], digits),
                 format_interval(m["ci95_strides"], digits),
+                format_number(m["se_reconstruction"], digits),
                 format_number(m["sd"], digits),
                 m["n"],
                 m["quality"] + (" (default error)" if m["provisional"] else ""),
             )
         )
-    return format_table(headers, rows, right=("mean", "SD", "n"))
+    return format_table(headers, rows, right=("mean", "SE of 3D", "SD", "n"))
 
 
 def _angle_table(angles: Sequence[Mapping[str, Any]]) -> str:

@@ -10,7 +10,7 @@ from labsys.biomechanics.events import detect_gait_events
 from labsys.biomechanics.kinematics import joint_angles
 from labsys.biomechanics.metric_source import make_source
 from labsys.biomechanics.metrics import metric_values
-from labsys.biomechanics.notes import gait_notes, posture_notes
+from labsys.biomechanics.notes import error_notes, gait_notes, posture_notes
 from labsys.biomechanics.preparation import Prepared, prepare_points
 from labsys.biomechanics.settings import AnalysisSettings
 from labsys.biomechanics.strides import cut_strides, stride_curves
@@ -64,7 +64,8 @@ def _posture(prepared: Prepared, heading_known: bool, known: ErrorSource | None)
     angles = joint_angles(prepared)
     if known is not None:
         angles = with_angle_errors(known, angles)
-    return _result(prepared, angles, posture_notes(prepared, angles, heading_known))
+    notes = posture_notes(prepared, angles, heading_known) | error_notes(known.errors if known else None)
+    return _result(prepared, angles, notes)
 
 
 def _result(prepared: Prepared, angles: JointAngles, notes: dict[str, str]) -> MotionResult:
@@ -102,6 +103,7 @@ def _gait(
     reconstruction: Mapping[tuple[str, Side], float] = {}
     if known is not None:
         known = known.turned(travel)
+        notes |= error_notes(known.errors)
         angles = with_angle_errors(known, angles)
         reconstruction = metric_errors(known, travel, strides, kind=kind, static_reason=source.static_reason)
     metrics = summarise_metrics(

@@ -8,6 +8,7 @@ from labsys.biomechanics.preparation import Prepared
 from labsys.biomechanics.summarise import unreferenced
 from labsys.biomechanics.treadmill import Travel
 from labsys.core.motion import GaitEvents, JointAngles, Stride
+from labsys.core.point_errors import PointErrors
 from labsys.core.session import Surface
 from labsys.core.skeleton import Side, Tier
 
@@ -33,6 +34,13 @@ def posture_notes(prepared: Prepared, angles: JointAngles, heading_known: bool) 
     if not heading_known:
         notes["heading"] = "heading unknown: transverse angles have an arbitrary zero"
     return notes
+
+
+def error_notes(errors: PointErrors | None) -> dict[str, str]:
+    """What standard errors of angles and metrics leave out, where there are any."""
+    if errors is None or errors.calibration_included:
+        return {}
+    return {"reconstruction": "standard errors of 3D leave the calibration's own error out: it is not known"}
 
 
 def gait_notes(

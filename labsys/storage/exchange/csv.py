@@ -74,12 +74,14 @@ def _landmark_columns(landmarks: Landmarks3D) -> dict[str, FloatArray]:
 
 
 def _angle_columns(angles: JointAngles) -> dict[str, FloatArray]:
-    """Every angle as the segments give it, and as change from the static trial where there is one."""
+    """Every angle as the segments give it, as change from the static where there is one, and its standard error."""
     columns: dict[str, FloatArray] = {}
     for series in angles.series:
         columns[f"{series.id}_{series.side}_deg"] = to_outside_array(series.raw_rad, Unit.DEG)
         if np.isfinite(series.ref_rad).any():
             columns[f"{series.id}_{series.side}_from_static_deg"] = to_outside_array(series.ref_rad, Unit.DEG)
+        if series.se_rad is not None:
+            columns[f"{series.id}_{series.side}_se_deg"] = to_outside_array(series.se_rad, Unit.DEG)
     return columns
 
 
