@@ -46,7 +46,7 @@ class TrajectorySettings:
     Attributes:
         min_confidence: observations below it are not looked at.
         max_gap_s: longest time without a triangulated point that smoothness, limbs and single cameras may bridge.
-        least_cutoff_hz: motion slower than this never loses half of its amplitude to smoothness, however calm the trial.
+        least_cutoff_hz: motion slower than this never loses half of its amplitude, however calm the trial.
         fade_sigmas: error, in standard deviations, at which an observation has lost three quarters of its weight.
         noise_floor_px, limb_floor_m: least standard deviation of pixels and of limb lengths believed.
     """

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from calibration import lens as lens_source
 from calibration.lens import compiled, compiled_part, distort, source_digest, unpack_lens
 
@@ -235,21 +237,24 @@ def multiply_limbs(limbs, pulls, by_length, points, out):  # type: ignore[no-unt
     by_length: (T, B) derivative of the residuals by the expected length, of unit norm over time; zero where lengths
     are fixed. It takes out of the residuals what another expected length would explain.
     """
-    n = len(limbs)
-    for b in range(n):
-        i, j = limbs[b, 0], limbs[b, 1]
-        explained = 0.0
-        for f in range(len(points)):
+    explained = np.zeros(len(limbs))
+    for f in range(len(points)):
+        for b in range(len(limbs)):
+            i, j = limbs[b, 0], limbs[b, 1]
+            change = pulls[f, 0, b] * (points[f, 0, i] - points[f, 0, j])
+            change += pulls[f, 1, b] * (points[f, 1, i] - points[f, 1, j])
+            change += pulls[f, 2, b] * (points[f, 2, i] - points[f, 2, j])
+            explained[b] += by_length[f, b] * change
+    for f in range(len(points)):
+        for b in range(len(limbs)):
+            i, j = limbs[b, 0], limbs[b, 1]
             x, y, z = pulls[f, 0, b], pulls[f, 1, b], pulls[f, 2, b]
-            change = x * (points[f, 0, i] - points[f, 0, j])
-            change += y * (points[f, 1, i] - points[f, 1, j]) + z * (points[f, 2, i] - points[f, 2, j])
-            explained += by_length[f, b] * change
-        for f in range(len(points)):
-            x, y, z = pulls[f, 0, b], pulls[f, 1, b], pulls[f, 2, b]
-            at_i = x * points[f, 0, i] + y * points[f, 1, i] + z * points[f, 2, i]
-            at_j = x * points[f, 0, j] + y * points[f, 1, j] + z * points[f, 2, j]
-            less = explained * by_length[f, b]
-            for axis in range(3):
-                pull = pulls[f, axis, b]
-                out[f, axis, i] -= pull * (at_j + less)
-                out[f, axis, j] -= pull * (at_i - less)
+            less = explained[b] * by_length[f, b]
+            at_i = x * points[f, 0, i] + y * points[f, 1, i] + z * points[f, 2, i] - less
+            at_j = x * points[f, 0, j] + y * points[f, 1, j] + z * points[f, 2, j] + less
+            out[f, 0, i] -= x * at_j
+            out[f, 1, i] -= y * at_j
+            out[f, 2, i] -= z * at_j
+            out[f, 0, j] -= x * at_i
+            out[f, 1, j] -= y * at_i
+            out[f, 2, j] -= z * at_i
