@@ -13,10 +13,17 @@ from labsys.core.cameras import Calibration
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.progress import Progress
 from labsys.core.skeleton import LANDMARK_SETS, tier_of
-from labsys.storage.exchange.sniff import Landmarks2DFormat, read_landmarks2d
+from labsys.storage.exchange.openpose import OpenPosePeople, read_openpose_folder
+from labsys.storage.exchange.sniff import (
+    Landmarks2DFormat,
+    describe_people,
+    read_landmarks2d,
+    recognise_landmarks2d,
+)
 from labsys.storage.exchange.tracks import CameraTrack, combine_cameras
 from pipelines.calibration_fit import check_calibration_fits
 from pipelines.import_cameras import name_by_calibration
+from pipelines.people import agree_on_subject
 from pipelines.retime import CameraClocks, read_clocks, retime
 from pipelines.retime_stamps import read_stamps
 
@@ -67,13 +74,9 @@ def read_incoming_landmarks2d(
         return IncomingLandmarks2D()
     paths = name_by_calibration(files, calibration)
     progress.stage("read 2D landmarks", len(paths))
-    tracks: dict[str, CameraTrack] = {}
-    remarks: list[str] = []
+    tracks, remarks = _read_cameras(paths, calibration, format, together=timestamps is None, progress=progress)
     for camera, path in paths.items():
-        tracks[camera], said = read_landmarks2d(path, format=format)
-        remarks += [f"{camera}: {remark}" for remark in said]
         _check_pixels(camera, tracks[camera], calibration, path)
-        progress.advance()
     if timestamps is None:
         combined, rate_hz = combine_cameras(tracks, rate_hz=1.0), None
     else:
@@ -83,6 +86,35 @@ def read_incoming_landmarks2d(
     remarks += check_landmark_names(combined.landmarks)
     check_calibration_fits(combined, calibration)
     return IncomingLandmarks2D(tracks, tuple(remarks), rate_hz)
+
+
+def _read_cameras(
+    paths: Mapping[str, Path],
+    calibration: Calibration,
+    format: Landmarks2DFormat | None,
+    *,
+    together: bool,
+    progress: Progress,
+) -> tuple[dict[str, CameraTrack], list[str]]:
+    """Tracks of the subject and remarks; cameras that see several people at the same moments agree on one of them."""
+    tracks: dict[str, CameraTrack] = {}
+    people: dict[str, OpenPosePeople] = {}
+    remarks: list[str] = []
+    for camera, path in paths.items():
+        if (format or recognise_landmarks2d(path)) is Landmarks2DFormat.OPENPOSE:
+            people[camera] = read_openpose_folder(path)
+            tracks[camera], said = people[camera].subject_track(), describe_people(people[camera])
+        else:
+            tracks[camera], said = read_landmarks2d(path, format=format)
+        remarks += [f"{camera}: {remark}" for remark in said]
+        progress.advance()
+    if together and len(people) == len(paths):
+        agreed, changed = agree_on_subject(people, calibration.rig.select(tuple(people)))
+        tracks = {camera: of_camera.subject_track() for camera, of_camera in agreed.items()}
+        remarks += [
+            f"{camera}: in {n} frames the other cameras pointed out the subject" for camera, n in changed.items() if n
+        ]
+    return tracks, remarks
 
 
 def describe_clocks(clocks: CameraClocks) -> list[str]:

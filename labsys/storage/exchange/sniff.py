@@ -9,7 +9,7 @@ from labsys.core.errors import InputError
 from labsys.core.skeleton import LandmarkSet
 from labsys.storage.atomic import is_there
 from labsys.storage.exchange.dlc import read_dlc
-from labsys.storage.exchange.openpose import read_openpose_folder
+from labsys.storage.exchange.openpose import OpenPosePeople, read_openpose_folder
 from labsys.storage.exchange.tracks import CameraTrack
 from labsys.storage.nouns import list_folder
 
@@ -61,6 +61,11 @@ def read_landmarks2d(
 
 def _read_openpose(path: Path, landmark_set: LandmarkSet | None) -> tuple[CameraTrack, tuple[str, ...]]:
     people = read_openpose_folder(path, landmark_set=landmark_set)
+    return people.subject_track(), describe_people(people)
+
+
+def describe_people(people: OpenPosePeople) -> tuple[str, ...]:
+    """Remarks about who is in the picture beside the subject, and where the subject was not found."""
     remarks = []
     if people.n_frames_with_several:
         remarks.append(
@@ -69,4 +74,4 @@ def _read_openpose(path: Path, landmark_set: LandmarkSet | None) -> tuple[Camera
         )
     if people.n_frames_without_subject:
         remarks.append(f"the subject was not found in {people.n_frames_without_subject} frames")
-    return people.subject_track(), tuple(remarks)
+    return tuple(remarks)
