@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmarks.calibration import measure_calibration
 from benchmarks.measure import Result, describe_machine
@@ -12,7 +13,7 @@ from benchmarks.trajectory import measure_trajectory
 from benchmarks.trial import measure_engine_trial, measure_trial
 from benchmarks.triangulation import measure_ransac, measure_robust
 from labsys.core.errors import MissingPartError, UnknownNameError
-from labsys.storage.atomic import write_json_atomic
+from labsys.storage.atomic import read_json, write_json_atomic
 
 RESULTS = Path(__file__).parent / "results.json"
 
@@ -44,8 +45,15 @@ def main(names: list[str]) -> None:
         )
         print(f"    {result.accuracy}")
         results.append(result.as_document())
-    write_json_atomic(RESULTS, {"machine": machine, "results": results})
+    write_json_atomic(RESULTS, {"machine": machine, "results": [*_others(results), *results]})
     print(f"{RESULTS}  ({machine})")
+
+
+def _others(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What earlier runs measured of benchmarks that did not run this time."""
+    now = {result["name"] for result in results}
+    before = read_json(RESULTS)["results"] if RESULTS.is_file() else []
+    return [result for result in before if result["name"] not in now]
 
 
 if __name__ == "__main__":

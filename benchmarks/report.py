@@ -16,7 +16,7 @@ REPORT = ROOT / "docs" / "performance.md"
 
 _HEAD = """# Speed beside the peers
 
-Written {date} at commit {commit} from the last run of `make bench` on: {machine}.
+Written {date} at commit {commit} from the last run of each benchmark (`make bench`), the latest on: {machine}.
 
 Both sides work on identical input in one run. A ratio above 1 means that labsys is better. Figures depend on the
 machine and on what else it does; ratios less so.
@@ -38,7 +38,8 @@ def write_report(results: Mapping[str, Any]) -> str:
         for r in results["results"]
     ]
     details = [line for r in results["results"] for line in _details(r)]
-    return head + "\n".join(rows) + "\n\n" + "\n".join(details).rstrip() + "\n"
+    notes = [line for r in results["results"] for line in _notes(r)]
+    return head + "\n".join(rows) + "\n\n" + "\n".join([*details, "", *notes]).rstrip() + "\n"
 
 
 def _details(result: Mapping[str, Any]) -> list[str]:
@@ -48,6 +49,12 @@ def _details(result: Mapping[str, Any]) -> list[str]:
             shown = ", ".join(f"{k} {v:.4g}" for k, v in values.items() if isinstance(v, int | float))
             lines.append(f"- `{result['name']}` {name}: {shown}")
     return lines
+
+
+def _notes(result: Mapping[str, Any]) -> list[str]:
+    """What the benchmark itself says about where the time goes and what the limit is."""
+    notes = result.get("notes", ())
+    return [f"## Where the time goes: `{result['name']}`", "", *(p for n in notes for p in (n, ""))] if notes else []
 
 
 if __name__ == "__main__":
