@@ -41,7 +41,10 @@ def explain_misfit(corners: BoardCorners, lenses: tuple[Intrinsics, ...]) -> Gat
     seen = [_sight(taken, i, lens) for i, lens in enumerate(lenses)]
     if len(seen) < 2:
         return None
-    mirrored = _find_mirrored(taken, lenses, seen)
+    apart = [_disagreement(seen, i, own, 0) for i, own in enumerate(seen)]
+    # Who is wrong disagrees with all others, who is right with one; two are looked at, as two may be all there are.
+    suspects = sorted(range(len(seen)), key=lambda i: -apart[i])[:2]
+    mirrored = _find_mirrored(taken, lenses, seen, suspects)
     if mirrored is not None:
         return InputError(
             "the image is mirrored: only its mirror image fits what the other cameras see"
@@ -49,7 +52,7 @@ def explain_misfit(corners: BoardCorners, lenses: tuple[Intrinsics, ...]) -> Gat
             where=f"camera {mirrored}",
             remedy="Switch off mirror mode and record again",
         )
-    return _find_late(taken, seen)
+    return _find_late(taken, seen, suspects)
 
 
 def _window(corners: BoardCorners) -> BoardCorners:
@@ -83,12 +86,13 @@ def _disagreement(seen: list[_Sightings], camera: int, own: _Sightings, lag: int
     return float(np.mean(spreads)) if spreads else 2.0
 
 
-def _find_mirrored(corners: BoardCorners, lenses: tuple[Intrinsics, ...], seen: list[_Sightings]) -> str | None:
+def _find_mirrored(
+    corners: BoardCorners, lenses: tuple[Intrinsics, ...], seen: list[_Sightings], suspects: list[int]
+) -> str | None:
     best = (_CLEARLY, "")
-    for i, lens in enumerate(lenses):
-        flipped = _mirror(corners, i)
+    for i in suspects:
         before = _disagreement(seen, i, seen[i], 0)
-        after = _disagreement(seen, i, _sight(flipped, i, lens), 0)
+        after = _disagreement(seen, i, _sight(_mirror(corners, i), i, lenses[i]), 0)
         if after < best[0] * before:
             best = (after / before, corners.cameras[i])
     return best[1] or None
@@ -100,10 +104,10 @@ def _mirror(corners: BoardCorners, index: int) -> BoardCorners:
     return BoardCorners(corners.board, corners.cameras, corners.sizes_px, corners.times_s, xy)
 
 
-def _find_late(corners: BoardCorners, seen: list[_Sightings]) -> GateRefusedError | None:
+def _find_late(corners: BoardCorners, seen: list[_Sightings], suspects: list[int]) -> GateRefusedError | None:
     """The camera whose video, shifted by whole frames, agrees clearly better with the others."""
     found = []
-    for i in range(len(seen)):
+    for i in suspects:
         before = _disagreement(seen, i, seen[i], 0)
         lag, after = _best_lag(seen, i, len(corners.times_s))
         if lag != 0 and after < _CLEARLY * before:
