@@ -84,15 +84,16 @@ JOINT_RULES: dict[str, JointRule] = {
 }
 
 
-def joint_angles(prepared: Prepared) -> JointAngles:
+def joint_angles(prepared: Prepared, *, only: frozenset[str] | None = None) -> JointAngles:
     """Every angle of the catalogue, per side; what the landmarks cannot give is NaN with a reason.
 
-    LAB of the prepared points: X the run direction where known, Y up.
+    LAB of the prepared points: X the run direction where known, Y up. only: these ids alone.
     """
     s = prepared.settings
+    wanted = [a for a in ANGLES if only is None or a.id in only]
     series = [
-        *_angles_at(prepared, s.proximal_cutoff_hz, [a for a in ANGLES if a.id not in DISTAL_ANGLES]),
-        *_angles_at(prepared, s.distal_cutoff_hz, [a for a in ANGLES if a.id in DISTAL_ANGLES]),
+        *_angles_at(prepared, s.proximal_cutoff_hz, [a for a in wanted if a.id not in DISTAL_ANGLES]),
+        *_angles_at(prepared, s.distal_cutoff_hz, [a for a in wanted if a.id in DISTAL_ANGLES]),
     ]
     order = {a.id: i for i, a in enumerate(ANGLES)}
     series.sort(key=lambda a: (order[a.id], a.side.value))

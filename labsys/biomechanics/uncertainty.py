@@ -16,7 +16,7 @@ from labsys.biomechanics.cast import carry_clusters
 from labsys.biomechanics.filtering import low_pass
 from labsys.biomechanics.kinematics import joint_angles, reported
 from labsys.biomechanics.metric_source import make_source
-from labsys.biomechanics.metrics import metric_values
+from labsys.biomechanics.metrics import RULES, metric_values
 from labsys.biomechanics.points import BodyPoints, median_points, name_roles, role_sources
 from labsys.biomechanics.preparation import Prepared, face_forward, find_pelvis_size
 from labsys.biomechanics.treadmill import Travel
@@ -42,6 +42,8 @@ _MOST_FRAMES = 300  # at which the angles' errors are found
 _ALIKE_FRAMES = 5  # neighbours among these, whose draws count together
 # Read off event times alone: what landmarks' errors do to these is in their scatter over strides, not here.
 OF_EVENTS = frozenset({"contact_time", "flight_time", "duty_factor", "step_time", "stride_time", "cadence"})
+
+_READ_BY_METRICS = frozenset(angle for rule in RULES.values() for angle in rule.angles)
 
 Key = tuple[str, Side]
 
@@ -223,7 +225,7 @@ def _window(strides: tuple[Stride, ...], times_s: FloatArray) -> tuple[tuple[Str
 def _values(
     prepared: Prepared, travel: Travel, strides: tuple[Stride, ...], kind: TrialKind, static_reason: str
 ) -> dict[Key, FloatArray]:
-    angles = joint_angles(prepared)
+    angles = joint_angles(prepared, only=_READ_BY_METRICS)
     source = make_source(replace(travel, prepared=prepared), angles, kind=kind, static_reason=static_reason)
     return {(v.id, v.side): v.values for v in metric_values(source, strides)[0]}
 
