@@ -101,10 +101,10 @@ class Trap:
             assert text in answer.err
         assert "Traceback" not in answer.err
         assert answer.err.count("error:") == 1
-        left = sorted(p.name for p in (self.out / "result").glob("*"))
-        assert left == ([] if code == 2 else ["report.json"]), (
-            "a refusal by a gate is on record, a calibration never is"
-        )
+        left = {p.name for p in (self.out / "result").glob("*")}
+        on_record = {"report.json", "report.html"} if code == 3 else set()  # by a gate; a calibration never is
+        assert left <= on_record
+        assert ("report.json" in left) == (code == 3)
 
 
 @pytest.fixture
@@ -247,7 +247,7 @@ def test_another_frame_rate(trap: Trap, session: Session, short: dict[str, Path]
     trap.refuses(trap.calibrate(short | fast), "cam2 has 30", "--timestamps")
 
 
-@pytest.mark.parametrize("pair", [("cam0", "cam3"), ("cam2", "cam3")])
+@pytest.mark.parametrize("pair", [("cam2", "cam3")])
 def test_swapped_files(trap: Trap, session: Session, pair: tuple[str, str]) -> None:
     a, b = pair
     answer = trap.calibrate({a: session.videos[b], b: session.videos[a]})
