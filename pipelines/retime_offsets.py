@@ -195,7 +195,7 @@ def _eliminate_points(
 def _solve(
     matrix: FloatArray, right: FloatArray, basis: FloatArray, clusters: tuple[IntArray, ...]
 ) -> tuple[FloatArray, FloatArray]:
-    """Solve for (C, B), camera 0 held; standard errors allow for errors shared by a landmark or by half a second."""
+    """Solve for (C, B), camera 0 held; standard errors add what a landmark shares and what half a second shares."""
     n_cameras, n_basis = right.shape[1], basis.shape[1]
     size = n_cameras * n_basis
     full = np.einsum("ncd,na,nb->cadb", matrix, basis, basis, optimize=True).reshape(size, size)
@@ -212,6 +212,6 @@ def _solve(
         np.add.at(groups, label - label.min(), each[:, free])
         count = max(int((np.abs(groups).sum(axis=1) > 0).sum()), 2)
         spread = inverse @ (groups.T @ groups) @ inverse * count / (count - 1)
-        variance = np.maximum(variance, np.diag(spread))
+        variance += np.diag(spread)
     sd[free] = np.where(np.diag(full)[free] > 1e-9, np.sqrt(variance), math.inf)
     return step.reshape(n_cameras, n_basis), sd.reshape(n_cameras, n_basis)
