@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from calibration.lens import compiled, compiled_part
 
 
@@ -60,20 +62,26 @@ def factorise(normal, band, damping, factor, first, last):  # type: ignore[no-un
 def solve_factored(factor, right, out, first, last):  # type: ignore[no-untyped-def]  # compiled
     """Set out (3 T, K) to the solution for the right side (3 T, K)."""
     n_rows, width = len(factor), factor.shape[1] - 1
+    own = np.empty(last - first)  # a row of its own, which no other row overlaps: vector units need to know
     for i in range(n_rows):
-        for k in range(first, last):
-            out[i, k] = right[i, k]
+        begin, inverse, target = right[i, first:last], factor[i, 0, first:last], out[i, first:last]
+        for k in range(len(own)):
+            own[k] = begin[k]
         for j in range(1, min(width, i) + 1):
-            for k in range(first, last):
-                out[i, k] -= factor[i, j, k] * out[i - j, k]
-        for k in range(first, last):
-            out[i, k] *= factor[i, 0, k]
+            below, known = factor[i, j, first:last], out[i - j, first:last]
+            for k in range(len(own)):
+                own[k] -= below[k] * known[k]
+        for k in range(len(own)):
+            target[k] = own[k] * inverse[k]
     for i in range(n_rows - 1, -1, -1):
-        for k in range(first, last):
-            out[i, k] *= factor[i, 0, k]
+        inverse, target = factor[i, 0, first:last], out[i, first:last]
+        for k in range(len(own)):
+            own[k] = target[k] * inverse[k]
+            target[k] = own[k]
         for j in range(1, min(width, i) + 1):
-            for k in range(first, last):
-                out[i - j, k] -= factor[i, j, k] * out[i, k]
+            below, open_row = factor[i, j, first:last], out[i - j, first:last]
+            for k in range(len(own)):
+                open_row[k] -= below[k] * own[k]
 
 
 @compiled_part

@@ -152,16 +152,24 @@ def add_smoothness(points, whole, weights, stencil, out, cost, first, last):  # 
     stencil: (n + 1,) coefficients of the nth difference.
     """
     n = len(stencil)
+    difference, pull = np.empty(last - first), np.empty(last - first)
+    own, total = weights[first:last], cost[first:last]
     for f in range(len(points) - n + 1):
+        on = whole[f, first:last]
         for axis in range(3):
-            for k in range(first, last):
-                difference = 0.0
-                for m in range(n):
-                    difference += stencil[m] * points[f + m, axis, k]
-                pull = weights[k] * whole[f, k] * difference
-                cost[k] += 0.5 * pull * difference
-                for m in range(n):
-                    out[f + m, axis, k] += stencil[m] * pull
+            for k in range(len(pull)):
+                difference[k] = 0.0
+            for m in range(n):
+                row, factor = points[f + m, axis, first:last], stencil[m]
+                for k in range(len(pull)):
+                    difference[k] += factor * row[k]
+            for k in range(len(pull)):
+                pull[k] = own[k] * on[k] * difference[k]
+                total[k] += 0.5 * pull[k] * difference[k]
+            for m in range(n):
+                target, factor = out[f + m, axis, first:last], stencil[m]
+                for k in range(len(pull)):
+                    target[k] += factor * pull[k]
 
 
 @compiled

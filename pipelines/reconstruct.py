@@ -31,12 +31,13 @@ class Reconstruction:
         landmarks: (T, K) positions with covariance.
         error_correlation: (K, L) autocorrelation of each landmark's error at lag 0 to L - 1 frames; (K, 1) of ones
             where the rule does not say (every frame by itself).
-        solve: what a run keeps of the trajectory solve; empty for the other rules.
+        solve: what a run keeps of the trajectory solve; empty for the other rules. solve_s: wall time of the solve, s.
     """
 
     landmarks: Landmarks3D
     error_correlation: FloatArray
     solve: Mapping[str, Any] = field(default_factory=dict)
+    solve_s: float = 0.0
 
 
 def marked(landmarks: Landmarks3D) -> Reconstruction:
@@ -99,6 +100,7 @@ def reconstruct_trial(
             ),
             solved.error_correlation,
             describe_solve(solved, landmarks),
+            solved.report.seconds,
         )
     nothing = np.zeros(found.residual_px.shape, dtype=np.bool_)
     points = with_uncertainty(_as_landmarks(landmarks, found, nothing), landmarks, found, calibration)

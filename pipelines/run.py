@@ -193,6 +193,7 @@ def _landmarks3d(
             min_cameras=settings.min_cameras,
             max_gap_s=settings.max_gap_s,
         )
+    seconds["trajectory"] = round(found.solve_s, 3)
     with _timed(seconds, "drift"):
         audit = with_drift(
             lab, trial, prepared.landmarks, matching_rig(prepared.landmarks, calibration), prepared.audit

@@ -21,7 +21,8 @@ _RIGID_SEGMENTS: tuple[tuple[str, ...], ...] = (
     ("RASIS", "LASIS", "RPSIS", "LPSIS", "S3"),
     ("C7", "T10", "IJ", "XP", "RAC", "LAC"),
     *(tuple(f"{side}{name}" for name in names) for side in "RL" for names in (
-        ("GT", "LFE", "MFE"), ("LM", "MM"), ("HEEL", "MT5", "MT1", "TOE"), ("Heel", "BigToe", "SmallToe"),
+        ("GT", "LFE", "MFE"), ("LFE", "MFE", "LM", "MM"), ("LM", "MM", "HEEL"), ("HEEL", "MT5", "MT1", "TOE"),
+        ("Heel", "BigToe", "SmallToe"),
     )),
     ("Nose", "LEye", "REye", "LEar", "REar"),
 )  # fmt: skip
@@ -65,7 +66,7 @@ def limbs_of(landmarks: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
 
 
 def describe_solve(trajectory: Trajectory, landmarks: Landmarks2D) -> dict[str, Any]:
-    """What the run keeps of a solve: cost, steps and time, and per landmark what it was tuned to."""
+    """What the run keeps of a solve: cost and steps, and per landmark what it was tuned to; the same every time."""
     report = trajectory.report
     lasting_s = correlation_time_frames(trajectory.error_correlation) / landmarks.rate_hz
     return {
@@ -73,7 +74,6 @@ def describe_solve(trajectory: Trajectory, landmarks: Landmarks2D) -> dict[str, 
         "cost": report.cost,
         "iterations": report.iterations,
         "sections": report.sections,
-        "seconds": round(report.seconds, 3),
         "landmarks": {
             name: {
                 "noise_px": _rounded(report.noise_px[k]),
