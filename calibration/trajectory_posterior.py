@@ -62,7 +62,8 @@ def _add_limbs(objective: Objective, best: Point, normal: FloatArray, frames_hel
         outer = np.stack([x * x, x * y, x * z, y * y, y * z, z * z], axis=1)
         for near, far in ((i, j), (j, i)):
             variance = frames_held[near] * own + _variance_along(best.normal_of_pixels[:, :, far], unit)
-            normal[:, :, near] += np.where(on, 1.0 / variance, 0.0)[:, None] * outer
+            information = np.divide(1.0, variance, out=np.zeros_like(variance), where=on & (variance > 0.0))
+            normal[:, :, near] += information[:, None] * outer
 
 
 def _variance_along(normal: FloatArray, unit: FloatArray) -> FloatArray:
