@@ -75,7 +75,8 @@ def _lines(rows: Iterable[tuple[Case, WorstErrors]]) -> list[str]:
         measured_at(),
         "",
         "Rigs 2.2 m (fisheyes 1.5 m) around a waved board of 7 x 5 squares of 60 mm, 1280x720, 40 s at 5 Hz "
-        f"(free-running: 15 s at 20 Hz), lenses given, {len(SEEDS)} seeds each with its own lenses, rig and wave. In every rig one camera "
+        f"(free-running: 15 s at 20 Hz), lenses given, {len(SEEDS)} seeds each with its own lenses, rig and wave. In "
+        "every rig one camera "
         "stands on end; rigs of 8 and 16 stand all around, so that some cameras never see the board together with the "
         "first. The solved rig is laid on the true one without changing its size; centres and rotations are those of "
         "all cameras. Worst is the largest over cameras and seeds, in brackets the bound that the test holds. Two "
