@@ -108,7 +108,7 @@ def _explanation() -> list[str]:
         "landmarks that are noisy already show a part of that only. *Points* of the trajectory solve under white noise "
         "are held more often than stated: its covariance leaves out what limbs tell landmarks about each other.",
         "",
-        "What all views get wrong alike, and where stickers sit, no camera can see: it is in no interval of this table.",
+        "What all views get wrong alike, and where stickers sit, no camera can see: it is in no interval here.",
     ]
 
 
