@@ -20,9 +20,13 @@ NOISES = {"white 1 px": NoiseModel.white(1.0), "dlc_like": NoiseModel.dlc_like()
 # What strides and draws cannot know: events are held (metrics at foot strike), and noise widens every range.
 _RANGES = ("hip_sagittal_rom", "pelvis_rot_rom", "pelvis_tilt_rom", "lumbar_ext_rom")
 _AT_STRIKE = ("shank_angle_at_fs", "knee_flex_at_fs", "hip_ext_excursion_stance", "thigh_ext_excursion_stance")
-# Where 93-97 % is not reached yet, and what is held instead (kind of quantity, noise): the trajectory's covariance
-# leaves out what limbs tell landmarks about each other, which is on the safe side; and noise moves events.
-_HELD_INSTEAD = {("3D points", "white 1 px"): (0.93, 0.985), ("metrics", "white 1 px"): (0.88, 0.97)}
+# Where 93-97 % is asked for and not reached yet; a miss here is an expected failure, not a pass.
+_NOT_REACHED = {
+    ("3D points", "white 1 px"): "the trajectory's covariance leaves out what limbs tell landmarks about each other",
+    ("metrics", "white 1 px"): "events are held while errors are drawn",
+}
+_NOT_REACHED |= {(what, noise): "noise moves events" for what in ("metrics at foot strike",) for noise in NOISES}
+_NOT_REACHED |= {(what, noise): "noise widens every range" for what in ("ranges over the stride",) for noise in NOISES}
 Case = tuple[str, bool]
 
 
@@ -41,15 +45,15 @@ def held() -> dict[Case, list[Held]]:
 
 def test_intervals_hold_the_truth(held: dict[Case, list[Held]]) -> None:
     write_section("uncertainty", report_lines(held))
+    missed = {}
     for (name, calibrated), rows in held.items():
-        if not calibrated:
-            continue
         for what, values in pooled(rows).items():
-            if what.startswith(("metrics at", "ranges")):
-                continue  # the document says why these are not held as often
             mean, se = share(values)
-            low, high = _HELD_INSTEAD.get((what, name), (0.93, 0.97))
-            assert low - 2 * se <= mean <= high + 2 * se, f"{what} under {name}: {mean:.3f} ± {se:.3f}"
+            if calibrated and not 0.93 - 2 * se <= mean <= 0.97 + 2 * se:
+                missed[what, name] = f"{what} under {name}: held {mean:.3f} ± {se:.3f}"
+    assert not missed.keys() - _NOT_REACHED.keys(), [missed[m] for m in missed.keys() - _NOT_REACHED.keys()]
+    if missed:
+        pytest.xfail("; ".join(f"{text} ({_NOT_REACHED[m]})" for m, text in missed.items()))
 
 
 def pooled(rows: Sequence[Held]) -> Mapping[str, list[float]]:
