@@ -195,21 +195,26 @@ def _newton_step(objective: Objective, here: Point, factor: FloatArray, each: Ea
     rows = (3 * len(residual), residual.shape[2])
     each(band_kernel.solve_factored, factor, residual.reshape(rows), solved.reshape(rows))
     direction = solved.copy()
-    power = power_start = float(np.vdot(residual, solved))
+    power = power_start = _product(residual, solved)
     if not len(objective.limbs) or power_start <= 0.0:
         return direction
     for _ in range(_MAX_CG):
         _multiply(objective, here, by_length, direction, image, each)
-        ahead = power / float(np.vdot(direction, image))
+        ahead = power / _product(direction, image)
         step += ahead * direction
         residual -= ahead * image
         each(band_kernel.solve_factored, factor, residual.reshape(rows), solved.reshape(rows))
-        power, before = float(np.vdot(residual, solved)), power
+        power, before = _product(residual, solved), power
         if power <= _CG_TOLERANCE**2 * power_start:
             break
         direction *= power / before
         direction += solved
     return step
+
+
+def _product(a: FloatArray, b: FloatArray) -> float:
+    """Scalar product, summed in numpy's own order: BLAS would round differently with another number of threads."""
+    return float(np.sum(a * b))
 
 
 def _multiply(
