@@ -41,7 +41,7 @@ from pipelines.fingerprints import differs_from_calibration, fingerprint_take
 from pipelines.import_markers import read_taken_markers
 from pipelines.pose2d import find_landmarks2d
 from pipelines.prepare2d import prepare_landmarks2d
-from pipelines.recalibrated import unconfirmed_repair
+from pipelines.recalibrated import doubt_about_calibration
 from pipelines.reconstruct import Reconstruction, marked, matching_rig, reconstruct_trial
 from pipelines.retime_stamps import TIMESTAMPS
 from pipelines.run_plan import RunPlan, Stage, plan_run
@@ -216,9 +216,9 @@ def _heading_known(lab: Lab, trial: TrialInputs, calibration: Calibration | None
 def _not_for_comparison(lab: Lab, trial: TrialInputs, calibration: Calibration | None, static_run: str) -> str | None:
     if calibration is not None and calibration.override_reason:
         return f"refused calibration used all the same: {calibration.override_reason}"
-    unconfirmed = unconfirmed_repair(lab, trial.take.calibration)
-    if unconfirmed:
-        return unconfirmed
+    doubt = doubt_about_calibration(lab, trial.take.calibration, recorded_at=trial.trial.recorded_at)
+    if doubt:
+        return doubt
     if trial.static is not None:
         reason = load_run(lab, trial.static, static_run).not_for_comparison
         if reason:

@@ -18,7 +18,7 @@ from labsys.storage.sessions import load_session
 from labsys.storage.takes import Take, has_take, load_take
 from labsys.storage.trials import list_trials, load_trial
 from pipelines.code_version import code_version
-from pipelines.recalibrated import repair_facts
+from pipelines.recalibrated import calibration_facts
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,8 @@ def gather_inputs(lab: Lab, name: TrialName) -> TrialInputs:
     session = load_session(lab, name.subject, name.session)
     take = calibrated_take(lab, trial)
     static = choose_static(lab, trial)
-    facts = _facts(trial, session, take, static) | repair_facts(lab, take.calibration)
+    checks = calibration_facts(lab, take.calibration, recorded_at=trial.recorded_at)
+    facts = _facts(trial, session, take, static) | checks
     return TrialInputs(trial, session, take, static, _hashes(lab, take), facts)
 
 
