@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,13 @@ from calibration.refusal_page import render_refusal_page
 from calibration.report_page import render_report_page
 from labsys.core.clock import utc_now
 from labsys.core.errors import GateRefusedError, InputError
+from labsys.core.session import check_code
 from labsys.storage.atomic import sync_folder, write_json_atomic, write_text_atomic
 from labsys.storage.calibrations import save_calibration_folder
 from labsys.storage.lab import Lab
 from labsys.storage.takes import StagedTake, Take
 from pipelines.calibration_inputs import CalibrationRequest
-from pipelines.calibration_placement import PlacedRig
+from pipelines.calibration_placement import LabRequest, PlacedRig
 
 TOML, REPORT, PAGE = "calibration.toml", "report.json", "report.html"
 
@@ -41,6 +43,22 @@ class CalibrationFiles:
     toml: str | None
     page: str | None
     in_lab: bool
+
+
+def check_destination(out: Path) -> None:
+    """Refuse a folder that could not be written, before the work is done (InputError)."""
+    nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not nearest.is_dir():
+        raise InputError("is a file, not a folder", where=str(nearest), remedy="Give --out another folder")
+    if not os.access(nearest, os.W_OK):
+        raise InputError("cannot be written", where=str(nearest), remedy="Give --out another folder")
+
+
+def check_can_be_kept(label: str, placing: LabRequest) -> None:
+    """Refuse, before the work is done, what `store_calibration` would refuse after it (InputError)."""
+    check_code("calibration", label)
+    if placing.source is None and placing.gravity is None and placing.feet is None:
+        raise _not_placed()
 
 
 def write_calibration_files(
@@ -87,10 +105,7 @@ def store_calibration(
         InputError: it was not placed in LAB, or the label cannot name a folder.
     """
     if files.toml is None or not files.in_lab:
-        raise InputError(
-            "a calibration that is not placed in LAB cannot be kept in the lab",
-            remedy="Say where it is: --tags, --belt-board, --lab-points, --feet or --world-axes",
-        )
+        raise _not_placed()
     return save_calibration_folder(
         lab,
         label=label,
@@ -100,6 +115,13 @@ def store_calibration(
         report=dict(files.document),
         page=files.page,
         stage_take=lambda staged: stage_calibration_take(staged, made_from, board_file),
+    )
+
+
+def _not_placed() -> InputError:
+    return InputError(
+        "a calibration that is not placed in LAB cannot be kept in the lab",
+        remedy="Say where it is: --tags, --belt-board, --lab-points, --feet or --world-axes",
     )
 
 

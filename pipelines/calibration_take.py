@@ -30,8 +30,8 @@ from labsys.core.units import degrees
 from labsys.storage.atomic import write_text_atomic
 from labsys.storage.video import read_gray_frames
 from pipelines.calibration_detect import FoundBoards, common_rate_hz, find_boards
-from pipelines.calibration_files import TOML, CalibrationFiles, write_calibration_files
-from pipelines.calibration_inputs import CalibrationInputs, CalibrationRequest, read_inputs
+from pipelines.calibration_files import TOML, CalibrationFiles, check_destination, write_calibration_files
+from pipelines.calibration_inputs import CalibrationInputs, CalibrationRequest, read_inputs, runs_freely
 from pipelines.calibration_pictures import read_worst_pictures
 from pipelines.calibration_placement import PlacedRig, place_rig, placement_remarks
 from pipelines.calibration_tags import look_for_tags
@@ -57,6 +57,7 @@ def calibrate_take(request: CalibrationRequest, out: Path, *, progress: Progress
     Raises:
         InputError: a file is unreadable, inconsistent or impossible; names the camera. Nothing is written then.
     """
+    check_destination(out)
     inputs = read_inputs(request)
     corners: BoardCorners | None = None
     try:
@@ -121,7 +122,9 @@ def _solve(
     request: CalibrationRequest, inputs: CalibrationInputs, corners: BoardCorners, progress: Progress
 ) -> tuple[CalibrationOutcome, str]:
     """The solved rig, and the refusal that an override set aside ("" where nothing was)."""
-    settings = CalibrateSettings(engine=request.engine, lens_model=request.lens_model)
+    settings = CalibrateSettings(
+        engine=request.engine, lens_model=request.lens_model, free_running=runs_freely(request.recorded_with)
+    )
     progress.stage("solve the rig", 1)
     try:
         outcome = calibrate_corners(

@@ -10,7 +10,7 @@ import typer
 
 from api.commands.calibrating_options import load_board
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
-from labsys.core.errors import UnknownNameError
+from labsys.core.errors import InputError, UnknownNameError
 
 board_app = typer.Typer(no_args_is_help=True, help="Calibration boards.")
 
@@ -39,6 +39,8 @@ def print_board(
 
     terminal = Terminal(lab, as_json, quiet)
     loaded = load_board(terminal, board)
+    if not out.absolute().parent.is_dir():
+        raise InputError("there is no such folder", where=str(out.parent), remedy="Make it first, or check --out")
     write_bytes_atomic(out, board_pdf(loaded, paper_m=_paper(paper)))
     square_mm = millimetres(loaded.square_m)
     terminal.say(

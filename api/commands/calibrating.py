@@ -25,6 +25,10 @@ from labsys.core.errors import InputError
 if TYPE_CHECKING:
     from pipelines.calibration_inputs import CalibrationRequest
 
+_WITH_CHECK = frozenset(
+    {"take", "videos", "board", "timestamps", "tags", "check", "calibration", "no_cache", "lab", "as_json", "quiet"}
+)
+
 
 class EngineName(StrEnum):
     """Who solves the rig."""
@@ -46,6 +50,7 @@ def register(app: typer.Typer) -> None:
 
 
 def calibrate(
+    context: typer.Context,
     take: Annotated[
         str | None,
         typer.Argument(metavar="TAKE", help="SUBJECT/SESSION/TRIAL, a calibration's name, or a take's folder."),
@@ -153,7 +158,7 @@ def calibrate(
 
     terminal = Terminal(lab, as_json, quiet)
     if check:
-        _refuse_with_check(out=out, save=save, override=override, survey_tags=survey_tags, belt_board=belt_board)
+        _refuse_with_check(context)
         from api.commands.calibrating_check import run_check
 
         run_check(
@@ -190,10 +195,13 @@ def calibrate(
 def _calibrate(
     terminal: Terminal, request: CalibrationRequest, out: Path, *, save: str | None, board_file: Path
 ) -> None:
-    from pipelines.calibration_files import store_calibration
+    from pipelines.calibration_files import check_can_be_kept, store_calibration
     from pipelines.calibration_take import calibrate_take
 
-    folder = terminal.open_lab() if save else None
+    folder = None
+    if save is not None:
+        check_can_be_kept(save, request.placing)
+        folder = terminal.open_lab()
     with terminal.progress() as progress:
         files = calibrate_take(request, out, progress=progress)
     document = dict(files.document)
@@ -217,10 +225,16 @@ def _named(tags: str | None) -> str:
     return tags
 
 
-def _refuse_with_check(**given: object) -> None:
-    named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
-    if named:
-        raise InputError(f"--check changes nothing and takes no {', '.join(named)}", remedy="Leave one of them out")
+def _refuse_with_check(context: typer.Context) -> None:
+    """Refuse every option that was given and means nothing to a check."""
+    sources = {option: context.get_parameter_source(option.name or "") for option in context.command.params}
+    given = [
+        option.opts[0]
+        for option, source in sources.items()
+        if option.name not in _WITH_CHECK and source is not None and source.name != "DEFAULT"
+    ]
+    if given:
+        raise InputError(f"--check changes nothing and takes no {', '.join(given)}", remedy="Leave one of them out")
 
 
 def _text(document: Mapping[str, Any]) -> str:
@@ -232,7 +246,7 @@ def _text(document: Mapping[str, Any]) -> str:
         for name, c in document["cameras"].items()
     ]  # fmt: skip
     headers = ("camera", "boards", "rms px", "covered %", "lag ms")
-    worst = document["criteria"][0]["text"]
+    worst = "; ".join(document["decided_by"])
     lines = [
         f"grade {document['grade']} (decided by: {worst})",
         f"board fit {format_number(document['board_fit_rms_mm'], 2)} mm, edges "

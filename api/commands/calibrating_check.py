@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from api.commands.calibrating_options import board_path, cache_folder, find_source, lab_if_any, load_tag_set
 from api.commands.terminal import Terminal
+from labsys.core.errors import InputError
 
 if TYPE_CHECKING:
     from labsys.core.cameras import Calibration
@@ -34,7 +35,13 @@ def run_check(
     from pipelines.recalibrated import find_repair
 
     source = find_source(terminal, take, videos)
-    lab, name, known = _find_calibration(terminal, calibration, source)
+    lab, name, known, in_lab = _find_calibration(terminal, calibration, source)
+    if tags is not None and not in_lab:
+        raise InputError(
+            "tags say how the treadmill stands in LAB, and this calibration is not placed there",
+            where=name,
+            remedy="Leave --tags out, or give a calibration that is placed",
+        )
     request = CheckRequest(
         calibration=known,
         name=name,
@@ -64,17 +71,20 @@ def run_check(
 
 def _find_calibration(
     terminal: Terminal, text: str | None, source: CalibrationSource
-) -> tuple[Lab | None, str, Calibration]:
-    """The lab, where the calibration is one of its own; the calibration's name or path; and the calibration."""
-    from calibration.formats import read_calibration
+) -> tuple[Lab | None, str, Calibration, bool]:
+    """The lab, where the calibration is one of its own; the calibration's name or path; it, and whether it is in LAB.
+
+    Where cameras stand against each other can be checked in any world, so none needs to be placed in LAB.
+    """
+    from calibration.formats import read_as_written
     from labsys.storage.calibrations import calibration_folder, latest_calibration
 
     path = Path(text).expanduser() if text else None
     if path is not None and (path.suffix or len(path.parts) > 1):
-        return None, str(path), read_calibration(path)
+        return None, str(path), *read_as_written(path)
     lab = lab_if_any(terminal) or terminal.open_lab()
     name = text or source.calibration or latest_calibration(lab)
-    return lab, name, read_calibration(calibration_folder(lab, name) / "calibration.toml")
+    return lab, name, *read_as_written(calibration_folder(lab, name) / "calibration.toml")
 
 
 def _table(document: Mapping[str, Any]) -> str:
