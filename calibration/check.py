@@ -25,6 +25,8 @@ MIN_SHARED = 10
 _CHANCE = 1e-4
 _UNSURE_GAIN = 12.0  # how much worse the second suspect must explain the sweep, squared standard deviations
 _MOST_SCALE_ERROR = 0.012
+_LENS_RATIO = 2.5  # corners that fit a camera this much worse than the others do: a blurred picture, another lens
+_LENS_PX = 0.8  # below this nobody minds
 
 
 class Verdict(StrEnum):
@@ -51,7 +53,8 @@ class CameraCheck:
         n_boards: instants at which it and another camera saw the board. checked: False when those were too few.
         turn_rad, shift_m, image_px: how far it turned, its centre moved, and what it sees shifts, each with its
             standard deviation; NaN when not checked.
-        rms_px: of the sweep in a rig solved anew; a lens that changed shows here.
+        rms_px: of the sweep in a rig solved anew; a blurred picture shows here, another focal length does not: that
+            shows as a move.
     """
 
     name: str
@@ -120,8 +123,13 @@ def check_rig(
     )
     verdict, reason = _judge(checks, suspects, chosen)
     scale_error = quality.edge_mean_m / corners.board.square_m - 1.0
-    if verdict is Verdict.MOVED and abs(scale_error) > _MOST_SCALE_ERROR and len(moved) > len(usable) // 2:
+    if abs(scale_error) > _MOST_SCALE_ERROR and (verdict is not Verdict.MOVED or len(moved) > len(usable) // 2):
         verdict, reason = Verdict.CANNOT_TELL, _other_board(scale_error)
+    worse = _worse_lenses(checks)
+    if worse and verdict is Verdict.STILL_VALID:
+        verdict, reason = Verdict.CANNOT_TELL, "; ".join(worse)
+    elif worse:
+        reason = "; ".join([reason, *worse])
     return CalibrationCheck(verdict, checks, suspects, scale_error, quality.rms_px, int(shared.sum()), reason)
 
 
@@ -259,6 +267,20 @@ def _say(camera: CameraCheck) -> str:
         f"{millimetres(camera.shift_m):.1f} ± {millimetres(camera.shift_sd_m):.1f} mm, "
         f"{camera.image_px:.1f} px in its image"
     )
+
+
+def _worse_lenses(checks: tuple[CameraCheck, ...]) -> list[str]:
+    """Cameras whose corners fit no pose as well as the other cameras' do, in words; needs three cameras."""
+    rms = {c.name: c.rms_px for c in checks if c.checked}
+    found = []
+    for name, own_px in rms.items():
+        others_px = float(np.median([px for other, px in rms.items() if other != name])) if len(rms) > 2 else own_px
+        if own_px > max(_LENS_RATIO * others_px, _LENS_PX):
+            found.append(
+                f"the board fits {name} to {own_px:.1f} px, the other cameras to {others_px:.1f} px: its picture "
+                "is blurred, or its lens is another"
+            )
+    return found
 
 
 def _other_board(scale_error: float) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.check import Verdict, check_rig
+from calibration.check import CheckLimits, Verdict, check_rig
 from calibration.solve import solve_rig
 from labsys.core.board import Board
 from labsys.core.cameras import CameraRig
@@ -107,3 +107,26 @@ def test_another_board_is_not_taken_for_moved_cameras() -> None:
     check = check_rig(replace(corners, board=larger), known)
     assert check.verdict is Verdict.CANNOT_TELL
     assert "another board" in check.reason
+
+
+def test_another_scale_is_not_valid_where_no_camera_counts_as_moved() -> None:
+    scene, known = calibrated(4, seed=2, noise_px=0.3)
+    corners = see_corners(sweep_of(scene, seed=2), noise_px=0.3, seed=7)
+    b = corners.board
+    larger = Board(b.columns, b.rows, b.square_m * 1.03, b.marker_m * 1.03, b.dictionary)
+    blind = CheckLimits(shift_px=1e4, shift_sd_px=1e4)
+    assert check_rig(corners, known, limits=blind).verdict is Verdict.STILL_VALID
+    check = check_rig(replace(corners, board=larger), known, limits=blind)
+    assert check.verdict is Verdict.CANNOT_TELL
+    assert "another board" in check.reason
+
+
+def test_a_camera_whose_picture_is_blurred_is_named_and_not_called_valid() -> None:
+    scene, known = calibrated(4, seed=2, noise_px=0.4)
+    corners = see_corners(sweep_of(scene, seed=2), noise_px=0.4, seed=7)
+    xy = corners.xy_px.copy()
+    xy[:, 2] += np.random.default_rng(4).normal(0.0, 1.6, xy[:, 2].shape)
+    check = check_rig(replace(corners, xy_px=xy), known, limits=CheckLimits(shift_px=1e4, shift_sd_px=1e4))
+    assert check.verdict is Verdict.CANNOT_TELL
+    assert "the board fits cam2 to" in check.reason
+    assert "blurred" in check.reason
