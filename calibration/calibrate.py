@@ -23,7 +23,7 @@ from calibration.quality import measure_corners
 from calibration.report import CalibrationReport, GradeLimits, HeldOut, hold_out, make_report
 from calibration.scale import KnownLength, check_scale, measure_length
 from calibration.solve import SolvedRig, SolveSettings, draw_folds, solve_rig
-from calibration.sync import check_synchronous
+from calibration.sync import check_synchronous, check_whole_frames
 from calibration.uncertainty_rig import covariance_of
 from labsys.core.arrays import FloatArray
 from labsys.core.board import Board
@@ -224,10 +224,11 @@ def _check_solved(corners: BoardCorners, solved: SolvedRig, settings: CalibrateS
     A move and a wrong lens each look a little like the other; where one of them is sure, what explains more is named.
     """
     check_spread(solved)
+    check_whole_frames(corners, solved, settings.solve)
     n_cameras = len(corners.cameras)
     move = find_moved_camera(solved, corners.times_s)
     if move is None:
-        check_synchronous(corners, solved)
+        check_synchronous(corners, solved, settings.solve)
     lens = find_wrong_lens(corners, solved, settings.solve) if lenses_given else None
     if move is None and lens is None:
         return
