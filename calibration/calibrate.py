@@ -15,6 +15,7 @@ from calibration.clock import join_by_frame, join_by_time, set_clock
 from calibration.detect import BoardCorners, CameraCorners, FrameReader, detect_videos
 from calibration.diagnose import check_front, check_layout, explain_unseen
 from calibration.intrinsics import LensLimits, check_sizes_fit, check_support, expect_lenses, guess_lens
+from calibration.lens_check import LensExam, examine_lenses
 from calibration.match import match_cameras
 from calibration.misfit import explain_misfit
 from calibration.moved import find_moved_camera, refuse_move
@@ -163,10 +164,11 @@ def calibrate_corners(
     own = None if lenses is None else _own_lenses(corners, lenses)
     match chosen.engine:
         case Engine.LABSYS:
-            solved = _solve_and_check(corners, own, chosen)
+            solved, exam = _solve_and_check(corners, own, chosen)
             heldout = hold_out(corners, solved, chosen.solve)
         case Engine.ANIPOSE:
             solved, heldout = _solve_with_anipose(corners, own, chosen)
+            exam = None if own is None else examine_lenses(solved, chosen.solve)
     lengths = tuple(measure_length(solved.rig, known) for known in known_lengths)
     report = make_report(
         corners,
@@ -174,7 +176,7 @@ def calibrate_corners(
         heldout=heldout,
         engine=chosen.engine,
         free_running=chosen.free_running,
-        lenses_given=own is not None,
+        exam=exam,
         limits=chosen.grades,
         scale_error=check_scale(lengths, square_m=corners.board.square_m) if lengths else None,
     )
@@ -195,15 +197,18 @@ def _own_lenses(corners: BoardCorners, lenses: Mapping[str, Intrinsics]) -> tupl
 
 def _solve_and_check(
     corners: BoardCorners, lenses: tuple[Intrinsics, ...] | None, settings: CalibrateSettings
-) -> SolvedRig:
-    """The rig, where nothing refuses it; a refusal gives way to what made the cameras contradict each other."""
+) -> tuple[SolvedRig, LensExam | None]:
+    """The rig and what the boards say of given lenses, where nothing refuses it.
+
+    A refusal gives way to what made the cameras contradict each other.
+    """
     guesses = lenses or tuple(guess_lens(corners, i, model=settings.lens_model) for i in range(len(corners.cameras)))
     try:
         solved = _solve(corners, guesses, settings, given=lenses is not None)
-        _check_solved(corners, solved, settings, lenses_given=lenses is not None)
+        exam = _check_solved(corners, solved, settings, lenses_given=lenses is not None)
     except (GateRefusedError, InputError) as error:
         raise explain_misfit(corners, guesses) or error from error
-    return solved
+    return solved, exam
 
 
 def _solve(
@@ -218,7 +223,9 @@ def _solve(
     return solve_rig(corners, tuple(c.intrinsics for c in first.unlagged.cameras), settings=settings.solve)
 
 
-def _check_solved(corners: BoardCorners, solved: SolvedRig, settings: CalibrateSettings, *, lenses_given: bool) -> None:
+def _check_solved(
+    corners: BoardCorners, solved: SolvedRig, settings: CalibrateSettings, *, lenses_given: bool
+) -> LensExam | None:
     """What a small error does not show: poses all alike, cameras moved, with another lens, or out of step.
 
     A move and a wrong lens each look a little like the other; where one of them is sure, what explains more is named.
@@ -229,15 +236,22 @@ def _check_solved(corners: BoardCorners, solved: SolvedRig, settings: CalibrateS
     move = find_moved_camera(solved, corners.times_s)
     if move is None:
         check_synchronous(corners, solved, settings.solve)
-    lens = find_wrong_lens(corners, solved, settings.solve) if lenses_given else None
+    exam = examine_lenses(solved, settings.solve) if lenses_given else None
+    focal = None if exam is None else find_wrong_lens(corners, solved, settings.solve)
+    lens = focal or (None if exam is None else exam.refusal)
     if move is None and lens is None:
-        return
+        return exam
+    if exam is not None and focal is None and lens is not None:
+        free_cost = exam.cost
+    else:
+        free_cost = cost_of_free_lenses(solved, settings.solve)
     suspect = move or find_moved_camera(solved, corners.times_s, sure=False)
     margin = 1.0 if move is not None else _UNSURE
-    if suspect is not None and (lens is None or suspect.cost < margin * cost_of_free_lenses(solved, settings.solve)):
+    if suspect is not None and (lens is None or suspect.cost < margin * free_cost):
         raise refuse_move(suspect, n_cameras=n_cameras)
     if lens is not None:
         raise lens
+    return exam
 
 
 def _solve_with_anipose(

@@ -46,6 +46,7 @@ class BoardQuality:
     Attributes:
         rms_px, median_px: over all corner sightings that take part.
         board_fit_m: RMS distance to the rigid board. edge_mean_m, edge_sd_m: of neighbouring corners.
+        edge_x_m, edge_y_m: mean of the edges along the board's x and along its y.
         corner_views, points: how many sightings and points the figures rest on.
         kept: share of the corners seen by two or more cameras that could be triangulated and measured.
     """
@@ -55,6 +56,8 @@ class BoardQuality:
     board_fit_m: float
     edge_mean_m: float
     edge_sd_m: float
+    edge_x_m: float
+    edge_y_m: float
     corner_views: int
     points: int
     kept: float
@@ -110,13 +113,16 @@ def summarise(corners: BoardCorners, errors: CornerErrors, *, detected: BoolArra
     seen = corners.seen if detected is None else detected
     shared = seen & (seen.sum(axis=1, keepdims=True) >= 2)
     left = board_distances(corners, errors.points_m)
-    edges = _edges(corners, errors.points_m)
+    along_x, along_y = _edges(corners, errors.points_m)
+    edges = np.concatenate([along_x, along_y])
     return BoardQuality(
         rms_px=_rms(found),
         median_px=float(np.median(found)) if found.size else float("nan"),
         board_fit_m=_rms(left[np.isfinite(left)]),
-        edge_mean_m=float(edges.mean()) if edges.size else float("nan"),
+        edge_mean_m=_mean(edges),
         edge_sd_m=float(edges.std()) if edges.size else float("nan"),
+        edge_x_m=_mean(along_x),
+        edge_y_m=_mean(along_y),
         corner_views=int(found.size),
         points=int(np.isfinite(errors.points_m).all(axis=-1).sum()),
         kept=float(found.size / shared.sum()) if shared.any() else float("nan"),
@@ -148,10 +154,18 @@ def _image(points_m: FloatArray, rig: CameraRig, index: int) -> FloatArray:
     return np.where(image.in_front[..., None], image.xy_px, np.nan)
 
 
-def _edges(corners: BoardCorners, points_m: FloatArray) -> FloatArray:
+def _edges(corners: BoardCorners, points_m: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Lengths of neighbouring corners' edges along the board's x and along its y, m."""
     pairs = neighbour_pairs(corners.board)
     lengths = np.linalg.norm(points_m[:, pairs[:, 0]] - points_m[:, pairs[:, 1]], axis=-1)
-    return np.asarray(lengths[np.isfinite(lengths)], dtype=np.float64)
+    step = np.abs(corners.board.corners_m[pairs[:, 0]] - corners.board.corners_m[pairs[:, 1]])
+    along_x = step[:, 0] > step[:, 1]
+    x, y = lengths[:, along_x], lengths[:, ~along_x]
+    return x[np.isfinite(x)], y[np.isfinite(y)]
+
+
+def _mean(values: FloatArray) -> float:
+    return float(values.mean()) if values.size else float("nan")
 
 
 def _rms(values: FloatArray) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 
 from calibration.coverage import map_coverage
 from calibration.detect import BoardCorners
+from calibration.lens_check import LensExam
 from calibration.quality import BoardQuality, CornerErrors, measure_corners, summarise
 from calibration.solve import SolvedRig, SolveSettings, draw_folds, measure_heldout
 from labsys.core.arrays import BoolArray
@@ -27,6 +28,7 @@ class GradeLimits:
 
     Attributes:
         heldout_px, heldout_freerun_px: held-out RMS for triggered and for free-running cameras.
+        square: how much longer the board's edges may be along x than along y.
         kept: least share of shared corners that the figures rest on, for every grade.
     """
 
@@ -34,6 +36,7 @@ class GradeLimits:
     heldout_px: float = 1.2
     heldout_freerun_px: float = 1.8
     scale: float = 0.003
+    square: float = 0.003
     boards: int = 20
     coverage: float = 0.6
     kept: float = 0.95
@@ -69,6 +72,7 @@ class Criterion:
     text: str
     excess: float
     remedy: str
+    of_coverage: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +103,12 @@ class CalibrationReport:
     seconds: Mapping[str, float] | None = None
     override_reason: str = ""
 
+    @property
+    def deciding(self) -> tuple[Criterion, ...]:
+        """The worst figure; where that is coverage, which says nothing of errors, the worst of the others with it."""
+        others = [c for c in self.criteria if not c.of_coverage]
+        return self.criteria[:1] if not self.criteria[0].of_coverage else (self.criteria[0], *others[:1])
+
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
@@ -123,7 +133,7 @@ def make_report(
     heldout: HeldOut,
     engine: str,
     free_running: bool,
-    lenses_given: bool,
+    exam: LensExam | None,
     limits: GradeLimits | None = None,
     scale_error: float | None = None,
 ) -> CalibrationReport:
@@ -134,8 +144,9 @@ def make_report(
     Args:
         heldout: instants as rigs see them that were solved without them (`hold_out`).
         free_running: nothing triggers the cameras together, so that a moving board is seen at different moments.
-        lenses_given: the lenses were measured elsewhere. Poor coverage of the image then costs the better grades but
-            is no ground to refuse: a pose needs boards, not boards everywhere.
+        exam: of lenses that were measured elsewhere, None where they come from the same boards. With given lenses, poor
+            coverage of the image costs the better grades but is no ground to refuse: a pose needs boards, not boards
+            everywhere.
         scale_error: relative error found with an independent length; None takes the board's own edges.
     """
     detected = corners.seen
@@ -148,7 +159,8 @@ def make_report(
     chosen = limits or GradeLimits()
     criteria = _sort(
         *_rig_criteria(quality, heldout_quality, scale, chosen, free_running=free_running),
-        *(c for camera in cameras for c in _camera_criteria(camera, chosen, lenses_given=lenses_given)),
+        *(c for camera in cameras for c in _camera_criteria(camera, chosen, lenses_given=exam is not None)),
+        *(Criterion(f.text, f.excess, f.remedy) for f in (exam.figures if exam else ())),
     )
     return CalibrationReport(
         engine=engine,
@@ -195,7 +207,19 @@ def _rig_criteria(
         _above("board fit", millimetres(quality.board_fit_m), millimetres(limits.board_fit_m), "mm", wave),
         _above("held-out error", heldout.rms_px, heldout_limit, "px", wave),
         _above("scale error", 100 * abs(scale), 100 * limits.scale, "%", "Measure the board's squares again"),
+        _square(quality, limits),
         lost if quality.kept >= limits.kept else replace(lost, excess=float("inf")),
+    )
+
+
+def _square(quality: BoardQuality, limits: GradeLimits) -> Criterion:
+    """Squares that are wider than high were printed or mounted so, or seen through a lens of another pixel aspect."""
+    off = quality.edge_x_m / quality.edge_y_m - 1.0
+    return Criterion(
+        f"board squares {millimetres(quality.edge_x_m):.2f} mm along x, {millimetres(quality.edge_y_m):.2f} mm along y "
+        f"({100 * off:+.2f} %; grade A: {100 * limits.square:.2g} %)",
+        abs(off) / limits.square if np.isfinite(off) else float("inf"),
+        "Measure the squares along both directions; print without fitting to the page, and check the cameras' lenses",
     )
 
 
@@ -208,6 +232,7 @@ def _camera_criteria(camera: CameraReport, limits: GradeLimits, *, lenses_given:
             f"boards covered {100 * camera.coverage:.0f} % of {camera.name}'s image",
             min(cover, _GRADE_C) if lenses_given else cover,
             more,
+            of_coverage=True,
         ),
     )
 

@@ -31,6 +31,8 @@ def report_document(report: CalibrationReport, *, calibration: str | None, overr
         "edge_true_mm": _number(millimetres(report.edge_true_m)),
         "edge_mean_mm": _number(millimetres(quality.edge_mean_m)),
         "edge_sd_mm": _number(millimetres(quality.edge_sd_m)),
+        "edge_x_mm": _number(millimetres(quality.edge_x_m)),
+        "edge_y_mm": _number(millimetres(quality.edge_y_m)),
         "scale_error_pct": _number(100 * report.scale_error),
         "rms_px": _number(quality.rms_px),
         "median_px": _number(quality.median_px),
@@ -41,6 +43,7 @@ def report_document(report: CalibrationReport, *, calibration: str | None, overr
         "seconds": dict(report.seconds or {}),
         "cameras": {c.name: _camera_document(c) for c in report.cameras},
         "pairs": [{"cameras": list(pair), "shared_boards": n} for pair, n in report.shared_boards.items()],
+        "decided_by": [c.text for c in report.deciding],
         "criteria": [{"text": c.text, "excess": _number(c.excess)} for c in report.criteria],
         "refusal": None,
         "override_reason": report.override_reason or None,
@@ -60,8 +63,8 @@ def refusal_document(
     reason = f"{error.what}. {error.remedy}" if error.remedy else error.what
     figures = (
         "corners_used_pct", "board_fit_rms_mm", "edge_true_mm", "edge_mean_mm", "edge_sd_mm",
-        "scale_error_pct", "rms_px", "median_px", "heldout_rms_px", "heldout_board_fit_mm", "up_sd_deg",
-        "heading_sd_deg",
+        "edge_x_mm", "edge_y_mm", "scale_error_pct", "rms_px", "median_px", "heldout_rms_px",
+        "heldout_board_fit_mm", "up_sd_deg", "heading_sd_deg",
     )  # fmt: skip
     named = {c: re.search(rf"\b{re.escape(c)}\b", f"{error.what} {error.where}") is not None for c in cameras}
     return {
@@ -72,6 +75,7 @@ def refusal_document(
         "seconds": {},
         "cameras": {c: _unsolved_document(c, reason if named[c] else None, corners) for c in cameras},
         "pairs": [],
+        "decided_by": [],
         "criteria": [],
         "refusal": reason,
         "override_reason": None,

@@ -101,6 +101,7 @@ def _limit_rows(limits: GradeLimits) -> tuple[tuple[str, str, str, str], ...]:
         most("held-out error, triggered cameras", limits.heldout_px, "px"),
         most("held-out error, free-running cameras", limits.heldout_freerun_px, "px"),
         most("scale error", 100 * limits.scale, "%"),
+        most("squares wider than high, or higher than wide", 100 * limits.square, "%"),
         least("boards seen by every camera", limits.boards, ""),
         least("share of every image covered by boards", 100 * limits.coverage, "%"),
     )

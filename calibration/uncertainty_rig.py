@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration.bundle import BLOCK, LENS, POSE, BundleSettings, instant_gradients, solve_bundle
+from calibration.bundle import BLOCK, LENS, POSE, BundleResult, BundleSettings, instant_gradients, solve_bundle
 from calibration.intrinsics import expect_lenses
 from calibration.lens_jacobian import pack_lenses, project_with_jacobian
+from calibration.observations import BoardViews
 from calibration.solve import SolvedRig
 from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.cameras import CAMERA_PARAMETERS, CameraRig, RigCovariance
@@ -42,17 +43,22 @@ def covariance_of(solved: SolvedRig, *, lenses_solved: bool, settings: BundleSet
         state.lag_s,
     )
     again = solve_bundle(views, start, prior=prior, settings=chosen)
-    active = np.diag(again.covariance) > 0.0
-    pull = instant_gradients(views, again.state, settings=chosen)[:, active]
-    squared = np.einsum("vni,vni->vn", again.residual_px, again.residual_px)
-    weights = 1.0 / np.sqrt(1.0 + squared / chosen.robust_px**2)
-    unknowns = int(active.sum()) + POSE * len(kept)
-    variance = float((squared * weights)[views.used].sum()) / max(2 * views.n_corners - unknowns, 1)
-    excess = _excess(pull, again.covariance[np.ix_(active, active)] / max(variance, 1e-12) ** 2)
     n_cameras = len(solved.rig.cameras)
     columns = np.arange(n_cameras * BLOCK).reshape(n_cameras, BLOCK)
     at = np.hstack([columns[:, :POSE], columns[:, LENS]]).ravel()
-    return RigCovariance(excess * again.covariance[np.ix_(at, at)])
+    return RigCovariance(widening(views, again, chosen) * again.covariance[np.ix_(at, at)])
+
+
+def widening(views: BoardViews, result: BundleResult, settings: BundleSettings) -> float:
+    """By how much a bundle's covariance is too small, as blocks of instants show: at least 1."""
+    active = np.diag(result.covariance) > 0.0
+    pull = instant_gradients(views, result.state, settings=settings)[:, active]
+    squared = np.einsum("vni,vni->vn", result.residual_px, result.residual_px)
+    weights = 1.0 / np.sqrt(1.0 + squared / settings.robust_px**2)
+    instants = np.unique(views.frame[np.any(views.used, axis=1)])
+    unknowns = int(active.sum()) + POSE * len(instants)
+    variance = float((squared * weights)[views.used].sum()) / max(2 * views.n_corners - unknowns, 1)
+    return _excess(pull[instants], result.covariance[np.ix_(active, active)] / max(variance, 1e-12) ** 2)
 
 
 def _excess(pull: FloatArray, V: FloatArray) -> float:

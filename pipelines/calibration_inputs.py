@@ -12,6 +12,7 @@ from calibration.formats import read_lenses
 from calibration.intrinsics import check_sizes_fit
 from calibration.scale import KnownLength
 from labsys.capture.rig import Rig
+from labsys.capture.rig_base import FreeRun
 from labsys.capture.tags import TagSet
 from labsys.core.arrays import FloatArray
 from labsys.core.board import Board
@@ -92,3 +93,8 @@ def read_inputs(request: CalibrationRequest) -> CalibrationInputs:
         tuple(load_known_length(path) for path in request.known_lengths),
         fingerprint_videos(infos, request.recorded_with),
     )
+
+
+def runs_freely(rig: Rig | None) -> bool:
+    """Whether nothing is known to trigger the cameras together: no rig file, or one in which they run on their own."""
+    return rig is None or isinstance(rig.sync, FreeRun)
