@@ -20,6 +20,9 @@ from labsys.core.rigid import RigidTransform
 from labsys.core.units import millimetres
 
 _POINT_TOLERANCE_M = 0.02
+LEAST_LYING_FRAMES = 5  # fewer say nothing about whether it lay still
+LEAST_LYING_S = 1.0  # a hand that waves a board slowly holds it within the tolerance for shorter
+_STILL_M = 0.008  # RMS about the mean place; corners of a lying board scatter by 1 to 3 mm
 
 
 class BoardDirection(StrEnum):
@@ -70,7 +73,7 @@ def lab_from_board(points_rig_m: FloatArray, corners_m: FloatArray, *, along: Bo
         corners_m: (N, 3) m of the board, x along its columns, y along its rows.
 
     Raises:
-        InputError: fewer than six corners, or a board that moved.
+        InputError: fewer than six corners, too few frames, or a board that moved.
     """
     mean, some = _lying_corners(points_rig_m, "the board on the belt")
     x = np.array(_ALONG[along])
@@ -86,10 +89,20 @@ def _lying_corners(points_rig_m: FloatArray, what: str) -> tuple[FloatArray, Boo
     some: BoolArray = np.asarray(known.any(axis=0), dtype=np.bool_)
     if some.sum() < 6:
         raise InputError(f"{what} shows too few corners", remedy="Lay it where two cameras see all of it")
+    frames = int((known.sum(axis=1) >= 6).sum())
+    if frames < LEAST_LYING_FRAMES:
+        raise InputError(
+            f"{what} is seen in {frames} frame{'' if frames == 1 else 's'}: nothing shows that it lay still",
+            remedy=f"Lay it down for {LEAST_LYING_S:g} s or longer and give all those frames",
+        )
     mean = np.nanmean(points_rig_m[:, some], axis=0)
     spread = np.linalg.norm((points_rig_m[:, some] - mean)[known[:, some]], axis=-1)
-    if np.sqrt(np.mean(spread**2)) > _POINT_TOLERANCE_M:
-        raise InputError(f"{what} moved", remedy="Lay it down, step back, and use frames where it lies")
+    moved_m = float(np.sqrt(np.mean(spread**2)))
+    if moved_m > _STILL_M:
+        raise InputError(
+            f"{what} moved by {millimetres(moved_m):.0f} mm",
+            remedy="Lay it down, step back, and use frames where it lies",
+        )
     return mean, some
 
 

@@ -10,6 +10,7 @@ from calibration.align import WorldAxes
 from calibration.detect import BoardCorners
 from calibration.lab_checks import check_lab
 from calibration.lab_frame import (
+    LEAST_LYING_S,
     BoardDirection,
     Gravity,
     LabPlacement,
@@ -77,6 +78,14 @@ class LabRequest:
     feet: FeetRun | None = None
 
     @property
+    def gravity_is_belts(self) -> bool:
+        """Whether gravity rests on the very frames that the belt rests on, so that neither can check the other."""
+        if not isinstance(self.source, BeltBoard) or not isinstance(self.gravity, LevelBoard):
+            return False
+        frames = self.gravity.frames
+        return frames.first <= self.source.last_frame and self.source.first_frame <= frames.last
+
+    @property
     def knows_belt(self) -> bool:
         """Whether the origin will be on the belt, so that cameras must stand above it."""
         if self.source is None:
@@ -91,7 +100,7 @@ class PlacedRig:
     Attributes:
         in_lab: False for a rig in the frame of its first camera.
         up_sd_rad, heading_sd_rad: NaN when unknown. how: what it was placed by, "" when it was not.
-        tilt_rad: of the belt or the tags against gravity, NaN unless both were measured.
+        tilt_rad: of the belt or the tags against gravity, NaN unless both were measured, each from its own.
     """
 
     rig: CameraRig
@@ -123,7 +132,8 @@ def place_rig(
             return PlacedRig(rig, False, False, float("nan"), float("nan"), "")
         found = lab_from_gravity(gravity)
     elif gravity is not None:
-        tilt = tilt_between(found, gravity)
+        if not request.gravity_is_belts:
+            tilt = tilt_between(found, gravity)
         check_lab(found.place(rig), up_lab=found.T_lab_rig.rotation @ gravity.up_rig)
         found = with_gravity(found, gravity)
     elif not isinstance(request.source, TagSet | WorldAxes):
@@ -178,6 +188,12 @@ def _board_points(rig: CameraRig, corners: BoardCorners, frames: Frames) -> Floa
             f"frames {frames.first} to {frames.last} are not in the videos",
             remedy=f"There are {count} frames, 0 to {count - 1}",
         )
+    lasted_s = float(corners.times_s[frames.last] - corners.times_s[frames.first])
+    if lasted_s < LEAST_LYING_S - 1e-6:
+        raise InputError(
+            f"frames {frames.first} to {frames.last} last {lasted_s:.2f} s: too short to show that the board lay still",
+            remedy=f"Lay it down for {LEAST_LYING_S:g} s or longer and give all those frames",
+        )
     index = np.arange(count)
     chosen = np.asarray((index >= frames.first) & (index <= frames.last), dtype=np.bool_)
     return triangulate_corners(corners.at_frames(chosen).xy_px, rig)
@@ -195,6 +211,11 @@ def placement_remarks(request: LabRequest, placed: PlacedRig) -> tuple[str, ...]
         remarks.append(
             "up is the belt's normal, gravity was not measured: give --level-board or --plumb-line, or say with "
             "--belt-level-sd how well the belt is levelled"
+        )
+    if request.gravity_is_belts:
+        remarks.append(
+            "belt and gravity rest on the same frames of one board, so neither checks the other: that it lay on the "
+            "belt and was level is taken from you; --plumb-line, or --feet TRIAL, would check it"
         )
     if np.isfinite(placed.tilt_rad):
         remarks.append(f"the belt or its tags lean {degrees(placed.tilt_rad):.2f} degrees against gravity")

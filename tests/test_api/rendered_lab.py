@@ -137,7 +137,12 @@ def _lay(image: np.ndarray, printed: _Print, camera: Camera, T_lab_print: RigidT
 
 
 def film(
-    folder: Path, rig: CameraRig, poses: Sequence[RigidTransform], *, treadmill: RigidTransform | None = None
+    folder: Path,
+    rig: CameraRig,
+    poses: Sequence[RigidTransform],
+    *,
+    treadmill: RigidTransform | None = None,
+    rate_hz: float = 10.0,
 ) -> list[str]:
     """Write a video per camera and return them as `cam0=PATH …`; `treadmill` moves the chassis with its tags."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -151,7 +156,7 @@ def film(
         for number, T_lab_tag in TAGS.items():
             _lay(room, tags[number], camera, moved @ T_lab_tag, facing=1.0)
         path = folder / f"{camera.name}.avi"
-        video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, SIZE, False)
+        video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate_hz, SIZE, False)
         for i, pose in enumerate(poses):
             picture = room.copy()
             _lay(picture, board, camera, pose, facing=-1.0)

@@ -52,7 +52,7 @@ def labsys(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
 @pytest.mark.slow
 def test_a_stored_take_is_calibrated_and_checked(labsys: Run, tmp_path: Path) -> None:
     rig = make_rig(0)
-    videos = film(tmp_path / "take", rig, [*wave_board(40), *[LYING] * 6])
+    videos = film(tmp_path / "take", rig, [*wave_board(40), *[LYING] * 11])
     Path("lab/boards/lab_board.yaml").write_text(BOARD_YAML)
     Path("lab/rigs/rendered.yaml").write_text(yaml.safe_dump(RIG_YAML))
     write_lenses(Path("lenses.toml"), rig)
@@ -60,7 +60,7 @@ def test_a_stored_take_is_calibrated_and_checked(labsys: Run, tmp_path: Path) ->
     assert labsys("import", *trial, "--videos", *videos).code == 0
 
     take = "CAL/2026-11-22/board"
-    placing = ("--belt-board", "forward:40-45", "--level-board", "40-45")
+    placing = ("--belt-board", "forward:40-50", "--level-board", "40-50")
     words = ("calibrate", take, "--board", "lab_board", "--intrinsics", "lenses.toml", *placing, "--rig", "rendered")
     made = labsys(*words, "--out", "out", "--save", "rig1", "--json")
     assert made.code == 0, made.err

@@ -29,7 +29,7 @@ from tests.test_api.rendered_lab import (
 )
 
 pytestmark = pytest.mark.slow
-WAVED, LAID = 40, 5
+WAVED, LAID = 40, 6
 LYING_FRAMES = f"{WAVED}-{WAVED + LAID - 1}"
 
 
@@ -50,7 +50,7 @@ class Session:
 def make_session(
     folder: Path, rig: CameraRig, *, waved: int = WAVED, laid: int = LAID, **moved: RigidTransform
 ) -> Session:
-    videos = film(folder, rig, [*wave_board(waved), *[LYING] * laid], **moved)
+    videos = film(folder, rig, [*wave_board(waved), *[LYING] * laid], rate_hz=5.0, **moved)
     (folder / "board.yaml").write_text(BOARD_YAML)
     (folder / "tags.yaml").write_text(TAGS_YAML)
     write_lenses(folder / "lenses.toml", rig)
@@ -81,7 +81,12 @@ def test_a_board_on_the_belt_with_gravity_gives_lab_and_its_uncertainty(labsys: 
     assert place_m < 0.006
     assert np.degrees(turn_rad) < 0.2
     assert answer.json["placed_by"] == "board on the belt, gravity from levelled board"
-    assert answer.json["tilt_deg"] < 0.3
+    assert answer.json["tilt_deg"] is None
+    assert "neither checks the other" in answer.err
+    one = labsys(*session.words, "--belt-board", "forward:20-20", "--level-board", "20-20", "--out", "held")
+    assert one.code == 2
+    assert "too short to show that the board lay still" in one.err
+    assert not Path("held").exists()
     assert 0.1 <= answer.json["up_sd_deg"] < 0.4
     assert 0 < answer.json["heading_sd_deg"] < 0.4
     assert np.degrees(found.up_sd_rad) == pytest.approx(answer.json["up_sd_deg"])

@@ -114,7 +114,7 @@ def test_up_from_a_levelled_board_and_its_uncertainty() -> None:
     rng = np.random.default_rng(3)
     angles, stated = [], 0.0
     for _ in range(40):
-        seen = T_RIG_LAB.apply(lying_board(BoardDirection.LEFT)) + rng.normal(0, 1e-3, (1, BOARD.n_corners, 3))
+        seen = T_RIG_LAB.apply(lying_board(BoardDirection.LEFT)) + rng.normal(0, 1e-3, (5, BOARD.n_corners, 3))
         gravity = up_from_level_board(seen, BOARD.corners_m, level_sd_rad=0.0)
         angles.append(np.arccos(np.clip(gravity.up_rig @ T_RIG_LAB.rotation[:, 1], -1, 1)))
         stated = gravity.sd_rad
@@ -154,3 +154,19 @@ def test_worlds_that_cannot_be_are_refused() -> None:
         check_lab(rig, belt_velocity_mps=np.array([3.0, 0.0, 0.0]))
     with pytest.raises(GateRefusedError, match="90 degrees off -X"):
         check_lab(rig, belt_velocity_mps=np.array([0.0, 0.0, 3.0]))
+
+
+@pytest.mark.parametrize("frames", [1, 4])
+def test_a_board_that_nobody_can_say_lay_still_is_refused(frames: int) -> None:
+    seen = np.repeat(T_RIG_LAB.apply(lying_board(BoardDirection.FORWARD)).reshape(1, -1, 3), frames, axis=0)
+    with pytest.raises(InputError, match=f"seen in {frames} frame.*nothing shows that it lay still"):
+        lab_from_board(seen, BOARD.corners_m, along=BoardDirection.FORWARD)
+    with pytest.raises(InputError, match="nothing shows that it lay still"):
+        up_from_level_board(seen, BOARD.corners_m, level_sd_rad=0.0)
+
+
+def test_a_board_that_a_hand_moves_slowly_is_refused() -> None:
+    still = T_RIG_LAB.apply(lying_board(BoardDirection.FORWARD)).reshape(1, -1, 3)
+    carried = still + np.linspace(0.0, 0.04, 10)[:, None, None] * [1.0, 0.0, 0.0]
+    with pytest.raises(InputError, match=r"moved by 1[0-9] mm"):
+        lab_from_board(carried, BOARD.corners_m, along=BoardDirection.FORWARD)
