@@ -7,33 +7,15 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from api.cli import main
 from labsys.storage.exchange.mot import read_mot
 from labsys.storage.exchange.trc import read_trc
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command said."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Answer]
+from tests.test_api.cli_answer import Answer, Run, make_runner
 
 
 @pytest.fixture
@@ -42,13 +24,12 @@ def labsys(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
     (tmp_path / "lab").mkdir()
     monkeypatch.chdir(tmp_path / "lab")
 
+    ask = make_runner(capsys)
+
     def run(*words: object, code: int = 0) -> Answer:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main([str(w) for w in words])
-        said = capsys.readouterr()
-        assert int(left.value.code or 0) == code, said.err
-        return Answer(code, said.out, said.err)
+        answer = ask(*words)
+        assert answer.code == code, answer.err
+        return answer
 
     run("init", ".", "--quiet")
     return run

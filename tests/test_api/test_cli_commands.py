@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from api.cli import app, main, spread_values
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command said."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict[str, object]:
-        found = json.loads(self.out)
-        assert isinstance(found, dict)
-        return found
-
-
-Run = Callable[..., Answer]
+from api.cli import app, spread_values
+from tests.test_api.cli_answer import Answer, Run, make_runner
+from tests.test_api.import_scene import make_empty_lab
 
 
 @pytest.fixture(scope="module")
 def empty_lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("labs") / "lab"
-    with pytest.raises(SystemExit) as left:
-        main(["init", str(folder), "--quiet"])
-    assert left.value.code == 0
-    return folder
+    return make_empty_lab(tmp_path_factory.mktemp("labs") / "lab")
 
 
 @pytest.fixture
@@ -50,15 +27,7 @@ def lab(empty_lab: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def labsys(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, lab: Path) -> Run:
     monkeypatch.chdir(lab)
-
-    def run(*words: object) -> Answer:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main([str(w) for w in words])
-        said = capsys.readouterr()
-        return Answer(int(left.value.code or 0), said.out, said.err)
-
-    return run
+    return make_runner(capsys)
 
 
 def refused(answer: Answer, *names: str, code: int = 2) -> None:
