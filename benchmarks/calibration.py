@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Result
+from calibration.board.detect import MIN_CORNERS, BoardCorners
 from calibration.calibrate import calibrate_videos, find_board, join_cameras
-from calibration.detect import MIN_CORNERS, BoardCorners
 from calibration.formats import read_lenses
-from calibration.quality import measure_corners, summarise
+from calibration.rig.quality import measure_corners, summarise
 from labsys.core.board import Board
 from labsys.core.cameras import CameraRig
 from labsys.core.errors import MissingPartError
@@ -159,7 +159,7 @@ def _prepare_theirs(*, given: bool) -> Callable[[], tuple[CameraRig, float, int]
     from aniposelib.boards import CharucoBoard
     from aniposelib.cameras import Camera, CameraGroup
 
-    from calibration.anipose import from_camera_group
+    from calibration.triangulation.anipose import from_camera_group
 
     class InvertedBoard(CharucoBoard):  # type: ignore[misc]  # aniposelib has no types
         def detect_image(self, image: Any, camera: Any = None) -> Any:

@@ -13,10 +13,10 @@ import numpy as np
 
 from benchmarks.measure import Result, error_summary, time_alternating, time_once
 from benchmarks.scenes import Scene, moving_body, observe, ring_rig
-from calibration.anipose import to_camera_group
-from calibration.trajectory import solve_trajectory
-from calibration.trajectory_anipose import AniposeSolution, minimise_anipose_objective
-from calibration.triangulate import triangulate_robust
+from calibration.trajectory.anipose import AniposeSolution, minimise_anipose_objective
+from calibration.trajectory.trajectory import solve_trajectory
+from calibration.triangulation.anipose import to_camera_group
+from calibration.triangulation.triangulate import triangulate_robust
 from labsys.core.arrays import FloatArray
 
 RATE_HZ, N_LANDMARKS = 120.0, 25

@@ -16,9 +16,9 @@ from labsys.core.session import TrialKind, TrialName
 from labsys.storage.lab import Lab, create_lab
 from labsys.storage.results import load_trial_result
 from pipelines.config import PipelineConfig, Rule
-from pipelines.import_request import VisitFacts
-from pipelines.import_synth import synthetic_requests
-from pipelines.import_trial import import_trial
+from pipelines.importing.request import VisitFacts
+from pipelines.importing.synth import synthetic_requests
+from pipelines.importing.trial import import_trial
 from pipelines.reconstruct import reconstruct
 from pipelines.run import run_trial
 from pipelines.synthetic.noise import NoiseModel, observe

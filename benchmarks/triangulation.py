@@ -13,8 +13,8 @@ import numpy as np
 
 from benchmarks.measure import Result, error_summary, processor_time, time_alternating, time_cold, time_once
 from benchmarks.scenes import Scene, observe, ring_rig, scattered_points
-from calibration.anipose import to_camera_group
-from calibration.triangulate import triangulate_robust
+from calibration.triangulation.anipose import to_camera_group
+from calibration.triangulation.triangulate import triangulate_robust
 
 PEER = f"aniposelib {version('aniposelib')}"
 N_FRAMES, N_LANDMARKS = 7200, 25
@@ -22,14 +22,14 @@ RANSAC_POINTS = 2500
 
 _OURS_COLD = """
 from benchmarks.scenes import observe, ring_rig, scattered_points
-from calibration.triangulate import triangulate_robust
+from calibration.triangulation.triangulate import triangulate_robust
 scene = observe(ring_rig(4), scattered_points(10, 25, 1), sigma_px=1.0, outliers=0.05, seed=2)
 triangulate_robust(scene.rig, scene.xy_px, scene.confidence)
 """
 _THEIRS_COLD = """
 import numpy as np
 from benchmarks.scenes import observe, ring_rig, scattered_points
-from calibration.anipose import to_camera_group
+from calibration.triangulation.anipose import to_camera_group
 scene = observe(ring_rig(4), scattered_points(10, 25, 1), sigma_px=1.0, outliers=0.05, seed=2)
 to_camera_group(scene.rig).triangulate(np.moveaxis(scene.xy_px, 2, 0).reshape(4, -1, 2))
 """

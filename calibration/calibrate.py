@@ -10,22 +10,22 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.anipose_rig import calibrate_with_anipose
-from calibration.clock import join_by_frame, join_by_time, set_clock
-from calibration.detect import BoardCorners, CameraCorners, FrameReader, detect_videos
-from calibration.diagnose import check_front, check_layout, explain_unseen
-from calibration.intrinsics import LensLimits, check_sizes_fit, check_support, expect_lenses, guess_lens
-from calibration.lens_check import LensExam, examine_lenses
+from calibration.board.clock import join_by_frame, join_by_time, set_clock
+from calibration.board.detect import BoardCorners, CameraCorners, FrameReader, detect_videos
+from calibration.board.diagnose import check_front, check_layout, explain_unseen
 from calibration.match import match_cameras
-from calibration.misfit import explain_misfit
-from calibration.moved import find_moved_camera, refuse_move
-from calibration.poses import check_enough, check_lenses_fit, check_spread, cost_of_free_lenses, find_wrong_lens
-from calibration.quality import measure_corners
-from calibration.report import CalibrationReport, GradeLimits, HeldOut, hold_out, make_report
-from calibration.scale import KnownLength, check_scale, measure_length
-from calibration.solve import SolvedRig, SolveSettings, draw_folds, solve_rig
-from calibration.sync import check_synchronous, check_whole_frames
-from calibration.uncertainty_rig import covariance_of
+from calibration.rig.anipose import calibrate_with_anipose
+from calibration.rig.covariance import covariance_of
+from calibration.rig.intrinsics import LensLimits, check_sizes_fit, check_support, expect_lenses, guess_lens
+from calibration.rig.lens_check import LensExam, examine_lenses
+from calibration.rig.misfit import explain_misfit
+from calibration.rig.moved import find_moved_camera, refuse_move
+from calibration.rig.poses import check_enough, check_lenses_fit, check_spread, cost_of_free_lenses, find_wrong_lens
+from calibration.rig.quality import measure_corners
+from calibration.rig.report import CalibrationReport, GradeLimits, HeldOut, hold_out, make_report
+from calibration.rig.scale import KnownLength, check_scale, measure_length
+from calibration.rig.solve import SolvedRig, SolveSettings, draw_folds, solve_rig
+from calibration.rig.sync import check_synchronous, check_whole_frames
 from labsys.core.arrays import FloatArray
 from labsys.core.board import Board
 from labsys.core.cameras import CameraRig, Intrinsics, LensModel, RigCovariance

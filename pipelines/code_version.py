@@ -19,8 +19,9 @@ _COMPUTING = (
     (Path(labsys.__file__).parent / "core", "**/*.py"),
     (Path(labsys.__file__).parent / "biomechanics", "**/*.py"),
     (Path(calibration.__file__).parent, "**/*.py"),
-    (Path(pipelines.__file__).parent, "*.py"),
+    (Path(pipelines.__file__).parent, "**/*.py"),
 )
+_NOT_COMPUTING = Path(pipelines.__file__).parent / "synthetic"
 
 
 @cache
@@ -28,7 +29,7 @@ def code_version() -> str:
     """Version and source digest as a local version: `0.1.0+1f3a9c42`."""
     digest = hashlib.sha256()
     for folder, pattern in _COMPUTING:
-        for path in sorted(folder.glob(pattern)):
+        for path in sorted(p for p in folder.glob(pattern) if _NOT_COMPUTING not in p.parents):
             digest.update(f"{folder.name}/{path.relative_to(folder).as_posix()}\0".encode())
             digest.update(path.read_bytes())
     return f"{labsys.__version__}+{digest.hexdigest()[:8]}"

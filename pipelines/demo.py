@@ -22,9 +22,9 @@ from labsys.storage.lab import Lab
 from labsys.storage.results import load_trial_result
 from labsys.storage.subjects import save_subject
 from pipelines.config import PipelineConfig
-from pipelines.import_request import VisitFacts
-from pipelines.import_synth import synthetic_requests
-from pipelines.import_trial import import_trial
+from pipelines.importing.request import VisitFacts
+from pipelines.importing.synth import synthetic_requests
+from pipelines.importing.trial import import_trial
 from pipelines.run import run_trial
 from pipelines.synthetic.noise import NoiseModel
 from pipelines.synthetic.parameters import RunnerParameters

@@ -13,8 +13,8 @@ from labsys.core.session import TrialKind, TrialName
 from labsys.storage.lab import Lab
 from labsys.storage.results import load_trial_result
 from pipelines.config import PipelineConfig, Profile, load_config
-from pipelines.import_request import ImportRequest
-from pipelines.import_trial import import_trial
+from pipelines.importing.request import ImportRequest
+from pipelines.importing.trial import import_trial
 from pipelines.run import run_trial
 
 DATA_VARIABLE = "LABSYS_DATA"

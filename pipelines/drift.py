@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from calibration.drift import check_drift
+from calibration.drift.drift import check_drift
 from labsys.core.camera_audit import CameraMotion, DriftAudit, LandmarkBias, ReconstructionAudit
 from labsys.core.cameras import CameraRig
 from labsys.core.errors import InputError

@@ -14,9 +14,10 @@ from labsys.core.cameras import CameraRig
 from labsys.core.landmarks import Landmarks2D
 from labsys.storage.exchange.tracks import CameraTrack
 from pipelines.config import PipelineConfig
-from pipelines.retime import CameraClocks, read_clocks, retime
-from pipelines.retime_offsets import CameraOffset, estimate_offsets, shift_clocks
-from pipelines.retime_stamps import read_stamps
+from pipelines.retime import read_clocks, retime
+from pipelines.retiming.clock import CameraClocks
+from pipelines.retiming.offsets import CameraOffset, estimate_offsets, shift_clocks
+from pipelines.retiming.stamps import read_stamps
 from pipelines.sides import Exchange, RepairedSides, repair_sides
 
 # Offsets known worse than this are not applied: the correction would be noise.

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from calibration.drift.repair import CameraRepair, repair_moved_camera
 from calibration.formats import format_anipose
-from calibration.repair import CameraRepair, repair_moved_camera
 from labsys.core.cameras import Calibration, CameraRig
 from labsys.core.clock import utc_now
 from labsys.core.errors import InputError
@@ -27,7 +27,7 @@ from pipelines.pose2d import find_landmarks2d
 from pipelines.prepare2d import prepare_landmarks2d
 from pipelines.recalibrated import REPAIR
 from pipelines.reconstruct import matching_rig
-from pipelines.retime_stamps import TIMESTAMPS
+from pipelines.retiming.stamps import TIMESTAMPS
 from pipelines.run import run_trial
 from pipelines.trial_inputs import TrialInputs, calibrated_take, gather_inputs, load_calibration
 

@@ -8,10 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from calibration.anipose import AniposeMethod, triangulate_with_anipose
 from calibration.match import match_cameras
-from calibration.trajectory import Trajectory
-from calibration.triangulate import RobustSettings, Triangulation, triangulate_pose2sim, triangulate_robust
+from calibration.trajectory.trajectory import Trajectory
+from calibration.triangulation.anipose import AniposeMethod, triangulate_with_anipose
+from calibration.triangulation.triangulate import (
+    RobustSettings,
+    Triangulation,
+    triangulate_pose2sim,
+    triangulate_robust,
+)
 from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.cameras import Calibration, CameraRig
 from labsys.core.errors import InputError

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,44 +16,10 @@ from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks2D
 from labsys.storage.exchange.tracks import CameraTrack, combine_cameras, require_same_landmarks
-from pipelines.retime_clock import FrameClock, FrameStamps, even_clock, fit_clock
-from pipelines.retime_interpolate import carry_track
+from pipelines.retiming.clock import CameraClocks, FrameClock, FrameStamps, even_clock, fit_clock
+from pipelines.retiming.interpolate import carry_track
 
 _FEWEST_ALIKE = 3  # landmarks that stay where they were, to the last digit, before a frame counts as a repetition
-
-
-@dataclass(frozen=True, eq=False)
-class CameraClocks:
-    """The clocks of one recording.
-
-    Attributes:
-        clocks: camera -> clock. stamped: whether they rest on timestamps; else frame i is one moment.
-        n_repeated: camera -> frames that repeat another. n_bad: camera -> frames marked as bad.
-    """
-
-    clocks: Mapping[str, FrameClock]
-    stamped: bool
-    n_repeated: Mapping[str, int]
-    n_bad: Mapping[str, int]
-
-    @property
-    def period_s(self) -> float:
-        """Median over the cameras of the time between two frames."""
-        return float(np.median([c.period_s for c in self.clocks.values()]))
-
-    def grid_s(self) -> FloatArray:
-        """Moments of the common clock, s on the timestamps' clock.
-
-        Raises:
-            InputError: there is no moment at which all cameras ran.
-        """
-        seen = {camera: c.times_s[c.measured] for camera, c in self.clocks.items()}
-        start_s, end_s = max(t[0] for t in seen.values()), min(t[-1] for t in seen.values())
-        count = math.floor((end_s - start_s) / self.period_s + 1e-6) + 1
-        if count < 1:
-            spans = ", ".join(f"{camera} {t[0]:.3f} to {t[-1]:.3f} s" for camera, t in seen.items())
-            raise InputError(f"the cameras never ran together: {spans}", remedy="Give timestamps of one recording")
-        return np.asarray(start_s + self.period_s * np.arange(count), dtype=np.float64)
 
 
 def read_clocks(

@@ -35,15 +35,15 @@ from labsys.storage.runs import (
     settle_run,
 )
 from pipelines.analyse import analyse
+from pipelines.calibrating.fingerprints import differs_from_calibration, fingerprint_take
 from pipelines.config import PipelineConfig
 from pipelines.drift import with_drift
-from pipelines.fingerprints import differs_from_calibration, fingerprint_take
-from pipelines.import_markers import read_taken_markers
+from pipelines.importing.markers import read_taken_markers
 from pipelines.pose2d import find_landmarks2d
 from pipelines.prepare2d import prepare_landmarks2d
 from pipelines.recalibrated import doubt_about_calibration
 from pipelines.reconstruct import Reconstruction, marked, matching_rig, reconstruct_trial
-from pipelines.retime_stamps import TIMESTAMPS
+from pipelines.retiming.stamps import TIMESTAMPS
 from pipelines.run_plan import RunPlan, Stage, plan_run
 from pipelines.trajectory import SOLVE_FILE
 from pipelines.trial_inputs import TrialInputs, gather_inputs, load_calibration

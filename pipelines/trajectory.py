@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from calibration.trajectory import Trajectory, TrajectorySettings, solve_trajectory
-from calibration.triangulate import Triangulation
+from calibration.trajectory.trajectory import Trajectory, TrajectorySettings, solve_trajectory
+from calibration.triangulation.triangulate import Triangulation
 from labsys.core.arrays import FloatArray
 from labsys.core.cameras import CameraRig
 from labsys.core.landmarks import Landmarks2D

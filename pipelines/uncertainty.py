@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from calibration.match import match_cameras
-from calibration.triangulate import Triangulation
-from calibration.uncertainty import Sighting, add_uncertainty
+from calibration.triangulation.triangulate import Triangulation
+from calibration.uncertainty.uncertainty import Sighting, add_uncertainty
 from labsys.core.arrays import FloatArray
 from labsys.core.cameras import Calibration
 from labsys.core.landmarks import Landmarks2D, Landmarks3D

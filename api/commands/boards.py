@@ -33,7 +33,7 @@ def print_board(
     Example: labsys board print charuco_4x5 --paper a3 --out board.pdf
     Example: labsys board print board.yaml --paper 500x700 --out board.pdf
     """
-    from calibration.board_print import board_pdf
+    from calibration.board.printing import board_pdf
     from labsys.core.units import millimetres
     from labsys.storage.atomic import write_bytes_atomic
 
@@ -54,7 +54,7 @@ def print_board(
 
 def _paper(text: str | None) -> tuple[float, float] | None:
     """Width and height in m."""
-    from calibration.board_print import PAPER_M
+    from calibration.board.printing import PAPER_M
 
     if text is None:
         return None

@@ -23,7 +23,7 @@ from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
 from labsys.core.errors import InputError
 
 if TYPE_CHECKING:
-    from pipelines.calibration_inputs import CalibrationRequest
+    from pipelines.calibrating.inputs import CalibrationRequest
 
 _WITH_CHECK = frozenset(
     {"take", "videos", "board", "timestamps", "tags", "check", "calibration", "no_cache", "lab", "as_json", "quiet"}
@@ -154,7 +154,7 @@ def calibrate(
     from calibration.calibrate import Engine
     from labsys.capture.board_file import load_board_config
     from labsys.core.cameras import LensModel
-    from pipelines.calibration_inputs import CalibrationRequest
+    from pipelines.calibrating.inputs import CalibrationRequest
 
     terminal = Terminal(lab, as_json, quiet)
     if check:
@@ -195,8 +195,8 @@ def calibrate(
 def _calibrate(
     terminal: Terminal, request: CalibrationRequest, out: Path, *, save: str | None, board_file: Path
 ) -> None:
-    from pipelines.calibration_files import check_can_be_kept, store_calibration
-    from pipelines.calibration_take import calibrate_take
+    from pipelines.calibrating.files import check_can_be_kept, store_calibration
+    from pipelines.calibrating.take import calibrate_take
 
     folder = None
     if save is not None:

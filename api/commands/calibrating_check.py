@@ -13,7 +13,7 @@ from labsys.core.errors import InputError
 if TYPE_CHECKING:
     from labsys.core.cameras import Calibration
     from labsys.storage.lab import Lab
-    from pipelines.calibration_source import CalibrationSource
+    from pipelines.calibrating.source import CalibrationSource
 
 
 def run_check(
@@ -31,7 +31,7 @@ def run_check(
     from labsys.capture.board_file import load_board_config
     from labsys.core.clock import utc_now
     from labsys.storage.calibrations import save_check
-    from pipelines.calibration_check import CheckRequest, check_calibration
+    from pipelines.calibrating.check import CheckRequest, check_calibration
     from pipelines.recalibrated import find_repair
 
     source = find_source(terminal, take, videos)

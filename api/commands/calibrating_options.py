@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from labsys.capture.tags import TagSet
     from labsys.core.board import Board
     from labsys.storage.lab import Lab
-    from pipelines.calibration_placement import GravitySource, LabRequest, LabSource
-    from pipelines.calibration_source import CalibrationSource
+    from pipelines.calibrating.placement import GravitySource, LabRequest, LabSource
+    from pipelines.calibrating.source import CalibrationSource
 
 _FRAMES = re.compile(r"(\d+)-(\d+)")
 
@@ -49,7 +49,7 @@ def lab_if_any(terminal: Terminal) -> Lab | None:
 
 def cache_folder(terminal: Terminal, *, use: bool) -> Path | None:
     """Where found boards are kept: in the lab where there is one, else where programs of this user keep such things."""
-    from pipelines.detection_cache import user_cache_folder
+    from pipelines.calibrating.detection_cache import user_cache_folder
 
     if not use:
         return None
@@ -92,7 +92,7 @@ def template_path(terminal: Terminal, text: str, kind: str) -> Path:
 
 def find_source(terminal: Terminal, take: str | None, videos: Sequence[str]) -> CalibrationSource:
     """The videos to work on: of a stored take, or given one by one (InputError: neither, or both)."""
-    from pipelines.calibration_source import CalibrationSource, find_take
+    from pipelines.calibrating.source import CalibrationSource, find_take
 
     if take is not None and videos:
         raise InputError("both a take and --videos were given", remedy="Give one of them")
@@ -115,8 +115,8 @@ def board_path(terminal: Terminal, text: str | None, source: CalibrationSource) 
 
 def read_placing(terminal: Terminal, words: PlacingWords) -> LabRequest:
     """What says where LAB is (InputError: options that contradict, or are not understood)."""
-    from pipelines.calibration_feet import load_feet_run
-    from pipelines.calibration_placement import LabRequest
+    from pipelines.calibrating.feet import load_feet_run
+    from pipelines.calibrating.placement import LabRequest
 
     level = words.belt_level_sd_deg
     if level is not None and not 0 <= level < 20:
@@ -133,7 +133,7 @@ def read_placing(terminal: Terminal, words: PlacingWords) -> LabRequest:
 
 def _lab_source(terminal: Terminal, words: PlacingWords) -> LabSource | None:
     from calibration.align import WorldAxes
-    from pipelines.marked_points import load_lab_points
+    from pipelines.calibrating.marked_points import load_lab_points
 
     options = {
         "--world-axes": words.world_axes,
@@ -154,8 +154,8 @@ def _lab_source(terminal: Terminal, words: PlacingWords) -> LabSource | None:
 
 
 def _belt_board(text: str) -> LabSource:
-    from calibration.lab_frame import BoardDirection
-    from pipelines.calibration_placement import BeltBoard
+    from calibration.placing.lab_frame import BoardDirection
+    from pipelines.calibrating.placement import BeltBoard
 
     found = re.fullmatch(rf"(\w+):{_FRAMES.pattern}", text.strip().lower())
     if found is None:
@@ -167,8 +167,8 @@ def _belt_board(text: str) -> LabSource:
 
 
 def _gravity_source(words: PlacingWords) -> GravitySource | None:
-    from pipelines.calibration_placement import Frames, LevelBoard
-    from pipelines.marked_points import load_plumb_line
+    from pipelines.calibrating.marked_points import load_plumb_line
+    from pipelines.calibrating.placement import Frames, LevelBoard
 
     if words.level_board is not None and words.plumb_line is not None:
         raise InputError("both --level-board and --plumb-line were given", remedy="Give one of them")

@@ -32,8 +32,8 @@ from labsys.core.session import TrialKind, TrialName
 if TYPE_CHECKING:
     from calibration.align import WorldAxes
     from labsys.storage.exchange.sniff import Landmarks2DFormat
-    from pipelines.import_request import ImportRequest
-    from pipelines.import_trial import ImportReport
+    from pipelines.importing.request import ImportRequest
+    from pipelines.importing.trial import ImportReport
 
 
 def register(app: typer.Typer) -> None:
@@ -112,8 +112,8 @@ def import_recording(
     Example: labsys import --subject S01 --session 2026-11-22 --trial run2 --kind run --surface overground
              --markers run.trc --marker-map map.yaml
     """
-    from pipelines.import_request import ImportRequest, VisitFacts
-    from pipelines.import_synth import synthetic_requests
+    from pipelines.importing.request import ImportRequest, VisitFacts
+    from pipelines.importing.synth import synthetic_requests
 
     terminal = Terminal(lab, as_json, quiet)
     given = Stated(
@@ -158,7 +158,7 @@ def import_recording(
 
 def _import_all(terminal: Terminal, requests: Sequence[ImportRequest]) -> None:
     from api.commands.changes import settle_session
-    from pipelines.import_trial import import_trial
+    from pipelines.importing.trial import import_trial
 
     lab = terminal.open_lab()
     for request in requests:

@@ -65,7 +65,7 @@ def add_session(
     from labsys.core.session import Session
     from labsys.storage.identity import new_uuid
     from labsys.storage.sessions import list_sessions
-    from pipelines.import_nouns import capture_time
+    from pipelines.importing.nouns import capture_time
 
     terminal = Terminal(lab, as_json, quiet)
     subject, code = parse_session(name)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from calibration.board.detect import BoardCorners
 from calibration.calibrate import calibrate_corners, join_cameras
-from calibration.detect import BoardCorners
-from calibration.solve import solve_rig
+from calibration.rig.solve import solve_rig
 from labsys.core.cameras import CameraRig
 from tests.test_calibration.board_scenes import BOARD, BoardScene, compare_rigs, make_scene, see_corners, see_freely
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibration.drift import DriftCheck, check_drift
-from calibration.drift_views import move_camera
+from calibration.drift.drift import DriftCheck, check_drift
+from calibration.drift.repair import repair_moved_camera
+from calibration.drift.views import move_camera
 from calibration.projection import project, project_rig
-from calibration.repair import repair_moved_camera
 from labsys.core.camera_audit import LandmarkBias
 from labsys.core.cameras import CameraRig
 from labsys.core.errors import LabsysError

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from calibration.align import WorldAxes
-from calibration.anipose import AniposeMethod, triangulate_with_anipose
 from calibration.formats import read_calibration
 from calibration.projection import project_rig
-from calibration.trajectory import Trajectory, solve_trajectory
-from calibration.triangulate import triangulate_robust
+from calibration.trajectory.trajectory import Trajectory, solve_trajectory
+from calibration.triangulation.anipose import AniposeMethod, triangulate_with_anipose
+from calibration.triangulation.triangulate import triangulate_robust
 from labsys.core.cameras import CameraRig
 from labsys.core.session import TrialKind
 from labsys.core.skeleton import BODY_25B, mirrored_name

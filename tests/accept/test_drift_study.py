@@ -10,7 +10,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from calibration.drift import check_drift
+from calibration.drift.drift import check_drift
 from pipelines.synthetic.noise import NoiseModel
 from tests.accept.document import measured_at, write_section
 from tests.accept.drift import MOVES, DriftAnswer, judge, make_pair, record, rig_for, scenes_of

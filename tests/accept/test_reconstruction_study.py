@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.anipose import AniposeMethod
-from calibration.triangulate import triangulate_pose2sim, triangulate_robust
+from calibration.triangulation.anipose import AniposeMethod
+from calibration.triangulation.triangulate import triangulate_pose2sim, triangulate_robust
 from pipelines.synthetic.noise import NoiseModel
 from tests.accept.document import measured_at, write_section
 from tests.accept.reconstruction import (

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from calibration.board import make_cv_board
+from calibration.board.board import make_cv_board
 from calibration.formats import format_anipose
 from labsys.core.board import Board
 from labsys.core.cameras import Calibration, Camera, CameraRig, Intrinsics

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.drift_views import move_camera
+from calibration.drift.views import move_camera
 from calibration.formats import read_calibration, write_anipose
 from labsys.core.cameras import Calibration, CameraRig
 from labsys.core.progress import SilentProgress
@@ -17,8 +17,8 @@ from labsys.storage.exchange.dlc import write_dlc_h5
 from labsys.storage.exchange.tracks import CameraTrack
 from labsys.storage.exchange.trc import write_trc
 from labsys.storage.lab import Lab, create_lab
-from pipelines.import_request import ImportRequest
-from pipelines.import_trial import import_trial
+from pipelines.importing.request import ImportRequest
+from pipelines.importing.trial import import_trial
 from pipelines.synthetic.noise import NoiseModel, observe
 from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.rigs import make_rig

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from calibration.board import make_cv_board
-from calibration.detect import BoardCorners, CameraCorners
+from calibration.board.board import make_cv_board
+from calibration.board.detect import BoardCorners, CameraCorners
 from calibration.lens_jacobian import pack_lenses, project_with_jacobian
 from labsys.core.board import Board
 from labsys.core.cameras import Camera, CameraRig, Intrinsics, LensModel

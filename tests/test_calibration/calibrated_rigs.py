@@ -7,9 +7,9 @@ from scipy.spatial.transform import Rotation
 
 from calibration.align import place_in_lab
 from calibration.projection import project_rig
-from calibration.solve import solve_rig
-from calibration.triangulate import triangulate_weighted
-from calibration.uncertainty_rig import covariance_of
+from calibration.rig.covariance import covariance_of
+from calibration.rig.solve import solve_rig
+from calibration.triangulation.triangulate import triangulate_weighted
 from labsys.core.cameras import Calibration, CameraRig
 from labsys.core.rigid import RigidTransform
 from tests.test_calibration.board_scenes import BOARD, BoardScene, see_corners, wave_board

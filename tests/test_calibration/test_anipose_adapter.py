@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from benchmarks.scenes import moving_body, observe, ring_rig, scattered_points
-from calibration.anipose import AniposeMethod, from_camera_group, to_camera_group, triangulate_with_anipose
 from calibration.projection import project_rig
-from calibration.triangulate import triangulate_weighted
+from calibration.triangulation.anipose import (
+    AniposeMethod,
+    from_camera_group,
+    to_camera_group,
+    triangulate_with_anipose,
+)
+from calibration.triangulation.triangulate import triangulate_weighted
 from labsys.core.cameras import Camera, CameraRig, Intrinsics, LensModel
 from labsys.core.errors import InputError
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from calibration.board.detect import BoardCorners
 from calibration.calibrate import calibrate_corners
-from calibration.detect import BoardCorners
-from calibration.moved import Course, find_moved_camera, measure_drifts_px
-from calibration.solve import solve_rig
-from calibration.sync import check_synchronous, lags_in_frames
+from calibration.rig.moved import Course, find_moved_camera, measure_drifts_px
+from calibration.rig.solve import solve_rig
+from calibration.rig.sync import check_synchronous, lags_in_frames
 from labsys.core.cameras import CameraRig
 from labsys.core.errors import GateRefusedError
 from labsys.core.rigid import RigidTransform

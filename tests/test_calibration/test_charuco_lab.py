@@ -7,9 +7,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from calibration.align import place_in_lab
-from calibration.lab_checks import check_lab
-from calibration.lab_feet import lab_from_feet
-from calibration.lab_frame import (
+from calibration.placing.checks import check_lab
+from calibration.placing.feet import lab_from_feet
+from calibration.placing.lab_frame import (
     BoardDirection,
     Gravity,
     lab_from_board,

@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from calibration.board_print import PAPER_M, POINTS_PER_M, board_pdf
-from calibration.detector import DEFAULT_WINDOWS, search
+from calibration.board.detector import DEFAULT_WINDOWS, search
+from calibration.board.printing import PAPER_M, POINTS_PER_M, board_pdf
 from labsys.core.board import Board
 from labsys.core.errors import InputError
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from calibration.board.detect import MIN_CORNERS
+from calibration.board.detector import full_search
 from calibration.calibrate import CalibrateSettings, CalibrationOutcome, Engine, calibrate_corners, calibrate_videos
-from calibration.detect import MIN_CORNERS
-from calibration.detector import full_search
-from calibration.report import check_gate
-from calibration.report_document import report_document
+from calibration.pages.document import report_document
+from calibration.rig.report import check_gate
 from labsys.core.board import Board
 from labsys.core.cameras import Intrinsics
 from labsys.core.errors import GateRefusedError, InputError

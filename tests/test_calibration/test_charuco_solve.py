@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.bundle import BundleState, LensPrior, solve_bundle
+from calibration.board.observations import collect_views
 from calibration.calibrate import calibrate_corners, join_cameras
-from calibration.extrinsics import find_view_poses, start_state
 from calibration.lens_jacobian import pack_lenses, project_with_jacobian, rays_of_pixels
-from calibration.observations import collect_views
-from calibration.report import hold_out, make_report
-from calibration.solve import SolveSettings, draw_folds, solve_rig
+from calibration.rig.bundle import BundleState, LensPrior, solve_bundle
+from calibration.rig.extrinsics import find_view_poses, start_state
+from calibration.rig.report import hold_out, make_report
+from calibration.rig.solve import SolveSettings, draw_folds, solve_rig
 from labsys.core.cameras import Intrinsics, LensModel
 from labsys.core.errors import GateRefusedError
 from tests.test_calibration.board_scenes import BOARD, SIZE, compare_rigs, make_scene, see_corners, see_freely

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from calibration.board.clock import read_timestamps
+from calibration.board.detect import BoardCorners
 from calibration.calibrate import CalibrateSettings, calibrate_corners, calibrate_videos
-from calibration.clock import read_timestamps
-from calibration.detect import BoardCorners
 from calibration.projection import project
-from calibration.report import check_gate
-from calibration.scale import KnownLength
+from calibration.rig.report import check_gate
+from calibration.rig.scale import KnownLength
 from labsys.core.cameras import Camera, CameraRig, Intrinsics
 from labsys.core.errors import GateRefusedError, InputError
 from labsys.core.rigid import RigidTransform

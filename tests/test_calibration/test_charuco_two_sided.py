@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from calibration.board.clock import read_timestamps
 from calibration.calibrate import CalibrateSettings, calibrate_corners, calibrate_videos
-from calibration.clock import read_timestamps
 from labsys.core.cameras import CameraRig, LensModel
 from labsys.core.errors import GateRefusedError, InputError
 from tests.test_calibration.board_scenes import (

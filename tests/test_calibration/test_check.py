@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.check import CheckLimits, Verdict, check_rig
-from calibration.solve import solve_rig
+from calibration.drift.check import CheckLimits, Verdict, check_rig
+from calibration.rig.solve import solve_rig
 from labsys.core.board import Board
 from labsys.core.cameras import CameraRig
 from labsys.core.errors import GateRefusedError

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy.interpolate import CubicSpline
 
-from calibration.drift import check_drift
-from calibration.drift_views import choose_frames, linearise_views, move_camera
+from calibration.drift.drift import check_drift
+from calibration.drift.repair import repair_moved_camera
+from calibration.drift.views import choose_frames, linearise_views, move_camera
 from calibration.projection import project, project_rig
-from calibration.repair import repair_moved_camera
 from labsys.core.cameras import CameraRig
 from labsys.core.errors import GateRefusedError, InputError
 from labsys.core.landmarks import Landmarks2D, Landmarks3D

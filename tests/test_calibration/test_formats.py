@@ -96,7 +96,7 @@ def test_aniposelib_loads_what_labsys_writes(tmp_path: Path, model: LensModel) -
 
 
 def test_labsys_reads_what_aniposelib_writes(tmp_path: Path) -> None:
-    from calibration.anipose import to_camera_group
+    from calibration.triangulation.anipose import to_camera_group
 
     rig = ring_rig(4)
     to_camera_group(rig).dump(tmp_path / "calibration.toml")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from calibration.calibrate import calibrate_corners
-from calibration.lens_check import examine_lenses
-from calibration.report import check_gate
-from calibration.solve import SolveSettings, solve_rig
+from calibration.rig.lens_check import examine_lenses
+from calibration.rig.report import check_gate
+from calibration.rig.solve import SolveSettings, solve_rig
 from labsys.core.cameras import Intrinsics
 from labsys.core.errors import GateRefusedError, InputError
 from tests.test_calibration.board_scenes import make_scene, see_corners

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from calibration.projection import project
-from calibration.scale import KnownLength, ScaleCheck, check_scale, measure_length
+from calibration.rig.scale import KnownLength, ScaleCheck, check_scale, measure_length
 from labsys.core.errors import GateRefusedError, InputError
 from tests.test_calibration.board_scenes import make_scene
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.tags import (
+from calibration.placing.tags import (
     TagViews,
     find_tags,
     lab_from_tags,

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from benchmarks.scenes import look_at, observe, ring_rig, scattered_points
-from calibration import lens, triangulate_blocks, triangulate_kernel
+from calibration import lens
 from calibration.lens import source_digest
 from calibration.projection import project_rig
-from calibration.triangulate import RobustSettings, triangulate_robust, triangulate_weighted
+from calibration.triangulation import blocks, kernel
+from calibration.triangulation.triangulate import RobustSettings, triangulate_robust, triangulate_weighted
 from labsys.core.cameras import Camera, CameraRig, LensModel
 from labsys.core.errors import InputError
 
@@ -271,9 +272,9 @@ def test_many_points_in_threads_equal_few() -> None:
 
 def test_kept_machine_code_follows_all_its_sources() -> None:
     """numba's cache watches one file; an old loop linked into a new caller would go unnoticed."""
-    loop = triangulate_blocks._triangulate_points
-    digest = source_digest(lens.__file__, triangulate_kernel.__file__)
+    loop = blocks._triangulate_points
+    digest = source_digest(lens.__file__, kernel.__file__)
     assert digest in [cell.cell_contents for cell in loop.py_func.__closure__]
-    parts = [f for m in (triangulate_kernel, triangulate_blocks) for f in vars(m).values() if hasattr(f, "py_func")]
+    parts = [f for m in (kernel, blocks) for f in vars(m).values() if hasattr(f, "py_func")]
     kept = {f.py_func.__name__ for f in parts if f is not loop and type(f._cache).__name__ != "NullCache"}
     assert kept == set()

@@ -12,7 +12,7 @@ from benchmarks.scenes import observe, ring_rig, scattered_points
 from calibration.align import WorldAxes
 from calibration.formats import read_calibration
 from calibration.projection import project_rig
-from calibration.triangulate import triangulate_pose2sim, triangulate_robust
+from calibration.triangulation.triangulate import triangulate_pose2sim, triangulate_robust
 from labsys.core.cameras import Camera, CameraRig, Intrinsics
 from labsys.core.skeleton import BODY_25B
 from labsys.storage.exchange.openpose import read_openpose_folder

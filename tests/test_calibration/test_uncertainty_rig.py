@@ -12,8 +12,8 @@ from scipy.spatial.transform import Rotation
 from calibration.align import place_in_lab
 from calibration.formats import format_anipose, read_calibration
 from calibration.projection import project_rig
-from calibration.triangulate import triangulate_weighted
-from calibration.uncertainty_rig import turn_shapes, volume_errors
+from calibration.rig.covariance import turn_shapes, volume_errors
+from calibration.triangulation.triangulate import triangulate_weighted
 from labsys.core.cameras import CAMERA_PARAMETERS, Calibration, CameraRig, RigCovariance
 from labsys.core.errors import InputError
 from labsys.core.point_errors import PointErrors

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from calibration.uncertainty_time import ErrorTimes, find_period, find_times, lag_products
+from calibration.uncertainty.time import ErrorTimes, find_period, find_times, lag_products
 
 RATE_HZ, PERIOD_S = 100.0, 0.72
 

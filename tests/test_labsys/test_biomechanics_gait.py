@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from calibration.triangulate import triangulate_robust
+from calibration.triangulation.triangulate import triangulate_robust
 from labsys.biomechanics.analyse import analyse_motion
 from labsys.biomechanics.cardan import rotation_about
 from labsys.biomechanics.settings import AnalysisSettings

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from labsys.capture.rig import load_rig_config
 from labsys.capture.rig_base import FreeRun
-from pipelines.calibration_inputs import runs_freely
+from pipelines.calibrating.inputs import runs_freely
 
 RIGS = sorted((Path(__file__).parents[2] / "hardware_configs" / "rigs").glob("*.yaml"))
 

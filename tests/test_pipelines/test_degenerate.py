@@ -14,7 +14,7 @@ import pytest
 from api.cli import main
 from calibration.formats import write_anipose
 from calibration.projection import project_rig
-from calibration.triangulate import triangulate_robust
+from calibration.triangulation.triangulate import triangulate_robust
 from labsys.core.cameras import Calibration, CameraRig
 from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks2D
@@ -166,7 +166,7 @@ def test_half_an_hour_needs_memory_in_proportion() -> None:
 _MEMORY = """
 import resource
 import numpy as np
-from calibration.triangulate import triangulate_robust
+from calibration.triangulation.triangulate import triangulate_robust
 from labsys.storage.exchange.tracks import CameraTrack
 from pipelines.retime import read_clocks, retime
 from pipelines.sides import repair_sides

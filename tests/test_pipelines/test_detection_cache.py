@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.detect import CameraCorners, Sampling
-from calibration.detector import Sighting
+from calibration.board.detect import CameraCorners, Sampling
+from calibration.board.detector import Sighting
 from labsys.core.board import Board
 from labsys.core.progress import SilentProgress
 from labsys.storage.video import probe_video
-from pipelines import calibration_detect
-from pipelines.calibration_detect import find_boards
-from pipelines.detection_cache import DetectionCache, detection_key
+from pipelines.calibrating import detect as calibration_detect
+from pipelines.calibrating.detect import find_boards
+from pipelines.calibrating.detection_cache import DetectionCache, detection_key
 from tests.test_api.rendered_lab import BOARD, film, make_rig, wave_board
 
 

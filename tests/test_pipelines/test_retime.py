@@ -10,17 +10,17 @@ import pytest
 from scipy.interpolate import CubicSpline
 
 from api.cli import main
-from calibration.triangulate import triangulate_robust
+from calibration.triangulation.triangulate import triangulate_robust
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.landmarks import Landmarks2D
 from labsys.core.session import TrialKind
 from labsys.storage.exchange.dlc import read_dlc
 from labsys.storage.exchange.tracks import CameraTrack
-from pipelines.retime import CameraClocks, find_repeated, read_clocks, retime
-from pipelines.retime_clock import FrameStamps, fit_clock
-from pipelines.retime_interpolate import carry_track
-from pipelines.retime_offsets import estimate_offsets, shift_clocks
-from pipelines.retime_stamps import read_stamps
+from pipelines.retime import find_repeated, read_clocks, retime
+from pipelines.retiming.clock import CameraClocks, FrameStamps, fit_clock
+from pipelines.retiming.interpolate import carry_track
+from pipelines.retiming.offsets import estimate_offsets, shift_clocks
+from pipelines.retiming.stamps import read_stamps
 from pipelines.synthetic.noise import NoiseModel, observe_free_running
 from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.rigs import ClockModel, free_running_times, make_rig, stamp_frames

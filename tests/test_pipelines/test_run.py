@@ -32,8 +32,8 @@ from labsys.storage.runs import current_run, hash_file, list_runs, load_run
 from labsys.storage.sessions import load_session, save_session
 from labsys.storage.trials import load_trial, save_trial
 from pipelines.config import Profile, load_config
-from pipelines.import_request import ImportRequest
-from pipelines.import_trial import import_trial
+from pipelines.importing.request import ImportRequest
+from pipelines.importing.trial import import_trial
 from pipelines.run import run_trial
 from pipelines.run_plan import Stage
 from pipelines.stale import find_unprocessed, retire_stale_runs

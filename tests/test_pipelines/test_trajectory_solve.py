@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from benchmarks.scenes import Scene, moving_body, observe, ring_rig
-from calibration import trajectory
-from calibration.anipose import to_camera_group
-from calibration.trajectory import Trajectory, solve_trajectory
-from calibration.trajectory_anipose import anipose_objective, minimise_anipose_objective
-from calibration.trajectory_band import factorise, invert_band, solve_factored
-from calibration.trajectory_kernel import FADING_LOSS, smoothness_band
-from calibration.trajectory_solve import Objective, evaluate, share_landmarks
-from calibration.triangulate import triangulate_robust
+from calibration.trajectory import trajectory
+from calibration.trajectory.anipose import anipose_objective, minimise_anipose_objective
+from calibration.trajectory.band import factorise, invert_band, solve_factored
+from calibration.trajectory.kernel import FADING_LOSS, smoothness_band
+from calibration.trajectory.solve import Objective, evaluate, share_landmarks
+from calibration.trajectory.trajectory import Trajectory, solve_trajectory
+from calibration.triangulation.anipose import to_camera_group
+from calibration.triangulation.triangulate import triangulate_robust
 from labsys.core.arrays import FloatArray
 
 RATE_HZ = 100.0

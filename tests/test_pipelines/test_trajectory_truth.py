@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.triangulate import triangulate_pose2sim, triangulate_robust
+from calibration.triangulation.triangulate import triangulate_pose2sim, triangulate_robust
 from labsys.core.cameras import Calibration
 from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks2D

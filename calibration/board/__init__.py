@@ -1,0 +1,1 @@
+"""The ChArUco board: its definition, its print, and its corners in pictures."""

@@ -1,0 +1,1 @@
+"""Whether a calibration still holds, which camera moved, and its pose anew."""

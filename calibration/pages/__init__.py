@@ -1,0 +1,1 @@
+"""What a calibration is worth, for machines and for people: JSON and pages."""

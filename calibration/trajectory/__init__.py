@@ -1,0 +1,1 @@
+"""From pixels to points over a whole trial at once."""

@@ -1,0 +1,1 @@
+"""From pixels of several cameras to points, frame by frame."""

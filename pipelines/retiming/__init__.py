@@ -1,0 +1,1 @@
+"""The parts of retiming: clock models, stamps, interpolation, and offsets found from landmarks."""

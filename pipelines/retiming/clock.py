@@ -1,0 +1,191 @@
+"""When each frame of a camera was taken: a straight clock under late timestamps.
+
+A camera's crystal ticks evenly; the stamp of a frame is taken when the computer gets round to it, so it is late by
+little or much and never early. The clock is therefore the lower envelope of the stamps over the frame's number: the
+line of their 10 % quantile, bent every 30 s where a long recording warms the crystal.
+Source: quantile regression after Koenker & Bassett 1978, doi:10.2307/1913643, by reweighted least squares.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from labsys.core.arrays import BoolArray, FloatArray, IntArray
+from labsys.core.errors import InputError
+
+_QUANTILE = 0.1
+_KNOT_S = 30.0
+_STRAIGHT_UP_TO_S = 60.0
+_RUN_ON_FRAMES = 12  # a stamp held up for longer than this many frames looks like lost frames
+_EARLY_AT_MOST = 0.25  # of a frame
+_FEWEST_FRAMES = 3
+
+
+@dataclass(frozen=True, eq=False)
+class FrameStamps:
+    """What a recorder noted of each frame of one camera.
+
+    Attributes:
+        times_s: (N,) s, on a clock that all cameras share; NaN where the frame has none.
+        number: (N,) the camera's own count of frames, gaps where frames were lost; None where it was not noted.
+        measured: (N,) False where the frame repeats another or is bad.
+    """
+
+    times_s: FloatArray
+    number: IntArray | None
+    measured: BoolArray
+
+
+@dataclass(frozen=True, eq=False)
+class FrameClock:
+    """The clock of one camera.
+
+    Attributes:
+        times_s: (N,) s, when each frame was taken; rows that are no measurement have a time as well.
+        measured: (N,) False where the frame repeats another or is bad.
+        period_s: mean time between two frames. jitter_s: 99th percentile of how far stamps lie from the clock.
+        n_lost: frames that the camera took and nobody stored.
+    """
+
+    times_s: FloatArray
+    measured: BoolArray
+    period_s: float
+    jitter_s: float
+    n_lost: int
+
+    def shifted(self, offset_s: float, drift: float, middle_s: float) -> FrameClock:
+        """The clock of a camera that looks later by offset_s + drift (s/s) x time since middle_s."""
+        times_s = self.times_s + offset_s + drift * (self.times_s - middle_s)
+        return FrameClock(times_s, self.measured, self.period_s * (1.0 + drift), self.jitter_s, self.n_lost)
+
+
+@dataclass(frozen=True, eq=False)
+class CameraClocks:
+    """The clocks of one recording.
+
+    Attributes:
+        clocks: camera -> clock. stamped: whether they rest on timestamps; else frame i is one moment.
+        n_repeated: camera -> frames that repeat another. n_bad: camera -> frames marked as bad.
+    """
+
+    clocks: Mapping[str, FrameClock]
+    stamped: bool
+    n_repeated: Mapping[str, int]
+    n_bad: Mapping[str, int]
+
+    @property
+    def period_s(self) -> float:
+        """Median over the cameras of the time between two frames."""
+        return float(np.median([c.period_s for c in self.clocks.values()]))
+
+    def grid_s(self) -> FloatArray:
+        """Moments of the common clock, s on the timestamps' clock.
+
+        Raises:
+            InputError: there is no moment at which all cameras ran.
+        """
+        seen = {camera: c.times_s[c.measured] for camera, c in self.clocks.items()}
+        start_s, end_s = max(t[0] for t in seen.values()), min(t[-1] for t in seen.values())
+        count = math.floor((end_s - start_s) / self.period_s + 1e-6) + 1
+        if count < 1:
+            spans = ", ".join(f"{camera} {t[0]:.3f} to {t[-1]:.3f} s" for camera, t in seen.items())
+            raise InputError(f"the cameras never ran together: {spans}", remedy="Give timestamps of one recording")
+        return np.asarray(start_s + self.period_s * np.arange(count), dtype=np.float64)
+
+
+def even_clock(n_frames: int, measured: BoolArray, *, rate_hz: float) -> FrameClock:
+    """The clock of a camera that was triggered together with the others: frame i is moment i."""
+    return FrameClock(np.arange(n_frames) / rate_hz, measured, 1.0 / rate_hz, 0.0, 0)
+
+
+def fit_clock(stamps: FrameStamps, *, where: str) -> FrameClock:
+    """Replace late stamps by the even ticks under them.
+
+    Raises:
+        InputError: fewer than three stamped frames, or stamps that run backwards on the whole.
+    """
+    known = stamps.measured & np.isfinite(stamps.times_s)
+    repeated = np.zeros_like(known)
+    rows = np.flatnonzero(known)
+    repeated[rows[1:]] = np.diff(stamps.times_s[rows]) == 0.0  # an export fills its grid with the last frame's stamp
+    rows = np.flatnonzero(known & ~repeated)
+    if rows.size < _FEWEST_FRAMES:
+        raise InputError(
+            f"{rows.size} of {known.size} frames have a timestamp of their own",
+            where=where,
+            remedy="Give one timestamp per frame, in s",
+        )
+    seen_s = stamps.times_s[rows]
+    if not np.median(np.diff(seen_s)) > 0:
+        raise InputError("timestamps do not run forwards", where=where, remedy="Give seconds, frames in order")
+    ticks = _count_ticks(seen_s, None if stamps.number is None else stamps.number[rows])
+    fitted_s = _lower_envelope(ticks.astype(np.float64), seen_s)
+    period_s = float((fitted_s[-1] - fitted_s[0]) / (ticks[-1] - ticks[0]))
+    every = _fill_in(rows, fitted_s, known.size, period_s)
+    jitter_s = float(np.quantile(np.abs(seen_s - fitted_s), 0.99))
+    n_lost = int(ticks[-1] - ticks[0] + 1 - rows.size)
+    measured = known & ~repeated
+    measured[rows[_may_be_the_frame_before(ticks, seen_s - fitted_s, period_s)]] = False
+    return FrameClock(every, measured, period_s, jitter_s, n_lost)
+
+
+def _may_be_the_frame_before(ticks: IntArray, late_s: FloatArray, period_s: float) -> BoolArray:
+    """(N,) rows after a lost frame whose stamp is too early for their tick: they may be the lost frame, very late."""
+    after_a_loss = np.concatenate([[False], np.diff(ticks) > 1])
+    return np.asarray(after_a_loss & (late_s < -_EARLY_AT_MOST / 2 * period_s), dtype=np.bool_)
+
+
+def _count_ticks(times_s: FloatArray, number: IntArray | None) -> IntArray:
+    """(N,) the camera's count of frames, lost ones included."""
+    if number is not None and (np.diff(number) > 0).all() and number[-1] - number[0] >= number.size:
+        return np.asarray(number - number[0], dtype=np.int64)
+    period_s = float(np.median(np.diff(times_s)))
+    late_s = times_s - period_s * np.arange(times_s.size)
+    # A stamp held up is followed by one that is not; a lost frame moves all that follow.
+    padded = np.concatenate([late_s, np.full(_RUN_ON_FRAMES - 1, math.inf)])
+    soonest_s = np.lib.stride_tricks.sliding_window_view(padded, _RUN_ON_FRAMES).min(axis=1)
+    lost = np.zeros(times_s.size, dtype=np.int64)
+    recent: deque[float] = deque([float(soonest_s[0])], maxlen=_RUN_ON_FRAMES)
+    for i in range(1, times_s.size):
+        # Late, never early: half a frame late is late, not the next frame half a frame early.
+        lost[i] = math.floor((float(soonest_s[i]) - min(recent)) / period_s + _EARLY_AT_MOST)
+        recent.append(float(late_s[i]) - period_s * int(lost[i]))
+    # A late stamp between two losses may be taken for one more; the frames after it know better.
+    lost = np.minimum.accumulate(lost[::-1])[::-1]
+    return np.asarray(np.arange(times_s.size) + lost, dtype=np.int64)
+
+
+def _lower_envelope(ticks: FloatArray, times_s: FloatArray) -> FloatArray:
+    """(N,) s, the 10 % quantile of the times as a line in the ticks, with a knot every 30 s of long recordings."""
+    basis = _hats(ticks, float(times_s[-1] - times_s[0]))
+    weight, fitted = np.ones(ticks.size), times_s
+    nearest_s = float(np.median(np.diff(times_s)))
+    while nearest_s > 1e-7:
+        for _ in range(4):
+            normal = (basis * weight[:, None]).T @ basis
+            fitted = basis @ np.linalg.lstsq(normal, (basis * weight[:, None]).T @ times_s, rcond=None)[0]
+            late_s = times_s - fitted
+            weight = np.where(late_s > 0, _QUANTILE, 1.0 - _QUANTILE) / np.maximum(np.abs(late_s), nearest_s)
+        nearest_s /= 4.0
+    return np.asarray(fitted, dtype=np.float64)
+
+
+def _hats(ticks: FloatArray, duration_s: float) -> FloatArray:
+    """(N, knots) how much each knot of a piecewise line counts at each tick."""
+    pieces = max(1, round(duration_s / _KNOT_S)) if duration_s > _STRAIGHT_UP_TO_S else 1
+    knots = np.linspace(ticks[0], ticks[-1], pieces + 1)
+    return np.stack([np.interp(ticks, knots, row) for row in np.eye(knots.size)], axis=1)
+
+
+def _fill_in(rows: IntArray, fitted_s: FloatArray, n_frames: int, period_s: float) -> FloatArray:
+    """(n_frames,) s; rows without a time of their own lie evenly between their neighbours."""
+    every = np.interp(np.arange(n_frames), rows, fitted_s)
+    before, after = np.arange(rows[0]), np.arange(rows[-1] + 1, n_frames)
+    every[before] = fitted_s[0] + (before - rows[0]) * period_s
+    every[after] = fitted_s[-1] + (after - rows[-1]) * period_s
+    return every
