@@ -98,11 +98,11 @@ def errors_mm(found_m: np.ndarray, truth_m: np.ndarray) -> np.ndarray:
     return error[np.isfinite(error)]
 
 
-def load_balancing(data: Path) -> tuple[CameraRig, tuple[str, ...], np.ndarray, np.ndarray, np.ndarray]:
-    """Rig, landmarks, pixels (T, K, C, 2), confidence (T, K, C), and the published points (T, K, 3) m."""
-    rig = read_calibration(
-        data / BALANCING / "calibration/Calib_qualisys.toml", axes=WorldAxes.parse("forward=+x,up=+z")
-    ).rig
+def load_balancing(
+    data: Path, calibration: str = "Calib_qualisys.toml"
+) -> tuple[CameraRig, tuple[str, ...], np.ndarray, np.ndarray, np.ndarray]:
+    """Rig (the file's z up), landmarks, pixels (T, K, C, 2), confidence (T, K, C), published points (T, K, 3) m."""
+    rig = read_calibration(data / BALANCING / "calibration" / calibration, axes=WorldAxes.parse("forward=+x,up=+z")).rig
     published = read_trc(data / PUBLISHED)
     tracks = [
         read_openpose_folder(

@@ -9,17 +9,11 @@ import pytest
 from scipy.interpolate import interp1d
 
 from benchmarks.scenes import observe, ring_rig, scattered_points
-from calibration.align import WorldAxes
-from calibration.formats import read_calibration
 from calibration.projection import project_rig
 from calibration.triangulation.triangulate import triangulate_pose2sim, triangulate_robust
 from labsys.core.cameras import Camera, CameraRig, Intrinsics
-from labsys.core.skeleton import BODY_25B
-from labsys.storage.exchange.openpose import read_openpose_folder
-from labsys.storage.exchange.trc import read_trc
+from tests.accept.reconstruction import load_balancing
 
-RECORDING = Path("pose2sim_balancing")
-PUBLISHED = RECORDING / "results_a948c20/T01/pose-3d/S00_P00_T01_BalancingTrial_0-100.trc"
 LONGEST_GAP = 10  # frames; as that version's configuration says
 
 
@@ -92,24 +86,6 @@ def fill_gaps_as_pose2sim(xyz_m: np.ndarray) -> np.ndarray:
     return filled
 
 
-def load_recording(
-    data: Path, calibration: str
-) -> tuple[CameraRig, tuple[str, ...], np.ndarray, np.ndarray, np.ndarray]:
-    """Rig (world = the file's, up z), marker names, pixels (T, K, C, 2), confidence (T, K, C), published (T, K, 3)."""
-    rig = read_calibration(data / RECORDING / "calibration" / calibration, axes=WorldAxes.parse("forward=+x,up=+z")).rig
-    published = read_trc(data / PUBLISHED)
-    tracks = [
-        read_openpose_folder(
-            data / RECORDING / f"T01_BalancingTrial/pose/cam0{i}_json", landmark_set=BODY_25B
-        ).subject_track()
-        for i in (1, 2, 3, 4)
-    ]
-    columns = [BODY_25B.landmarks.index(m) for m in published.markers]
-    xy = np.stack([t.xy_px[:, columns] for t in tracks], axis=2)
-    confidence = np.stack([t.confidence[:, columns] for t in tracks], axis=2)
-    return rig, published.markers, xy, confidence, published.xyz_m
-
-
 def in_axes_of_trc(xyz_lab_m: np.ndarray) -> np.ndarray:
     """LAB was made of the file's world by X = x, Y = z, Z = -y; the .trc is (y, z, x) of that world."""
     world = np.stack([xyz_lab_m[..., 0], -xyz_lab_m[..., 2], xyz_lab_m[..., 1]], axis=-1)
@@ -131,7 +107,7 @@ def test_published_trc_is_reproduced(public_data: Path, calibration: str) -> Non
     What is left: in frame 52 the publisher's person association left camera 3 out for the whole body, so 11 landmarks
     there rest on other cameras; six cells of Nose (4-8, 15) are gaps that the publisher filled with a spline.
     """
-    rig, markers, xy, confidence, published = load_recording(public_data, calibration)
+    rig, markers, xy, confidence, published = load_balancing(public_data, calibration)
     found = triangulate_pose2sim(rig, xy, confidence)
     raw = in_axes_of_trc(found.xyz_m)
     assert raw.shape == published.shape == (100, 21, 3)
@@ -146,7 +122,7 @@ def test_published_trc_is_reproduced(public_data: Path, calibration: str) -> Non
 
 @pytest.mark.real_data
 def test_what_is_left_is_the_camera_that_the_publisher_left_out(public_data: Path) -> None:
-    rig, _, xy, confidence, published = load_recording(public_data, "Calib_qualisys.toml")
+    rig, _, xy, confidence, published = load_balancing(public_data, "Calib_qualisys.toml")
     without_camera_3 = confidence[52].copy()
     without_camera_3[:, 2] = 0.0
     found = in_axes_of_trc(triangulate_pose2sim(rig, xy[52], without_camera_3).xyz_m)
@@ -156,7 +132,7 @@ def test_what_is_left_is_the_camera_that_the_publisher_left_out(public_data: Pat
 @pytest.mark.real_data
 def test_robust_engine_uses_fewer_cameras_at_a_smaller_error(public_data: Path) -> None:
     """On the real trial the default engine answers as often as the rule, and rests on cameras that agree."""
-    rig, _, xy, confidence, _ = load_recording(public_data, "Calib_qualisys.toml")
+    rig, _, xy, confidence, _ = load_balancing(public_data, "Calib_qualisys.toml")
     rule, robust = triangulate_pose2sim(rig, xy, confidence), triangulate_robust(rig, xy, confidence)
     assert np.isnan(robust.residual_px).sum() <= np.isnan(rule.residual_px).sum()
     assert np.nanmean(robust.residual_px) < np.nanmean(rule.residual_px)
