@@ -21,6 +21,7 @@ from labsys.core.landmarks import Landmarks3D
 from labsys.core.point_errors import PointErrors
 
 _SAMPLE = 200  # points that stand for the volume
+_SEED = 11
 _MOST = 0.98
 
 
@@ -93,7 +94,9 @@ def _fingerprint(calibration: Calibration) -> str:
 
 def _volume(sighting: Sighting, calibration: Calibration) -> VolumeErrors:
     points = sighting.xyz_m[np.isfinite(sighting.xyz_m).all(axis=-1)]
-    points = points[:: max(1, len(points) // _SAMPLE)]
+    if len(points) > _SAMPLE:
+        # By chance: every nth point may be the same landmark each time, one place instead of a volume.
+        points = points[np.random.default_rng(_SEED).choice(len(points), _SAMPLE, replace=False)]
     if calibration.covariance is None:
         return no_errors(points)
     return volume_errors(sighting.rig, calibration.covariance, points)

@@ -56,3 +56,12 @@ def test_detectors_that_err_alike_for_long_are_told_from_white_noise() -> None:
     assert np.median(white.steady) < 0.02
     assert np.median(alike.steady) > 0.15
     assert np.median(alike.fade_s) > 0.015 > np.median(white.fade_s)
+
+
+def test_the_volume_is_that_of_all_landmarks_however_many_frames_there_are() -> None:
+    """Every 37th of 200 frames of 37 landmarks is one landmark: a sample by stride once took the neck for the body."""
+    trial = make_trial(RunnerParameters(), kind=TrialKind.STATIC, seconds=2.0, rate_hz=100.0)
+    found = see(trial, NoiseModel.white(1.0), 4, 1)
+    assert found.errors is not None
+    middle = np.nanmean(found.xyz_m, axis=(0, 1))
+    assert np.abs(found.errors.centre_m - middle).max() < 0.15
