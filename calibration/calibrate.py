@@ -16,13 +16,14 @@ from calibration.board.diagnose import check_front, check_layout, explain_unseen
 from calibration.match import match_cameras
 from calibration.rig.anipose import calibrate_with_anipose
 from calibration.rig.covariance import covariance_of
+from calibration.rig.grade import GradeLimits
 from calibration.rig.intrinsics import LensLimits, check_sizes_fit, check_support, expect_lenses, guess_lens
 from calibration.rig.lens_check import LensExam, examine_lenses
 from calibration.rig.misfit import explain_misfit
 from calibration.rig.moved import find_moved_camera, refuse_move
 from calibration.rig.poses import check_enough, check_lenses_fit, check_spread, cost_of_free_lenses, find_wrong_lens
 from calibration.rig.quality import measure_corners
-from calibration.rig.report import CalibrationReport, GradeLimits, HeldOut, hold_out, make_report
+from calibration.rig.report import CalibrationReport, HeldOut, hold_out, make_report
 from calibration.rig.scale import KnownLength, check_scale, measure_length
 from calibration.rig.solve import SolvedRig, SolveSettings, draw_folds, solve_rig
 from calibration.rig.sync import check_synchronous, check_whole_frames

@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from api.commands.calibrating_arguments import (
+    BeltBoardOption,
+    BeltLevelSdOption,
+    BoardOption,
+    CalibrationOption,
+    CheckOption,
+    EngineName,
+    EngineOption,
+    FeetOption,
+    GradesOption,
+    IntrinsicsOption,
+    KnownLengthOption,
+    LabPointsOption,
+    LensModelOption,
+    LensName,
+    LevelBoardOption,
+    NoCacheOption,
+    OutOption,
+    OverrideOption,
+    PlumbLineOption,
+    RigOption,
+    SaveOption,
+    SurveyTagsOption,
+    TagsOption,
+    TakeArgument,
+    TimestampsOption,
+    VideosOption,
+    WorldAxesOption,
+)
 from api.commands.calibrating_options import (
     PlacingWords,
     board_path,
@@ -30,20 +58,6 @@ _WITH_CHECK = frozenset(
 )
 
 
-class EngineName(StrEnum):
-    """Who solves the rig."""
-
-    LABSYS = "labsys"
-    ANIPOSE = "anipose"
-
-
-class LensName(StrEnum):
-    """Which lens model is solved where no lenses are given."""
-
-    PINHOLE = "pinhole"
-    FISHEYE = "fisheye"
-
-
 def register(app: typer.Typer) -> None:
     """Add the command to the terminal."""
     app.command("calibrate")(calibrate)
@@ -51,94 +65,31 @@ def register(app: typer.Typer) -> None:
 
 def calibrate(
     context: typer.Context,
-    take: Annotated[
-        str | None,
-        typer.Argument(metavar="TAKE", help="SUBJECT/SESSION/TRIAL, a calibration's name, or a take's folder."),
-    ] = None,
-    videos: Annotated[
-        list[str] | None, typer.Option("--videos", metavar="CAM=PATH …", help="One video per camera.")
-    ] = None,
-    board: Annotated[
-        str | None, typer.Option("--board", metavar="FILE", help="Board file, or name of one in the lab's boards/.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Gets calibration.toml, report.json and report.html.")
-    ] = None,
-    timestamps: Annotated[
-        Path | None,
-        typer.Option("--timestamps", metavar="FILE", help="CSV cam_id,frame_time[,frame] in s, free-running cameras."),
-    ] = None,
-    intrinsics: Annotated[
-        Path | None,
-        typer.Option(
-            "--intrinsics", metavar="FILE", help="Lenses: Anipose, Caliscope or OpenCV; else from the videos."
-        ),
-    ] = None,
-    engine: Annotated[EngineName, typer.Option("--engine")] = EngineName.LABSYS,
-    lens_model: Annotated[
-        LensName, typer.Option("--lens-model", help="Of lenses that are solved from the videos.")
-    ] = LensName.PINHOLE,
-    known_length: Annotated[
-        list[Path] | None,
-        typer.Option("--known-length", metavar="FILE …", help="YAML: name, length_m, ends_px; checks the scale."),
-    ] = None,
-    world_axes: Annotated[
-        str | None,
-        typer.Option(
-            "--world-axes",
-            metavar="forward=+x,up=-y",
-            help="How the first camera (x right, y down, z ahead) stands in the room.",
-        ),
-    ] = None,
-    belt_board: Annotated[
-        str | None,
-        typer.Option(
-            "--belt-board",
-            metavar="forward:FROM-TO",
-            help="The board lies on the belt in these frames, its columns run forward, backward, left or right.",
-        ),
-    ] = None,
-    lab_points: Annotated[
-        Path | None,
-        typer.Option("--lab-points", metavar="FILE", help="YAML: marked points of belt or floor, lab_m and px."),
-    ] = None,
-    tags: Annotated[
-        str | None, typer.Option("--tags", metavar="FILE", help="The treadmill's tags, or their name in tags/.")
-    ] = None,
-    survey_tags: Annotated[
-        Path | None, typer.Option("--survey-tags", metavar="FILE", help="New file for the poses of --tags in this LAB.")
-    ] = None,
-    feet: Annotated[
-        str | None,
-        typer.Option("--feet", metavar="TRIAL", help="A run in these cameras: places LAB, or checks where it is."),
-    ] = None,
-    level_board: Annotated[
-        str | None,
-        typer.Option("--level-board", metavar="FROM-TO", help="The board lies levelled in these frames: gravity."),
-    ] = None,
-    plumb_line: Annotated[
-        Path | None, typer.Option("--plumb-line", metavar="FILE", help="YAML: top_px, bottom_px per camera: gravity.")
-    ] = None,
-    belt_level_sd: Annotated[
-        float | None, typer.Option("--belt-level-sd", metavar="DEG", help="How well the belt is levelled, if known.")
-    ] = None,
-    rig: Annotated[
-        str | None, typer.Option("--rig", metavar="FILE", help="Rig file of these cameras, or its name in rigs/.")
-    ] = None,
-    override: Annotated[
-        str | None, typer.Option("--override", metavar="REASON", help="Go on after a refusal; stays on record.")
-    ] = None,
-    save: Annotated[
-        str | None, typer.Option("--save", metavar="LABEL", help="Keep it and its take in the lab's calibrations/ too.")
-    ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Only say whether a calibration still holds, from one sweep of the board.")
-    ] = False,
-    calibration: Annotated[
-        str | None,
-        typer.Option("--calibration", metavar="NAME", help="With --check: name or file; else the lab's latest."),
-    ] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Search all videos anew and remember nothing.")] = False,
+    take: TakeArgument = None,
+    videos: VideosOption = None,
+    board: BoardOption = None,
+    out: OutOption = None,
+    timestamps: TimestampsOption = None,
+    intrinsics: IntrinsicsOption = None,
+    engine: EngineOption = EngineName.LABSYS,
+    lens_model: LensModelOption = LensName.PINHOLE,
+    known_length: KnownLengthOption = None,
+    world_axes: WorldAxesOption = None,
+    belt_board: BeltBoardOption = None,
+    lab_points: LabPointsOption = None,
+    tags: TagsOption = None,
+    survey_tags: SurveyTagsOption = None,
+    feet: FeetOption = None,
+    level_board: LevelBoardOption = None,
+    plumb_line: PlumbLineOption = None,
+    belt_level_sd: BeltLevelSdOption = None,
+    rig: RigOption = None,
+    grades: GradesOption = None,
+    override: OverrideOption = None,
+    save: SaveOption = None,
+    check: CheckOption = False,
+    calibration: CalibrationOption = None,
+    no_cache: NoCacheOption = False,
     lab: LabOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -152,8 +103,10 @@ def calibrate(
     Example: labsys calibrate --check --videos cam0=sweep0.mp4 cam1=sweep1.mp4 --board charuco_4x5
     """
     from calibration.calibrate import Engine
+    from calibration.rig.grade import GradeLimits
     from labsys.capture.board_file import load_board_config
     from labsys.core.cameras import LensModel
+    from pipelines.calibrating.grades_file import load_grades
     from pipelines.calibrating.inputs import CalibrationRequest
 
     terminal = Terminal(lab, as_json, quiet)
@@ -186,6 +139,7 @@ def calibrate(
         placing=placing,
         survey=None if survey_tags is None else (load_tag_set(terminal, _named(tags)), survey_tags),
         recorded_with=None if rig is None else load_rig(terminal, rig),
+        grades=load_grades(grades) if grades is not None else GradeLimits(),
         override_reason=reason,
         cache=cache_folder(terminal, use=not no_cache),
     )

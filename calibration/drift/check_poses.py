@@ -14,13 +14,13 @@ from scipy.spatial.transform import Rotation
 from calibration.board.detect import BoardCorners
 from calibration.board.observations import BoardViews
 from calibration.lens_jacobian import project_with_jacobian
-from calibration.rig.bundle import BLOCK, POSE, BundleResult, BundleState, instant_gradients, solve_bundle
+from calibration.rig.bundle import BLOCK, POSE, BundleResult, BundleState, solve_bundle
+from calibration.rig.covariance import widening
 from calibration.rig.solve import SolveSettings, solve_rig
 from labsys.core.arrays import FloatArray
 from labsys.core.cameras import CameraRig
 from labsys.core.rigid import RigidTransform
 
-_BLOCKS = 24  # neighbouring instants err alike, so the spread is taken between blocks of them
 _FLOOR_PX = 0.1  # what the lens model leaves in one region of the image against another
 _CALIBRATION_SHARE = 2.0  # the calibration itself is about as uncertain as the sweep
 
@@ -67,17 +67,7 @@ def compare_poses(corners: BoardCorners, rig: CameraRig, *, settings: SolveSetti
     """
     chosen = settings or SolveSettings()
     solved = solve_rig(corners, tuple(c.intrinsics for c in rig.cameras), settings=chosen)
-    views = solved.views.rows(np.any(solved.views.used, axis=1)).renumbered()
-    kept = np.unique(solved.views.frame[np.any(solved.views.used, axis=1)])
-    state = solved.bundle.state
-    start = type(state)(
-        state.R_cam_rig,
-        state.t_cam_rig_m,
-        state.R_rig_board[kept],
-        state.t_rig_board_m[kept],
-        state.lenses,
-        state.lag_s,
-    )
+    views, start = solved.used_views()
     held = solve_bundle(views, start, settings=chosen.bundle)
     freed = solve_bundle(views, start, free_lag=True, settings=chosen.bundle)
     change = _changes(rig, held.state)
@@ -102,22 +92,9 @@ def _change(T_old: RigidTransform, R: FloatArray, t_m: FloatArray) -> FloatArray
 
 def _pose_covariance(views: BoardViews, held: BundleResult, settings: SolveSettings) -> FloatArray:
     """Covariance of the poses, (6 C, 6 C), widened by how far blocks of instants disagree beyond corner noise."""
-    n_cameras, n_frames = len(held.state.t_cam_rig_m), len(held.state.t_rig_board_m)
-    pull = instant_gradients(views, held.state, settings=settings.bundle)
-    blocks = min(_BLOCKS, n_frames)
-    pulls = np.zeros((blocks, pull.shape[1]))
-    np.add.at(pulls, np.arange(n_frames) * blocks // n_frames, pull)
-    columns = np.arange(n_cameras * BLOCK).reshape(n_cameras, BLOCK)[:, :POSE]
-    active = columns[1:].ravel()
-    squared = np.einsum("vni,vni->vn", held.residual_px, held.residual_px)
-    weights = 1.0 / np.sqrt(1.0 + squared / settings.bundle.robust_px**2)
-    unknowns = active.size + POSE * n_frames
-    variance = float((squared * weights)[views.used].sum()) / max(2 * views.n_corners - unknowns, 1)
-    V = held.covariance[np.ix_(active, active)]
-    found = np.einsum("ki,ij,kj->", pulls[:, active], V, pulls[:, active]) / max(variance, 1e-12) ** 2 / active.size
-    excess = max(1.0, float(found) * blocks / max(blocks - 1, 1))
-    at = columns.ravel()
-    return np.asarray(excess * held.covariance[np.ix_(at, at)], dtype=np.float64)
+    n_cameras = len(held.state.t_cam_rig_m)
+    at = np.arange(n_cameras * BLOCK).reshape(n_cameras, BLOCK)[:, :POSE].ravel()
+    return np.asarray(widening(views, held, settings.bundle) * held.covariance[np.ix_(at, at)])
 
 
 def _image_effect(views: BoardViews, solved: BundleResult) -> FloatArray:

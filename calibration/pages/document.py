@@ -9,6 +9,7 @@ import numpy as np
 
 from calibration.board.coverage import map_coverage
 from calibration.board.detect import BoardCorners
+from calibration.rig.grade import GradeLimits
 from calibration.rig.report import CalibrationReport, CameraReport
 from labsys.core.errors import GateRefusedError
 from labsys.core.units import degrees, millimetres
@@ -45,6 +46,7 @@ def report_document(report: CalibrationReport, *, calibration: str | None, overr
         "pairs": [{"cameras": list(pair), "shared_boards": n} for pair, n in report.shared_boards.items()],
         "decided_by": [c.text for c in report.deciding],
         "criteria": [{"text": c.text, "excess": _number(c.excess)} for c in report.criteria],
+        "own_limits": report.limits != GradeLimits(),
         "refusal": None,
         "override_reason": report.override_reason or None,
         "overridden": overridden or None,
@@ -104,6 +106,7 @@ def _camera_document(camera: CameraReport) -> dict[str, Any]:
         "time_offset_ms": _number(1000 * camera.time_offset_s),
         "time_offset_sd_ms": _number(1000 * camera.time_offset_sd_s),
         "centre_sd_mm": _number(millimetres(camera.centre_sd_m)),
+        "drift_px": _number(camera.drift_px),
         "solved": True,
         "reason": None,
     }

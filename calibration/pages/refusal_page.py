@@ -12,7 +12,7 @@ import numpy as np
 from calibration.board.coverage import map_coverage
 from calibration.board.detect import BoardCorners
 from calibration.pages.rendering import render_template
-from calibration.rig.report import GradeLimits
+from calibration.rig.grade import GradeLimits
 from labsys.core.units import millimetres
 
 
@@ -29,11 +29,11 @@ class _Sight:
     cells: tuple[tuple[int, int], ...]
 
 
-def render_refusal_page(document: Mapping[str, Any], corners: BoardCorners) -> str:
+def render_refusal_page(document: Mapping[str, Any], corners: BoardCorners, limits: GradeLimits) -> str:
     """The page of a calibration that was refused before there was a rig to measure.
 
     Args:
-        document: the refusal's JSON document.
+        document: the refusal's JSON document. limits: what the grades ask for.
     """
     has = corners.has_board
     pairs = combinations(range(len(corners.cameras)), 2)
@@ -44,7 +44,7 @@ def render_refusal_page(document: Mapping[str, Any], corners: BoardCorners) -> s
         n_instants=len(corners.times_s),
         cameras=[_sight(corners, i) for i in range(len(corners.cameras))],
         shared=[((corners.cameras[a], corners.cameras[b]), int((has[:, a] & has[:, b]).sum())) for a, b in pairs],
-        limits=GradeLimits(),
+        limits=limits,
         mm=millimetres,
     )
 

@@ -14,8 +14,9 @@ from calibration.board.detector import Gray
 from calibration.calibrate import CalibrationOutcome
 from calibration.pages.drawings import ErrorCell, WorstView, draw_plans, find_worst_views, map_errors
 from calibration.pages.rendering import render_template
+from calibration.rig.grade import GradeLimits
 from calibration.rig.quality import CornerErrors, measure_corners
-from calibration.rig.report import CameraReport, GradeLimits
+from calibration.rig.report import CameraReport
 from labsys.core.units import millimetres
 
 WORST_VIEWS = 6
@@ -55,7 +56,7 @@ def render_report_page(
         board=outcome.corners.board,
         in_lab=in_lab,
         criteria=[c for i, c in enumerate(outcome.report.criteria) if c.excess > 1 or i < _CRITERIA],
-        limits=_limit_rows(GradeLimits()),
+        limits=_limit_rows(outcome.report.limits),
         cameras=_camera_pages(outcome, errors),
         names=outcome.rig.names,
         plans=draw_plans(outcome.rig, errors, in_lab=in_lab),

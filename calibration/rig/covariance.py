@@ -30,18 +30,7 @@ def covariance_of(solved: SolvedRig, *, lenses_solved: bool, settings: BundleSet
     """
     chosen = settings or BundleSettings()
     prior = expect_lenses(tuple(c.intrinsics for c in solved.rig.cameras)) if lenses_solved else None
-    seen = np.any(solved.views.used, axis=1)
-    views = solved.views.rows(seen).renumbered()
-    kept = np.unique(solved.views.frame[seen])
-    state = solved.bundle.state
-    start = type(state)(
-        state.R_cam_rig,
-        state.t_cam_rig_m,
-        state.R_rig_board[kept],
-        state.t_rig_board_m[kept],
-        state.lenses,
-        state.lag_s,
-    )
+    views, start = solved.used_views()
     again = solve_bundle(views, start, prior=prior, settings=chosen)
     n_cameras = len(solved.rig.cameras)
     columns = np.arange(n_cameras * BLOCK).reshape(n_cameras, BLOCK)

@@ -13,13 +13,13 @@ import numpy as np
 from calibration.lens_jacobian import LENS_PARAMETERS, pack_lenses, rays_of_pixels
 from calibration.rig.bundle import BLOCK, POSE, LensPrior, solve_bundle
 from calibration.rig.covariance import widening
+from calibration.rig.grade import GRADE_C
 from calibration.rig.solve import SolvedRig, SolveSettings
 from labsys.core.arrays import FloatArray
 from labsys.core.cameras import Intrinsics, LensModel
 from labsys.core.errors import InputError
 
 _OFF = 0.003  # of the image's scale: as much as the scale itself may be wrong for grade A
-_GRADE_C = 4.0
 _FREE = 6  # fx fy cx cy k1 k2
 _FOCAL_SD, _ASPECT_SD, _CENTRE_SD = 0.2, 0.01, 0.02  # priors: relative, relative, image widths
 _BENT_SD = {LensModel.PINHOLE: 0.3, LensModel.FISHEYE: 0.1}
@@ -70,7 +70,7 @@ class LensExam:
     def refusal(self) -> InputError | None:
         """Names camera and property where the boards contradict a lens beyond every grade; None where none does."""
         worst = max(self.figures, key=lambda f: f.excess, default=None)
-        if worst is None or worst.excess <= _GRADE_C:
+        if worst is None or worst.excess <= GRADE_C:
             return None
         return InputError(
             f"the boards contradict the given lens: {worst.text}", where=f"camera {worst.camera}", remedy=worst.remedy

@@ -6,40 +6,29 @@ Definitions are those of `quality`. The grade is that of the worst figure; C is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from calibration.board.coverage import map_coverage
 from calibration.board.detect import BoardCorners
+from calibration.rig.grade import (
+    GRADE_C,
+    Criterion,
+    GradeLimits,
+    camera_criteria,
+    grade_of,
+    lag_criteria,
+    rig_criteria,
+    sort_criteria,
+)
 from calibration.rig.lens_check import LensExam
+from calibration.rig.moved import measure_drifts_px
 from calibration.rig.quality import BoardQuality, CornerErrors, measure_corners, summarise
 from calibration.rig.solve import SolvedRig, SolveSettings, draw_folds, measure_heldout
+from calibration.rig.sync import lags_in_frames
 from labsys.core.arrays import BoolArray
 from labsys.core.errors import GateRefusedError
-from labsys.core.units import millimetres
-
-_WITHIN, _GRADE_C = 0.0, 4.0
-
-
-@dataclass(frozen=True)
-class GradeLimits:
-    """Grade A; B allows twice, C four times as much (coverage and boards: a half, a quarter).
-
-    Attributes:
-        heldout_px, heldout_freerun_px: held-out RMS for triggered and for free-running cameras.
-        square: how much longer the board's edges may be along x than along y.
-        kept: least share of shared corners that the figures rest on, for every grade.
-    """
-
-    board_fit_m: float = 0.0015
-    heldout_px: float = 1.2
-    heldout_freerun_px: float = 1.8
-    scale: float = 0.003
-    square: float = 0.003
-    boards: int = 20
-    coverage: float = 0.6
-    kept: float = 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +40,7 @@ class CameraReport:
         coverage: share of its image that boards covered; `coverage_map` is (18, 32) True where they did.
         time_offset_s, time_offset_sd_s: how much later than the first camera's its frames are taken.
         centre_sd_m: of its place relative to the first camera, from corner noise alone.
+        drift_px: how far its image drifts from the take's beginning to its end, RMS; NaN where too little shows it.
     """
 
     name: str
@@ -63,16 +53,7 @@ class CameraReport:
     time_offset_s: float
     time_offset_sd_s: float
     centre_sd_m: float
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """One figure against its limit: `excess` is 1 at the limit of grade A, 2 at that of B, 4 at that of C."""
-
-    text: str
-    excess: float
-    remedy: str
-    of_coverage: bool = False
+    drift_px: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +64,7 @@ class CalibrationReport:
         quality: over all instants; heldout: every instant as seen by a rig solved without it.
         shared_boards: (camera, camera) -> instants at which both saw the board.
         scale_error: relative, signed; from an independent length where there is one, else from the board's edges.
-        grade: "A", "B", "C" or "refused"; criteria: what it rests on, worst first.
+        grade: "A", "B", "C" or "refused"; criteria: what it rests on, worst first; limits: of the grades.
         up_sd_rad, heading_sd_rad: NaN until the rig is placed in LAB.
         seconds: stage -> wall time. override_reason: why a refused calibration is used all the same.
     """
@@ -98,6 +79,7 @@ class CalibrationReport:
     scale_error: float
     grade: str
     criteria: tuple[Criterion, ...]
+    limits: GradeLimits
     up_sd_rad: float = float("nan")
     heading_sd_rad: float = float("nan")
     seconds: Mapping[str, float] | None = None
@@ -154,13 +136,15 @@ def make_report(
     errors = measure_corners(corners, solved.rig)
     quality = summarise(corners, errors, detected=detected)
     heldout_quality = summarise(corners.at_frames(heldout.tested), heldout.errors)
-    cameras = tuple(_camera_report(corners, errors, solved, i) for i in range(len(corners.cameras)))
+    drifts_px = measure_drifts_px(solved, corners.times_s)
+    cameras = tuple(_camera_report(corners, errors, solved, i, drifts_px[i]) for i in range(len(corners.cameras)))
     scale = quality.edge_mean_m / corners.board.square_m - 1.0 if scale_error is None else scale_error
     chosen = limits or GradeLimits()
-    criteria = _sort(
-        *_rig_criteria(quality, heldout_quality, scale, chosen, free_running=free_running),
-        *(c for camera in cameras for c in _camera_criteria(camera, chosen, lenses_given=exam is not None)),
+    criteria = sort_criteria(
+        *rig_criteria(quality, heldout_quality, scale, chosen, free_running=free_running),
+        *(c for camera in cameras for c in camera_criteria(camera, chosen, lenses_given=exam is not None)),
         *(Criterion(f.text, f.excess, f.remedy) for f in (exam.figures if exam else ())),
+        *lag_criteria(corners.cameras, lags_in_frames(solved, corners.times_s)),
     )
     return CalibrationReport(
         engine=engine,
@@ -171,8 +155,9 @@ def make_report(
         cameras=cameras,
         shared_boards=_shared(corners),
         scale_error=scale,
-        grade=_grade(criteria[0].excess),
+        grade=grade_of(criteria[0].excess),
         criteria=criteria,
+        limits=chosen,
     )
 
 
@@ -184,69 +169,15 @@ def check_gate(report: CalibrationReport) -> None:
     """
     if report.grade != "refused" or report.override_reason:
         return
-    failing = [c for c in report.criteria if c.excess > _GRADE_C]
+    failing = [c for c in report.criteria if c.excess > GRADE_C]
     raise GateRefusedError(
         "the calibration is refused: " + "; ".join(c.text for c in failing), remedy=failing[0].remedy
     )
 
 
-def _grade(excess: float) -> str:
-    for grade, most in (("A", 1.0), ("B", 2.0), ("C", _GRADE_C)):
-        if excess <= most:
-            return grade
-    return "refused"
-
-
-def _rig_criteria(
-    quality: BoardQuality, heldout: BoardQuality, scale: float, limits: GradeLimits, *, free_running: bool
-) -> tuple[Criterion, ...]:
-    wave = "Film the board again, slowly and all over the room; check the square length and that no camera moved"
-    heldout_limit = limits.heldout_freerun_px if free_running else limits.heldout_px
-    lost = Criterion(f"{100 * quality.kept:.1f} % of shared corners could be used", _WITHIN, wave)
-    return (
-        _above("board fit", millimetres(quality.board_fit_m), millimetres(limits.board_fit_m), "mm", wave),
-        _above("held-out error", heldout.rms_px, heldout_limit, "px", wave),
-        _above("scale error", 100 * abs(scale), 100 * limits.scale, "%", "Measure the board's squares again"),
-        _square(quality, limits),
-        lost if quality.kept >= limits.kept else replace(lost, excess=float("inf")),
-    )
-
-
-def _square(quality: BoardQuality, limits: GradeLimits) -> Criterion:
-    """Squares that are wider than high were printed or mounted so, or seen through a lens of another pixel aspect."""
-    off = quality.edge_x_m / quality.edge_y_m - 1.0
-    return Criterion(
-        f"board squares {millimetres(quality.edge_x_m):.2f} mm along x, {millimetres(quality.edge_y_m):.2f} mm along y "
-        f"({100 * off:+.2f} %; grade A: {100 * limits.square:.2g} %)",
-        abs(off) / limits.square if np.isfinite(off) else float("inf"),
-        "Measure the squares along both directions; print without fitting to the page, and check the cameras' lenses",
-    )
-
-
-def _camera_criteria(camera: CameraReport, limits: GradeLimits, *, lenses_given: bool) -> tuple[Criterion, ...]:
-    more = f"Show the board to {camera.name} longer and up to the edges of its image"
-    cover = limits.coverage / max(camera.coverage, 1e-9)
-    return (
-        Criterion(f"{camera.name} saw {camera.n_boards} boards", limits.boards / max(camera.n_boards, 1e-9), more),
-        Criterion(
-            f"boards covered {100 * camera.coverage:.0f} % of {camera.name}'s image",
-            min(cover, _GRADE_C) if lenses_given else cover,
-            more,
-            of_coverage=True,
-        ),
-    )
-
-
-def _sort(*criteria: Criterion) -> tuple[Criterion, ...]:
-    return tuple(sorted(criteria, key=lambda c: -c.excess))
-
-
-def _above(name: str, value: float, limit: float, unit: str, remedy: str) -> Criterion:
-    excess = value / limit if np.isfinite(value) else float("inf")
-    return Criterion(f"{name} {value:.3g} {unit} (grade A: {limit:.3g} {unit})", excess, remedy)
-
-
-def _camera_report(corners: BoardCorners, errors: CornerErrors, solved: SolvedRig, index: int) -> CameraReport:
+def _camera_report(
+    corners: BoardCorners, errors: CornerErrors, solved: SolvedRig, index: int, drift_px: float
+) -> CameraReport:
     distance = errors.distance_px[:, index]
     distance = distance[np.isfinite(distance)]
     figures = [float("nan")] * 3
@@ -264,6 +195,7 @@ def _camera_report(corners: BoardCorners, errors: CornerErrors, solved: SolvedRi
         time_offset_s=float(solved.lag_s[index]),
         time_offset_sd_s=float(solved.lag_sd_s[index]),
         centre_sd_m=float(solved.centre_sd_m[index]),
+        drift_px=float(drift_px),
     )
 
 

@@ -75,6 +75,13 @@ class SolvedRig:
     shown: BoardViews
     freed: BundleState
 
+    def used_views(self) -> tuple[BoardViews, BundleState]:
+        """Views with a corner that counts, their instants numbered anew, and the solution as a state of just those."""
+        seen = np.any(self.views.used, axis=1)
+        kept, state = np.unique(self.views.frame[seen]), self.bundle.state
+        boards = replace(state, R_rig_board=state.R_rig_board[kept], t_rig_board_m=state.t_rig_board_m[kept])
+        return self.views.rows(seen).renumbered(), boards
+
 
 def draw_folds(corners: BoardCorners, *, folds: int = 5) -> IntArray:
     """Which fold tests each instant, (T,): blocks of neighbouring instants are dealt out in turn; -1 takes no part.

@@ -10,10 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from calibration.board.detect import BoardCorners
 from calibration.board.detector import Gray
 from calibration.calibrate import CalibrationOutcome
-from calibration.pages.refusal_page import render_refusal_page
 from calibration.pages.report_page import render_report_page
 from labsys.core.clock import utc_now
 from labsys.core.errors import GateRefusedError, InputError
@@ -70,7 +68,7 @@ def write_calibration_files(
     outcome: CalibrationOutcome | None = None,
     placed: PlacedRig | None = None,
     pictures: Mapping[tuple[int, int], Gray] | None = None,
-    corners: BoardCorners | None = None,
+    page: str | None = None,
 ) -> CalibrationFiles:
     """Write a calibration, or why there is none, into a folder; what an earlier call left there is replaced.
 
@@ -78,13 +76,12 @@ def write_calibration_files(
     not its own.
 
     Args:
-        corners: what the cameras saw, shown where a refusal left no outcome.
+        page: of a refusal that left no outcome; an outcome makes its own.
 
     Raises:
         InputError: the folder cannot be written.
     """
     in_lab = placed is not None and placed.in_lab
-    page = None if corners is None else render_refusal_page(document, corners)
     if outcome is not None:
         page = render_report_page(outcome, document, in_lab=in_lab, pictures=pictures)
     _remove(out, TOML, *(() if page else (PAGE,)))

@@ -9,6 +9,7 @@ from pathlib import Path
 from calibration.board.clock import read_timestamps
 from calibration.calibrate import Engine
 from calibration.formats import read_lenses
+from calibration.rig.grade import GradeLimits
 from calibration.rig.intrinsics import check_sizes_fit
 from calibration.rig.scale import KnownLength
 from labsys.capture.rig import Rig
@@ -38,6 +39,7 @@ class CalibrationRequest:
         placing: what says how the rig lies in LAB.
         survey: tags whose poses are to be surveyed in the LAB that `placing` gives, and the new file for them.
         recorded_with: the rig file behind the videos, where known.
+        grades: what the grades ask for.
         override_reason: why a refusal is to be set aside; empty lets it stand.
         cache: folder of what was found in videos before; None looks anew and keeps nothing.
     """
@@ -52,6 +54,7 @@ class CalibrationRequest:
     placing: LabRequest = field(default_factory=LabRequest)
     survey: tuple[TagSet, Path] | None = None
     recorded_with: Rig | None = None
+    grades: GradeLimits = field(default_factory=GradeLimits)
     override_reason: str = ""
     cache: Path | None = None
 

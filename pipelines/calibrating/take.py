@@ -20,7 +20,9 @@ from calibration.calibrate import (
 )
 from calibration.formats import format_anipose
 from calibration.pages.document import refusal_document, report_document
+from calibration.pages.refusal_page import render_refusal_page
 from calibration.placing.tags import TagViews, survey_tags
+from calibration.rig.grade import GradeLimits
 from calibration.rig.report import check_gate
 from labsys.capture.tags import format_tags
 from labsys.core.cameras import Calibration
@@ -71,7 +73,8 @@ def calibrate_take(request: CalibrationRequest, out: Path, *, progress: Progress
         surveyed = _survey(request, seen, placed)
     except GateRefusedError as error:
         document = refusal_document(error, cameras=tuple(request.videos), engine=str(request.engine), corners=corners)
-        return write_calibration_files(out, document=document, refusal=error, corners=corners)
+        page = None if corners is None else render_refusal_page(document, corners, request.grades)
+        return write_calibration_files(out, document=document, refusal=error, page=page)
     report = replace(
         outcome.report,
         seconds={"detect": seen.seconds, "solve": time.perf_counter() - began},
@@ -123,7 +126,10 @@ def _solve(
 ) -> tuple[CalibrationOutcome, str]:
     """The solved rig, and the refusal that an override set aside ("" where nothing was)."""
     settings = CalibrateSettings(
-        engine=request.engine, lens_model=request.lens_model, free_running=runs_freely(request.recorded_with)
+        engine=request.engine,
+        lens_model=request.lens_model,
+        free_running=runs_freely(request.recorded_with),
+        grades=request.grades,
     )
     progress.stage("solve the rig", 1)
     try:
@@ -148,6 +154,8 @@ def _solve(
 def _notes(request: CalibrationRequest, inputs: CalibrationInputs, placed: PlacedRig, seen: _Seen) -> dict[str, Any]:
     """What report.json says besides the figures."""
     remarks = [*seen.found.remarks]
+    if request.grades != GradeLimits():
+        remarks.append("graded by this lab's own limits, not by labsys's")
     counts = {camera: info.n_frames for camera, info in inputs.infos.items()}
     if request.timestamps is None and len(set(counts.values())) > 1:
         listed = ", ".join(f"{camera} {n}" for camera, n in counts.items())
