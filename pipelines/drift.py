@@ -34,6 +34,11 @@ def with_drift(
 def audit_drift(lab: Lab, trial: TrialInputs, landmarks: Landmarks2D, rig: CameraRig) -> DriftAudit:
     """What the landmarks say about the calibration; why not, where they are too few."""
     since, known = find_reference(lab, trial)
+    return judge_drift(landmarks, rig, since=since, known=known)
+
+
+def judge_drift(landmarks: Landmarks2D, rig: CameraRig, *, since: str, known: LandmarkBias | None) -> DriftAudit:
+    """As `audit_drift`, given the earlier trial and its biases ("" and None without one)."""
     try:
         check = check_drift(rig, landmarks, known=known)
     except InputError as error:

@@ -98,6 +98,13 @@ def find_pairs(landmarks: tuple[str, ...]) -> IntArray:
     return np.array(rows, dtype=np.int64).reshape(-1, 3)
 
 
+def exchanged_by(kind: Exchange, landmarks: tuple[str, ...]) -> tuple[str, ...]:
+    """The landmarks, of those given, that an exchange of this kind concerns."""
+    turns = _TURNS[_EXCHANGES.index(kind)]
+    concerned = {int(i) for left, right, group in find_pairs(landmarks) if turns[group] for i in (left, right)}
+    return tuple(name for i, name in enumerate(landmarks) if i in concerned)
+
+
 def _group(stem: str) -> int:
     for group, stems in ((_THIGH_GROUP, _THIGH), (_FOOT_GROUP, _FOOT), (_ARM_GROUP, _ARM)):
         if stem in stems:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
+from labsys.core.errors import InputError
+from labsys.core.session import TrialName
+
+if TYPE_CHECKING:
+    from labsys.storage.lab import Lab
+
+_PAGE = ".html"
 
 
 def register(app: typer.Typer) -> None:
@@ -19,6 +27,17 @@ def register(app: typer.Typer) -> None:
 def show_trial(
     trial: Annotated[str, typer.Argument(metavar="SUBJECT/SESSION/TRIAL")],
     run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Another run than the current one.")] = None,
+    why: Annotated[
+        bool,
+        typer.Option(
+            "--why",
+            help="Instead: who is to blame for bad 3D (2D detection, sync, calibration or triangulation), by camera "
+            "and landmark.",
+        ),
+    ] = False,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE.html", help="With --why: write it as a page as well.")
+    ] = None,
     lab: LabOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -27,14 +46,61 @@ def show_trial(
 
     \b
     Example: labsys show S01/2026-11-22/run1
+    Example: labsys show S01/2026-11-22/run1 --why --picture why.html
     """
     from api.views import trial_document
-    from labsys.core.session import TrialName
     from labsys.storage.results import load_trial_result
 
-    terminal = Terminal(lab, as_json, quiet)
-    document = trial_document(load_trial_result(terminal.open_lab(), TrialName.parse(trial), run))
+    terminal, name = Terminal(lab, as_json, quiet), TrialName.parse(trial)
+    if why:
+        _show_why(terminal, name, run, picture)
+        return
+    if picture is not None:
+        raise InputError("--picture belongs to --why", remedy=f"labsys show {name} --why --picture {picture}")
+    document = trial_document(load_trial_result(terminal.open_lab(), name, run))
     terminal.give(document, "" if as_json else trial_text(document))
+
+
+def _show_why(terminal: Terminal, name: TrialName, run: str | None, picture: Path | None) -> None:
+    """Who is to blame for a trial's 3D, and its page where one is asked for."""
+    from api.commands.attribution_text import attribution_text
+    from api.views_attribution import attribution_document
+    from pipelines.attributing.attribute import attribute
+    from pipelines.attributing.blame import Normal
+    from pipelines.attributing.evidence import gather_evidence
+    from pipelines.attributing.page import make_page
+
+    lab, normal = terminal.open_lab(), Normal()
+    if picture is not None:
+        _check_page(lab, picture)
+    with terminal.progress() as progress:
+        progress.stage("look at every view", 2 if picture is None else 3)
+        evidence = gather_evidence(lab, name, run)
+        progress.advance()
+        attribution = attribute(evidence, normal=normal)
+        progress.advance()
+        if picture is not None:
+            from labsys.storage.atomic import write_text_atomic
+
+            write_text_atomic(picture, make_page(lab, evidence, attribution))
+            progress.advance()
+    document = attribution_document(attribution, picture=None if picture is None else str(picture), normal=normal)
+    terminal.give(document, attribution_text(attribution, document))
+
+
+def _check_page(lab: Lab, picture: Path) -> None:
+    """Before the work: a page, in a folder that is there, and not among what is written once (InputError)."""
+    if picture.suffix.lower() != _PAGE:
+        raise InputError(f"'{picture.name}' is no page", where="--picture", remedy=f"Write a name that ends in {_PAGE}")
+    folder = picture.resolve().parent
+    if not folder.is_dir():
+        raise InputError("the folder does not exist", where=str(folder), remedy="Make it, or name another")
+    if folder.is_relative_to((lab.root / "subjects").resolve()):
+        raise InputError(
+            "takes and runs are written once; nothing else goes among them",
+            where=str(picture),
+            remedy="Name a file outside the lab's subjects",
+        )
 
 
 def list_metrics(as_json: JsonOption = False, quiet: QuietOption = False) -> None:

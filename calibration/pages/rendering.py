@@ -1,16 +1,22 @@
-"""The pages' templates: strict about names, escaping whatever they are given."""
+"""Pages from templates: strict about names, escaping whatever they are given."""
 
 from __future__ import annotations
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("calibration", "pages/templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+
+def open_templates(package: str, folder: str) -> Environment:
+    """The templates in a package's folder."""
+    return Environment(
+        loader=PackageLoader(package, folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+_ENVIRONMENT = open_templates("calibration", "pages/templates")
 
 
 def render_template(name: str, **values: object) -> str:

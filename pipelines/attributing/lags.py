@@ -1,0 +1,80 @@
+"""How much later than the others each camera looks in the landmarks that a run used, and those landmarks without it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from labsys.core.cameras import CameraRig
+from labsys.core.landmarks import Landmarks2D
+from labsys.storage.exchange.tracks import CameraTrack
+from pipelines.retime import read_clocks, retime
+from pipelines.retiming.offsets import CameraOffset, estimate_offsets, shift_clocks
+
+_FEWEST_FRAMES = 30
+_MOST_FRAMES = 7200
+_KNOWN_S = 0.005  # a lag known worse than this says nothing
+_SURE_SDS = 4.0
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How much later than the middle one of the cameras a camera looks, s, with its standard error."""
+
+    lag_s: float
+    sd_s: float
+
+    def is_beyond(self, normal_s: float) -> bool:
+        """Whether it is surely there, and larger than normal."""
+        return abs(self.lag_s) > max(normal_s, _SURE_SDS * self.sd_s)
+
+
+def measure_lags(landmarks: Landmarks2D, rig: CameraRig, *, min_confidence: float) -> dict[str, Lag]:
+    """Every camera's lag; none where too little moves, or too few frames are there, to tell.
+
+    Only the differences between cameras can be known: of two cameras each is said to have half.
+
+    Args:
+        rig: cameras in the order of `landmarks.cameras`.
+    """
+    middle = _middle(landmarks)
+    if middle.times_s.size < _FEWEST_FRAMES:
+        return {}
+    tracks = _tracks(middle)
+    offsets = estimate_offsets(tracks, read_clocks(tracks, rate_hz=middle.rate_hz), rig, min_confidence=min_confidence)
+    values = np.array([o.offset_s for o in offsets.values()])
+    # The first camera is the estimate's gauge and has no error of its own there; against the others it has theirs.
+    sd = np.array([o.sd_s for o in offsets.values()])
+    sd[0] = np.median(sd[1:])
+    if not np.isfinite(sd).all() or sd.max() > _KNOWN_S:
+        return {}
+    values = values - np.median(values)
+    return {name: Lag(float(v), float(s)) for name, v, s in zip(offsets, values, sd, strict=True)}
+
+
+def without_lags(landmarks: Landmarks2D, lags: Mapping[str, Lag], *, min_confidence: float) -> Landmarks2D:
+    """The landmarks as they would be had all cameras looked at the same moments; s from the first common one."""
+    tracks = _tracks(landmarks)
+    clocks = read_clocks(tracks, rate_hz=landmarks.rate_hz)
+    offsets = {name: CameraOffset(lag.lag_s, lag.sd_s, 0.0, 0.0) for name, lag in lags.items()}
+    return retime(tracks, shift_clocks(clocks, offsets), min_confidence=min_confidence)
+
+
+def _middle(landmarks: Landmarks2D) -> Landmarks2D:
+    begin = max(0, (landmarks.times_s.size - _MOST_FRAMES) // 2)
+    part = slice(begin, begin + _MOST_FRAMES)
+    return replace(
+        landmarks,
+        times_s=landmarks.times_s[part],
+        xy_px=landmarks.xy_px[part],
+        confidence=landmarks.confidence[part],
+    )
+
+
+def _tracks(landmarks: Landmarks2D) -> dict[str, CameraTrack]:
+    return {
+        camera: CameraTrack(landmarks.landmarks, landmarks.xy_px[:, c], landmarks.confidence[:, c])
+        for c, camera in enumerate(landmarks.cameras)
+    }
