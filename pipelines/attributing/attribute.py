@@ -33,6 +33,7 @@ from pipelines.attributing.geometry import (
     judge_frames,
     judge_lags,
     judge_limbs,
+    judge_offsets,
     judge_rays,
     measure_limbs,
 )
@@ -127,8 +128,11 @@ def _judge(
     blames = judge_presence(views, cameras, names, normal)
     blames += judge_sides(evidence.exchanged, used, repaired=evidence.repaired, normal=normal)
     if corrected.is_trusted:
-        lost = judge_elsewhere(elsewhere, cameras, normal)
-        blames += lost or judge_noise(views, cameras, names, normal)
+        blames += judge_elsewhere(elsewhere, cameras, normal)
+        lost = {camera for b in blames if not b.landmarks for camera in b.cameras}
+        off = [b for b in judge_offsets(views, cameras, normal) if not lost.issuperset(b.cameras)]
+        spared = lost.union(*(b.cameras for b in off))
+        blames += off + judge_noise(views, cameras, names, spared=spared, normal=normal)
     estimated = evidence.config.retime.estimate_offsets
     blames += judge_lags(corrected.lags, used, estimated=estimated, trial=evidence.trial, normal=normal)
     blames += judge_frames(evidence.audit.cameras, normal)

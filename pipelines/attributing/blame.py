@@ -24,6 +24,8 @@ class Normal:
     Attributes:
         noise_ratio: noise of one landmark in one camera against what that landmark and that camera have elsewhere.
         noise_m: noise of one view below which nobody is blamed, at the body. trial_noise_m: of the trial as a whole.
+        offset_m: by which all points of a camera may lie off the same way, at the body. one_way: offsets are the same
+            where their median is at least this share of their median length.
         wrong: share of a view's points that lie further off than the run's `max_error_px`.
         exchanged, unrepaired: share of a camera's frames with left and right exchanged, put right or left as they were.
         elsewhere: share of a camera's frames in which most landmarks lie far from the body.
@@ -37,6 +39,8 @@ class Normal:
     noise_ratio: float = 2.5
     noise_m: float = 0.008
     trial_noise_m: float = 0.025
+    offset_m: float = 0.01
+    one_way: float = 0.7
     wrong: float = 0.25
     exchanged: float = 0.05
     unrepaired: float = 0.01

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ _BODY_SHARE = 0.15  # of the body's diagonal: further off than any limb is mista
 _FEWEST_SEEN, _MOST_OF_IT = 5, 0.7
 _NEVER = 0.01
 _OF_MEDIAN = 3.0  # wrong views of one camera and landmark against the trial's usual share
+_STEADY = 2.0  # times what it wanders
 _SEVERAL = 0.5  # of the landmarks: then it is the camera's matter
 _LOOK = "Look at this camera's picture (--picture); label such frames and train the model on, or leave the camera out"
 _KINDS = tuple(Exchange)
@@ -62,8 +63,13 @@ def _median(values: FloatArray, axis: int) -> FloatArray:
     return np.asarray(np.nanmedian(np.where(empty, 0.0, values), axis=axis))
 
 
-def judge_noise(views: ViewErrors, cameras: Sequence[str], landmarks: Sequence[str], normal: Normal) -> list[Blame]:
-    """Views that wander or lie wrong more than others do: a trial, cameras, landmarks, or single views."""
+def judge_noise(
+    views: ViewErrors, cameras: Sequence[str], landmarks: Sequence[str], *, spared: Collection[str], normal: Normal
+) -> list[Blame]:
+    """Views that wander or lie wrong more than others do: a trial, cameras, landmarks, or single views.
+
+    spared: cameras that something else is to blame for already.
+    """
     shape = shape_noise(views.noise_px)
     noise_m = views.noise_m
     known = np.isfinite(noise_m)
@@ -89,6 +95,7 @@ def judge_noise(views: ViewErrors, cameras: Sequence[str], landmarks: Sequence[s
     share = views.wrong_share
     usual = max(normal.wrong, _OF_MEDIAN * float(np.median(share)))
     excess = np.maximum(excess, share / usual)
+    excess[:, [camera in spared for camera in cameras]] = 0.0
     return blames + _single_views(views, cameras, landmarks, excess, normal)
 
 
@@ -134,29 +141,33 @@ def _single_views(
         own = [int(k) for k in np.argsort(-excess[:, c], kind="stable") if excess[k, c] > 1.0]
         if not own:
             continue
-        judged = (views.seen[:, :, c].sum(axis=0) > 0).sum()
-        named = () if len(own) > max(_SEVERAL * judged, 3) else tuple(landmarks[k] for k in own)
-        wrong = views.wrong[:, own, c].sum() / max((views.seen[:, own, c] & views.found[:, own]).sum(), 1)
-        noise, noise_m = views.noise_px[own, c], views.noise_m[own, c]
-        parts = []
-        if np.isfinite(noise).any():
-            parts.append(f"wanders by {np.nanmedian(noise):.1f} px ({millimetres(np.nanmedian(noise_m)):.0f} mm)")
-        if wrong > normal.wrong / 3.0:
-            parts.append(f"{100 * wrong:.0f} % of its points are far from where the other cameras place them")
-        others = _noise_elsewhere(views, own, c)
-        usual = f"{others:.1f} px as in the other cameras" if np.isfinite(others) else "few points far off"
-        blames.append(
-            Blame(
-                Cause.DETECTION,
-                (camera,),
-                named,
-                float(excess[own[0], c]),
-                "; ".join(parts) or "lies wrong",
-                usual,
-                _LOOK,
-            )
-        )
+        named = _named(views, own, c, landmarks)
+        wrong = float(views.wrong[:, own, c].sum() / max((views.seen[:, own, c] & views.found[:, own]).sum(), 1))
+        found, usual = _describe_views(views, own, c, wrong, normal)
+        blames.append(Blame(Cause.DETECTION, (camera,), named, float(excess[own[0], c]), found, usual, _LOOK))
     return blames
+
+
+def _named(views: ViewErrors, own: list[int], c: int, landmarks: Sequence[str]) -> tuple[str, ...]:
+    """Names of the landmarks; () where they are most of what the camera sees."""
+    judged = int((views.seen[:, :, c].sum(axis=0) > 0).sum())
+    return () if len(own) > max(_SEVERAL * judged, 3) else tuple(landmarks[k] for k in own)
+
+
+def _describe_views(views: ViewErrors, own: list[int], c: int, wrong: float, normal: Normal) -> tuple[str, str]:
+    """What was found about some landmarks in one camera, and what is normal."""
+    found, usual = [], []
+    noise, noise_m, others = views.noise_px[own, c], views.noise_m[own, c], _noise_elsewhere(views, own, c)
+    if np.isfinite(noise).any() and np.isfinite(others):
+        found.append(f"wanders by {np.nanmedian(noise):.1f} px ({millimetres(np.nanmedian(noise_m)):.0f} mm)")
+        usual.append(f"{others:.1f} px as in the other cameras")
+    if wrong > normal.wrong / 3.0:
+        offset = float(np.nanmedian(np.linalg.norm(views.offset_px[own, c], axis=-1)))
+        steady = offset > _STEADY * float(np.nanmedian(views.restless_px[own, c]))
+        how = f", steadily by {offset:.0f} px" if steady else ""
+        found.append(f"{100 * wrong:.0f} % of its points lie far from where the other cameras place them{how}")
+        usual.append(f"up to {100 * normal.wrong:.0f} %")
+    return "; ".join(found) or "lies elsewhere than in the other cameras", "; ".join(usual) or "as in the others"
 
 
 def _noise_elsewhere(views: ViewErrors, landmarks: list[int], camera: int) -> float:

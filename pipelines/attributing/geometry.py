@@ -20,6 +20,7 @@ from pipelines.trajectory import bones_of
 
 _FAST = 90.0  # percentile of a landmark's speed at which a lag is shown
 _NAMED = 3
+_FEWEST_ONE_WAY = 6  # landmarks, before "all" is said of them
 _BARELY = 1.01
 _NORMAL_5_TO_95 = 3.2897  # standard deviations between these percentiles of a normal distribution
 _PARALLAX_RAD = 0.0524  # triangulation's own least angle: below it there is no point at all
@@ -116,6 +117,26 @@ def judge_calibration(
     cameras = tuple(dict.fromkeys((*drift.suspects, *drift.others_moved)))
     excess = max(_BARELY, shift_m / normal.noise_m)
     return [Blame(Cause.CALIBRATION, cameras, (), excess, found, "no camera moved", remedy), *blames]
+
+
+def judge_offsets(views: ViewErrors, cameras: Sequence[str], normal: Normal) -> list[Blame]:
+    """Cameras whose points all lie off the same way, as no detector errs: the camera or its picture is elsewhere."""
+    blames = []
+    for c, camera in enumerate(cameras):
+        offset = views.offset_px[:, c]
+        offset = offset[np.isfinite(offset).all(axis=1)]
+        if len(offset) < _FEWEST_ONE_WAY:
+            continue
+        x, y = np.median(offset, axis=0)
+        size_px = float(np.hypot(x, y))
+        size_m = size_px / float(np.nanmedian(views.px_per_m[:, c]))
+        if size_m > normal.offset_m and size_px > normal.one_way * np.median(np.linalg.norm(offset, axis=1)):
+            sides = f"{abs(x):.0f} px {'right' if x > 0 else 'left'}, {abs(y):.0f} px {'down' if y > 0 else 'up'}"
+            found = f"all its points lie off the same way, {sides} ({millimetres(size_m):.0f} mm)"
+            usual = f"up to {millimetres(normal.offset_m):.0f} mm"
+            remedy = "It moved since calibration, or its video is cropped or of another mode: calibrate again"
+            blames.append(Blame(Cause.CALIBRATION, (camera,), (), size_m / normal.offset_m, found, usual, remedy))
+    return blames
 
 
 def judge_rays(

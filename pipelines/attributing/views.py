@@ -34,7 +34,9 @@ class ViewErrors:
         residual_px: (F, K, C, 2) seen less the point's image; NaN where either is missing.
         px_per_m: (K, C) image scale at the body, NaN where unknown.
         noise_px: (K, C) of one axis, of views that agree; NaN from too few.
-        constant_px: (K, C, 2) px, part of the residual that stays.
+        constant_px: (K, C, 2) px, part of the residual that stays, of views that agree.
+        offset_px: (K, C, 2) px, median residual of all views that have a point; NaN without. restless_px: (K, C) median
+            distance from it.
         angle_rad: (F, K) between the two most different rays, 0 to pi/2, NaN below two.
     """
 
@@ -46,6 +48,8 @@ class ViewErrors:
     px_per_m: FloatArray
     noise_px: FloatArray
     constant_px: FloatArray
+    offset_px: FloatArray
+    restless_px: FloatArray
     angle_rad: FloatArray
 
     @property
@@ -81,6 +85,8 @@ def measure_views(rig: CameraRig, landmarks: Landmarks2D, frames: IntArray, *, s
     found = triangulate_robust(rig, xy, confidence, settings=settings)
     seen = (confidence >= settings.min_confidence) & np.isfinite(xy).all(axis=-1)
     residual, by_point = _residuals(rig, found.xyz_m, xy)
+    residual = np.where(seen[..., None], residual, np.nan)
+    offset = _median_over_frames(residual)
     noise, constant = np.full(seen.shape[1:], np.nan), np.full((*seen.shape[1:], 2), np.nan)
     for k in range(seen.shape[1]):
         noise[k], constant[k] = split_noise(residual[:, k], by_point[:, k], found.used[:, k])
@@ -89,10 +95,12 @@ def measure_views(rig: CameraRig, landmarks: Landmarks2D, frames: IntArray, *, s
         used=found.used,
         found=np.asarray(np.isfinite(found.xyz_m).all(axis=-1)),
         xyz_m=found.xyz_m,
-        residual_px=np.where(seen[..., None], residual, np.nan),
+        residual_px=residual,
         px_per_m=_scale(by_point, found.used),
         noise_px=noise,
         constant_px=constant,
+        offset_px=offset,
+        restless_px=_median_over_frames(np.linalg.norm(residual - offset, axis=-1)),
         angle_rad=_angles(rig, xy, np.where(found.used.any(axis=-1, keepdims=True), found.used, seen)),
     )
 
@@ -144,9 +152,13 @@ def _adjust(residual_px: FloatArray, A: FloatArray, weight: FloatArray) -> tuple
 def _scale(by_point: FloatArray, used: BoolArray) -> FloatArray:
     """(K, C) px per m across the line of sight, median over time."""
     # Two of three singular values of the image's Jacobian are the scale; their mean square is half its norm's.
-    scale = np.where(used, np.sqrt((by_point**2).sum(axis=(-1, -2)) / 2.0), np.nan)
-    known = np.isfinite(scale).any(axis=0)
-    return np.where(known, np.nanmedian(np.where(known, scale, 0.0), axis=0), np.nan)
+    return _median_over_frames(np.where(used, np.sqrt((by_point**2).sum(axis=(-1, -2)) / 2.0), np.nan))
+
+
+def _median_over_frames(values: FloatArray) -> FloatArray:
+    """Median over the first axis, NaN where nothing is known."""
+    known = np.isfinite(values).any(axis=0)
+    return np.where(known, np.nanmedian(np.where(known, values, 0.0), axis=0), np.nan)
 
 
 def _angles(rig: CameraRig, xy_px: FloatArray, believed: BoolArray) -> FloatArray:
