@@ -25,13 +25,17 @@ from pipelines.sides import repair_sides
 from pipelines.synthetic.noise import NoiseModel, observe
 from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.rigs import make_rig
-from pipelines.synthetic.trial import make_trial
+from pipelines.synthetic.trial import SyntheticTrial, make_trial
 
 
 @functools.cache
-def seen(seconds: float = 4.0, n_cameras: int = 3) -> Landmarks2D:
-    trial = make_trial(RunnerParameters(), kind=TrialKind.RUN, seconds=seconds, rate_hz=100.0, seed=3)
-    return observe(trial, make_rig(n_cameras), NoiseModel.white(1.0), 1)
+def runner() -> SyntheticTrial:
+    return make_trial(RunnerParameters(), kind=TrialKind.RUN, seconds=4.0, rate_hz=100.0, seed=3)
+
+
+@functools.cache
+def seen() -> Landmarks2D:
+    return observe(runner(), make_rig(3), NoiseModel.white(1.0), 1)
 
 
 class Commands:
@@ -146,6 +150,21 @@ def test_points_in_line_with_both_cameras_have_no_depth() -> None:
         result = triangulate_robust(rig, xy[:, None], np.ones((3, 1, 2)))
         assert np.isfinite(result.xyz_m).all() == found
         assert np.isfinite(result.xyz_m).any() == found
+
+
+@pytest.mark.slow
+def test_what_lies_in_line_with_two_cameras_is_missing_or_marked_and_show_says_why(commands: Commands) -> None:
+    rig = make_rig(16).select(("cam0", "cam8"))
+    views = observe(runner(), rig, NoiseModel.white(1.0), 1)
+    assert commands.bring_in(views, rig)[0] == 0
+    code, _, said = commands.process()
+    assert code == 0, said
+    code, out, _ = commands.run("show", "--lab", str(commands.place / "lab"), "S01/2026-11-22/t", "--why", "--json")
+    assert code == 0
+    why = json.loads(out)
+    assert why["to_blame"] == "triangulation"
+    assert "L5" in {name for blame in why["blames"] for name in blame["landmarks"]}
+    assert why["landmarks"]["L5"]["angle_deg"] < 10 < why["landmarks"]["LTOE"]["angle_deg"]
 
 
 @pytest.mark.slow
