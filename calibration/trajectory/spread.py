@@ -76,12 +76,17 @@ def temporal_spread(
         information[:, None] + stiffness[:, None] * (2.0 * np.sin(0.5 * phase)) ** (2 * order)
     )
     cosines = np.cos(phase[:, None] * np.arange(n_lags))
-    taper = np.where(np.arange(n_lags) > 0, 2.0, 1.0) * (1.0 - np.arange(n_lags) / n_lags)
-    noise = np.maximum((correlation * taper) @ cosines.T, 0.0)
+    both_sides = np.where(np.arange(n_lags) > 0, 2.0, 1.0) * taper(n_lags)
+    noise = np.maximum((correlation * both_sides) @ cosines.T, 0.0)
     noise /= noise.mean(axis=1, keepdims=True)
     power = gain**2 * noise + gain * (1.0 - gain) * (stiffness / motion)[:, None]
     factor = power.mean(axis=1) / gain.mean(axis=1)
     return factor, np.asarray((power @ cosines) / power.sum(axis=1, keepdims=True))
+
+
+def taper(n_lags: int) -> FloatArray:
+    """(L,) by which correlations end at the longest lag; `error_correlation` keeps it."""
+    return 1.0 - np.arange(n_lags) / n_lags
 
 
 def typical_information(normal: FloatArray) -> FloatArray:

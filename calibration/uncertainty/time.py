@@ -7,6 +7,7 @@ only what stays and what repeats is left. An error that all views share leaves n
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,6 +121,30 @@ def _lasting(correlation: FloatArray, period_s: float, rate_hz: float) -> tuple[
     return steady, repeating * np.minimum(1.0, room / np.maximum(repeating.sum(axis=1), 1e-12))[:, None]
 
 
+def _correlation_of(steady: FloatArray, repeating: FloatArray, period_s: float, lag_s: FloatArray) -> FloatArray:
+    """Autocorrelation (L, K) of what stays and what repeats."""
+    lasting = np.repeat(steady[None], lag_s.size, axis=0)
+    if repeating.shape[1]:
+        lasting += np.cos(2.0 * np.pi * np.outer(lag_s / period_s, np.arange(1, repeating.shape[1] + 1))) @ repeating.T
+    return lasting
+
+
+def lasting_part(
+    correlation: FloatArray, steady: FloatArray, repeating: FloatArray, period_s: float, rate_hz: float
+) -> float:
+    """Part, 0 to 1, of the shares that stay and repeat which an estimate's errors hold, by its autocorrelations (L, K).
+
+    Shares of the residuals' variance are too large, as outliers count in it that the estimate leaves aside; what its
+    correlations show where noise has faded is too small, as large errors that last are taken for outliers. Halfway, in
+    ratio, is where they were found on synthetic runners. One part for all landmarks, as each alone is noisy.
+    """
+    lag_s = np.arange(len(correlation)) / rate_hz
+    late = lag_s >= _FADED_S
+    expected = float(_correlation_of(steady, repeating, period_s, lag_s[late]).sum())
+    shown = float(correlation[late].sum())
+    return math.sqrt(min(max(shown / expected, 0.0), 1.0)) if expected > 0.0 else 1.0
+
+
 def fading_times(
     correlation: FloatArray, steady: FloatArray, repeating: FloatArray, period_s: float, rate_hz: float
 ) -> FloatArray:
@@ -128,10 +153,7 @@ def fading_times(
     Taken from the area under its correlation up to the first zero.
     """
     n = min(len(correlation), max(2, int(_FADED_S * rate_hz) + 1))
-    lag_s = np.arange(n) / rate_hz
-    lasting = np.repeat(steady[None], n, axis=0)
-    if repeating.shape[1]:
-        lasting += np.cos(2.0 * np.pi * np.outer(lag_s / period_s, np.arange(1, repeating.shape[1] + 1))) @ repeating.T
+    lasting = _correlation_of(steady, repeating, period_s, np.arange(n) / rate_hz)
     rest = (correlation[:n] - lasting) / np.maximum(1.0 - lasting[0], 0.02)
     rest[0] = 1.0
     before_zero = np.cumprod(rest > 0.0, axis=0)

@@ -14,7 +14,8 @@ import numpy as np
 
 from calibration.projection import project_rig
 from calibration.rig.covariance import VolumeErrors, no_errors, turn_shapes, volume_errors
-from calibration.uncertainty.time import ErrorTimes, fading_times, find_period, find_times
+from calibration.trajectory.spread import taper
+from calibration.uncertainty.time import ErrorTimes, fading_times, find_period, find_times, lasting_part
 from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.cameras import Calibration, CameraRig
 from labsys.core.landmarks import Landmarks3D
@@ -64,7 +65,11 @@ def add_uncertainty(
     steady, repeating = _shares(times, _smoothing(sighting.covariance_m2, landmarks.covariance_m2))
     fade_s = times.fade_s
     if error_correlation is not None:
-        fade_s = fading_times(error_correlation.T, steady, repeating, times.period_s, landmarks.rate_hz)
+        # Without the solve's taper: what stays would else fall with the lag and be taken off what fades.
+        untapered = (error_correlation / taper(error_correlation.shape[1])).T
+        part = lasting_part(untapered, steady, repeating, times.period_s, landmarks.rate_hz)
+        steady, repeating = part * steady, part * repeating
+        fade_s = fading_times(untapered, steady, repeating, times.period_s, landmarks.rate_hz)
     heading_sd = calibration.heading_sd_rad if calibration.heading_known else float("nan")
     shapes = np.concatenate([volume.shapes_m, turn_shapes(calibration.up_sd_rad, heading_sd)])
     errors = PointErrors(

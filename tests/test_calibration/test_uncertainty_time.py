@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from calibration.uncertainty.time import ErrorTimes, find_period, find_times, lag_products
+from calibration.uncertainty.time import ErrorTimes, fading_times, find_period, find_times, lag_products, lasting_part
 
 RATE_HZ, PERIOD_S = 100.0, 0.72
 
@@ -87,3 +87,16 @@ def test_stride_period_is_that_of_the_feet_not_of_the_step() -> None:
     assert find_period(xyz, RATE_HZ) == pytest.approx(PERIOD_S, rel=0.01)
     assert np.isnan(find_period(np.random.default_rng(0).standard_normal((800, 3, 3)), RATE_HZ))
     assert np.isnan(find_period(xyz[:3], RATE_HZ))
+
+
+def test_shares_that_outliers_swell_meet_what_errors_show_halfway() -> None:
+    """Errors of which 0.4 stay, 0.1 repeat and the rest fades in 50 ms, beside shares twice as large."""
+    lag_s = np.arange(51) / RATE_HZ
+    wave = np.cos(2.0 * np.pi * lag_s / PERIOD_S)
+    correlation = np.repeat((0.4 + 0.1 * wave + 0.5 * np.exp(-lag_s / 0.05))[:, None], 3, axis=1)
+    steady, repeating = np.full(3, 0.4), np.full((3, 1), 0.1)
+    assert lasting_part(correlation, 2.0 * steady, 2.0 * repeating, PERIOD_S, RATE_HZ) == pytest.approx(0.707, abs=0.01)
+    # Shares that are too small are left: nothing shows that more would stay.
+    assert lasting_part(correlation, 0.1 * steady, 0.1 * repeating, PERIOD_S, RATE_HZ) == 1.0
+    fade_s = fading_times(correlation, steady, repeating, PERIOD_S, RATE_HZ)
+    np.testing.assert_allclose(fade_s, 0.05, rtol=0.1)
