@@ -1,7 +1,8 @@
 """What the landmarks' errors do to angles and metrics: the same analysis, repeated on draws of these errors.
 
-Events and strides stay as found. The static's errors are drawn anew for every draw, those of the calibration are the
-same in static and trial where both were reconstructed with one calibration.
+Strides stay as found, their events are moved as far as detection errs in all strides alike. The static's errors are
+drawn anew for every draw, those of the calibration are the same in static and trial where both were reconstructed with
+one calibration.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from labsys.biomechanics.uncertainty_draws import (
 )
 from labsys.core.arrays import FloatArray, IntArray
 from labsys.core.landmarks import Landmarks3D
-from labsys.core.motion import AngleSeries, JointAngles, Stride
+from labsys.core.motion import AngleSeries, EventKind, JointAngles, Stride
 from labsys.core.point_errors import PointErrors
 from labsys.core.session import TrialKind
 from labsys.core.skeleton import Side
@@ -40,8 +41,9 @@ _WINDOW_S = 3.0  # of strides that stand for all
 _MARGIN_S = 0.5  # for the low-pass
 _MOST_FRAMES = 300  # at which the angles' errors are found
 _ALIKE_FRAMES = 5  # neighbours among these, whose draws count together
-# Read off event times alone: what landmarks' errors do to these is in their scatter over strides, not here.
-OF_EVENTS = frozenset({"contact_time", "flight_time", "duty_factor", "step_time", "stride_time", "cadence"})
+# By how much the events of one side and kind come out early or late in all strides alike: what detection costs on
+# landmarks from video, however little noise there is (running, all strikes; docs/adr/0011).
+_EVENT_SD_S = {EventKind.FOOT_STRIKE: 0.0045, EventKind.TOE_OFF: 0.003}
 
 _READ_BY_METRICS = frozenset(angle for rule in RULES.values() for angle in rule.angles)
 
@@ -180,7 +182,8 @@ def metric_errors(
     """Standard error of every metric's mean by reconstruction, inside units; metrics that it does not hold are absent.
 
     It is the part that the scatter over strides does not show: what stays, what repeats with the stride, calibration
-    and static, and what noise does to extremes. Noise that differs from stride to stride is in `ci95_strides`.
+    and static, events that come early or late alike, and what noise does to extremes. Noise that differs from stride to
+    stride is in `ci95_strides`.
     """
     window, frames = _window(strides, source.prepared.points.times_s)
     if not frames.size:
@@ -192,11 +195,29 @@ def metric_errors(
     for _ in range(_METRIC_DRAWS):
         factors, still = _draw_common(rng, source)
         moved = _low_passed(source, stretch.model.draw_stretch(rng, factors))
-        found = _values(stretch.perturbed(moved, still), travel, window, kind, static_reason)
+        found = _values(stretch.perturbed(moved, still), travel, _move_events(rng, window), kind, static_reason)
         for key, values in base.items():
             if key in found and found[key].size == values.size:
                 changes[key].append(found[key] - values)
-    return {k: _lasting_error(np.array(d)) for k, d in changes.items() if len(d) > 1 and k[0] not in OF_EVENTS}
+    return {k: _lasting_error(np.array(d)) for k, d in changes.items() if len(d) > 1}
+
+
+def _move_events(rng: np.random.Generator, strides: tuple[Stride, ...]) -> tuple[Stride, ...]:
+    """Strides whose events of one side and kind are early or late alike."""
+    on, off = (
+        {side: _EVENT_SD_S[kind] * float(rng.standard_normal()) for side in (Side.LEFT, Side.RIGHT)}
+        for kind in (EventKind.FOOT_STRIKE, EventKind.TOE_OFF)
+    )
+    return tuple(
+        replace(
+            s,
+            foot_strike_s=s.foot_strike_s + on[s.side],
+            toe_off_s=s.toe_off_s + off[s.side],
+            next_foot_strike_s=s.next_foot_strike_s + on[s.side],
+            contra_foot_strike_s=s.contra_foot_strike_s + on[s.side.opposite],
+        )
+        for s in strides
+    )
 
 
 def _lasting_error(changes: FloatArray) -> float:
