@@ -151,10 +151,10 @@ def _find_moved(differences: PoseDifferences, limits: CheckLimits) -> tuple[tupl
         if len(left) == 2 or misfits[ranked[1]] - misfits[ranked[0]] < _UNSURE_GAIN:
             alike = [c for c in ranked if misfits[c] - misfits[ranked[0]] < _UNSURE_GAIN]
             trial = (*moved, ranked[0])
-            most_px = max(_estimate(differences, c, trial).image_px for c in trial)
-            return (
-                (trial, tuple(differences.cameras[c] for c in sorted(alike))) if most_px > limits.shift_px else ((), ())
-            )
+            worst = max((_estimate(differences, c, trial) for c in trial), key=lambda move: move.image_px)
+            # A sweep that hardly ties the cameras together differs somewhere; that is no camera that moved.
+            shows = worst.image_px > limits.shift_px and worst.image_sd_px <= limits.shift_sd_px
+            return (trial, tuple(differences.cameras[c] for c in sorted(alike))) if shows else ((), ())
         moved = (*moved, ranked[0])
     shown = {c: _estimate(differences, c, moved).image_px for c in moved}
     return tuple(c for c in sorted(moved) if shown[c] > limits.shift_px), ()
