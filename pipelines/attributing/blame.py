@@ -52,7 +52,7 @@ class Normal:
     thin_angle_rad: float = 0.17
     thin: float = 0.25
     limb: float = 0.06
-    limb_m: float = 0.025
+    limb_m: float = 0.04
 
 
 @dataclass(frozen=True)
