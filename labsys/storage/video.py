@@ -1,4 +1,4 @@
-"""Reading video in packet order. The only user of PyAV.
+"""Reading video in packet order, and writing JPEG pictures unchanged into Matroska. The only user of PyAV.
 
 Frame i is the i-th that the packets decode to, in presentation order. Nothing seeks, and nothing takes a container's
 frame count or duration for the truth; they only bear witness that a file was cut short.
@@ -7,7 +7,8 @@ frame count or duration for the truth; they only bear witness that a file was cu
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -173,3 +174,36 @@ def _decode(path: Path, n_frames: int) -> Iterator[Any]:
 
 def _damaged(path: Path, done: int, n_frames: int) -> InputError:
     return InputError(f"is damaged: {done} of {n_frames} frames could be read", where=str(path), remedy=_TRUNCATED)
+
+
+def write_jpeg_video(
+    path: Path, pictures: Iterable[bytes], times_s: Sequence[float], *, size_px: tuple[int, int], rate_hz: float
+) -> int:
+    """Write JPEG pictures as they are into Matroska, as a recorder does; returns how many there were.
+
+    Matroska keeps times to a millisecond: the truth about time belongs into a file of timestamps beside it.
+
+    Args:
+        times_s: of every picture, from the first one's on, increasing. size_px: (width, height).
+
+    Raises:
+        InputError: the file cannot be written, or pictures and times are not equally many.
+    """
+    count = 0
+    try:
+        with av.open(str(path), "w", format="matroska", options={"fflags": "+bitexact"}) as container:
+            rate, tick = Fraction(rate_hz).limit_denominator(100_000), Fraction(1, 1000)
+            width, height = size_px
+            stream = container.add_mux_stream("mjpeg", rate=rate, width=width, height=height, time_base=tick)
+            for data, moment in itertools.zip_longest(pictures, times_s):
+                if data is None or moment is None:
+                    raise InputError(f"there are not as many pictures as times ({len(times_s)})", where=str(path))
+                packet = av.Packet(data)
+                packet.stream, packet.time_base, packet.is_keyframe = stream, tick, True
+                packet.pts = packet.dts = round(1000.0 * (moment - times_s[0]))
+                packet.duration = max(round(1000.0 / rate_hz), 1)
+                container.mux(packet)
+                count += 1
+    except FFmpegError as error:
+        raise InputError(f"cannot be written: {error.strerror}", where=str(path)) from error
+    return count

@@ -16,7 +16,7 @@ _TAPS = 6
 
 
 def paint_belt(draws: Draws) -> NDArray[np.float32]:
-    """Albedo (along the loop, across, 3) of a belt, linear; dark rubber, wear, a seam, and printed marks."""
+    """Albedo (along the loop, across) of a belt: dark rubber, wear, a seam, and printed marks."""
     rows, columns = round(LOOP_M / _TEXEL_M), round(2 * BELT_HALF_WIDTH_M / _TEXEL_M)
     rng = np.random.default_rng(round(draws.unit() * 2**31))
     grain = gaussian_filter(rng.standard_normal((rows, columns)), 0.8, mode="wrap") * 1.8
@@ -31,8 +31,7 @@ def paint_belt(draws: Draws) -> NDArray[np.float32]:
     if draws.unit() < 0.6:
         dashes = (np.arange(rows) * _TEXEL_M % 0.432) < 0.216
         base[dashes, edge : edge + 3] = base[dashes, -edge - 3 : -edge] = 0.8 * mark
-    tint = np.array(draws.colour(0.12))
-    return np.ascontiguousarray(np.clip(base, 0.008, 0.9)[..., None] * tint, dtype=np.float32)
+    return np.ascontiguousarray(np.clip(base, 0.008, 0.9), dtype=np.float32)
 
 
 def _print_mark(base: NDArray[np.float64], albedo: float, draws: Draws, rng: np.random.Generator) -> None:
@@ -54,7 +53,7 @@ def lay_belt(belt, texture, travel_m, blur_m, share_of_shadow, ground):  # type:
     Args:
         belt: (N, 11) of every pixel that shows it: row, column, share, X, Z, extent along X in m, light (3), extent
             along Z, place in `share_of_shadow`.
-        texture: (along, across, 3). travel_m: how far the belt ran. blur_m: how far it runs in the exposure.
+        texture: (along, across). travel_m: how far the belt ran. blur_m: how far it runs in the exposure.
         share_of_shadow: (M,) what is left of the light at every ground pixel. ground: (H, W, 3) gains the belt.
     """
     rows, columns = texture.shape[0], texture.shape[1]
@@ -65,7 +64,7 @@ def lay_belt(belt, texture, travel_m, blur_m, share_of_shadow, ground):  # type:
         j0 = min(max(int(np.floor(across)), 0), columns - 2)
         sj = min(max(across - j0, 0.0), 1.0)
         left = share_of_shadow[int(belt[i, 10])] * belt[i, 2] / _TAPS
-        red, green, blue = 0.0, 0.0, 0.0
+        albedo = 0.0
         for tap in range(_TAPS):
             along = (belt[i, 3] + travel_m + ((tap + 0.5) / _TAPS - 0.5) * extent) / _TEXEL_M - 0.5
             i0 = int(np.floor(along))
@@ -73,9 +72,6 @@ def lay_belt(belt, texture, travel_m, blur_m, share_of_shadow, ground):  # type:
             a, b = i0 % rows, (i0 + 1) % rows
             w00, w01, w10, w11 = (1 - si) * (1 - sj), (1 - si) * sj, si * (1 - sj), si * sj
             c = j0 + 1
-            red += w00 * texture[a, j0, 0] + w01 * texture[a, c, 0] + w10 * texture[b, j0, 0] + w11 * texture[b, c, 0]
-            green += w00 * texture[a, j0, 1] + w01 * texture[a, c, 1] + w10 * texture[b, j0, 1] + w11 * texture[b, c, 1]
-            blue += w00 * texture[a, j0, 2] + w01 * texture[a, c, 2] + w10 * texture[b, j0, 2] + w11 * texture[b, c, 2]
-        ground[y, x, 0] += left * belt[i, 6] * red
-        ground[y, x, 1] += left * belt[i, 7] * green
-        ground[y, x, 2] += left * belt[i, 8] * blue
+            albedo += w00 * texture[a, j0] + w01 * texture[a, c] + w10 * texture[b, j0] + w11 * texture[b, c]
+        for k in range(3):
+            ground[y, x, k] += left * belt[i, 6 + k] * albedo

@@ -152,7 +152,7 @@ def _shoe() -> Iterator[_Row]:
 def _arm(body: Body, build: Build) -> Iterator[_Row]:
     upper, fore = body.upper_arm_m * _unscale(body), body.forearm_m * _unscale(body)
     a = build.arms
-    yield "upper_arm", (0.0, -0.012, -0.008), 0.050 * a, (0.0, -0.09, 0.004), 0.045 * a, _ROUND
+    yield "upper_arm", (0.0, -0.008, -0.006), 0.051 * a, (0.0, -0.09, 0.004), 0.045 * a, _ROUND
     yield "upper_arm", (0.008, -0.09, 0.0), 0.043 * a, (0.004, -0.60 * upper, 0.0), 0.040 * a, _ROUND
     yield "upper_arm", (0.0, -0.60 * upper, 0.0), 0.040 * a, (-0.004, -upper, 0.0), 0.033, _ROUND
     yield "forearm", (0.0, 0.0, 0.0), 0.033, (0.004, -0.25 * fore, 0.0), 0.037 * a, _ROUND

@@ -36,7 +36,7 @@ _NEIGHBOURS = {
         "thigh": ("pelvis", "shank"), "shank": ("thigh", "foot"), "foot": ("shank",),
         "upper_arm": ("thorax", "forearm"), "forearm": ("upper_arm",)}.items()},
 }  # fmt: skip
-_STEP_M = 0.0165
+_STEP_M = 0.019
 _FOLLOW_M = 0.014
 _PULL_M = 0.09
 _SLOTS = 3
@@ -98,7 +98,7 @@ def _spread() -> PoseAngles:
         thigh = about_axis(0, np.array([-sign * math.radians(13.0)]))
         hip = extract_jcs(np.swapaxes(about_axis(2, pelvis[:, 0]), -1, -2) @ thigh)
         legs[side] = np.concatenate([hip, zero, np.zeros((1, 3))], axis=-1)
-    arms = np.array([[0.0, math.radians(48.0), math.radians(12.0)]])
+    arms = np.array([[0.0, math.radians(30.0), math.radians(12.0)]])
     return PoseAngles(
         np.zeros(1), np.array([[0.0, 0.95, 0.0]]), pelvis, -pelvis, np.zeros((1, 3)), legs, {"R": arms, "L": arms}
     )
@@ -121,7 +121,7 @@ def _local(
     points: FloatArray, segment: IntArray, R: Mapping[str, FloatArray], origins: Mapping[str, FloatArray]
 ) -> FloatArray:
     turn, place = np.stack([R[n] for n in SEGMENTS])[segment], np.stack([origins[n] for n in SEGMENTS])[segment]
-    return np.einsum("vji,vj->vi", turn, points - place)
+    return np.asarray(np.einsum("vji,vj->vi", turn, points - place))
 
 
 def _anchors(vertices: FloatArray, true_m: FloatArray) -> IntArray:

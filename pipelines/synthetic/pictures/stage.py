@@ -19,7 +19,7 @@ from pipelines.synthetic.pictures.shadows import lay_on_belt
 # Where within a pixel and when within the exposure the samples of a moving picture lie: eighths of a pixel, so that
 # each row and each column of a pixel has one (a rotated grid).
 SHIFTS_PX = np.array([[-0.375, -0.125], [0.125, -0.375], [-0.125, 0.375], [0.375, 0.125]])
-_STILL_SAMPLES = 12
+_STILL_SAMPLES = 8
 _HIGHEST_SHADOW_M = 0.03
 
 
