@@ -22,11 +22,15 @@ from labsys.core.cameras import Intrinsics, LensModel
 
 LENS_SIZE = 11
 # Sums may be reordered and fused; NaN and infinity keep their meaning (no `nnan`, no `ninf`), division never raises.
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "arcp", "nsz"}}
+COMPILED_OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"contract", "reassoc", "arcp", "nsz"},
+}
 # `compiled` is for what Python calls: its code is kept on disk. `compiled_part` is for what compiled code calls: kept
 # within its callers only, or numba would link an old part into a new caller (its cache watches one file at a time).
-compiled = njit(cache=True, **_OPTIONS)
-compiled_part = njit(**_OPTIONS)
+compiled = njit(cache=True, **COMPILED_OPTIONS)
+compiled_part = njit(**COMPILED_OPTIONS)
 
 _MAX_ITERATIONS = 50
 _BRANCHLESS_STEPS = 4
@@ -60,7 +64,8 @@ def pack_lens(intrinsics: Intrinsics) -> FloatArray:
 
 
 @compiled_part
-def _distort_pinhole(x, y, lens):  # type: ignore[no-untyped-def]  # compiled
+def distort_pinhole(x, y, lens):  # type: ignore[no-untyped-def]  # compiled
+    """As `distort`, of a pinhole lens: without a branch."""
     k1, k2, p1, p2, k3 = lens[5], lens[6], lens[7], lens[8], lens[9]
     r2 = x * x + y * y
     radial = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3))
@@ -74,7 +79,8 @@ def _distort_pinhole(x, y, lens):  # type: ignore[no-untyped-def]  # compiled
 
 
 @compiled_part
-def _distort_fisheye(x, y, lens):  # type: ignore[no-untyped-def]  # compiled
+def distort_fisheye(x, y, lens):  # type: ignore[no-untyped-def]  # compiled
+    """As `distort`, of a fisheye lens."""
     k1, k2, k3, k4 = lens[5], lens[6], lens[7], lens[8]
     r = math.sqrt(x * x + y * y)
     if r < 1e-12:
@@ -93,8 +99,8 @@ def _distort_fisheye(x, y, lens):  # type: ignore[no-untyped-def]  # compiled
 def distort(x, y, lens):  # type: ignore[no-untyped-def]  # compiled
     """Bend a normalised point; returns it and its Jacobian (row-major): xd, yd, dxd/dx, dxd/dy, dyd/dx, dyd/dy."""
     if lens[10] == _FISHEYE:
-        return _distort_fisheye(x, y, lens)
-    return _distort_pinhole(x, y, lens)
+        return distort_fisheye(x, y, lens)
+    return distort_pinhole(x, y, lens)
 
 
 @compiled_part
@@ -126,7 +132,7 @@ def _undistort_pinhole(xd, yd, lens):  # type: ignore[no-untyped-def]  # compile
     """Newton in the plane from the bent point outwards; NaN beyond the fold, where no ray or several would answer."""
     x, y = xd, yd
     for _ in range(_MAX_ITERATIONS):
-        xb, yb, a, b, c, d = _distort_pinhole(x, y, lens)
+        xb, yb, a, b, c, d = distort_pinhole(x, y, lens)
         det = a * d - b * c
         if det <= 0.0 or a + d <= 0.0:
             break
@@ -149,7 +155,7 @@ def undistort_point(u, v, lens):  # type: ignore[no-untyped-def]  # compiled
     xd = (u - lens[2] - lens[1] * yd) / lens[0]
     if lens[10] == _FISHEYE:
         x, y = _undistort_fisheye(xd, yd, lens)
-        _, _, a, b, c, d = _distort_fisheye(x, y, lens)
+        _, _, a, b, c, d = distort_fisheye(x, y, lens)
         return x, y, a, b, c, d
     return _undistort_pinhole(xd, yd, lens)
 
@@ -180,10 +186,10 @@ def refine_rays(x, y, jacobian, missed, lens, n):  # type: ignore[no-untyped-def
         xd, yd = x[i], y[i]
         u, v = xd, yd
         for _ in range(_BRANCHLESS_STEPS):
-            ub, vb, a, b, c, d = _distort_pinhole(u, v, lens)
+            ub, vb, a, b, c, d = distort_pinhole(u, v, lens)
             s = 1.0 / (a * d - b * c)
             u, v = u - (d * (ub - xd) - b * (vb - yd)) * s, v - (a * (vb - yd) - c * (ub - xd)) * s
-        ub, vb, a, b, c, d = _distort_pinhole(u, v, lens)
+        ub, vb, a, b, c, d = distort_pinhole(u, v, lens)
         x[i], y[i] = u, v
         jacobian[0, i], jacobian[1, i], jacobian[2, i], jacobian[3, i] = a, b, c, d
         folded = (a * d - b * c <= 0.0) | (a + d <= 0.0)

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from calibration.processors import n_processors
-from calibration.trajectory.kernel import ANIPOSE_LOSS
+from calibration.trajectory.pixels import ANIPOSE_LOSS
 from calibration.trajectory.solve import Objective, minimise
 from calibration.triangulation.blocks import PackedRig
 from calibration.triangulation.triangulate import check_observations

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from calibration.trajectory.kernel import FADING_LOSS
+from calibration.trajectory.pixels import FADING_LOSS
 from calibration.trajectory.sample import Track
 from calibration.trajectory.solve import Objective
 from calibration.trajectory.tuning import CONFIDENCE_EDGES, Tuning

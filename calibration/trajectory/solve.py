@@ -7,17 +7,18 @@ lengths that are free are eliminated: for given points their best value is known
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 from scipy.special import binom
 
 from calibration.trajectory import band as band_kernel
-from calibration.trajectory import kernel
+from calibration.trajectory import kernel, pixels
 from calibration.triangulation.blocks import PackedRig
 from labsys.core.arrays import BoolArray, FloatArray, IntArray
 
@@ -25,8 +26,6 @@ _DAMPING = 1.0  # 1/m²: a step of a metre costs half; holds what nothing else d
 _MAX_CG = 40
 _CG_TOLERANCE = 0.1
 _HALVINGS = 6
-
-EachLandmark = Callable[..., None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +54,13 @@ class Objective:
     loss: int
     scale: float
 
-    @property
+    @cached_property
     def stencil(self) -> FloatArray:
         """Coefficients of the difference, (order + 1,)."""
         m = np.arange(self.order + 1)
         return np.asarray((-1.0) ** (self.order - m) * binom(self.order, m))
 
-    @property
+    @cached_property
     def whole(self) -> FloatArray:
         """(T, K) 1 where the difference that starts in a frame has all its points."""
         whole = np.zeros(self.there.shape)
@@ -115,22 +114,47 @@ def minimise(
     return Solution(here, cost_start, max_iterations)
 
 
+@dataclass(frozen=True)
+class Shares:
+    """Who does what of a kernel that takes `first, last`: landmarks where called, frames by `over_frames`.
+
+    No share depends on another, so that results do not depend on how many threads there are.
+    """
+
+    landmarks: tuple[tuple[int, int], ...]
+    pool: ThreadPoolExecutor | None
+
+    def __call__(self, call: Callable[..., None], *arguments: object) -> None:
+        self._run(call, arguments, self.landmarks)
+
+    def over_frames(self, call: Callable[..., None], *arguments: object, n_frames: int) -> None:
+        """Call a kernel whose shares are frames."""
+        self._run(call, arguments, _cut(n_frames, len(self.landmarks)))
+
+    def _run(self, call: Callable[..., None], arguments: tuple[object, ...], shares: Iterable[tuple[int, int]]) -> None:
+        if self.pool is None:
+            for first, last in shares:
+                call(*arguments, first, last)
+            return
+        for done in [self.pool.submit(call, *arguments, first, last) for first, last in shares]:
+            done.result()
+
+
+def _cut(n: int, n_shares: int) -> tuple[tuple[int, int], ...]:
+    bounds = np.linspace(0, n, n_shares + 1).astype(int)
+    return tuple((int(a), int(b)) for a, b in pairwise(bounds))
+
+
 @contextmanager
-def share_landmarks(n_landmarks: int, n_threads: int) -> Iterator[EachLandmark]:
-    """Give a function that calls a kernel with `first, last` for each thread's share of the landmarks."""
+def share_landmarks(n_landmarks: int, n_threads: int) -> Iterator[Shares]:
+    """Threads to share the loops over that many landmarks, and over frames."""
     n_shares = max(1, min(n_threads, n_landmarks // 4))
-    bounds = np.linspace(0, n_landmarks, n_shares + 1).astype(int)
-    shares = [(int(a), int(b)) for a, b in pairwise(bounds)]
+    landmarks = _cut(n_landmarks, n_shares)
     if n_shares == 1:
-        yield lambda call, *arguments: call(*arguments, 0, n_landmarks)
+        yield Shares(landmarks, None)
         return
     with ThreadPoolExecutor(max_workers=n_shares) as pool:
-
-        def each(call: Callable[..., None], *arguments: object) -> None:
-            for done in [pool.submit(call, *arguments, first, last) for first, last in shares]:
-                done.result()
-
-        yield each
+        yield Shares(landmarks, pool)
 
 
 def make_factor(objective: Objective) -> FloatArray:
@@ -147,37 +171,40 @@ def band_of(objective: Objective) -> FloatArray:
     return band
 
 
-def evaluate(objective: Objective, points: FloatArray, lengths_m: FloatArray, each: EachLandmark) -> Point:
+def evaluate(objective: Objective, points: FloatArray, lengths_m: FloatArray, each: Shares) -> Point:
     """Cost, slope and normal matrices; free lengths are set to the best for these points."""
     n_frames, _, n_landmarks = points.shape
     normal, slope = np.empty((n_frames, 6, n_landmarks)), np.empty((n_frames, 3, n_landmarks))
     cost = np.empty(n_landmarks)
     rig = (objective.rig.lenses, objective.rig.R, objective.rig.t)
     loss = (objective.loss, objective.scale)
-    each(kernel.add_pixels, points, objective.pixels, objective.weights, rig, loss, (normal, slope, cost))
+    each(pixels.add_pixels, points, objective.pixels, objective.weights, rig, loss, (normal, slope, cost))
     each(kernel.add_smoothness, points, objective.whole, objective.stiffness, objective.stencil, slope, cost)
-    slope *= objective.there[:, None]
-    normal[:, [0, 3, 5]] += ~objective.there[:, None]
+    if not objective.there.all():
+        slope *= objective.there[:, None]
+        normal[:, [0, 3, 5]] += ~objective.there[:, None]
     of_pixels = normal.copy()
-    pulls, lengths_m, limb_cost = _evaluate_limbs(objective, points, lengths_m)
-    kernel.spread_limbs(objective.limbs, pulls, normal, slope)
+    pulls, lengths_m = _evaluate_limbs(objective, points, lengths_m, each)
+    each.over_frames(kernel.spread_limbs, objective.limbs, pulls, normal, slope, n_frames=n_frames)
+    limb_cost = 0.5 * np.square(pulls[:, 3]).sum()
     return Point(points, lengths_m, float(cost.sum() + limb_cost), slope, normal, of_pixels, pulls)
 
 
 def _evaluate_limbs(
-    objective: Objective, points: FloatArray, lengths_m: FloatArray
-) -> tuple[FloatArray, FloatArray, float]:
-    pulls, cost = np.empty((len(points), 5, len(objective.limbs))), np.empty(len(objective.limbs))
-    kernel.add_limbs(points, objective.limbs, lengths_m, objective.gains, objective.there, pulls, cost)
+    objective: Objective, points: FloatArray, lengths_m: FloatArray, each: Shares
+) -> tuple[FloatArray, FloatArray]:
+    n_frames, limbs, there = len(points), objective.limbs, objective.there
+    pulls = np.empty((n_frames, 5, len(limbs)))
+    each.over_frames(kernel.add_limbs, points, limbs, lengths_m, objective.gains, there, pulls, n_frames=n_frames)
     if objective.free_lengths and len(lengths_m):
         # The sum of (length / expected - 1)² is least where expected is sum(length²) / sum(length).
         total, squares = pulls[:, 4].sum(axis=0), (pulls[:, 4] ** 2).sum(axis=0)
         lengths_m = np.where(total > 0.0, squares / np.where(total > 0.0, total, 1.0), lengths_m)
-        kernel.add_limbs(points, objective.limbs, lengths_m, objective.gains, objective.there, pulls, cost)
-    return pulls, lengths_m, float(cost.sum())
+        each.over_frames(kernel.add_limbs, points, limbs, lengths_m, objective.gains, there, pulls, n_frames=n_frames)
+    return pulls, lengths_m
 
 
-def _descend(objective: Objective, here: Point, factor: FloatArray, each: EachLandmark) -> Point:
+def _descend(objective: Objective, here: Point, factor: FloatArray, each: Shares) -> Point:
     """Go to a place of lower cost along Newton's direction, or stay."""
     step = _newton_step(objective, here, factor, each)
     for halving in range(_HALVINGS):
@@ -187,49 +214,55 @@ def _descend(objective: Objective, here: Point, factor: FloatArray, each: EachLa
     return here
 
 
-def _newton_step(objective: Objective, here: Point, factor: FloatArray, each: EachLandmark) -> FloatArray:
+def _newton_step(objective: Objective, here: Point, factor: FloatArray, each: Shares) -> FloatArray:
     """Conjugate gradients on the normal equations (Hestenes & Stiefel 1952), preconditioned by the banded factors."""
     by_length = _by_length(objective, here)
     residual = -here.slope
     step, image, solved = np.zeros_like(residual), np.empty_like(residual), np.empty_like(residual)
-    rows = (3 * len(residual), residual.shape[2])
+    n_frames, n_landmarks = len(residual), residual.shape[2]
+    rows = (3 * n_frames, n_landmarks)
     each(band_kernel.solve_factored, factor, residual.reshape(rows), solved.reshape(rows))
     direction = solved.copy()
-    power = power_start = _product(residual, solved)
+    power = power_start = _product(residual, solved, each)
     if not len(objective.limbs) or power_start <= 0.0:
         return direction
     for _ in range(_MAX_CG):
         _multiply(objective, here, by_length, direction, image, each)
-        ahead = power / _product(direction, image)
-        step += ahead * direction
-        residual -= ahead * image
+        ahead = power / _product(direction, image, each)
+        each.over_frames(kernel.go_along, ahead, direction, image, step, residual, n_frames=n_frames)
         each(band_kernel.solve_factored, factor, residual.reshape(rows), solved.reshape(rows))
-        power, before = _product(residual, solved), power
+        power, before = _product(residual, solved, each), power
         if power <= _CG_TOLERANCE**2 * power_start:
             break
-        direction *= power / before
-        direction += solved
+        each.over_frames(kernel.turn_to, power / before, direction, solved, n_frames=n_frames)
     return step
 
 
-def _product(a: FloatArray, b: FloatArray) -> float:
-    """Scalar product, summed in numpy's own order: BLAS would round differently with another number of threads."""
-    return float(np.sum(a * b))
+def _product(a: FloatArray, b: FloatArray, each: Shares) -> float:
+    """Scalar product, summed landmark by landmark: BLAS would round differently with another number of threads."""
+    sums = np.empty(a.shape[2])
+    each(kernel.sum_products, a, b, sums)
+    return float(sums.sum())
 
 
 def _multiply(
-    objective: Objective, here: Point, by_length: FloatArray, points: FloatArray, out: FloatArray, each: EachLandmark
+    objective: Objective, here: Point, by_length: FloatArray, points: FloatArray, out: FloatArray, each: Shares
 ) -> None:
     """Set out (T, 3, K) to the whole normal matrix times points (T, 3, K)."""
-    each(kernel.multiply_points, here.normal, points, out)
-    out += _DAMPING * points
+    n_frames, limbs = len(points), objective.limbs
+    each.over_frames(kernel.multiply_points, here.normal, _DAMPING, points, out, n_frames=n_frames)
     unused = np.zeros(points.shape[2])
     each(kernel.add_smoothness, points, objective.whole, objective.stiffness, objective.stencil, out, unused)
-    kernel.multiply_limbs(objective.limbs, here.pulls, by_length, points, out)
+    explained = np.empty(by_length.shape[1])
+    if objective.free_lengths:
+        kernel.explain_by_length(limbs, here.pulls, by_length, points, explained)
+    each.over_frames(kernel.multiply_limbs, limbs, here.pulls, by_length, explained, points, out, n_frames=n_frames)
 
 
 def _by_length(objective: Objective, here: Point) -> FloatArray:
-    """Direction (T, B) in which another expected length moves a limb's residuals, of unit norm; zero where fixed."""
+    """Direction (T, B) in which another expected length moves a limb's residuals, of unit norm; (T, 0) where fixed."""
     lengths = here.pulls[:, 4]
-    norm = np.linalg.norm(lengths, axis=0) if objective.free_lengths else np.zeros(lengths.shape[1])
+    if not objective.free_lengths:
+        return np.empty((len(lengths), 0))
+    norm = np.linalg.norm(lengths, axis=0)
     return np.where(norm > 0.0, lengths / np.where(norm > 0.0, norm, 1.0), 0.0)

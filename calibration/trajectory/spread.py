@@ -44,20 +44,6 @@ def robust_factor(distance: FloatArray, scale: float) -> FloatArray:
     return np.where(usable, square * mean_belief / np.where(usable, mean_slope, 1.0) ** 2, 1.0)
 
 
-def residual_correlation(residuals: FloatArray, n_lags: int) -> FloatArray:
-    """Autocorrelation (K, L) of residuals (T, M, K) at lag 0 to L - 1; NaN counts as absent, few pairs as none."""
-    known = np.isfinite(residuals)
-    values = np.where(known, residuals, 0.0)
-    out = np.zeros((residuals.shape[2], n_lags))
-    for lag in range(min(n_lags, len(residuals))):
-        end = len(residuals) - lag
-        pairs = (known[:end] & known[lag:]).sum(axis=(0, 1))
-        product = np.einsum("tmk,tmk->k", values[:end], values[lag:])
-        out[:, lag] = product / np.maximum(pairs, 1)
-    power = out[:, :1]
-    return np.asarray(np.where(power > 0.0, out / np.where(power > 0.0, power, 1.0), np.eye(1, n_lags)))
-
-
 def temporal_spread(
     information: FloatArray, stiffness: FloatArray, motion: FloatArray, *, order: int, correlation: FloatArray
 ) -> tuple[FloatArray, FloatArray]:

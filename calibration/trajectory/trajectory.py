@@ -17,13 +17,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from calibration.processors import n_processors
-from calibration.projection import project_rig
-from calibration.trajectory import kernel
+from calibration.trajectory.correlation import StartResiduals
 from calibration.trajectory.posterior import posterior
 from calibration.trajectory.sample import Track, make_track, sample_of, sections_of
 from calibration.trajectory.setup import ORDER, first_tuning, make_objective, usable_limbs
 from calibration.trajectory.solve import Objective, minimise
-from calibration.trajectory.spread import residual_correlation, robust_factor, temporal_spread, typical_information
+from calibration.trajectory.spread import robust_factor, temporal_spread, typical_information
 from calibration.trajectory.tuning import Floors, Tuning, tune
 from calibration.triangulation.blocks import PackedRig
 from calibration.triangulation.triangulate import Triangulation, check_observations
@@ -36,7 +35,6 @@ _TOLERANCE, _MAX_ITERATIONS = 1e-5, 20
 _SECTION_BYTES = 96e6  # of Cholesky factors
 _OVERLAP_S = 1.0  # many times as long as smoothness reaches
 _CORRELATION_S = 0.5
-_CORRELATION_FRAMES = 6000
 
 
 @dataclass(frozen=True)
@@ -144,10 +142,11 @@ def solve_trajectory(
         max_gap=math.floor(settings.max_gap_s * rate_hz + 1e-9),
     )
     limbs = usable_limbs(bones, start.xyz_m)
-    tuning = _tune(rig, track, start, limbs, rate_hz, settings)
+    noise = StartResiduals.of(rig, track, start.xyz_m, n_lags=_n_lags(rate_hz), fade_sigmas=settings.fade_sigmas)
+    tuning = _tune(rig, track, start, limbs, noise, rate_hz, settings)
     solved = _solve_sections(rig, track, tuning, limbs, rate_hz, settings)
-    pulls = _start_pulls(rig, track, start, tuning, settings.fade_sigmas)
-    return _assemble(track, limbs, tuning, solved, pulls, began=began, rate_hz=rate_hz, settings=settings)
+    correlation = noise.correlation(tuning)
+    return _assemble(track, limbs, tuning, solved, correlation, began=began, rate_hz=rate_hz, settings=settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,17 +166,22 @@ class _Solved:
 
 
 def _tune(
-    rig: CameraRig, track: Track, start: Triangulation, limbs: IntArray, rate_hz: float, settings: TrajectorySettings
+    rig: CameraRig,
+    track: Track,
+    start: Triangulation,
+    limbs: IntArray,
+    noise: StartResiduals,
+    rate_hz: float,
+    settings: TrajectorySettings,
 ) -> Tuning:
     first = first_tuning(start, limbs, rate_hz=rate_hz, noise_floor_px=settings.noise_floor_px)
-    pulls = _start_pulls(rig, track, start, first, settings.fade_sigmas)
     sample = sample_of(track, n_windows=_WINDOWS, n_frames=math.ceil(_WINDOW_S * rate_hz), apart=ORDER)
     return tune(
         make_objective(PackedRig.pack(rig), sample, limbs, fade_sigmas=settings.fade_sigmas),
         sample.confidence,
         sample.points,
         first,
-        residual_correlation(pulls, _n_lags(rate_hz)),
+        noise.correlation(first),
         floors=Floors(
             noise_px=settings.noise_floor_px,
             limb_m=settings.limb_floor_m,
@@ -216,12 +220,11 @@ def _solve_sections(
 def _solve_section(objective: Objective, start: FloatArray, information: FloatArray, keep: slice) -> _Solved:
     n_threads = n_processors()
     found = minimise(objective, start, tolerance=_TOLERANCE, max_iterations=_MAX_ITERATIONS, n_threads=n_threads)
-    best, rig = found.best, (objective.rig.lenses, objective.rig.R, objective.rig.t)
-    covariance = posterior(objective, best, information=information, n_threads=n_threads).covariance
-    squares, spread = np.empty(objective.weights.shape), np.empty(objective.weights.shape)
-    kernel.measure_pixels(best.points, covariance, objective.pixels, objective.weights, rig, (squares, spread))
+    best = found.best
+    belief = posterior(objective, best, information=information, n_threads=n_threads)
     return _Solved(
-        best.points[keep], covariance[keep], squares[keep], spread[keep], best.normal_of_pixels[keep],
+        best.points[keep], belief.covariance[keep], belief.squares[keep], belief.spread[keep],
+        best.normal_of_pixels[keep],
         found.cost_start, best.cost, found.iterations, 1,
     )  # fmt: skip
 
@@ -230,25 +233,12 @@ def _n_lags(rate_hz: float) -> int:
     return max(2, math.ceil(_CORRELATION_S * rate_hz))
 
 
-def _start_pulls(rig: CameraRig, track: Track, start: Triangulation, tuning: Tuning, fade_sigmas: float) -> FloatArray:
-    """By how much each observation pulls at the triangulated point, (T, 2 C, K): residuals in standard deviations, less
-    the further off they are. No smoothness has touched them. From the middle of a long trial."""
-    n_frames = len(track.there)
-    first = max(0, (n_frames - _CORRELATION_FRAMES) // 2)
-    part = slice(first, first + _CORRELATION_FRAMES)
-    residuals = track.pixels[part] - np.moveaxis(project_rig(rig, start.xyz_m[part]), 1, 3)
-    weights = tuning.weights(track.confidence[part])[:, :, None]
-    far = weights * np.sum(residuals**2, axis=2, keepdims=True) / fade_sigmas**2
-    pulls = np.where(weights > 0.0, np.sqrt(weights) * residuals / (1.0 + far) ** 2, np.nan)
-    return np.asarray(pulls.reshape(len(pulls), -1, pulls.shape[3]))
-
-
 def _assemble(
     track: Track,
     limbs: IntArray,
     tuning: Tuning,
     solved: _Solved,
-    pulls: FloatArray,
+    correlation: FloatArray,
     *,
     began: float,
     rate_hz: float,
@@ -258,7 +248,6 @@ def _assemble(
     distance = np.where(weights > 0.0, weights * solved.squares, np.nan)
     believed = np.moveaxis(np.nan_to_num(distance, nan=np.inf) < settings.fade_sigmas**2, 1, 2)
     information = typical_information(solved.normal)
-    correlation = residual_correlation(pulls, _n_lags(rate_hz))
     widening, error_correlation = temporal_spread(
         information, tuning.stiffness, tuning.motion, order=ORDER, correlation=correlation
     )

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibration.trajectory import kernel
 from calibration.trajectory.posterior import posterior
 from calibration.trajectory.solve import Objective, minimise
 from calibration.trajectory.spread import robust_factor, temporal_spread, typical_information
@@ -103,9 +102,7 @@ def tune(
         points = best.points
         information = typical_information(best.normal_of_pixels)
         belief = posterior(tuned, best, information=information, n_threads=n_threads)
-        squares, spread = np.empty(tuned.weights.shape), np.empty(tuned.weights.shape)
-        rig = (tuned.rig.lenses, tuned.rig.R, tuned.rig.t)
-        kernel.measure_pixels(points, belief.covariance, tuned.pixels, tuned.weights, rig, (squares, spread))
+        squares, spread = belief.squares, belief.spread
         widening, _ = temporal_spread(
             information, tuning.stiffness, tuning.motion, order=tuned.order, correlation=correlation
         )

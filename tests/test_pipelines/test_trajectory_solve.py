@@ -12,7 +12,8 @@ from benchmarks.scenes import Scene, moving_body, observe, ring_rig
 from calibration.trajectory import trajectory
 from calibration.trajectory.anipose import anipose_objective, minimise_anipose_objective
 from calibration.trajectory.band import factorise, invert_band, solve_factored
-from calibration.trajectory.kernel import FADING_LOSS, smoothness_band
+from calibration.trajectory.kernel import smoothness_band
+from calibration.trajectory.pixels import FADING_LOSS
 from calibration.trajectory.solve import Objective, evaluate, share_landmarks
 from calibration.trajectory.trajectory import Trajectory, solve_trajectory
 from calibration.triangulation.anipose import to_camera_group
