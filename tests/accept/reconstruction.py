@@ -27,6 +27,7 @@ from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.rigs import make_rig
 from pipelines.synthetic.trial import make_trial
 from pipelines.trajectory import bones_of, limbs_of
+from tests.accept.accuracy import runner_for
 
 RATE_HZ = 120.0
 BALANCING = Path("pose2sim_balancing")
@@ -49,11 +50,18 @@ class Seen:
     xyz_m: np.ndarray
 
 
-def see_runner(noise: NoiseModel, seed: int, *, n_frames: int, swaps: float = 0.0) -> Seen:
+def see_runner(
+    noise: NoiseModel, seed: int, *, n_frames: int, swaps: float = 0.0, runner: RunnerParameters | None = None
+) -> Seen:
     """Some frames of a synthetic runner; in a share `swaps` of pictures all landmarks have left and right exchanged."""
     seconds = (n_frames + 60) / RATE_HZ
     trial = make_trial(
-        RunnerParameters(), kind=TrialKind.RUN, seconds=seconds, rate_hz=RATE_HZ, seed=seed, visit_seed=seed
+        runner or RunnerParameters(),
+        kind=TrialKind.RUN,
+        seconds=seconds,
+        rate_hz=RATE_HZ,
+        seed=seed,
+        visit_seed=seed,
     )
     rig = make_rig(4)
     seen = observe(trial, rig, noise, seed)
@@ -90,6 +98,21 @@ def anipose_engine(landmarks: tuple[str, ...], method: AniposeMethod, min_confid
         return found.xyz_m
 
     return run
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """Errors of the default engine and of a peer on the same pixels, (N,) mm."""
+
+    ours_mm: np.ndarray
+    theirs_mm: np.ndarray
+
+
+def beside_peer(noise: NoiseModel, method: AniposeMethod, seed: int, *, n_frames: int, swaps: float) -> Beside:
+    """Both on one runner, whose body, style and speed are the seed's own."""
+    seen = see_runner(noise, seed, n_frames=n_frames, swaps=swaps, runner=runner_for(seed))
+    engines = our_engine(seen.landmarks, RATE_HZ), anipose_engine(seen.landmarks, method)
+    return Beside(*(errors_mm(run(seen.rig, seen.xy_px, seen.confidence), seen.xyz_m) for run in engines))
 
 
 def errors_mm(found_m: np.ndarray, truth_m: np.ndarray) -> np.ndarray:
