@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from labsys.biomechanics.gait_signals import GaitSignals, LegSignals
@@ -129,9 +130,11 @@ def _best_shifts(excerpts: _Excerpts) -> tuple[FloatArray, FloatArray]:
     length = velocity.shape[2] - 2 * margin
     median = np.median(velocity[:, :, margin : margin + length], axis=0)
     heard = np.repeat(excerpts.measured | ~excerpts.measured.any(axis=1, keepdims=True), 2, axis=1)
-    cost = np.stack(
-        [np.abs(velocity[:, :, k : k + length] - median).mean(axis=2) for k in range(2 * margin + 1)], axis=-1
-    )
+    cost = np.empty((*velocity.shape[:2], 2 * margin + 1))
+    difference = np.empty((velocity.shape[1], 2 * margin + 1, length))  # of one stride: it stays in the fast memory
+    for stride, own in zip(velocity, cost, strict=True):
+        np.subtract(sliding_window_view(stride, length, axis=1), median[:, None], out=difference)
+        np.abs(difference, out=difference).mean(axis=2, out=own)
     per_shift = (cost * heard[:, :, None]).sum(axis=1) / heard.sum(axis=1, keepdims=True)
     best = per_shift.argmin(axis=1)
     return (best - margin) * _STEP_S, per_shift.min(axis=1)
