@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
-from scipy.spatial.transform import Rotation, Slerp
+from scipy.spatial.transform import Rotation
 
 from calibration.board.board import make_cv_board
 from calibration.lens import compiled
 from calibration.projection import project
 from labsys.core.arrays import FloatArray
 from labsys.core.board import Board
+from labsys.core.cameras import Camera, CameraRig
 from pipelines.synthetic.pictures.film import lay_ground, picture_seed
 from pipelines.synthetic.pictures.light import shade_vertices
 from pipelines.synthetic.pictures.raster import Floats32, box_of
@@ -26,7 +28,7 @@ _MARGIN_M = 0.02
 _BLACK, _WHITE, _BACK = 0.035, 0.80, 0.30
 _NEARER_M = 0.02  # a sheet that lies on something wins over it
 _GRID = 4  # samples of a pixel along each side, each at its own moment of the exposure
-_LIFT_S = 1.2
+_MOVE_S = 1.2
 _REACH_M = (0.40, 0.28, 0.35)
 # Board x to X, y to Z, z down: face up on the belt, columns running forward.
 LYING = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
@@ -34,28 +36,34 @@ LYING = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 
 @dataclass(frozen=True, eq=False)
 class WavedBoard:
-    """A board that first lies in the middle of the belt, its columns running forward, and then is carried about.
+    """A board that lies in the middle of the belt, is shown to each camera from near, and is carried through the room.
 
     Attributes:
-        lying_s: how long it lies. height_m: middle of the volume that it is carried through.
         belt_texture: see `belt.paint_belt`.
+        lying_s: how long it lies, columns running forward. near: cameras that get it from near, one after another, so
+            that their lenses can be told; near_s: how long each. height_m: middle of the volume it is carried through.
     """
 
     board: Board
     belt_texture: Floats32
     seed: int
     lying_s: float = 2.0
+    near: CameraRig | None = None
+    near_s: float = 5.0
     height_m: float = 0.95
 
     def pose(self, times_s: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Rotations (T, 3, 3) and places (T, 3) m of the board's frame in LAB."""
         times = np.asarray(times_s, dtype=np.float64)
-        R, t = self._carry(np.maximum(times - self.lying_s, 0.0))
-        share = np.clip((times - self.lying_s) / _LIFT_S, 0.0, 1.0)
-        share = share * share * (3.0 - 2.0 * share)
-        for i in np.flatnonzero(share < 1.0):
-            between = Slerp([0.0, 1.0], Rotation.from_matrix(np.stack([LYING, R[i]])))
-            R[i], t[i] = between(share[i]).as_matrix(), share[i] * t[i] + (1.0 - share[i]) * self.lying_m
+        parts = self._parts()
+        R, t = parts[0](times)
+        for i, part in enumerate(parts[1:]):
+            begins = self.lying_s + i * self.near_s
+            share = np.clip((times - begins) / _MOVE_S, 0.0, 1.0)
+            share = share * share * (3.0 - 2.0 * share)
+            if not (share > 0).any():
+                break
+            R, t = _between(share, (R, t), part(np.maximum(times - begins, 0.0)))
         return R, t
 
     @property
@@ -63,6 +71,29 @@ class WavedBoard:
         """Where the lying board has its own origin, (3,) m in LAB: a calibration that is placed by it calls this 0."""
         outer = 0.5 * self.board.square_m * np.array([self.board.columns, self.board.rows, 0.0])
         return np.asarray(-LYING @ outer)
+
+    def _parts(self) -> list[Callable[[FloatArray], tuple[FloatArray, FloatArray]]]:
+        near = () if self.near is None else self.near.cameras
+        return [self._lie, *(partial(self._approach, camera) for camera in near), self._carry]
+
+    def _lie(self, times_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+        count = len(times_s)
+        return np.repeat(LYING[None], count, axis=0), np.repeat(self.lying_m[None], count, axis=0)
+
+    def _approach(self, camera: Camera, times_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Over all of one camera's picture, near and less near, leaning to every side."""
+        turn = 2 * np.pi * times_s / self.near_s
+        width_m = self.board.columns * self.board.square_m
+        (width, _), focal = camera.intrinsics.size_px, camera.intrinsics.matrix[0, 0]
+        depth = focal * width_m / (width * (0.50 + 0.14 * np.cos(2.0 * turn)))
+        height = camera.intrinsics.size_px[1]
+        aside = np.stack([0.27 * width * np.sin(2 * turn), 0.24 * height * np.sin(3 * turn + 0.5)], axis=-1) / focal
+        middle = np.column_stack([aside * depth[:, None], depth])
+        lean = np.radians(36.0)
+        tilt = np.stack([lean * np.sin(3 * turn + 1.0), lean * np.cos(2 * turn + 0.6), 0.4 * np.sin(turn)], axis=-1)
+        T_lab_cam = camera.T_cam_lab.inverse()
+        R = T_lab_cam.rotation @ Rotation.from_rotvec(tilt).as_matrix()
+        return R, T_lab_cam.apply(middle) - R @ self.board.corners_m.mean(axis=0)
 
     def _carry(self, times_s: FloatArray) -> tuple[FloatArray, FloatArray]:
         """A hand that carries the board through the volume and shows it to one camera after another."""
@@ -83,6 +114,16 @@ class WavedBoard:
         wander = np.stack([swing(7.3, 3), swing(6.1, 4), swing(5.3, 5)], axis=-1) * _REACH_M
         middle = self.board.corners_m.mean(axis=0)
         return R, np.array([0.0, self.height_m, 0.0]) + wander - R @ middle
+
+
+def _between(
+    share: FloatArray, first: tuple[FloatArray, FloatArray], second: tuple[FloatArray, FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """Poses a share (T,) of the way from the first to the second."""
+    start, end = Rotation.from_matrix(first[0]), Rotation.from_matrix(second[0])
+    turn = (start.inv() * end).as_rotvec()
+    R = (start * Rotation.from_rotvec(share[:, None] * turn)).as_matrix()
+    return np.asarray(R), first[1] + share[:, None] * (second[1] - first[1])
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,9 +16,9 @@ from pipelines.synthetic.pictures.room import FLOOR_M, Room, pack_room
 from pipelines.synthetic.pictures.sensor import Sensor, make_falloff
 from pipelines.synthetic.pictures.shadows import lay_on_belt
 
-# Where within a pixel and when within the exposure the samples of a moving picture lie: eighths of a pixel, so that
-# each row and each column of a pixel has one (a rotated grid).
-SHIFTS_PX = np.array([[-0.375, -0.125], [0.125, -0.375], [-0.125, 0.375], [0.375, 0.125]])
+# Where within a pixel the samples of a moving picture lie, in the order of the exposure: each row and each column of
+# eighths has one, and places go with the moments as little as four can, or blur would come out too long or too short.
+SHIFTS_PX = np.array([[-0.125, 0.375], [0.375, -0.375], [-0.375, -0.125], [0.125, 0.125]])
 _STILL_SAMPLES = 8
 _HIGHEST_SHADOW_M = 0.03
 

@@ -15,7 +15,6 @@ from pipelines.synthetic.pictures.wardrobe import SPAN, TILE_PX, Look, Part, pai
 
 RIM = 10
 STICKER_VERTICES = len(STICKERS) * (1 + RIM)
-_LIFT_M = 0.0008
 _PART_OF = {
     "pelvis": Part.TRUNK, "lumbar": Part.TRUNK, "thorax": Part.TRUNK, "head": Part.HEAD, "thigh": Part.LEG,
     "shank": Part.LEG, "foot": Part.SHOE, "upper_arm": Part.ARM, "forearm": Part.ARM,
@@ -130,5 +129,5 @@ def lay_stickers(dressed: Dressed, centres_m: FloatArray, normals: FloatArray) -
     up = np.cross(normals, across)
     turn = 2 * np.pi * np.arange(RIM) / RIM
     rim = np.cos(turn)[:, None] * across[:, None] + np.sin(turn)[:, None] * up[:, None]
-    middle = (centres_m + _LIFT_M * normals)[:, None]
+    middle = centres_m[:, None]
     return np.concatenate([middle, middle + dressed.sticker_m * rim], axis=1).reshape(-1, 3)
