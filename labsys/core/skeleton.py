@@ -169,3 +169,21 @@ def tier_of(landmarks: Collection[str]) -> Tier | None:
     if not pelvis:
         return Tier.T1
     return Tier.T3 if run and have.issuperset(_T3_RUN) else Tier.T2
+
+
+def lacking_landmarks(landmarks: Collection[str], tier: Tier) -> tuple[str, ...]:
+    """The fewest landmarks that would have to be added to reach a tier; none where it is reached."""
+    have = frozenset(landmarks)
+    ways = [tuple(n for n in way if n not in have) for way in _ways_to(tier)]
+    return min(ways, key=len)
+
+
+def _ways_to(tier: Tier) -> list[tuple[str, ...]]:
+    """Every set of landmarks that is just enough for a tier."""
+    run_t0 = [(*_T0_RUN, *hips) for hips in (_PELVIS_4, ("RGT", "LGT"))]
+    t0 = run_t0 if tier is Tier.T3 else [_T0_COCO, *run_t0]
+    if tier is Tier.T0:
+        return t0
+    feet = [(*way, *toes) for way in t0 for toes in (_T1_COCO, _T1_RUN)]
+    more = {Tier.T1: (), Tier.T2: _PELVIS_4, Tier.T3: (*_PELVIS_4, *_T3_RUN)}[tier]
+    return [tuple(dict.fromkeys((*way, *more))) for way in feet]

@@ -1,0 +1,78 @@
+"""A network that finds landmarks in pictures: what it gives, what it was made from, and what it knows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from labsys.core.errors import InputError
+from labsys.core.names import check_unique
+
+
+class CropMode(StrEnum):
+    """What of a frame the network is shown: all of it, or a box that follows the subject."""
+
+    NONE = "none"
+    FOLLOW = "follow"
+
+
+@dataclass(frozen=True)
+class PoseModel:
+    """A model pack's own description (model.json); its name is that of its folder.
+
+    Attributes:
+        bodyparts: K names as the network gives them, in its order.
+        snapshot_sha256, config_sha256: of the weights and of DeepLabCut's PyTorch configuration.
+        aliases: body part -> landmark; a body part without one is a landmark of that very name.
+        net_input_px: (width, height) that every picture is brought to; None shows the network frames as they are.
+        crop: how the model was trained to be shown a frame; FOLLOW needs `net_input_px`.
+        knows: in plain words, what the model has seen and so can be trusted with.
+        recipe: how to make it again, key -> text. evaluation: name with unit -> value.
+        license, created_at: "" where unknown.
+    """
+
+    bodyparts: tuple[str, ...]
+    snapshot_sha256: str
+    config_sha256: str
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    net_input_px: tuple[int, int] | None = None
+    crop: CropMode = CropMode.NONE
+    knows: str = ""
+    recipe: Mapping[str, str] = field(default_factory=dict)
+    evaluation: Mapping[str, float] = field(default_factory=dict)
+    license: str = ""
+    created_at: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.bodyparts:
+            raise InputError("the model has no body parts")
+        check_unique("body parts", self.bodyparts)
+        strangers = sorted(set(self.aliases) - set(self.bodyparts))
+        if strangers:
+            raise InputError(f"aliases of body parts that the model lacks: {', '.join(strangers)}")
+        check_unique("landmarks after renaming", self.landmarks)
+        if self.net_input_px is not None and min(self.net_input_px) < 1:
+            raise InputError(f"network input of {self.net_input_px[0]}x{self.net_input_px[1]} px")
+        if self.crop is CropMode.FOLLOW and self.net_input_px is None:
+            raise InputError("a model that is shown a box needs the size that boxes are brought to (net_input_px)")
+
+    @property
+    def landmarks(self) -> tuple[str, ...]:
+        """K landmark names, in the order of `bodyparts`."""
+        return tuple(self.aliases.get(name, name) for name in self.bodyparts)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that decides what the model finds; words about it leave it as it is."""
+        deciding = {
+            "snapshot": self.snapshot_sha256,
+            "config": self.config_sha256,
+            "bodyparts": self.bodyparts,
+            "landmarks": self.landmarks,
+            "net_input_px": self.net_input_px,
+            "crop": self.crop,
+        }
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,143 @@
+"""Model packs: models/<name>/ with weights, DeepLabCut's configuration and model.json; copying the folder shares it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from labsys.core.errors import InputError
+from labsys.core.pose_model import PoseModel
+from labsys.core.session import check_code
+from labsys.storage.atomic import hash_file, is_there, make_folder, read_text, sync_folder, sync_tree
+from labsys.storage.documents import load_document, save_document
+from labsys.storage.lab import Lab
+from labsys.storage.locks import hold_lock
+from labsys.storage.nouns import check_new_code, list_codes, require_known
+
+MODEL_FILE = "model.json"
+SNAPSHOT_FILE = "snapshot.pt"
+CONFIG_FILE = "pytorch_config.yaml"
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A model pack in its folder."""
+
+    name: str
+    folder: Path
+    model: PoseModel
+
+    @property
+    def snapshot(self) -> Path:
+        """Weights as DeepLabCut saves them."""
+        return self.folder / SNAPSHOT_FILE
+
+    @property
+    def config(self) -> Path:
+        """DeepLabCut's PyTorch configuration."""
+        return self.folder / CONFIG_FILE
+
+    @property
+    def identity(self) -> str:
+        """Name and digest, as results carry them."""
+        return f"{self.name} {self.model.digest[:12]}"
+
+
+def models_folder(lab: Lab) -> Path:
+    """models/."""
+    return lab.root / "models"
+
+
+def list_models(lab: Lab) -> tuple[str, ...]:
+    """Names of all model packs."""
+    return list_codes(models_folder(lab), MODEL_FILE)
+
+
+def load_model(lab: Lab, name: str) -> StoredModel:
+    """Read a pack's description (UnknownNameError; InputError; NewerSchemaError); `verify_model` reads the rest."""
+    require_known("model", name, list_models(lab), where=str(models_folder(lab)))
+    return read_pack(models_folder(lab) / name)
+
+
+def read_pack(folder: Path) -> StoredModel:
+    """Read the description of a pack that lies anywhere (InputError; NewerSchemaError)."""
+    return StoredModel(folder.name, folder, load_document(folder / MODEL_FILE, PoseModel))
+
+
+def verify_model(stored: StoredModel) -> None:
+    """Compare weights and configuration with model.json.
+
+    Raises:
+        InputError: a file is missing or differs from its hash, or the configuration is of other body parts.
+    """
+    model = stored.model
+    for path, expected in ((stored.snapshot, model.snapshot_sha256), (stored.config, model.config_sha256)):
+        if not is_there(path):
+            raise InputError(
+                f"model {stored.name} lacks {path.name}", where=str(path), remedy="Copy the whole pack again"
+            )
+        if hash_file(path) != expected:
+            raise InputError(
+                f"{path.name} is not the one that model {stored.name} was packed with",
+                where=str(path),
+                remedy="Copy the whole pack again",
+            )
+    _check_bodyparts(stored)
+
+
+def save_model(lab: Lab, name: str, model: PoseModel, *, snapshot: Path, config: Path) -> StoredModel:
+    """Make a model pack from its files, all at once; models are written once.
+
+    Raises:
+        InputError: the name is taken, a file cannot be read, differs from its hash in `model`, or the configuration is
+            of other body parts.
+    """
+    check_code("model", name)
+    folder = models_folder(lab) / name
+    with hold_lock(models_folder(lab) / ".lock", what="the folder of models", wait=True):
+        check_new_code("model", name, list_models(lab))
+        if is_there(folder):
+            raise InputError(f"there is a model {name} already", where=str(folder), remedy="Choose another name")
+        staging = models_folder(lab) / ".partial"
+        shutil.rmtree(staging, ignore_errors=True)  # what a crash left
+        make_folder(staging)
+        try:
+            _fill(StoredModel(name, staging, model), snapshot, config)
+            staging.rename(folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        sync_folder(models_folder(lab))
+    return StoredModel(name, folder, model)
+
+
+def _fill(staged: StoredModel, snapshot: Path, config: Path) -> None:
+    for source, target in ((snapshot, staged.snapshot), (config, staged.config)):
+        try:
+            shutil.copyfile(source, target)
+        except OSError as error:
+            raise InputError(f"cannot be copied: {error.strerror or error}", where=str(source)) from error
+    save_document(staged.folder / MODEL_FILE, staged.model)
+    verify_model(staged)
+    sync_tree(staged.folder)
+
+
+def _check_bodyparts(stored: StoredModel) -> None:
+    try:
+        document: Any = yaml.safe_load(read_text(stored.config))
+    except yaml.YAMLError as error:
+        raise InputError(f"is no readable configuration: {error}", where=str(stored.config)) from error
+    metadata = document.get("metadata") if isinstance(document, dict) else None
+    found = metadata.get("bodyparts") if isinstance(metadata, dict) else None
+    if not isinstance(found, list):
+        raise InputError("names no body parts (metadata.bodyparts)", where=str(stored.config))
+    if tuple(map(str, found)) != stored.model.bodyparts:
+        differing = sorted(set(map(str, found)) ^ set(stored.model.bodyparts)) or ["their order"]
+        raise InputError(
+            f"has other body parts than {MODEL_FILE}: {', '.join(differing[:8])}",
+            where=str(stored.config),
+            remedy="Pack the model again",
+        )
