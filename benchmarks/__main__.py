@@ -12,6 +12,7 @@ from benchmarks.measure import Result, describe_machine
 from benchmarks.trajectory import measure_trajectory
 from benchmarks.trial import measure_engine_trial, measure_trial
 from benchmarks.triangulation import measure_ransac, measure_robust
+from benchmarks.whole_trial import measure_whole_trial
 from labsys.core.errors import MissingPartError, UnknownNameError
 from labsys.storage.atomic import read_json, write_json_atomic
 
@@ -24,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "trajectory": measure_trajectory,
     "engine_trial": measure_engine_trial,
     "trial_2d_to_metrics": measure_trial,
+    "trial_60s": measure_whole_trial,
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.scenes import Scene, moving_body, observe, ring_rig
-from calibration.trajectory import trajectory
+from calibration.trajectory import correlation, trajectory
 from calibration.trajectory.anipose import anipose_objective, minimise_anipose_objective
 from calibration.trajectory.band import factorise, invert_band, solve_factored
 from calibration.trajectory.kernel import smoothness_band
@@ -208,3 +208,21 @@ def test_a_landmark_never_seen_stays_missing_and_harms_no_other() -> None:
     assert np.isnan(found.xyz_m[:, 2]).all()
     others = [0, 1, 3, 4, 5]
     assert np.linalg.norm(found.xyz_m - scene.xyz_m, axis=-1)[:, others].max() < 0.02
+
+
+def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = _scene(60)
+    scene = replace(
+        scene,
+        xy_px=np.tile(scene.xy_px, (1, 2, 1, 1)),
+        confidence=np.tile(scene.confidence, (1, 2, 1)),
+    )
+    found = []
+    for n_threads in (1, 2, 3):
+        for module in (trajectory, correlation):
+            monkeypatch.setattr(module, "n_processors", lambda n=n_threads: n)
+        found.append(_solve(scene))
+    for other in found[1:]:
+        assert other.xyz_m.tobytes() == found[0].xyz_m.tobytes()
+        assert other.covariance_m2.tobytes() == found[0].covariance_m2.tobytes()
+        assert other.error_correlation.tobytes() == found[0].error_correlation.tobytes()
