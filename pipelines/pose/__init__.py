@@ -1,0 +1,1 @@
+"""Finding landmarks in video with a network, in a process of its own."""

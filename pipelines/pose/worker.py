@@ -1,0 +1,61 @@
+"""The network's own process: `python -m pipelines.pose.worker JOB.json`. Messages go to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from labsys.core.errors import LabsysError
+from labsys.storage.documents import load_document
+from pipelines.pose.deeplabcut_network import load_network
+from pipelines.pose.inference import Inference
+from pipelines.pose.job import Kind, PoseJob, failure, message
+from pipelines.pose.network import Loader
+
+
+def work(job_file: Path, load: Loader, out: TextIO) -> int:
+    """Do a job and tell how it goes; returns the exit code."""
+
+    def tell(line: str) -> None:
+        out.write(line)
+        out.flush()
+
+    try:
+        job = load_document(job_file, PoseJob)
+        began = time.perf_counter()
+        network = load(job)
+        tell(message(Kind.READY, device=network.device, versions=network.versions, load_s=_since(began)))
+        began = time.perf_counter()
+        inference = Inference(
+            job,
+            network,
+            say=lambda text: tell(message(Kind.NOTE, text=text)),
+            advance=lambda camera, n: tell(message(Kind.FRAMES, camera=camera, n=n)),
+        )
+        inference.run()
+    except LabsysError as error:
+        tell(failure(error))
+        return error.exit_code
+    seconds = {"seconds": _since(began), "network_s": round(inference.network_s, 3)}
+    tell(message(Kind.DONE, batch_size=inference.batch_size, **seconds))
+    return 0
+
+
+def main(arguments: Sequence[str], load: Loader = load_network) -> int:
+    """Do the job of a file; what libraries print goes to stderr, so that messages stay readable."""
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    with out:
+        return work(Path(arguments[0]), load, out)
+
+
+def _since(began: float) -> float:
+    return round(time.perf_counter() - began, 3)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,70 @@
+"""A stand-in for the network's process in tests: it finds coloured squares, runs out of memory or dies on demand.
+
+Started as `python stand_in_network.py JOB.json`. The snapshot's text is a JSON object of what shall happen:
+`memory` (frames at once that fit), `die_after` (frames), `sizes` (a file that notes how many frames came at once).
+A picture's answer for landmark k is the centre of what has its colour, with likelihood 1; NaN where there is none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labsys.core.arrays import FloatArray
+from pipelines.pose.job import PoseJob
+from pipelines.pose.network import DeviceMemoryError
+from pipelines.pose.worker import main
+
+COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0))
+
+
+class StandIn:
+    """Finds what the tests draw."""
+
+    device = "stand-in"
+
+    def __init__(self, job: PoseJob) -> None:
+        sys.stdout.write("what libraries print must not mix with messages\n")
+        self.versions = {"stand-in": "1"}
+        self._plan = json.loads(Path(job.snapshot).read_text(encoding="utf-8"))
+        self._n, self._seen = len(job.bodyparts), 0
+
+    def prepare(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """As it is."""
+        return picture
+
+    def predict(self, prepared: Sequence[NDArray[np.uint8]]) -> list[FloatArray]:
+        """One answer per picture."""
+        if len(prepared) > self._plan.get("memory", 10_000):
+            raise DeviceMemoryError("out of memory")
+        self._seen += len(prepared)
+        if self._seen > self._plan.get("die_after", 10_000_000):
+            sys.stderr.write("last words\n")
+            sys.stderr.flush()
+            os._exit(7)
+        if "sizes" in self._plan:
+            with Path(self._plan["sizes"]).open("a") as file:
+                file.write(f"{len(prepared)} {'x'.join(str(s) for s in prepared[0].shape[1::-1])}\n")
+        return [self._find(picture) for picture in prepared]
+
+    def _find(self, picture: NDArray[np.uint8]) -> FloatArray:
+        found = np.full((self._n, 3), np.nan)
+        # Edges that resizing blends with the black around keep their colour and weigh less.
+        light = picture.max(axis=2).astype(float)
+        colours = picture / np.maximum(light, 1.0)[..., None]
+        for k, colour in enumerate(COLOURS[: self._n]):
+            mine = light * (np.abs(colours - np.array(colour) / 255).max(axis=2) < 0.3) * (light > 20)
+            if mine.any():
+                rows, columns = np.indices(mine.shape)
+                found[k] = (columns * mine).sum() / mine.sum(), (rows * mine).sum() / mine.sum(), 1.0
+        return found
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:], load=StandIn))
