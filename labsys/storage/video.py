@@ -187,7 +187,7 @@ def write_jpeg_video(
         times_s: of every picture, from the first one's on, increasing. size_px: (width, height).
 
     Raises:
-        InputError: the file cannot be written, or pictures and times are not equally many.
+        InputError: the file cannot be written, there are no pictures, or not as many as times.
     """
     count = 0
     try:
@@ -204,6 +204,8 @@ def write_jpeg_video(
                 packet.duration = max(round(1000.0 / rate_hz), 1)
                 container.mux(packet)
                 count += 1
+            if count == 0:
+                raise InputError("there are no pictures to write", where=str(path))
     except FFmpegError as error:
         raise InputError(f"cannot be written: {error.strerror}", where=str(path)) from error
     return count

@@ -26,6 +26,7 @@ from tests.test_pipelines.picture_scenes import (
     make_quiet_studio,
     make_rig,
     make_runner,
+    place_camera,
     show_only_stickers,
 )
 
@@ -44,7 +45,11 @@ def runner(studio: Studio) -> Runner:
 
 @pytest.fixture(scope="module")
 def stages(studio: Studio) -> list[Stage]:
-    return [make_black_stage(c, studio) for c in studio.rig.cameras[:2]]
+    places = [(2.2, 1.2, 2.2), (-2.2, 1.8, 2.2)]
+    cameras = [
+        place_camera(f"vga{i}", p, (0.0, 0.9, 0.0), focal_px=600.0, size_px=(640, 480)) for i, p in enumerate(places)
+    ]
+    return [make_black_stage(c, studio) for c in cameras]
 
 
 def test_runner_moves_as_the_trial_of_the_same_numbers(studio: Studio, runner: Runner) -> None:
@@ -94,7 +99,7 @@ def _centroid_errors(picture: np.ndarray, xy_px: np.ndarray, seen: np.ndarray) -
     for k in np.flatnonzero(seen == 1.0):
         apart = np.linalg.norm(np.delete(xy_px, k, axis=0) - xy_px[k], axis=1).min()
         x, y = np.round(xy_px[k]).astype(int)
-        inside = reach < x < SIZE[0] - reach - 1 and reach < y < SIZE[1] - reach - 1
+        inside = reach < x < light.shape[1] - reach - 1 and reach < y < light.shape[0] - reach - 1
         if apart < 2.5 * reach or not inside or LABSYS_RUN_37.landmarks[k] == "HEAD":
             continue
         patch = light[y - reach : y + reach + 1, x - reach : x + reach + 1]
@@ -135,7 +140,7 @@ def _spread_along(picture: np.ndarray, xy_px: np.ndarray, along: np.ndarray) -> 
 
 
 def test_what_is_told_visible_is_what_a_ray_reaches(runner: Runner, stages: list[Stage]) -> None:
-    moments = np.array([0.9, 1.0, 1.1, 1.2, 1.3, 1.4])
+    moments = np.array([0.9, 1.05, 1.2, 1.4])
     agreed, doubtful, total = 0, 0, 0
     for stage in stages:
         motion = follow(runner, moments, 1e-5)

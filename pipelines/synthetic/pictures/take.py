@@ -5,7 +5,8 @@ FOLDER/raw/CAMERA.mkv            MJPEG in Matroska, one packet per picture, as c
 FOLDER/files/timestamps.csv      cam_id,frame_time,frame: what the computer's clock said of every picture
 FOLDER/files/board.yaml          where a board was filmed
 FOLDER/truth/CAMERA.h5           where every landmark, or every corner of the board, was in every picture (DeepLabCut's
-                                 layout); likelihood is the share of the sticker that shows, 1 or 0 for corners
+                                 layout); likelihood is the share of the sticker that shows, 1 for a
+                                 corner in the picture, and 0.001 for what does not show
 FOLDER/truth/times.csv           when every picture was really taken (middle of the exposure)
 FOLDER/truth/calibration.toml    the cameras
 """
@@ -43,6 +44,7 @@ from pipelines.synthetic.pictures.studio import Studio
 from pipelines.synthetic.rigs import ClockModel, free_running_times, stamp_frames
 
 _SOURCE = "synthetic"
+HIDDEN = 0.001  # likelihood of a point that does not show; at 0 its place would be lost in the file
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def _film_camera(
     size_px = camera.intrinsics.size_px
     write_jpeg_video(path, pictures(), times_s.tolist(), size_px=size_px, rate_hz=filming.rate_hz)
     names = LABSYS_RUN_37.landmarks if isinstance(actor, Runner) else _corner_names(actor.board)
-    return CameraTrack(names, np.stack(xy), np.stack(seen), source=_SOURCE)
+    return CameraTrack(names, np.stack(xy), np.maximum(np.stack(seen), HIDDEN), source=_SOURCE)
 
 
 def _shoot(
