@@ -207,7 +207,7 @@ def _unchecked(corrected: Corrected, frames: IntArray) -> dict[Cause, str]:
     elif not corrected.is_trusted:
         out[Cause.DETECTION] = "views cannot be judged before the calibration is right"
     if not corrected.lags:
-        out[Cause.SYNC] = "too little moves, or too few frames are there, to tell lags"
+        out[Cause.SYNC] = "too little moves for its noise, or too few frames are there, to tell lags"
     if corrected.drift.unchecked:
         out[Cause.CALIBRATION] = corrected.drift.unchecked
     return out

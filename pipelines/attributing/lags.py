@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from calibration.projection import project_rig
+from calibration.triangulation.triangulate import RobustSettings, triangulate_robust
 from labsys.core.cameras import CameraRig
 from labsys.core.landmarks import Landmarks2D
 from labsys.storage.exchange.tracks import CameraTrack
+from pipelines.attributing.views import spread_frames
 from pipelines.retime import read_clocks, retime
 from pipelines.retiming.offsets import CameraOffset, estimate_offsets, shift_clocks
 
@@ -17,6 +20,8 @@ _FEWEST_FRAMES = 30
 _MOST_FRAMES = 7200
 _KNOWN_S = 0.005  # a lag known worse than this says nothing
 _SURE_SDS = 4.0
+_ALIKE_S = 0.0005
+_MISFIT_FRAMES = 300
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,7 @@ def measure_lags(landmarks: Landmarks2D, rig: CameraRig, *, min_confidence: floa
     middle = _middle(landmarks)
     if middle.times_s.size < _FEWEST_FRAMES:
         return {}
-    tracks = _tracks(middle)
-    offsets = estimate_offsets(tracks, read_clocks(tracks, rate_hz=middle.rate_hz), rig, min_confidence=min_confidence)
+    offsets = _estimate(middle, rig, min_confidence)
     values = np.array([o.offset_s for o in offsets.values()])
     # The first camera is the estimate's gauge and has no error of its own there; against the others it has theirs.
     sd = np.array([o.sd_s for o in offsets.values()])
@@ -52,6 +56,37 @@ def measure_lags(landmarks: Landmarks2D, rig: CameraRig, *, min_confidence: floa
         return {}
     values = values - np.median(values)
     return {name: Lag(float(v), float(s)) for name, v, s in zip(offsets, values, sd, strict=True)}
+
+
+def _estimate(landmarks: Landmarks2D, rig: CameraRig, min_confidence: float) -> dict[str, CameraOffset]:
+    """Offsets from where the run has the cameras, or from a search over a third of a stride: the one that fits better.
+
+    Among many outliers the estimate closes in on the truth slowly, and from a search's coarse start not at all.
+    """
+    tracks = _tracks(landmarks)
+    clocks = read_clocks(tracks, rate_hz=landmarks.rate_hz)
+    near, far = (
+        estimate_offsets(tracks, clocks, rig, min_confidence=min_confidence, search=search) for search in (False, True)
+    )
+    if max(abs(near[name].offset_s - far[name].offset_s) for name in tracks) < _ALIKE_S:
+        return near
+    return min(near, far, key=lambda offsets: _misfit_px(landmarks, offsets, rig, min_confidence))
+
+
+def _misfit_px(
+    landmarks: Landmarks2D, offsets: Mapping[str, CameraOffset], rig: CameraRig, min_confidence: float
+) -> float:
+    """Mean truncated distance between views and points had the cameras these offsets, px."""
+    tracks = _tracks(landmarks)
+    clocks = shift_clocks(read_clocks(tracks, rate_hz=landmarks.rate_hz), offsets)
+    moved = retime(tracks, clocks, min_confidence=min_confidence)
+    rows = spread_frames(moved.times_s.size, most=_MISFIT_FRAMES)
+    settings = RobustSettings(min_confidence=min_confidence)
+    xy, confidence = (np.moveaxis(a[rows], 1, 2) for a in (moved.xy_px, moved.confidence))
+    placed = project_rig(rig, triangulate_robust(rig, xy, confidence, settings=settings).xyz_m)
+    distance = np.linalg.norm(xy - placed, axis=-1)[confidence >= min_confidence]
+    bound = settings.max_error_px
+    return float(np.minimum(np.nan_to_num(distance, nan=bound), bound).mean()) if distance.size else bound
 
 
 def without_lags(landmarks: Landmarks2D, lags: Mapping[str, Lag], *, min_confidence: float) -> Landmarks2D:
