@@ -21,7 +21,17 @@ _RANGES = ("hip_sagittal_rom", "pelvis_rot_rom", "pelvis_tilt_rom", "lumbar_ext_
 _AT_STRIKE = ("shank_angle_at_fs", "knee_flex_at_fs", "hip_ext_excursion_stance", "thigh_ext_excursion_stance")
 _OF_EVENTS = ("contact_time", "flight_time", "duty_factor", "step_time", "stride_time", "cadence")
 # Where 93-97 % is asked for and not reached yet; a miss here is an expected failure, not a pass.
-_NOT_REACHED: dict[tuple[str, str], str] = {}
+_NOT_REACHED = {
+    (
+        "3D points",
+        "white 1 px",
+    ): "smoothing and limbs leave less error than the posterior says; a calibration that fits "
+    "worse than its covariance expects is charged to the pixels as well",
+    (
+        "ranges over the stride",
+        "dlc_like",
+    ): "noise widens a range about twice as much as normal, independent draws show",
+}
 Case = tuple[str, bool]
 
 
@@ -110,7 +120,10 @@ def _explanation() -> list[str]:
     return [
         "Events of one side come early or late alike in all strides of a runner, also in the next capture: what is "
         "read at foot strike is less independent between captures than ± says. Ranges and peaks grow with noise; the "
-        "interval holds that bias, the value keeps it. `speed` comes out 0.5 % low, as smoothing lets the swing into "
+        "interval holds that bias, the value keeps it; under dlc_like the draws see about half of it. Points under "
+        "white noise are held more often than stated: smoothing and limbs leave less error than the posterior says, "
+        "and where a calibration fits worse than its covariance expects, what does not fit is charged to the pixels as "
+        "well. `speed` comes out 0.5 % low, as smoothing lets the swing into "
         "mid-stance: no interval holds that.",
         "",
         "What all views get wrong alike, and where stickers sit, no camera can see: it is in no interval here.",
