@@ -41,7 +41,7 @@ def test_board_corners_are_found_where_opencv_projects_them(camera: Camera) -> N
     sensor = Sensor(focus_px=0.5, read_noise=0.003)
     stage = set_stage(camera, studio.room, studio.light, sensor)
     actor = WavedBoard(BOARD, studio.belt, seed=2, lying_s=0.0)
-    times = np.arange(2.0, 14.0, 0.4)
+    times = np.arange(2.0, 14.0, 0.6)
     R, t = actor.pose(times)
     errors, views = [], 0
     for i, shot in enumerate(shoot_board(stage, actor, times, exposure_s=0.001, seed=1)):

@@ -102,8 +102,8 @@ class WavedBoard:
         def swing(period_s: float, k: int) -> FloatArray:
             return np.asarray(np.sin(2 * np.pi * times_s / period_s + start[k]))
 
-        facing = 2 * np.pi * times_s / 9.0 + start[0]
-        rise = np.radians(22.0) + np.radians(20.0) * swing(3.9, 1)
+        facing = 2 * np.pi * times_s / 12.0 + start[0]
+        rise = np.radians(14.0) + np.radians(16.0) * swing(3.9, 1)
         face = np.stack([np.cos(rise) * np.cos(facing), np.sin(rise), np.cos(rise) * np.sin(facing)], axis=-1)
         # z into the board, away from who looks at it; x level before it is turned about the face.
         z = -face
