@@ -80,7 +80,7 @@ def gather_evidence(lab: Lab, name: TrialName, run: str | None = None) -> TrialE
     inputs = replace(inputs, take=replace(inputs.take, calibration=record.provenance.calibration))
     calibration = _require_cameras(lab, inputs)
     config = restore_config(record.provenance.parameters)
-    raw = _landmarks_of(lab, inputs, config, calibration)
+    raw = _landmarks_of(lab, inputs, chosen, config, calibration)
     found = read_landmarks3d(run_file(lab, name, chosen, LANDMARKS3D_FILE))
     if found.times_s.size != raw.times_s.size or found.landmarks != raw.landmarks:
         raise InputError(
@@ -120,11 +120,13 @@ def _require_cameras(lab: Lab, inputs: TrialInputs) -> Calibration:
     return calibration
 
 
-def _landmarks_of(lab: Lab, inputs: TrialInputs, config: PipelineConfig, calibration: Calibration) -> Landmarks2D:
+def _landmarks_of(
+    lab: Lab, inputs: TrialInputs, run: str, config: PipelineConfig, calibration: Calibration
+) -> Landmarks2D:
     """On one clock as the run had them, left and right as they came."""
     name, stamps = inputs.trial.name, inputs.take.files.get(TIMESTAMPS)
     return prepare_landmarks2d(
-        find_landmarks2d(lab, name, inputs.take),
+        find_landmarks2d(lab, name, inputs.take, run=run),
         partial(matching_rig, calibration=calibration),
         rate_hz=inputs.take.rate_hz,
         stamps=None if stamps is None else take_folder(lab, name) / stamps.path,

@@ -45,7 +45,7 @@ def read_worst_frames(
 def _frame_number(lab: Lab, evidence: TrialEvidence, take: Take, view: WorstFrame) -> int:
     """Place of the frame in its video; of free-running cameras, of the frame taken nearest to that moment."""
     name: TrialName = evidence.trial
-    tracks = find_landmarks2d(lab, name, take)
+    tracks = find_landmarks2d(lab, name, take, run=evidence.run)
     stamps = take.files.get(TIMESTAMPS)
     if stamps is None:
         return view.frame + tracks[view.camera].first_frame
