@@ -31,7 +31,7 @@ def test_filmed_board_finds_the_true_rig(tmp_path: Path) -> None:
     studio = make_quiet_studio(rig)
     studio = replace(studio, sensors=tuple(replace(s, focus_px=0.5, read_noise=0.003) for s in studio.sensors))
     actor = WavedBoard(BOARD, studio.belt, seed=3, lying_s=1.2, height_m=0.8)
-    film = render_take(tmp_path / "take", studio, actor, Filming(rate_hz=8.0, seconds=12.0, exposure_s=0.001, seed=2))
+    film = render_take(tmp_path / "take", studio, actor, Filming(rate_hz=8.0, seconds=10.0, exposure_s=0.001, seed=2))
     source = find_take(str(film.folder), None)
     request = CalibrationRequest(
         videos=source.videos,

@@ -22,7 +22,7 @@ from pipelines.synthetic.pictures.board import WavedBoard
 from pipelines.synthetic.pictures.sensor import read_counter
 from pipelines.synthetic.pictures.take import HIDDEN, FilmedTake, Filming, render_take
 from pipelines.synthetic.rigs import ClockModel
-from tests.test_pipelines.picture_scenes import make_quiet_studio, make_rig, make_runner
+from tests.test_pipelines.picture_scenes import make_quiet_studio, make_runner, place_camera
 
 BOARD = Board(5, 3, 0.165, 0.13, "DICT_4X4_50")
 FREE = Filming(
@@ -32,7 +32,13 @@ FREE = Filming(
 
 @pytest.fixture(scope="module")
 def rig() -> CameraRig:
-    return CameraRig(make_rig().cameras[:2])
+    places = [(2.4, 1.2, 2.0), (-2.2, 1.7, 2.1)]
+    return CameraRig(
+        tuple(
+            place_camera(f"cam{i}", p, (0.0, 0.85, 0.0), focal_px=210.0, size_px=(240, 180))
+            for i, p in enumerate(places)
+        )
+    )
 
 
 @pytest.fixture(scope="module")
