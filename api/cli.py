@@ -27,6 +27,7 @@ from api.commands import (
     episodes,
     exporting,
     importing,
+    modelling,
     processing,
     recalibrating,
     service,
@@ -79,6 +80,7 @@ _MODULES = (
 for _module in _MODULES:
     _module.register(app)
 app.add_typer(boards.board_app, name="board")
+app.add_typer(modelling.model_app, name="model")
 app.add_typer(calibration_files.app, name="calibration")
 for _name, _nouns in (("subject", subjects), ("episode", episodes), ("session", sessions), ("trial", trials)):
     app.add_typer(_nouns.app, name=_name)

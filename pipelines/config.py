@@ -55,6 +55,27 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class CropChoice(StrEnum):
+    """What of a frame a model is shown: as it was trained, all of it, or a box that follows the subject."""
+
+    MODEL = "model"
+    NONE = "none"
+    FOLLOW = "follow"
+
+
+class Pose2dConfig(_Section):
+    """Video to 2D, where a take has no 2D landmarks.
+
+    Attributes:
+        model: name of the model pack; empty takes the only one that the lab has.
+        crop: what the model is shown of a frame: `model` as it was trained, `none` all of it, `follow` a box around the
+            subject that is carried forward from the frames before.
+    """
+
+    model: str = ""
+    crop: CropChoice = CropChoice.MODEL
+
+
 class RetimeConfig(_Section):
     """Tracks onto one clock.
 
@@ -111,6 +132,7 @@ class PipelineConfig(_Section):
     """Everything that a run depends on beside its input; its dotted form is part of the run's identity."""
 
     profile: Profile = Profile.DEFAULT
+    pose2d: Pose2dConfig = Pose2dConfig()
     retime: RetimeConfig = RetimeConfig()
     sides: SidesConfig = SidesConfig()
     reconstruct: ReconstructConfig = ReconstructConfig()

@@ -27,13 +27,14 @@ from labsys.storage.exchange.tracks import CameraTrack, clean_landmarks
 from labsys.storage.lab import Lab
 from labsys.storage.locks import hold_lock
 from labsys.storage.models import StoredModel, list_models, load_model, models_folder, verify_model
+from pipelines.config import CropChoice, PipelineConfig
 from pipelines.pose.job import JobCamera, PoseJob
 from pipelines.pose.parts import Parts
 from pipelines.pose.process import WORKER, WorkDone, run_job
 from pipelines.pose2d import PoseEstimate, PoseVideo
 
 # Sources that decide what is found in a frame.
-_LOOKING = ("deeplabcut_network.py", "inference.py", "job.py", "views.py")
+_LOOKING = ("dlc.py", "inference.py", "job.py", "views.py")
 _SCORER = "labsys"
 
 
@@ -65,7 +66,7 @@ class DeepLabCutEstimator:
         return {
             "pose2d.model": self.stored.name,
             "pose2d.model_sha256": self.stored.model.digest,
-            "pose2d.shown": self._shown.value,
+            "pose2d.crop": self._shown.value,
         }
 
     @property
@@ -133,7 +134,7 @@ class DeepLabCutEstimator:
         job = PoseJob(
             snapshot=str(self.stored.snapshot),
             config=str(self.stored.config),
-            bodyparts=model.bodyparts,
+            body_parts=model.body_parts,
             cameras=tuple(
                 JobCamera(v.camera, str(v.path), v.n_frames, str(self._parts(keys[v.camera]))) for v in videos
             ),
@@ -157,8 +158,8 @@ class DeepLabCutEstimator:
 
     def _keep(self, video: PoseVideo, key: str, done: WorkDone) -> tuple[CameraTrack, dict[str, Any]]:
         """Turn a video's parts into an entry of the cache, and remove them."""
-        parts = Parts(self._parts(key), n_frames=video.n_frames, n_landmarks=len(self.stored.model.bodyparts))
-        track = _track(self.stored.model.bodyparts, parts.complete(), where=str(video.path))
+        parts = Parts(self._parts(key), n_frames=video.n_frames, n_landmarks=len(self.stored.model.body_parts))
+        track = _track(self.stored.model.body_parts, parts.complete(), where=str(video.path))
         table = self.cache / f"{key}.h5"
         write_dlc_h5(table, track, scorer=self.scorer)
         made = {"video_sha256": video.sha256, "n_frames": video.n_frames, "shown": self._shown.value}
@@ -195,12 +196,18 @@ def open_estimator(lab: Lab, model: str, crop: CropMode | None = None) -> DeepLa
     return DeepLabCutEstimator(stored, lab.root / "cache" / "pose2d", crop)
 
 
+def open_configured(lab: Lab, config: PipelineConfig) -> DeepLabCutEstimator:
+    """The estimator that a configuration names (errors as `open_estimator`)."""
+    crop = config.pose2d.crop
+    return open_estimator(lab, config.pose2d.model, None if crop is CropChoice.MODEL else CropMode(crop.value))
+
+
 def only_model(lab: Lab) -> str:
     """Name of the lab's only model (MissingPartError: none; InputError: several)."""
     names = list_models(lab)
     if not names:
         raise MissingPartError(
-            "there is no model that finds landmarks in video",
+            "there are no 2D landmarks, and the lab has no model to find them in the videos",
             where=str(models_folder(lab)),
             remedy="Copy a model pack there, or import 2D landmarks with --landmarks2d (DeepLabCut h5/csv or OpenPose)",
         )
@@ -229,10 +236,10 @@ def _believed(table: Path, note: Path, n_frames: int) -> tuple[CameraTrack, dict
     return (track, {**told, "from_cache": True}) if track.n_frames == n_frames else None
 
 
-def _track(bodyparts: tuple[str, ...], poses: FloatArray, *, where: str) -> CameraTrack:
+def _track(body_parts: tuple[str, ...], poses: FloatArray, *, where: str) -> CameraTrack:
     likelihood = np.where(np.isfinite(poses[..., 2]), np.clip(poses[..., 2], 0.0, 1.0), 0.0)
     xy_px, confidence = clean_landmarks(poses[..., :2], likelihood, where=where)
-    return CameraTrack(bodyparts, xy_px, confidence)
+    return CameraTrack(body_parts, xy_px, confidence)
 
 
 def _code_identity() -> str:

@@ -22,9 +22,9 @@ from labsys.storage.exchange.trc import write_trc
 from labsys.storage.lab import Lab, take_folder
 from labsys.storage.results import LANDMARKS3D_FILE, load_trial_result, read_landmarks3d
 from labsys.storage.runs import load_run, run_file, run_folder
-from labsys.storage.takes import load_landmarks2d
 from labsys.storage.trials import load_trial
 from pipelines.config import PipelineConfig, restore_config
+from pipelines.pose2d import find_landmarks2d
 from pipelines.trial_inputs import STATIC_PREFIX, calibrated_take, load_calibration
 
 
@@ -82,10 +82,11 @@ def export_anipose(lab: Lab, name: TrialName, out: Path, *, run: str | None = No
         raise InputError("an Anipose project holds the 2D landmarks, which belong to no run", remedy="Leave --run out")
     take = calibrated_take(lab, load_trial(lab, name))
     calibration = load_calibration(lab, take)
-    if not take.landmarks2d or calibration is None:
+    if calibration is None or not (take.landmarks2d or take.cameras):
         raise InputError(f"trial {name} has no 2D landmarks with a calibration", remedy="Export it as trc or csv")
+    tracks = find_landmarks2d(lab, name, take)
     _make_folder(out)
-    cameras = tuple(take.landmarks2d)
+    cameras = tuple(tracks)
     session = out / name.session
     files = {
         out / "config.toml": _anipose_config(cameras),
@@ -98,7 +99,7 @@ def export_anipose(lab: Lab, name: TrialName, out: Path, *, run: str | None = No
     for camera in cameras:
         target = session / "pose-2d" / f"{name.trial}-{camera}.h5"
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_dlc_h5(target, load_landmarks2d(lab, name, camera))
+        write_dlc_h5(target, tracks[camera])
         written.append(target)
     for camera, video in take.cameras.items():
         target = session / "videos-raw" / f"{name.trial}-{camera}{Path(video.path).suffix}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -105,6 +106,11 @@ def pose_files(cameras: Sequence[str]) -> tuple[str, ...]:
     return (*(_track_path(camera) for camera in cameras), POSE_FILE)
 
 
+def read_tracks(locate: Callable[[str], Path], cameras: Sequence[str]) -> dict[str, CameraTrack]:
+    """What `write_estimate` wrote; `locate` says where a path of the run is."""
+    return {camera: read_dlc(locate(_track_path(camera))) for camera in cameras}
+
+
 def find_landmarks2d(lab: Lab, name: TrialName, take: Take, *, run: str | None = None) -> dict[str, CameraTrack]:
     """A take's 2D landmarks by camera: imported ones, else those that a model found for a run (the current one).
 
@@ -122,7 +128,7 @@ def find_landmarks2d(lab: Lab, name: TrialName, take: Take, *, run: str | None =
             f"trial {name} has videos but no 2D landmarks",
             remedy=f"Let a model find them: labsys process {name} --model NAME; or import it with --landmarks2d",
         )
-    return {camera: read_dlc(run_file(lab, name, chosen, _track_path(camera))) for camera in take.cameras}
+    return read_tracks(partial(run_file, lab, name, chosen), tuple(take.cameras))
 
 
 def _track_path(camera: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,9 +37,19 @@ from labsys.storage.runs import (
 from pipelines.analyse import analyse
 from pipelines.calibrating.fingerprints import differs_from_calibration, fingerprint_take
 from pipelines.config import PipelineConfig
+from pipelines.dlc import open_configured
 from pipelines.drift import with_drift
 from pipelines.importing.markers import read_taken_markers
-from pipelines.pose2d import find_landmarks2d
+from pipelines.pose2d import (
+    PoseEstimator,
+    estimate_pose,
+    find_landmarks2d,
+    needs_model,
+    pose_files,
+    read_tracks,
+    take_videos,
+    write_estimate,
+)
 from pipelines.prepare2d import prepare_landmarks2d
 from pipelines.recalibrated import doubt_about_calibration
 from pipelines.reconstruct import Reconstruction, marked, matching_rig, reconstruct_trial
@@ -51,45 +61,93 @@ from pipelines.trial_inputs import TrialInputs, gather_inputs, load_calibration
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What processing a trial came to. `is_new` is False where a complete run was there already."""
+    """What processing a trial came to.
+
+    Attributes:
+        is_new: False where a complete run was there already.
+        model: what looked at the videos, "" where 2D landmarks or markers were imported. notes: worth telling a person.
+    """
 
     trial: TrialName
     run: str
     static: str
     is_new: bool
+    model: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def run_trial(
-    lab: Lab, name: TrialName, *, config: PipelineConfig, from_stage: Stage | None = None, progress: Progress
+    lab: Lab,
+    name: TrialName,
+    *,
+    config: PipelineConfig,
+    from_stage: Stage | None = None,
+    progress: Progress,
+    open_model: Callable[[Lab, PipelineConfig], PoseEstimator] = open_configured,
 ) -> RunOutcome:
     """Process one trial and make the run current; complete runs are not repeated, incomplete ones are resumed.
+
+    open_model: what looks at the videos of a take that has no 2D landmarks.
 
     Raises:
         InputError: the trial cannot be processed; says what is missing or wrong. ConcurrencyError: another process is
             at this very run.
     """
     trial = gather_inputs(lab, name)
-    static_run = _run_static(lab, trial, config, progress)
-    plan = plan_run(lab, trial, config, static_run=static_run, from_stage=from_stage)
+    estimator = open_model(lab, config) if needs_model(trial.take) else None
+    static_run = _run_static(lab, trial, config, progress, open_model)
+    plan = plan_run(lab, trial, config, static_run=static_run, from_stage=from_stage, estimator=estimator)
+    model = "" if estimator is None else estimator.identity
     static = trial.static.trial if trial.static else ""
     if is_complete(lab, name, plan.run):
         settle_run(lab, name, plan.run)
         set_current_run(lab, name, plan.run)
-        return RunOutcome(name, plan.run, static, is_new=False)
+        return RunOutcome(name, plan.run, static, is_new=False, model=model)
     with open_run(lab, name, plan.run) as staged:
+        notes = () if estimator is None else _pose_stage(lab, staged, trial, plan, estimator, progress)
         _make_run(lab, staged, trial, plan, config, static_run=static_run, progress=progress)
-    return RunOutcome(name, plan.run, static, is_new=True)
+    return RunOutcome(name, plan.run, static, is_new=True, model=model, notes=notes)
 
 
-def _run_static(lab: Lab, trial: TrialInputs, config: PipelineConfig, progress: Progress) -> str:
+def _run_static(
+    lab: Lab,
+    trial: TrialInputs,
+    config: PipelineConfig,
+    progress: Progress,
+    open_model: Callable[[Lab, PipelineConfig], PoseEstimator],
+) -> str:
     """Process the static trial alike and return its run; its own current run, if it has one, stays current."""
     if trial.static is None:
         return ""
     before = current_run(lab, trial.static)
-    outcome = run_trial(lab, trial.static, config=config, progress=progress)
+    outcome = run_trial(lab, trial.static, config=config, progress=progress, open_model=open_model)
     if before is not None and before != outcome.run:
         set_current_run(lab, trial.static, before)
     return outcome.run
+
+
+def _pose_stage(
+    lab: Lab,
+    staged: StagedRun,
+    trial: TrialInputs,
+    plan: RunPlan,
+    estimator: PoseEstimator,
+    progress: Progress,
+) -> tuple[str, ...]:
+    """Find 2D landmarks in the take's videos, as files of the run; returns what is worth telling."""
+    name = trial.trial.name
+    if staged.has(Stage.POSE2D):
+        return ()
+    if Stage.RECONSTRUCT in plan.keeps:
+        staged.inherit(Stage.POSE2D, plan.parent, pose_files(tuple(trial.take.cameras)))
+        return ()
+    seconds = dict[str, float]()
+    with _timed(seconds, Stage.POSE2D):
+        videos = take_videos(lab, name, trial.take)
+        found = estimate_pose(videos, estimator, afresh=Stage.POSE2D in plan.afresh, progress=progress)
+        files = write_estimate(staged.folder, found)
+    staged.complete(Stage.POSE2D, files, seconds=seconds)
+    return found.notes
 
 
 def _make_run(
@@ -153,7 +211,7 @@ def _reconstruct_stage(
         return
     progress.stage("reconstruct", 1)
     seconds = dict[str, float]()
-    found, audit = _landmarks3d(lab, trial, config, calibration, seconds)
+    found, audit = _landmarks3d(lab, staged, trial, config, calibration, seconds)
     with _timed(seconds, "write_landmarks3d"):
         write_landmarks3d(staged.folder / LANDMARKS3D_FILE, found.landmarks)
         write_audit(staged.folder / AUDIT_FILE, audit)
@@ -163,14 +221,23 @@ def _reconstruct_stage(
 
 
 def _landmarks3d(
-    lab: Lab, trial: TrialInputs, config: PipelineConfig, calibration: Calibration | None, seconds: dict[str, float]
+    lab: Lab,
+    staged: StagedRun,
+    trial: TrialInputs,
+    config: PipelineConfig,
+    calibration: Calibration | None,
+    seconds: dict[str, float],
 ) -> tuple[Reconstruction, ReconstructionAudit]:
     name, take = trial.trial.name, trial.take
     if "markers" in take.files:
         with _timed(seconds, "read_markers"):
             return marked(read_taken_markers(lab, name, take)[0]), ReconstructionAudit()
-    with _timed(seconds, Stage.POSE2D):
-        tracks = find_landmarks2d(lab, name, take)
+    if staged.has(Stage.POSE2D):
+        with _timed(seconds, "read_pose2d"):
+            tracks = read_tracks(staged.file, tuple(take.cameras))
+    else:
+        with _timed(seconds, Stage.POSE2D):
+            tracks = find_landmarks2d(lab, name, take)
     if calibration is None:
         raise InputError(f"trial {name} has 2D landmarks but no calibration", remedy="Import it again with one")
     stamps = take.files.get(TIMESTAMPS)

@@ -14,6 +14,7 @@ from labsys.storage.lab import Lab
 from labsys.storage.runs import RunRecord, current_run, load_run, run_identity
 from pipelines.code_version import code_version
 from pipelines.config import PipelineConfig
+from pipelines.pose2d import PoseEstimator
 from pipelines.trial_inputs import STATIC_PREFIX, TrialInputs
 
 
@@ -27,13 +28,21 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class RunPlan:
-    """A run before it is made. `parent` is "" unless a stage was asked for; `keeps` are stages taken over from it."""
+    """A run before it is made.
+
+    Attributes:
+        parent: "" unless a stage was asked for. keeps: stages taken over from it. afresh: stages that take nothing
+            from what was found before.
+        model: name and digest of the model that looks at the videos, else where the landmarks come from.
+    """
 
     run: str
     inputs: Mapping[str, str]
     parameters: Mapping[str, str]
     parent: str
     keeps: frozenset[Stage]
+    afresh: frozenset[Stage]
+    model: str
 
     def record(
         self,
@@ -50,7 +59,7 @@ class RunPlan:
             definition_version=CATALOGUE_VERSION,
             inputs=self.inputs,
             parameters=self.parameters,
-            model=trial.take.source,
+            model=self.model,
             calibration=trial.take.calibration,
             static=trial.static.trial if trial.static else "",
             started_at=started_at,
@@ -60,11 +69,18 @@ class RunPlan:
 
 
 def plan_run(
-    lab: Lab, trial: TrialInputs, config: PipelineConfig, *, static_run: str, from_stage: Stage | None
+    lab: Lab,
+    trial: TrialInputs,
+    config: PipelineConfig,
+    *,
+    static_run: str,
+    from_stage: Stage | None,
+    estimator: PoseEstimator | None = None,
 ) -> RunPlan:
     """Name the run that these inputs, this configuration and this version make.
 
-    static_run: run of the static trial that is referred to, "" for none.
+    static_run: run of the static trial that is referred to, "" for none. estimator: looks at the videos of a take that
+    has no 2D landmarks.
 
     Raises:
         InputError: a stage was asked for, and there is no run to begin from or it was made differently up to there.
@@ -72,16 +88,31 @@ def plan_run(
     inputs = dict(trial.hashes)
     if static_run and trial.static:
         inputs[f"{STATIC_PREFIX}{trial.static.trial}"] = static_run
-    parameters = {**config.dotted(), **trial.facts}
+    settings = _settings(config, estimator)
+    parameters = {**settings, **trial.facts}
     parent, keeps = "", frozenset[Stage]()
     if from_stage is not None:
         parent = _parent(lab, trial.trial.name, from_stage)
         if from_stage is Stage.ANALYSE:
-            _check_same_until_analysis(load_run(lab, trial.trial.name, parent), trial, config)
+            _check_same_until_analysis(load_run(lab, trial.trial.name, parent), trial, settings)
             keeps = frozenset((Stage.RECONSTRUCT,))
         parameters |= {"run.from": from_stage.value, "run.parent": parent}
     version = f"{code_version()}/{CATALOGUE_VERSION}"
-    return RunPlan(run_identity(inputs, parameters, version), inputs, parameters, parent, keeps)
+    return RunPlan(
+        run_identity(inputs, parameters, version),
+        inputs,
+        parameters,
+        parent,
+        keeps,
+        frozenset((Stage.POSE2D,)) if from_stage is Stage.POSE2D else frozenset(),
+        trial.take.source if estimator is None else estimator.identity,
+    )
+
+
+def _settings(config: PipelineConfig, estimator: PoseEstimator | None) -> dict[str, str]:
+    """Every setting that the run depends on; those about a model only where one looks at videos, as it states them."""
+    settings = {key: value for key, value in config.dotted().items() if not key.startswith("pose2d.")}
+    return settings if estimator is None else {**settings, **estimator.parameters}
 
 
 def _parent(lab: Lab, name: TrialName, from_stage: Stage) -> str:
@@ -94,10 +125,10 @@ def _parent(lab: Lab, name: TrialName, from_stage: Stage) -> str:
     return parent
 
 
-def _check_same_until_analysis(parent: RunRecord, trial: TrialInputs, config: PipelineConfig) -> None:
+def _check_same_until_analysis(parent: RunRecord, trial: TrialInputs, settings: Mapping[str, str]) -> None:
     made = parent.provenance
     changed = [path for path, digest in trial.hashes.items() if made.inputs.get(path) != digest]
-    wanted = {k: v for k, v in config.dotted().items() if not k.startswith(("analyse.", "profile"))}
+    wanted = {k: v for k, v in settings.items() if not k.startswith(("analyse.", "profile"))}
     changed += [key for key, value in wanted.items() if made.parameters.get(key) != value]
     if changed:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -40,6 +41,12 @@ def process_trials(
     engine: Annotated[
         str | None, typer.Option("--engine", metavar="labsys|anipose", help="Replaces the reconstruction alone.")
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", metavar="NAME", help="Finds 2D landmarks where a trial has videos alone; see 'labsys model'."
+        ),
+    ] = None,
     profile: Annotated[
         str, typer.Option("--profile", metavar="default|anipose|pose2sim", help="Where settings start from.")
     ] = "default",
@@ -56,6 +63,7 @@ def process_trials(
     \b
     Example: labsys process S01/2026-11-22/run1
     Example: labsys process --session S01/2026-11-22 --set reconstruct.min_likelihood=0.5
+    Example: labsys process S01/2026-11-22/run1 --model runner37
     Example: labsys process --all --stale
     """
     from api.commands.changes import update_index
@@ -64,9 +72,11 @@ def process_trials(
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
     sets = [*(settings or []), *([f"reconstruct.engine={engine}"] if engine else [])]
+    sets += [f"pose2d.model={json.dumps(model)}"] if model else []
     loaded = load_config(Profile(_word("profile", profile, Profile)), file=config, sets=sets)
     stage = _stage(from_stage)
     names = _choose(folder, trials or [], session, every=every, stale=stale)
+    _tell_model(terminal, folder, names, loaded)
     outcomes, failures = _process_all(terminal, folder, names, loaded, stage)
     for subject in sorted({n.subject for n in names}):
         update_index(terminal, folder, subject)
@@ -100,6 +110,23 @@ def _process_all(
             if len(names) > 1:
                 terminal.say(f"error: {name}: {error}")
     return outcomes, failures
+
+
+def _tell_model(terminal: Terminal, lab: Lab, names: Sequence[TrialName], config: PipelineConfig) -> None:
+    """Before any video is looked at: which model will do it, and which metrics it cannot give."""
+    from api.commands.modelling import contract_text
+    from labsys.storage.models import list_models, load_model
+    from labsys.storage.takes import has_take, load_take
+    from pipelines.pose2d import needs_model
+
+    models = (config.pose2d.model,) if config.pose2d.model else list_models(lab)
+    if len(models) != 1:
+        return  # a trial that needs one says so itself
+    stored = load_model(lab, models[0])
+    if any(has_take(lab, name) and needs_model(load_take(lab, name)) for name in names):
+        terminal.say(contract_text(stored))
+    elif config.pose2d.model:
+        terminal.say(f"model {stored.name} is not used: no trial here has videos without 2D landmarks")
 
 
 def _choose(lab: Lab, trials: Sequence[str], session: str | None, *, every: bool, stale: bool) -> list[TrialName]:
@@ -151,10 +178,14 @@ def _document(outcome: RunOutcome) -> dict[str, object]:
         "run": outcome.run,
         "static": outcome.static or None,
         "new": outcome.is_new,
+        "model": outcome.model or None,
+        "notes": list(outcome.notes),
     }
 
 
 def _line(outcome: RunOutcome) -> str:
     what = "processed" if outcome.is_new else "complete already, nothing done"
     static = f", referenced to {outcome.static}" if outcome.static else ""
-    return f"{outcome.trial}  run {outcome.run}  {what}{static}"
+    model = f", 2D by model {outcome.model}" if outcome.model else ""
+    notes = "".join(f"\n  note: {note}" for note in outcome.notes)
+    return f"{outcome.trial}  run {outcome.run}  {what}{static}{model}{notes}"

@@ -24,7 +24,7 @@ class PoseModel:
     """A model pack's own description (model.json); its name is that of its folder.
 
     Attributes:
-        bodyparts: K names as the network gives them, in its order.
+        body_parts: K names as the network gives them, in its order.
         snapshot_sha256, config_sha256: of the weights and of DeepLabCut's PyTorch configuration.
         aliases: body part -> landmark; a body part without one is a landmark of that very name.
         net_input_px: (width, height) that every picture is brought to; None shows the network frames as they are.
@@ -34,7 +34,7 @@ class PoseModel:
         license, created_at: "" where unknown.
     """
 
-    bodyparts: tuple[str, ...]
+    body_parts: tuple[str, ...]
     snapshot_sha256: str
     config_sha256: str
     aliases: Mapping[str, str] = field(default_factory=dict)
@@ -47,10 +47,10 @@ class PoseModel:
     created_at: str = ""
 
     def __post_init__(self) -> None:
-        if not self.bodyparts:
+        if not self.body_parts:
             raise InputError("the model has no body parts")
-        check_unique("body parts", self.bodyparts)
-        strangers = sorted(set(self.aliases) - set(self.bodyparts))
+        check_unique("body parts", self.body_parts)
+        strangers = sorted(set(self.aliases) - set(self.body_parts))
         if strangers:
             raise InputError(f"aliases of body parts that the model lacks: {', '.join(strangers)}")
         check_unique("landmarks after renaming", self.landmarks)
@@ -61,8 +61,8 @@ class PoseModel:
 
     @property
     def landmarks(self) -> tuple[str, ...]:
-        """K landmark names, in the order of `bodyparts`."""
-        return tuple(self.aliases.get(name, name) for name in self.bodyparts)
+        """K landmark names, in the order of `body_parts`."""
+        return tuple(self.aliases.get(name, name) for name in self.body_parts)
 
     @property
     def digest(self) -> str:
@@ -70,7 +70,7 @@ class PoseModel:
         deciding = {
             "snapshot": self.snapshot_sha256,
             "config": self.config_sha256,
-            "bodyparts": self.bodyparts,
+            "body_parts": self.body_parts,
             "landmarks": self.landmarks,
             "net_input_px": self.net_input_px,
             "crop": self.crop,

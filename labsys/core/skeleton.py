@@ -181,9 +181,11 @@ def lacking_landmarks(landmarks: Collection[str], tier: Tier) -> tuple[str, ...]
 def _ways_to(tier: Tier) -> list[tuple[str, ...]]:
     """Every set of landmarks that is just enough for a tier."""
     run_t0 = [(*_T0_RUN, *hips) for hips in (_PELVIS_4, ("RGT", "LGT"))]
-    t0 = run_t0 if tier is Tier.T3 else [_T0_COCO, *run_t0]
     if tier is Tier.T0:
-        return t0
-    feet = [(*way, *toes) for way in t0 for toes in (_T1_COCO, _T1_RUN)]
+        return [_T0_COCO, *run_t0]
+    # Of ways that are equally long the first is taken: the one that keeps to the names of one set.
+    feet = [(*way, *toes) for toes in (_T1_RUN, _T1_COCO) for way in run_t0]
+    if tier is not Tier.T3:
+        feet += [(*_T0_COCO, *toes) for toes in (_T1_COCO, _T1_RUN)]
     more = {Tier.T1: (), Tier.T2: _PELVIS_4, Tier.T3: (*_PELVIS_4, *_T3_RUN)}[tier]
     return [tuple(dict.fromkeys((*way, *more))) for way in feet]

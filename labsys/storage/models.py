@@ -5,15 +5,13 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from labsys.core.errors import InputError
 from labsys.core.pose_model import PoseModel
 from labsys.core.session import check_code
-from labsys.storage.atomic import hash_file, is_there, make_folder, read_text, sync_folder, sync_tree
+from labsys.storage.atomic import hash_file, is_there, make_folder, sync_folder, sync_tree
 from labsys.storage.documents import load_document, save_document
+from labsys.storage.exchange.dlc import read_config_names
 from labsys.storage.lab import Lab
 from labsys.storage.locks import hold_lock
 from labsys.storage.nouns import check_new_code, list_codes, require_known
@@ -86,7 +84,7 @@ def verify_model(stored: StoredModel) -> None:
                 where=str(path),
                 remedy="Copy the whole pack again",
             )
-    _check_bodyparts(stored)
+    _check_body_parts(stored)
 
 
 def save_model(lab: Lab, name: str, model: PoseModel, *, snapshot: Path, config: Path) -> StoredModel:
@@ -125,17 +123,10 @@ def _fill(staged: StoredModel, snapshot: Path, config: Path) -> None:
     sync_tree(staged.folder)
 
 
-def _check_bodyparts(stored: StoredModel) -> None:
-    try:
-        document: Any = yaml.safe_load(read_text(stored.config))
-    except yaml.YAMLError as error:
-        raise InputError(f"is no readable configuration: {error}", where=str(stored.config)) from error
-    metadata = document.get("metadata") if isinstance(document, dict) else None
-    found = metadata.get("bodyparts") if isinstance(metadata, dict) else None
-    if not isinstance(found, list):
-        raise InputError("names no body parts (metadata.bodyparts)", where=str(stored.config))
-    if tuple(map(str, found)) != stored.model.bodyparts:
-        differing = sorted(set(map(str, found)) ^ set(stored.model.bodyparts)) or ["their order"]
+def _check_body_parts(stored: StoredModel) -> None:
+    found = read_config_names(stored.config)
+    if found != stored.model.body_parts:
+        differing = sorted(set(found) ^ set(stored.model.body_parts)) or ["their order"]
         raise InputError(
             f"has other body parts than {MODEL_FILE}: {', '.join(differing[:8])}",
             where=str(stored.config),

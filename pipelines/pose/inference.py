@@ -60,7 +60,7 @@ class Inference:
     batch_size: int = field(init=False)
 
     def __post_init__(self) -> None:
-        n = len(self.job.bodyparts)
+        n = len(self.job.body_parts)
         self.found = {c.camera: Parts(Path(c.parts), n_frames=c.n_frames, n_landmarks=n) for c in self.job.cameras}
         self.batch_size = self.job.batch_size
 

@@ -30,13 +30,13 @@ class PoseJob:
     """One call of the network's process; paths as text.
 
     Attributes:
-        bodyparts: K names that the network must have. net_input_px, crop: as in the model.
+        body_parts: K names that the network must have. net_input_px, crop: as in the model.
         batch_size: frames that the network is shown at once. device: "" lets torch choose.
     """
 
     snapshot: str
     config: str
-    bodyparts: tuple[str, ...]
+    body_parts: tuple[str, ...]
     cameras: tuple[JobCamera, ...]
     net_input_px: tuple[int, int] | None = None
     crop: CropMode = CropMode.NONE

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from labsys.core.errors import LabsysError
 from labsys.storage.documents import load_document
-from pipelines.pose.deeplabcut_network import load_network
+from pipelines.pose.dlc import load_network
 from pipelines.pose.inference import Inference
 from pipelines.pose.job import Kind, PoseJob, failure, message
 from pipelines.pose.network import Loader

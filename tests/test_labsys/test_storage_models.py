@@ -58,7 +58,7 @@ def test_words_leave_the_digest_as_it_is_and_what_decides_does_not(files: tuple[
         replace(model, net_input_px=(64, 64)),
         replace(model, net_input_px=(64, 64), crop=CropMode.FOLLOW),
         replace(model, snapshot_sha256="0"),
-        replace(model, bodyparts=("hip", "ankle")),
+        replace(model, body_parts=("hip", "ankle")),
     )
     assert len({model.digest, *(m.digest for m in others)}) == 1 + len(others)
 
@@ -77,7 +77,7 @@ def test_changed_and_missing_files_are_named(lab: Lab, files: tuple[Path, Path],
 def test_other_body_parts_than_the_configuration_are_refused_and_nothing_stays(
     lab: Lab, files: tuple[Path, Path]
 ) -> None:
-    wrong = replace(_model(files), bodyparts=("hip", "ankle"))
+    wrong = replace(_model(files), body_parts=("hip", "ankle"))
     with pytest.raises(InputError, match=r"other body parts than model\.json: ankle, knee"):
         save_model(lab, "m1", wrong, snapshot=files[0], config=files[1])
     assert list_models(lab) == ()
@@ -95,16 +95,16 @@ def test_models_are_written_once_and_unknown_ones_named(lab: Lab, files: tuple[P
 def test_an_unknown_field_in_a_description_is_refused(lab: Lab, files: tuple[Path, Path]) -> None:
     saved = _saved(lab, files)
     path = saved.folder / "model.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "bodypart": []}))
-    with pytest.raises(InputError, match=r"unknown field 'bodypart'.*Did you mean 'bodyparts'"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "body_part": []}))
+    with pytest.raises(InputError, match=r"unknown field 'body_part'.*Did you mean 'body_parts'"):
         load_model(lab, "m1")
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"bodyparts": ()}, "no body parts"),
-        ({"bodyparts": ("hip", "hip")}, "more than once: hip"),
+        ({"body_parts": ()}, "no body parts"),
+        ({"body_parts": ("hip", "hip")}, "more than once: hip"),
         ({"aliases": {"toe": "RHip"}}, "lacks: toe"),
         ({"aliases": {"hip": "knee"}}, "more than once: knee"),
         ({"net_input_px": (0, 5)}, "0x5"),

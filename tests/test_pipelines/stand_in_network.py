@@ -21,7 +21,9 @@ from pipelines.pose.job import PoseJob
 from pipelines.pose.network import DeviceMemoryError
 from pipelines.pose.worker import main
 
-COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0))
+COLOURS = (
+    (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255), (0, 255, 255), (255, 128, 0), (0, 128, 255),
+)  # fmt: skip
 
 
 class StandIn:
@@ -33,7 +35,7 @@ class StandIn:
         sys.stdout.write("what libraries print must not mix with messages\n")
         self.versions = {"stand-in": "1"}
         self._plan = json.loads(Path(job.snapshot).read_text(encoding="utf-8"))
-        self._n, self._seen = len(job.bodyparts), 0
+        self._n, self._seen = len(job.body_parts), 0
 
     def prepare(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """As it is."""
@@ -55,13 +57,13 @@ class StandIn:
 
     def _find(self, picture: NDArray[np.uint8]) -> FloatArray:
         found = np.full((self._n, 3), np.nan)
+        rows, columns = np.nonzero(picture.max(axis=2) > 20)
         # Edges that resizing blends with the black around keep their colour and weigh less.
-        light = picture.max(axis=2).astype(float)
-        colours = picture / np.maximum(light, 1.0)[..., None]
+        light = picture[rows, columns].max(axis=1).astype(float)
+        colours = picture[rows, columns] / light[:, None]
         for k, colour in enumerate(COLOURS[: self._n]):
-            mine = light * (np.abs(colours - np.array(colour) / 255).max(axis=2) < 0.3) * (light > 20)
+            mine = light * (np.abs(colours - np.array(colour) / 255).max(axis=1) < 0.24)
             if mine.any():
-                rows, columns = np.indices(mine.shape)
                 found[k] = (columns * mine).sum() / mine.sum(), (rows * mine).sum() / mine.sum(), 1.0
         return found
 

@@ -241,7 +241,7 @@ def test_two_searches_in_one_video_at_once_are_refused(lab: Lab, tmp_path: Path,
 
 
 def test_the_only_model_is_taken_and_a_model_that_gives_nothing_is_refused(lab: Lab, tmp_path: Path) -> None:
-    with pytest.raises(MissingPartError, match="no model that finds landmarks"):
+    with pytest.raises(MissingPartError, match="the lab has no model to find them"):
         open_estimator(lab, "")
     _pack(lab, tmp_path)
     with pytest.raises(InputError, match="landmarks of model m1 give no measure: RHip"):

@@ -1,19 +1,21 @@
-"""DeepLabCut's 2D files: h5 (key df_with_missing, columns scorer, bodyparts, coords) and the csv of the same table.
+"""DeepLabCut's files: its PyTorch configuration, and 2D landmarks.
 
-pandas stays inside this file.
+2D is h5 (key df_with_missing, columns scorer, bodyparts, coords) or the csv of the same table. pandas stays inside this
+file.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import yaml
 from tables.exceptions import HDF5ExtError, NodeError
 
 from labsys.core.errors import InputError
-from labsys.storage.atomic import replacing
+from labsys.storage.atomic import read_text, replacing
 from labsys.storage.exchange.tracks import CameraTrack, clean_landmarks
 
 KEY = "df_with_missing"
@@ -54,6 +56,19 @@ def write_dlc_h5(path: Path, track: CameraTrack, *, scorer: str = "labsys") -> N
     with replacing(path) as temporary, pd.HDFStore(temporary, mode="w") as store:
         # Without timestamps (the index of a table has them too), the same landmarks give the same hash.
         store.put(KEY, table, format="table", track_times=False, index=False)
+
+
+def read_config_names(path: Path) -> tuple[str, ...]:
+    """What the network of a PyTorch configuration finds, in its order (InputError: unreadable, or it does not say)."""
+    try:
+        document: Any = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise InputError(f"is no readable configuration: {error}", where=str(path)) from error
+    metadata = document.get("metadata") if isinstance(document, dict) else None
+    names = metadata.get("bodyparts") if isinstance(metadata, dict) else None
+    if not isinstance(names, list):
+        raise InputError("names no body parts (metadata.bodyparts)", where=str(path))
+    return tuple(map(str, names))
 
 
 def _read_h5(path: Path) -> pd.DataFrame:

@@ -90,7 +90,7 @@ def load_network(job: PoseJob) -> DeepLabCutNetwork:
 
 def _check(config: Any, job: PoseJob) -> None:
     found = tuple(map(str, config["metadata"]["bodyparts"]))
-    if found != job.bodyparts:
+    if found != job.body_parts:
         raise InputError("the configuration has other body parts than the model", where=job.config)
     method = str(getattr(config["method"], "value", config["method"])).lower()
     if method != "bu":

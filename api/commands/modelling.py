@@ -1,0 +1,100 @@
+"""`labsys model`: networks that find landmarks in video, and what they can give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
+
+if TYPE_CHECKING:
+    from labsys.core.landmark_contract import LandmarkContract
+    from labsys.storage.models import StoredModel
+
+model_app = typer.Typer(no_args_is_help=True, help="Models that find landmarks in video (DeepLabCut).")
+
+
+@model_app.command("list")
+def list_packs(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Every model of the lab, with the tier that it reaches.
+
+    \b
+    Example: labsys model list
+    """
+    from labsys.storage.models import list_models, load_model
+
+    terminal = Terminal(lab, as_json, quiet)
+    folder = terminal.open_lab()
+    stored = [load_model(folder, name) for name in list_models(folder)]
+    lines = [f"{s.identity}  {_tier(_contract(s))}, {len(s.model.body_parts)} landmarks" for s in stored]
+    document = {"models": [{"name": s.name, "sha256": s.model.digest, "tier": _tier(_contract(s))} for s in stored]}
+    terminal.give(document, "\n".join(lines) or "no models; copy a model pack into models/ of the lab")
+
+
+@model_app.command("check")
+def check_pack(
+    model: Annotated[str, typer.Argument(metavar="NAME")],
+    lab: LabOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Check a model's files against their hashes, and say which metrics it will not give and why.
+
+    \b
+    Example: labsys model check runner37
+    """
+    from labsys.storage.models import load_model, verify_model
+
+    terminal = Terminal(lab, as_json, quiet)
+    stored = load_model(terminal.open_lab(), model)
+    verify_model(stored)
+    terminal.give(_document(stored), f"{contract_text(stored)}\nfiles: as they were packed{_details(stored)}")
+
+
+def contract_text(stored: StoredModel) -> str:
+    """What a model gives and what it does not, for a person."""
+    contract = _contract(stored)
+    lines = [f"model {stored.identity}: {len(stored.model.body_parts)} landmarks, {_tier(contract)}"]
+    if stored.model.knows:
+        lines.append(f"knows: {stored.model.knows}")
+    if contract.unknown:
+        lines.append(f"not used, as labsys does not know them: {', '.join(contract.unknown)}")
+    by_reason: dict[str, list[str]] = {}
+    for metric in sorted(contract.missing, key=lambda m: m.tier):
+        by_reason.setdefault(metric.reason, []).append(metric.id)
+    lines += [f"will be missing ({reason}): {', '.join(ids)}" for reason, ids in by_reason.items()]
+    if not contract.missing:
+        lines.append("no metric will be missing for lack of landmarks")
+    return "\n".join(lines)
+
+
+def _details(stored: StoredModel) -> str:
+    lines = [f"{name}: {value:g}" for name, value in stored.model.evaluation.items()]
+    lines += [f"recipe, {key}: {text}" for key, text in stored.model.recipe.items()]
+    return "".join(f"\n{line}" for line in lines)
+
+
+def _contract(stored: StoredModel) -> LandmarkContract:
+    from labsys.core.landmark_contract import check_landmarks
+
+    return check_landmarks(stored.model.landmarks)
+
+
+def _tier(contract: LandmarkContract) -> str:
+    return "gives no measure" if contract.tier is None else f"tier {contract.tier.name}"
+
+
+def _document(stored: StoredModel) -> dict[str, Any]:
+    contract = _contract(stored)
+    return {
+        "name": stored.name,
+        "sha256": stored.model.digest,
+        "tier": None if contract.tier is None else contract.tier.name,
+        "landmarks": list(stored.model.landmarks),
+        "unknown": list(contract.unknown),
+        "missing": [{"metric": m.id, "reason": m.reason} for m in contract.missing],
+        "knows": stored.model.knows,
+        "evaluation": dict(stored.model.evaluation),
+        "recipe": dict(stored.model.recipe),
+    }
