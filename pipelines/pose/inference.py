@@ -106,13 +106,14 @@ class Inference:
         skip = self.found[camera.camera].done
 
         def decoded() -> Iterator[tuple[int, Frame]]:
-            number = -1
+            count = 0
             for number, frame in enumerate(read_frames(Path(camera.video))):
-                if number >= skip:
+                count = number + 1
+                if skip <= number < camera.n_frames:
                     yield number, frame
-            if number + 1 != camera.n_frames:
+            if count != camera.n_frames:
                 raise InputError(
-                    f"camera {camera.camera}: {number + 1} frames decode, the take has {camera.n_frames}",
+                    f"camera {camera.camera}: {count} frames decode, the take has {camera.n_frames}",
                     where=camera.video,
                     remedy="Restore the video from a backup",
                 )

@@ -36,7 +36,7 @@ class Parts:
 
     def add(self, frame: int, pose: FloatArray) -> None:
         """Note what was found in the next frame, (K, 3), and write the part that it completes."""
-        if frame != self._done or pose.shape != self._poses.shape[1:]:
+        if frame != self._done or frame >= self._n_frames or pose.shape != self._poses.shape[1:]:
             raise LabsysError(f"frame {frame} of shape {pose.shape} came where frame {self._done} was due")
         self._poses[frame] = pose
         self._done += 1
