@@ -17,7 +17,6 @@ from calibration.drift.views import UNKNOWNS, BodyViews
 from labsys.core.arrays import FloatArray
 
 _ROUNDS = 8
-_LEAST_SPREAD_PX = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,8 +126,18 @@ def fit_blocks(blocks: LandmarkBlocks, bias_spread_px: FloatArray, camera_sd: Fl
     return MixedFit(cameras, biases, variance, CameraEvidence(information, side))
 
 
-def estimate_bias_spread(blocks: LandmarkBlocks, bias_spread_px: FloatArray, camera_sd: FloatArray) -> FloatArray:
-    """Spread (B,) px of the biases under which the observations are most likely, whatever the cameras did."""
+def estimate_bias_spread(
+    blocks: LandmarkBlocks,
+    bias_spread_px: FloatArray,
+    camera_sd: FloatArray,
+    *,
+    least_px: FloatArray | float,
+) -> FloatArray:
+    """Spread (B,) px of the biases under which the observations are most likely, whatever the cameras did.
+
+    Args:
+        least_px: what it cannot be less than, for each of the biases or for all.
+    """
     spread = bias_spread_px
     n_landmarks, q = blocks.bias_side.shape
     shape = (n_landmarks, spread.size, q // spread.size)
@@ -137,7 +146,7 @@ def estimate_bias_spread(blocks: LandmarkBlocks, bias_spread_px: FloatArray, cam
         squares = (fit.biases_px.reshape(shape) ** 2).sum(axis=(0, 2))
         count = shape[0] * shape[2]
         known = count - fit.bias_variance.reshape(shape).sum(axis=(0, 2)) / spread**2
-        spread = np.sqrt(np.maximum(squares / np.maximum(known, 1e-3 * count), _LEAST_SPREAD_PX**2))
+        spread = np.sqrt(np.maximum(squares / np.maximum(known, 1e-3 * count), least_px**2))
     return spread
 
 

@@ -28,6 +28,8 @@ from pipelines.retiming.smooth import HALF_WINDOW_S, SmoothTrack
 _N_MOMENTS = 600
 _TURNS = 15
 _SETTLED_S = 1e-5
+_LEAP_EVERY = 4
+_SLOWEST = 0.9  # ratio of one step to the one before that is still extrapolated
 _STEP_M = 1e-3
 _MIN_SPAN_FOR_DRIFT_S = 5.0
 _BLOCK_S = 0.5
@@ -80,14 +82,17 @@ def estimate_offsets(
     change = np.zeros((n_cameras, basis.shape[1]))
     if search:
         change[:, 0] = search_offsets(smooth, rig, moments)
-    sd = np.full_like(change, math.inf)
+    sd, step = np.full_like(change, math.inf), np.zeros_like(change)
     bound_px = _MAX_ERROR_PX
-    for _ in range(_TURNS):
+    for turn in range(_TURNS):
+        last = step
         step, sd, typical_px = _turn(smooth, rig, moments, basis, change, bound_px)
         bound_px = _BELIEVED_TIMES * typical_px
-        change += step
+        ahead = _still_ahead(step, last)
+        change += step + (ahead if turn % _LEAP_EVERY == _LEAP_EVERY - 1 else 0.0)
         if np.abs(step[:, 0]).max() < _SETTLED_S:
             break
+    sd = np.hypot(sd, ahead)
     scale = 1.0 / max(end_s - start_s, 1e-9)
     return {
         name: CameraOffset(
@@ -98,6 +103,17 @@ def estimate_offsets(
         )
         for i, name in enumerate(tracks)
     }
+
+
+def _still_ahead(step: FloatArray, last: FloatArray) -> FloatArray:
+    """How far the steps still lead if each goes on to be as much smaller than the one before (Aitken 1926).
+
+    Among outliers steps shrink slowly, as every turn believes a few more observations.
+    """
+    before = float((last[:, 0] ** 2).sum())
+    ratio = float((step[:, 0] * last[:, 0]).sum()) / before if before > 0.0 else 0.0
+    ratio = min(max(ratio, 0.0), _SLOWEST)
+    return step * ratio / (1.0 - ratio)
 
 
 def shift_clocks(clocks: CameraClocks, offsets: Mapping[str, CameraOffset]) -> CameraClocks:
