@@ -105,8 +105,9 @@ def _middle(values: FloatArray) -> FloatArray:
 def _lasting(correlation: FloatArray, period_s: float, rate_hz: float) -> tuple[FloatArray, FloatArray]:
     """What is left of correlations (L, K) far from lag zero: its mean (K,) and its harmonics (K, H)."""
     lag_s = np.arange(len(correlation)) / rate_hz
-    gait = period_s > 0 and lag_s[-1] > 1.5 * period_s
-    from_s = max(_FADED_S, 0.5 * period_s) if gait else _FADED_S
+    from_s = max(_FADED_S, 0.5 * period_s) if period_s > 0 else _FADED_S
+    gait = period_s > 0 and lag_s[-1] - from_s >= period_s
+    from_s = from_s if gait else _FADED_S
     if lag_s[-1] < from_s + 0.1:
         return np.zeros(correlation.shape[1]), np.zeros((correlation.shape[1], 0))
     # A whole number of periods, so that harmonics do not leak into the mean.

@@ -71,6 +71,22 @@ def test_too_few_frames_say_nothing_of_what_stays() -> None:
     assert short.steady.tolist() == [0.0] * 30
 
 
+@pytest.mark.parametrize("period_s", [0.45, 0.5, 0.54, 0.55, 0.6, 0.72])
+@pytest.mark.parametrize("n_frames", [200, 266, 290, 320])
+def test_a_clip_of_few_short_strides_gives_shares_that_are_numbers(period_s: float, n_frames: int) -> None:
+    """266 frames at 160 Hz with strides of 0.54 s left no lag to look at."""
+    residuals = make_residuals(steady=0.2, repeating=0.1, fade_s=0.02, n_frames=n_frames, seed=5)
+    freedom = np.full(30, 5.0)
+    times = find_times(residuals, freedom, period_s=period_s, rate_hz=160.0, known_steady=np.zeros(30))
+    assert np.isfinite(times.steady).all()
+    assert np.isfinite(times.repeating).all()
+    assert np.isfinite(times.fade_s).all()
+    assert (times.steady + times.repeating.sum(axis=1)).max() < 1.0
+    # Half the clip must hold one period after what fades has faded.
+    longest_s = (n_frames // 2 - 1) / 160.0
+    assert bool(times.repeating.shape[1]) == (longest_s - max(0.3, 0.5 * period_s) >= period_s)
+
+
 def test_products_leave_out_what_is_missing() -> None:
     values = np.array([1.0, 2.0, np.nan, 4.0])[:, None, None]
     np.testing.assert_allclose(lag_products(values, 3)[:, 0], [(1 + 4 + 16) / 3, 2.0, 8.0])
