@@ -109,7 +109,9 @@ def _audit(
         )
         cameras.append(_with_offset(audit, offsets[camera], offsets_used) if camera in offsets else audit)
     start_s = float(clocks.grid_s()[0]) if clocks.stamped else 0.0
-    return ReconstructionAudit(tuple(cameras), start_s, _warnings(offsets, used=offsets_used, asked=asked))
+    cut = clocks.describe_cut()
+    said = ((cut,) if cut else ()) + _warnings(offsets, used=offsets_used, asked=asked)
+    return ReconstructionAudit(tuple(cameras), start_s, said)
 
 
 def _with_offset(audit: CameraAudit, offset: CameraOffset, used: bool) -> CameraAudit:

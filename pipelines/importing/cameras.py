@@ -16,6 +16,7 @@ from labsys.core.cameras import Calibration
 from labsys.core.errors import InputError
 from labsys.core.progress import Progress
 from labsys.storage.video import VideoInfo, check_video, probe_video
+from pipelines.retiming.clock import fit_clock, require_plausible_rate
 from pipelines.retiming.stamps import read_stamps
 
 # Camera centres of one rig: nearer than this gives no parallax, further apart is another unit of length.
@@ -103,7 +104,7 @@ def read_incoming_videos(
 
     Raises:
         InputError: a truncated or unreadable video, a size that differs from the calibration's and was not accepted,
-            lengths or rates that differ between cameras (names both).
+            lengths or rates that differ between cameras (names both), or timestamps that make no camera's clock.
     """
     paths = name_by_calibration(videos, calibration)
     if not paths:
@@ -146,6 +147,8 @@ def _check_stamped(infos: Mapping[str, VideoInfo], timestamps: Path) -> None:
                 where=f"camera {camera}, {timestamps}",
                 remedy="Give the timestamps that were written with this video",
             )
+        where = f"camera {camera}, {timestamps}"
+        require_plausible_rate(fit_clock(stamps, where=where), where=where)
 
 
 def _check_alike(infos: Mapping[str, VideoInfo]) -> None:

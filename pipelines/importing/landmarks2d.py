@@ -25,7 +25,7 @@ from pipelines.calibrating.fit import check_calibration_fits
 from pipelines.importing.cameras import name_by_calibration
 from pipelines.people import agree_on_subject
 from pipelines.retime import read_clocks, retime
-from pipelines.retiming.clock import CameraClocks
+from pipelines.retiming.clock import CameraClocks, require_plausible_rate
 from pipelines.retiming.stamps import read_stamps
 
 KNOWN_LANDMARKS = frozenset(name for s in LANDMARK_SETS.values() for name in s.landmarks)
@@ -43,16 +43,13 @@ class IncomingLandmarks2D:
 
     Attributes:
         rate_hz: frame rate by the timestamps, None without.
+        n_frames: on the clock that all cameras share; None where there are no tracks.
     """
 
     tracks: Mapping[str, CameraTrack] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     rate_hz: float | None = None
-
-    @property
-    def n_frames(self) -> int | None:
-        """Number of frames, None where there are no tracks; of free-running cameras that of the longest."""
-        return max((t.n_frames for t in self.tracks.values()), default=None)
+    n_frames: int | None = None
 
 
 def read_incoming_landmarks2d(
@@ -69,7 +66,8 @@ def read_incoming_landmarks2d(
 
     Raises:
         InputError: unreadable files, unequal lengths (names both), unknown landmark names, nobody in the picture,
-            coordinates that are not pixels of these images, or a calibration of other cameras.
+            coordinates that are not pixels of these images, a calibration of other cameras, or timestamps at a rate
+            that no camera has.
     """
     if not files or calibration is None:
         return IncomingLandmarks2D()
@@ -82,11 +80,13 @@ def read_incoming_landmarks2d(
         combined, rate_hz = combine_cameras(tracks, rate_hz=1.0), None
     else:
         clocks = read_clocks(tracks, rate_hz=1.0, stamps=read_stamps(timestamps, tracks))
+        for camera, clock in clocks.clocks.items():
+            require_plausible_rate(clock, where=f"camera {camera}, {timestamps}")
         combined, rate_hz = retime(tracks, clocks), 1.0 / clocks.period_s
         remarks += describe_clocks(clocks)
     remarks += check_landmark_names(combined.landmarks)
     check_calibration_fits(combined, calibration)
-    return IncomingLandmarks2D(tracks, tuple(remarks), rate_hz)
+    return IncomingLandmarks2D(tracks, tuple(remarks), rate_hz, combined.times_s.size)
 
 
 def _read_cameras(
@@ -119,14 +119,15 @@ def _read_cameras(
 
 
 def describe_clocks(clocks: CameraClocks) -> list[str]:
-    """A remark per camera that lost frames or repeats them."""
+    """A remark per camera that lost frames or repeats them, and one where a camera cuts the others short."""
     said = []
     for camera, clock in clocks.clocks.items():
         parts = {"lost": clock.n_lost, "repeated": clocks.n_repeated[camera], "bad": clocks.n_bad[camera]}
         if any(parts.values()):
             counted = ", ".join(f"{n} {what}" for what, n in parts.items() if n)
             said.append(f"{camera}: of {clock.times_s.size + clock.n_lost} frames {counted}")
-    return said
+    cut = clocks.describe_cut()
+    return [*said, cut] if cut else said
 
 
 def check_landmark_names(landmarks: Collection[str]) -> list[str]:

@@ -24,6 +24,10 @@ _STRAIGHT_UP_TO_S = 60.0
 _RUN_ON_FRAMES = 12  # a stamp held up for longer than this many frames looks like lost frames
 _EARLY_AT_MOST = 0.25  # of a frame
 _FEWEST_FRAMES = 3
+_BACK_AT_MOST = 0.5  # of a frame: what jitter may do; more is a clock that was set back
+_SLOWEST_HZ, _FASTEST_HZ, _RATE_TOLERANCE = 5.0, 2000.0, 0.01
+# Less of a recording than this is lost to cameras that start by hand.
+_CUT_SHARE, _CUT_S = 0.05, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +93,35 @@ class CameraClocks:
         Raises:
             InputError: there is no moment at which all cameras ran.
         """
-        seen = {camera: c.times_s[c.measured] for camera, c in self.clocks.items()}
-        start_s, end_s = max(t[0] for t in seen.values()), min(t[-1] for t in seen.values())
+        spans_s = self._spans_s()
+        start_s, end_s = max(first for first, _ in spans_s.values()), min(last for _, last in spans_s.values())
         count = math.floor((end_s - start_s) / self.period_s + 1e-6) + 1
         if count < 1:
-            spans = ", ".join(f"{camera} {t[0]:.3f} to {t[-1]:.3f} s" for camera, t in seen.items())
+            spans = ", ".join(f"{camera} {first:.3f} to {last:.3f} s" for camera, (first, last) in spans_s.items())
             raise InputError(f"the cameras never ran together: {spans}", remedy="Give timestamps of one recording")
         return np.asarray(start_s + self.period_s * np.arange(count), dtype=np.float64)
+
+    def describe_cut(self) -> str:
+        """What one camera's late start or early end costs all of them; "" where it is little.
+
+        Times count from the first frame of any camera.
+        """
+        spans_s = self._spans_s()
+        late = max(spans_s, key=lambda camera: spans_s[camera][0])
+        early = min(spans_s, key=lambda camera: spans_s[camera][1])
+        first_s, last_s = min(first for first, _ in spans_s.values()), max(last for _, last in spans_s.values())
+        starts_s, ends_s, whole_s = spans_s[late][0] - first_s, spans_s[early][1] - first_s, last_s - first_s
+        lost_s = starts_s + whole_s - ends_s
+        if not self.stamped or lost_s <= max(_CUT_S, _CUT_SHARE * whole_s):
+            return ""
+        causes = {f"{late} starts at {starts_s:.1f} s": starts_s, f"{early} ends at {ends_s:.1f} s": whole_s - ends_s}
+        because = " and ".join(cause for cause, cost_s in causes.items() if cost_s > 0.1 * lost_s)
+        return f"cut to {ends_s - starts_s:.1f} of {whole_s:.1f} s because {because}"
+
+    def _spans_s(self) -> dict[str, tuple[float, float]]:
+        """Camera -> moments of its first and last measured frame."""
+        seen = {camera: c.times_s[c.measured] for camera, c in self.clocks.items()}
+        return {camera: (float(t[0]), float(t[-1])) for camera, t in seen.items()}
 
 
 def even_clock(n_frames: int, measured: BoolArray, *, rate_hz: float) -> FrameClock:
@@ -103,11 +129,23 @@ def even_clock(n_frames: int, measured: BoolArray, *, rate_hz: float) -> FrameCl
     return FrameClock(np.arange(n_frames) / rate_hz, measured, 1.0 / rate_hz, 0.0, 0)
 
 
+def require_plausible_rate(clock: FrameClock, *, where: str) -> None:
+    """Refuse a clock that no camera has (InputError), as stamps in milliseconds make."""
+    rate_hz = 1.0 / clock.period_s
+    if not _SLOWEST_HZ * (1.0 - _RATE_TOLERANCE) <= rate_hz <= _FASTEST_HZ * (1.0 + _RATE_TOLERANCE):
+        raise InputError(
+            f"timestamps give {rate_hz:.3g} frames a second: seconds, not milliseconds?",
+            where=where,
+            remedy=f"Give timestamps in s; {_SLOWEST_HZ:g} to {_FASTEST_HZ:g} frames a second are read",
+        )
+
+
 def fit_clock(stamps: FrameStamps, *, where: str) -> FrameClock:
     """Replace late stamps by the even ticks under them.
 
     Raises:
-        InputError: fewer than three stamped frames, or stamps that run backwards on the whole.
+        InputError: fewer than three stamped frames, or stamps that run backwards, on the whole or at once by more than
+            half a frame.
     """
     known = stamps.measured & np.isfinite(stamps.times_s)
     repeated = np.zeros_like(known)
@@ -121,8 +159,7 @@ def fit_clock(stamps: FrameStamps, *, where: str) -> FrameClock:
             remedy="Give one timestamp per frame, in s",
         )
     seen_s = stamps.times_s[rows]
-    if not np.median(np.diff(seen_s)) > 0:
-        raise InputError("timestamps do not run forwards", where=where, remedy="Give seconds, frames in order")
+    _require_forwards(seen_s, where)
     ticks = _count_ticks(seen_s, None if stamps.number is None else stamps.number[rows])
     fitted_s = _lower_envelope(ticks.astype(np.float64), seen_s)
     period_s = float((fitted_s[-1] - fitted_s[0]) / (ticks[-1] - ticks[0]))
@@ -132,6 +169,20 @@ def fit_clock(stamps: FrameStamps, *, where: str) -> FrameClock:
     measured = known & ~repeated
     measured[rows[_may_be_the_frame_before(ticks, seen_s - fitted_s, period_s)]] = False
     return FrameClock(every, measured, period_s, jitter_s, n_lost)
+
+
+def _require_forwards(times_s: FloatArray, where: str) -> None:
+    steps_s = np.diff(times_s)
+    period_s = float(np.median(steps_s))
+    if not period_s > 0:
+        raise InputError("timestamps do not run forwards", where=where, remedy="Give seconds, frames in order")
+    back = np.flatnonzero(steps_s < -_BACK_AT_MOST * period_s)
+    if back.size:
+        raise InputError(
+            f"timestamps step back by {-1000 * steps_s[back[0]]:.1f} ms after {times_s[back[0]]:.3f} s",
+            where=where,
+            remedy="The clock was set while recording: stamp frames with a clock that nobody sets (monotonic)",
+        )
 
 
 def _may_be_the_frame_before(ticks: IntArray, late_s: FloatArray, period_s: float) -> BoolArray:

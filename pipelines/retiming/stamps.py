@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -27,25 +29,38 @@ class FrameKind(StrEnum):
     BAD = "bad"
 
 
+@dataclass(frozen=True)
+class _Row:
+    """One row: where it stands, the frame's number (its line where the file counts none), its time, if it is real."""
+
+    where: str
+    number: int
+    time_s: float
+    real: bool
+
+
 def read_stamps(path: Path, cameras: Iterable[str]) -> dict[str, FrameStamps]:
-    """Timestamps by the given cameras' names (case, '-' and '_' do not matter, 0 is cam0), in the order of `frame`.
+    """Timestamps by the given cameras' names (case, '-' and '_' do not matter, 0 is cam0), in the order of the file.
 
     Rows of a kind other than `real` are no measurements and need no time.
 
     Raises:
-        InputError: unreadable, columns missing, a time that is no finite number (names line and camera), or a camera
-            without timestamps. UnknownNameError: a kind that does not exist.
+        InputError: unreadable, columns missing, a time that is no finite number or a frame's number that does not
+            exceed the one before (names line and camera), or a camera without timestamps. UnknownNameError: a kind
+            that does not exist.
     """
     rows = _read_rows(path)
-    by_camera: dict[str, list[tuple[float, float, bool]]] = {}
+    by_camera: dict[str, list[_Row]] = {}
     numbered = "frame" in rows[0]
     for line, row in enumerate(rows, start=2):
         camera = (row["cam_id"] or "").strip()
         where = f"{path}, line {line}, camera {camera}"
         real = _kind(row.get("kind"), where) is FrameKind.REAL
         moment = _number(row["frame_time"], where, needed=real)
-        order = _number(row["frame"], where, needed=True) if numbered else float(line)
-        by_camera.setdefault(f"cam{camera}" if camera.isdigit() else camera, []).append((order, moment, real))
+        number = int(_number(row["frame"], where, needed=True)) if numbered else line
+        by_camera.setdefault(f"cam{camera}" if camera.isdigit() else camera, []).append(
+            _Row(where, number, moment, real)
+        )
     asked = tuple(cameras)
     try:
         match = match_cameras(by_camera, asked)
@@ -55,7 +70,7 @@ def read_stamps(path: Path, cameras: Iterable[str]) -> dict[str, FrameStamps]:
             where=str(path),
             remedy="Give timestamps of every camera",
         ) from error
-    return {name: _as_stamps(sorted(by_camera[match[name]]), numbered=numbered) for name in asked}
+    return {name: _as_stamps(by_camera[match[name]], numbered=numbered) for name in asked}
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
@@ -86,6 +101,15 @@ def _number(text: str | None, where: str, *, needed: bool) -> float:
     return value
 
 
-def _as_stamps(rows: list[tuple[float, float, bool]], *, numbered: bool) -> FrameStamps:
-    order, moment, real = (np.array(column) for column in zip(*rows, strict=True))
-    return FrameStamps(moment, order.astype(np.int64) if numbered else None, real.astype(np.bool_))
+def _as_stamps(rows: list[_Row], *, numbered: bool) -> FrameStamps:
+    for before, row in pairwise(rows):
+        # Never put in order: after a wrap the order of the numbers is not that of the pictures.
+        if row.number <= before.number:
+            raise InputError(
+                f"frame {row.number} follows frame {before.number}: the numbers must rise from row to row",
+                where=row.where,
+                remedy="Unwrap the counter where it restarts, or leave the column frame out; one recording per file",
+            )
+    number = np.array([row.number for row in rows], dtype=np.int64) if numbered else None
+    times_s = np.array([row.time_s for row in rows])
+    return FrameStamps(times_s, number, np.array([row.real for row in rows], dtype=np.bool_))

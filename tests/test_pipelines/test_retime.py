@@ -252,7 +252,7 @@ def test_timestamps_are_read_by_camera_name_and_kind(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="more than once"):
         read_stamps(path, ["cam0", "cam2"])
-    path.write_text("cam_id,frame_time,frame,kind\n0,0.01,1,\n0,0.0,0,real\n0,,2,missing\n")
+    path.write_text("cam_id,frame_time,frame,kind\n0,0.0,0,real\n0,0.01,1,\n0,,2,missing\n")
     stamps = read_stamps(path, ["Cam_0"])["Cam_0"]
     assert stamps.times_s[:2].tolist() == [0.0, 0.01]
     assert stamps.measured.tolist() == [True, True, False]
@@ -322,6 +322,11 @@ def test_free_running_cameras_from_the_command_line(tmp_path: Path, capsys: pyte
     stamps = ["--timestamps", str(made / "run" / "timestamps.csv")]
     assert labsys(["import", *named, "--trial", "a", *given, *stamps, "--rate-hz", "100"]) == 2
     assert "frames a second" in capsys.readouterr().err
+    header, *rows = (made / "run" / "timestamps.csv").read_text().split()
+    in_ms = [f"{camera},{1000 * float(t):.3f}" for camera, t in (row.split(",") for row in rows)]
+    (tmp_path / "ms.csv").write_text("\n".join([header, *in_ms]))
+    assert labsys(["import", *named, "--trial", "a", *given, "--timestamps", str(tmp_path / "ms.csv")]) == 2
+    assert "seconds, not milliseconds?" in capsys.readouterr().err
     assert labsys(["import", *named, "--trial", "a", *given, *stamps]) == 0
     assert "lost" in capsys.readouterr().err
     assert labsys(["process", "--lab", lab, "S01/2026-11-22/a", "--quiet"]) == 0
