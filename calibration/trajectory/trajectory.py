@@ -132,6 +132,8 @@ def solve_trajectory(
     began = time.perf_counter()
     settings = settings or TrajectorySettings()
     xy, weights = check_observations(rig, xy_px, confidence)
+    if xy.ndim == 4 and len(xy) < 2:
+        raise InputError(f"{len(xy)} frame(s) are too few: a trajectory needs two at least")
     if xy.ndim != 4 or start.xyz_m.shape[:2] != xy.shape[:2] or not rate_hz > 0.0:
         raise InputError(f"pixels of shape {xy.shape} at {rate_hz:g} Hz are no trial; expected (T, K, C, 2)")
     track = make_track(

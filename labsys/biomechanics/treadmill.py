@@ -58,6 +58,7 @@ def find_travel(prepared: Prepared, *, declared: Surface | None, heading_known: 
         InputError: nothing moves (belt stopped), another surface than declared, a subject who faces backwards, or too
             short to see a stride.
     """
+    _check_length(prepared.points)
     body = prepared.body(prepared.settings.event_cutoff_hz)
     facing = _facing(body)
     R = _heading_matrix(facing)
@@ -71,6 +72,15 @@ def find_travel(prepared: Prepared, *, declared: Surface | None, heading_known: 
     travel = travel_in_turned @ R
     _check_facing(travel, facing, surface, heading_known)
     return _turn(prepared, surface, travel, period_s, heading_known)
+
+
+def _check_length(points: BodyPoints) -> None:
+    n, seconds = points.times_s.size, float(points.times_s[-1] - points.times_s[0])
+    if seconds < SHORTEST_STRIDE_S:
+        raise InputError(
+            f"{n} frames are too few: they last {seconds:.2f} s, and the shortest stride {SHORTEST_STRIDE_S:g} s",
+            remedy="Record several strides, or import the trial as 'other'",
+        )
 
 
 def _turn(prepared: Prepared, surface: Surface, travel: FloatArray, period_s: float, heading_known: bool) -> Travel:
