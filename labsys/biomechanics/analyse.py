@@ -10,7 +10,7 @@ from labsys.biomechanics.events import detect_gait_events
 from labsys.biomechanics.kinematics import joint_angles
 from labsys.biomechanics.metric_source import make_source
 from labsys.biomechanics.metrics import metric_values
-from labsys.biomechanics.notes import error_notes, gait_notes, posture_notes
+from labsys.biomechanics.notes import capture_note, error_notes, gait_notes, posture_notes
 from labsys.biomechanics.preparation import Prepared, prepare_points
 from labsys.biomechanics.settings import AnalysisSettings
 from labsys.biomechanics.strides import cut_strides, stride_curves
@@ -114,7 +114,9 @@ def _gait(
         errors=errors,
         settings=settings,
         reconstruction=reconstruction,
+        pelvis_carried=bool(prepared.points.carried_pelvis),
     )
+    notes |= capture_note(metrics)
     return replace(
         _result(travel.prepared, angles, notes),
         events=events,

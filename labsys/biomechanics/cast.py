@@ -11,7 +11,9 @@ import numpy as np
 from labsys.biomechanics.points import BodyPoints, is_seen
 from labsys.core.arrays import BoolArray, FloatArray
 
-_PELVIS = ("RASIS", "LASIS", "RPSIS", "LPSIS", "S3", "L5")
+_PELVIS = ("RASIS", "LASIS", "RPSIS", "LPSIS", "S3")
+# L5 moves with the spine: a pelvis fitted with it follows the back. It helps only where the pelvis alone is too few.
+_NEXT_TO_PELVIS = "L5"
 _MIN_CLUSTER = 3
 
 
@@ -44,17 +46,21 @@ def carry_clusters(points: BodyPoints, static: BodyPoints, *, residual_max_m: fl
     """Fill in landmarks that are missing in motion from the clusters of their segments.
 
     points: (T,) motion. static: one frame. A frame whose cluster fits worse than
-    `residual_max_m` (rms) carries nothing.
+    `residual_max_m` (rms) carries nothing. What was never seen counts as `carried`; on the pelvis, whose cluster is the
+    skin over its own landmarks, as filled in too. Markers of a technical cluster are there to be measured instead.
     """
     tracks, filled = dict(points.tracks), dict(points.filled)
     for members in _segments(points, static):
         _carry(members, tracks, filled, static, residual_max_m)
-    return BodyPoints(points.times_s, tracks, filled)
+    carried = points.carried | (frozenset(tracks) - frozenset(points.tracks))
+    of_pelvis = {m: is_seen(tracks[m]).astype(np.float64) for m in carried.intersection(_PELVIS)}
+    return BodyPoints(points.times_s, tracks, filled | of_pelvis, carried)
 
 
 def _segments(points: BodyPoints, static: BodyPoints) -> list[tuple[str, ...]]:
     names = set(points.tracks) | set(static.tracks)
-    found: list[tuple[str, ...]] = [_PELVIS]
+    enough = sum(m in points.tracks and m in static.tracks for m in _PELVIS) >= _MIN_CLUSTER
+    found: list[tuple[str, ...]] = [_PELVIS if enough else (*_PELVIS, _NEXT_TO_PELVIS)]
     for side in "RL":
         for prefix, anatomical in (("TH", ("LFE", "MFE")), ("TB", ("LM", "MM"))):
             cluster = sorted(n for n in names if n.startswith(f"{side}{prefix}") and n[3:].isdigit())

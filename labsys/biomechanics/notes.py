@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
+from labsys.biomechanics.points import BodyPoints
 from labsys.biomechanics.preparation import Prepared
-from labsys.biomechanics.summarise import unreferenced
+from labsys.biomechanics.settings import AnalysisSettings
+from labsys.biomechanics.summarise import MIN_STRIDES_CAPTURE, unreferenced
 from labsys.biomechanics.treadmill import Travel
-from labsys.core.motion import GaitEvents, JointAngles, Stride
+from labsys.core.motion import GaitEvents, JointAngles, Metric, Stride
 from labsys.core.point_errors import PointErrors
 from labsys.core.session import Surface
 from labsys.core.skeleton import Side, Tier
 
+_UNUSED = "S3"  # helps to carry the pelvis; no angle rests on it
 NO_STATIC = "no static trial: angles whose zero is the standing posture are absolute (unreferenced)"
 _HIP_SOURCES = {
     "harrington": "hip centres by Harrington's regression on the pelvis",
@@ -29,6 +33,8 @@ def posture_notes(prepared: Prepared, angles: JointAngles, heading_known: bool) 
         notes["static"] = NO_STATIC
     elif missing:
         notes["static"] = f"the static trial lacks the landmarks for {', '.join(missing)}: absolute (unreferenced)"
+    if prepared.points.carried.difference({_UNUSED}):
+        notes["carried"] = _carried(prepared.points)
     if prepared.tier <= Tier.T1:
         notes["tier"] = "pelvic tilt, hip extension relative to pelvis and lumbar angle were not measured"
     if not heading_known:
@@ -67,10 +73,40 @@ def gait_notes(
             f"measured speed {events.belt_speed_mps:.2f} m/s differs by {100 * difference:+.1f} % "
             f"from the declared {declared_speed_mps:.2f} m/s"
         )
-    notes["strides"] = ", ".join(_count(strides, s, settings.min_strides_verdict) for s in (Side.LEFT, Side.RIGHT))
+    notes["strides"] = ", ".join(_count(strides, s, settings) for s in (Side.LEFT, Side.RIGHT))
     return notes
 
 
-def _count(strides: tuple[Stride, ...], side: Side, wanted: int) -> str:
-    n = sum(s.valid for s in strides if s.side is side)
+def capture_note(metrics: tuple[Metric, ...]) -> dict[str, str]:
+    """Why metrics that are given have no interval of this capture, where there are any."""
+    few = [m.n for m in metrics if math.isfinite(m.mean) and not math.isfinite(m.ci95_strides[0])]
+    if not few:
+        return {}
+    counts = f"{min(few)}" if min(few) == max(few) else f"{min(few)} to {max(few)}"
+    text = f"too few independent strides ({counts}) for an interval of this capture: {MIN_STRIDES_CAPTURE} are needed"
+    return {"this_capture": text}
+
+
+def _carried(points: BodyPoints) -> str:
+    of_pelvis = points.carried_pelvis
+    of_markers = sorted(points.carried.difference(of_pelvis, {_UNUSED}))
+    said = []
+    if of_pelvis:
+        others = "carried from the static trial by the pelvis's other landmarks; what rests on the pelvis is indicative"
+        said.append(f"{', '.join(of_pelvis)} not found in this trial: {others}")
+    if of_markers:
+        said.append(
+            f"{', '.join(of_markers)} not found in this trial: carried from the static trial by marker clusters"
+        )
+    return "; ".join(said)
+
+
+def _count(strides: tuple[Stride, ...], side: Side, settings: AnalysisSettings) -> str:
+    found = [s for s in strides if s.side is side]
+    n, wanted = sum(s.valid for s in found), settings.min_strides_verdict
+    if n == 0:
+        first, last = settings.discard_first_strides, settings.discard_last_strides
+        others = Counter(s.reason for s in found if s.reason and not s.reason.startswith("one of the "))
+        also = "".join(f"; {count}: {reason}" for reason, count in others.most_common(1))
+        return f"0 {side} ({len(found)} found, {first} first and {last} last per side are left out{also})"
     return f"{n} {side}" + ("" if n >= wanted else f" (indicative: {wanted} are needed for a verdict)")

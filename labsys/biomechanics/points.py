@@ -43,6 +43,8 @@ _DISTAL_ROLES = frozenset(
     f"{side}{role}" for side in "RL" for role in ("ANKLE", "LM", "MM", "HEEL", "TOE", "MT5", "MT1")
 )
 
+_PELVIS_FRAME = ("RASIS", "LASIS", "RPSIS", "LPSIS")
+
 # Markers of rigid clusters that stand for a segment and have no anatomical meaning: RTH1.. thigh, RTB1.. shank.
 CLUSTER_PREFIXES: tuple[str, ...] = ("RTH", "LTH", "RTB", "LTB")
 
@@ -55,11 +57,13 @@ class BodyPoints:
         times_s: (T,) s.
         tracks: role -> (T, 3) m in LAB; a role without any finite sample is not there.
         filled: role -> (T,) True where the position was filled in, not measured.
+        carried: roles that the trial never shows, placed from the static by the rest of their segment.
     """
 
     times_s: FloatArray
     tracks: Mapping[str, FloatArray]
     filled: Mapping[str, FloatArray]
+    carried: frozenset[str] = frozenset()
 
     def has(self, *roles: str) -> bool:
         """Whether all these roles are there."""
@@ -74,7 +78,12 @@ class BodyPoints:
 
     def with_tracks(self, tracks: Mapping[str, FloatArray]) -> BodyPoints:
         """The same trial with other positions."""
-        return BodyPoints(self.times_s, tracks, {role: self._filled(role) for role in tracks})
+        return BodyPoints(self.times_s, tracks, {role: self._filled(role) for role in tracks}, self.carried)
+
+    @property
+    def carried_pelvis(self) -> tuple[str, ...]:
+        """Landmarks of the pelvis frame that the trial never shows: hip centres and all angles rest on them."""
+        return tuple(r for r in _PELVIS_FRAME if r in self.carried)
 
     def turned(self, R_new_lab: FloatArray) -> BodyPoints:
         """The same trial with LAB turned, (3, 3)."""

@@ -135,7 +135,12 @@ def face_forward(still: BodyPoints) -> BodyPoints:
 
 
 def _check_times(landmarks: Landmarks3D) -> None:
-    if landmarks.times_s.size < 2 or not np.isfinite(landmarks.xyz_m).any():
+    if landmarks.times_s.size < 2:
+        raise InputError(
+            f"{landmarks.times_s.size} frame(s) are too few: motion needs two at least",
+            remedy="Check that the 2D landmarks cover the recording",
+        )
+    if not np.isfinite(landmarks.xyz_m).any():
         raise InputError(
             f"the trial is empty: {landmarks.times_s.size} frame(s), no landmark position",
             remedy="Check that the 2D landmarks cover the recording and that the calibration belongs to it",
@@ -169,7 +174,7 @@ def _fill_all_gaps(points: BodyPoints, settings: AnalysisSettings) -> BodyPoints
         longest_s = settings.gap_distal_s if is_distal(role) else settings.gap_proximal_s
         tracks[role], gaps = fill_gaps(track, longest_frames=int(longest_s * points.rate_hz + 1e-9))
         filled[role] = np.maximum(points.filled[role], gaps)
-    return BodyPoints(points.times_s, tracks, filled)
+    return BodyPoints(points.times_s, tracks, filled, points.carried)
 
 
 def find_pelvis_size(points: BodyPoints, still: BodyPoints | None) -> PelvisSize | None:

@@ -122,7 +122,9 @@ def _interpolation_reason(stride: Stride, points: BodyPoints, settings: Analysis
     if not inside.any():
         return None
     for segment, names in _SEGMENT_ROLES.items():
-        roles = [r for n in names for r in (n, f"{stride.side.letter}{n}") if r in points.tracks]
+        # What the static carries throughout lowers the metrics' quality instead: no stride would be left.
+        own = (r for n in names for r in (n, f"{stride.side.letter}{n}"))
+        roles = [r for r in own if r in points.tracks and r not in points.carried]
         # Segment by segment: over the whole body one invented landmark would hide among many measured ones.
         share = float(np.mean([points.filled[r][inside].mean() for r in roles])) if roles else 0.0
         if share > settings.max_interpolated_share:

@@ -17,8 +17,13 @@ from labsys.core.motion import AngleSeries, AngleSummary, JointAngles, Metric, Q
 from labsys.core.skeleton import Side, Tier
 
 _NOWHERE = (math.nan, math.nan)
+# Fewer strides do not show how much they resemble each other: a t interval of their mean would be a guess. An estimate
+# of r above 0.6 is drawn towards it as if 20 more strides had shown 0.6. Chosen by simulation (docs/adr/0009).
+MIN_STRIDES_CAPTURE = 12
+_LAG1_HIGH, _LAG1_WEIGHT = 0.6, 20
 _HARMONIC = frozenset({"cadence"})
 _EVENT_METRICS = frozenset({"contact_time", "flight_time", "duty_factor"})
+_TIMES = _EVENT_METRICS | {"step_time", "stride_time", "cadence", "speed"}
 
 
 def summarise_metrics(
@@ -30,10 +35,12 @@ def summarise_metrics(
     errors: ErrorTable,
     settings: AnalysisSettings,
     reconstruction: Mapping[tuple[str, Side], float] | None = None,
+    pelvis_carried: bool = False,
 ) -> tuple[Metric, ...]:
     """One metric per catalogue id and side, also those that cannot be given (mean NaN, n 0, reason).
 
-    reconstruction: standard errors by reconstruction; those that are unknown are absent.
+    reconstruction: standard errors by reconstruction; those that are unknown are absent. pelvis_carried:
+    a landmark of the pelvis was placed from the static alone; hip centres and all angles rest on the pelvis.
     """
     known = reconstruction or {}
     found = {(v.id, v.side): v for v in values}
@@ -51,6 +58,8 @@ def summarise_metrics(
                 metrics.append(_missing(definition.id, side, error, reason or "no stride counts"))
             else:
                 quality = _quality(definition.id, n, tier, rate_hz, settings)
+                if pelvis_carried and definition.id not in _TIMES:
+                    quality = Quality.INDICATIVE
                 metrics.append(_summarise(given, error, quality, known.get(key, math.nan)))
     return tuple(metrics)
 
@@ -83,6 +92,7 @@ def _missing(metric_id: str, side: Side, error: SessionError | None, reason: str
 def _summarise(given: StrideValues, error: SessionError | None, quality: Quality, se_reconstruction: float) -> Metric:
     x = given.values
     mean, sd, lag1 = _centre(given.id, x), float(x.std(ddof=1)) if x.size > 1 else math.nan, lag1_autocorrelation(x)
+    of_capture = strides_interval(given.id, x)
     return Metric(
         id=given.id,
         side=given.side,
@@ -90,11 +100,11 @@ def _summarise(given: StrideValues, error: SessionError | None, quality: Quality
         sd=sd,
         n=x.size,
         lag1=lag1,
-        ci95_strides=strides_interval(given.id, x),
+        ci95_strides=of_capture,
         se_reconstruction=se_reconstruction,
         sem_measurement=error.sem if error else math.nan,
         sem_source=error.source if error else "",
-        ci95=total_interval(mean, sd, x.size, lag1, error, se_reconstruction),
+        ci95=hold_both(total_interval(mean, sd, x.size, lag1, error, se_reconstruction), of_capture),
         quality=quality,
         provisional=bool(error and error.source == "default"),
     )
@@ -121,17 +131,19 @@ def lag1_autocorrelation(values: FloatArray) -> float:
 
 
 def strides_interval(metric_id: str, values: FloatArray) -> tuple[float, float]:
-    """95 % interval of the mean of values (S,): Student's t on the effective number of strides; NaN for fewer than two.
+    """95 % interval of the mean of values (S,): Student's t on the effective number of strides.
 
-    Where the centre is a harmonic mean, the interval is that of the mean inverse, turned back.
+    NaN for fewer than MIN_STRIDES_CAPTURE. Where the centre is a harmonic mean, the interval is that of the mean
+    inverse, turned back.
     """
     inverted = metric_id in _HARMONIC
     x = 1.0 / values if inverted else values
-    variance = strides_variance(float(x.std(ddof=1)) if x.size > 1 else math.nan, x.size, lag1_autocorrelation(x))
-    if not math.isfinite(variance):
+    if x.size < MIN_STRIDES_CAPTURE:
         return _NOWHERE
-    df = max(effective_n(x.size, lag1_autocorrelation(x)) - 1.0, 1.0)
-    half = float(student_t.ppf(0.975, df)) * math.sqrt(variance)
+    lag1 = lag1_autocorrelation(x)
+    lag1 = min(lag1, (x.size * lag1 + _LAG1_WEIGHT * _LAG1_HIGH) / (x.size + _LAG1_WEIGHT))
+    df = max(effective_n(x.size, lag1) - 1.0, 2.0)
+    half = float(student_t.ppf(0.975, df)) * math.sqrt(strides_variance(float(x.std(ddof=1)), x.size, lag1))
     low, high = float(x.mean()) - half, float(x.mean()) + half
     if not inverted:
         return low, high
@@ -160,6 +172,16 @@ def total_interval(
     df = total**2 / spread if spread > 0.0 else math.inf
     half = float(student_t.ppf(0.975, df)) * math.sqrt(total)
     return mean - half, mean + half
+
+
+def hold_both(total: tuple[float, float], of_capture: tuple[float, float]) -> tuple[float, float]:
+    """The total interval, widened to hold this capture's own: another day is never known better than this one.
+
+    With few degrees of freedom a sum of variances has more of them than its part, and a smaller t.
+    """
+    if not (math.isfinite(total[0]) and math.isfinite(of_capture[0])):
+        return total
+    return min(total[0], of_capture[0]), max(total[1], of_capture[1])
 
 
 def summarise_angles(angles: JointAngles) -> tuple[AngleSummary, ...]:

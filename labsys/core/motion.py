@@ -157,7 +157,7 @@ class Metric:
     Attributes:
         mean, sd, n: over the valid strides; NaN, NaN, 0 where it cannot be given, with a `reason`.
         lag1: lag-1 autocorrelation over strides, 0..0.9.
-        ci95_strides: interval of this capture's mean alone.
+        ci95_strides: interval of this capture's mean alone; NaN where its strides are too few to tell.
         se_reconstruction: standard error from pixels and calibration, NaN where unknown.
         sem_measurement, sem_source: between-session error and where it comes from; NaN and "" where unknown.
         ci95: total interval of what would be measured on another day; NaN where the error is unknown.
