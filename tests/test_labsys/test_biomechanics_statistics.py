@@ -10,11 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labsys.biomechanics.filtering import fill_gaps, find_outliers, low_pass, too_fast
+from labsys.biomechanics.notes import capture_note
 from labsys.biomechanics.settings import AnalysisSettings
-from labsys.biomechanics.summarise import lag1_autocorrelation, strides_interval, total_interval
+from labsys.biomechanics.summarise import (
+    MIN_STRIDES_CAPTURE,
+    lag1_autocorrelation,
+    strides_interval,
+    summarise_metrics,
+    total_interval,
+)
 from labsys.core.errors import InputError
-from labsys.core.measurement_error import SessionError, default_error
-from labsys.core.skeleton import Tier
+from labsys.core.measurement_error import ErrorTable, SessionError, default_error
+from labsys.core.motion import StrideValues
+from labsys.core.skeleton import Side, Tier
 
 
 @pytest.mark.parametrize("cutoff_hz", [6.0, 8.0, 12.0])
@@ -122,6 +130,38 @@ def test_interval_of_cadence_holds_its_harmonic_mean() -> None:
     assert low < harmonic < high
     plain = strides_interval("stride_time", 1.0 / values)
     assert (low, high) == pytest.approx((1.0 / plain[1], 1.0 / plain[0]))
+
+
+@pytest.mark.parametrize("n", [12, 14, 18, 25, 40])
+@pytest.mark.parametrize("r", [0.0, 0.3, 0.6])
+def test_where_an_interval_of_the_capture_is_given_it_holds_nine_of_ten(n: int, r: float) -> None:
+    rng = np.random.default_rng([n, round(100 * r), 7])
+    ends = np.array([strides_interval("knee_flex_at_fs", _strides(n, r, rng)) for _ in range(2500)])
+    assert np.isfinite(ends).all()
+    assert np.mean((ends[:, 0] <= 0.0) & (ends[:, 1] >= 0.0)) >= 0.90
+
+
+@given(
+    st.integers(0, 100_000), st.integers(6, 40), st.floats(0.0, 0.6), st.sampled_from(["knee_flex_at_fs", "cadence"])
+)
+def test_the_capture_is_never_less_certain_than_another_day(seed: int, n: int, r: float, metric_id: str) -> None:
+    """However little the session adds and however few degrees of freedom the strides leave."""
+    values = 3.0 + 0.2 * _strides(n, r, np.random.default_rng(seed))
+    session = 10.0 ** np.random.default_rng(seed).uniform(-8.0, 0.0)
+    errors = ErrorTable({(metric_id, Tier.T3): SessionError(session, 0.0, 0.0, "lab")})
+    side = Side.BOTH if metric_id == "cadence" else Side.RIGHT
+    given_values = (StrideValues(metric_id, side, tuple(range(n)), values),)
+    metrics = summarise_metrics(
+        given_values, {}, tier=Tier.T3, rate_hz=100.0, errors=errors, settings=AnalysisSettings()
+    )
+    found = next(m for m in metrics if (m.id, m.side) == (metric_id, side))
+    assert math.isfinite(found.ci95[0])
+    assert math.isfinite(found.ci95_strides[0]) == (n >= MIN_STRIDES_CAPTURE)
+    if n >= MIN_STRIDES_CAPTURE:
+        assert found.ci95[0] <= found.ci95_strides[0] <= found.mean <= found.ci95_strides[1] <= found.ci95[1]
+        assert np.ptp(found.ci95_strides) < 6.5 * found.sd
+    else:
+        assert "too few independent strides" in capture_note(metrics)["this_capture"]
 
 
 def test_autocorrelation_of_few_strides_is_not_understated() -> None:
