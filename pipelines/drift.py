@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from calibration.drift.drift import check_drift
+from calibration.drift.drift import DriftCheck, DriftSettings, check_drift
+from calibration.drift.repair import measure_misfit
 from labsys.core.camera_audit import CameraMotion, DriftAudit, LandmarkBias, ReconstructionAudit
 from labsys.core.cameras import CameraRig
 from labsys.core.errors import InputError
@@ -28,6 +29,8 @@ def with_drift(
     """
     drift = audit_drift(lab, trial, landmarks, rig)
     warning = drift_warning(drift, trial.trial.name)
+    if drift.unchecked and drift.motions:
+        warning = f"{drift.unchecked}; what does: labsys show {trial.trial.name} --why"
     return replace(audit, drift=drift, warnings=(*audit.warnings, *((warning,) if warning else ())))
 
 
@@ -43,6 +46,8 @@ def judge_drift(landmarks: Landmarks2D, rig: CameraRig, *, since: str, known: La
         check = check_drift(rig, landmarks, known=known)
     except InputError as error:
         return DriftAudit(unchecked=error.what)
+    if unexplained := _unexplained(landmarks, rig, check):
+        return DriftAudit(motions=check.motions, n_frames=check.n_frames, since=since, unchecked=unexplained)
     return DriftAudit(
         suspects=check.suspects,
         others_moved=check.others_moved,
@@ -52,6 +57,18 @@ def judge_drift(landmarks: Landmarks2D, rig: CameraRig, *, since: str, known: La
         since=since,
         bias=check.bias,
     )
+
+
+def _unexplained(landmarks: Landmarks2D, rig: CameraRig, check: DriftCheck) -> str:
+    """Says that a camera does not fit the others in a way that no move explains; "" where all is well or explained."""
+    if check.likeliest is None or len(rig.cameras) < 3:
+        return ""
+    name = check.motions[0].camera
+    least = DriftSettings().min_confidence
+    misfit = measure_misfit(rig, check.likeliest, landmarks, rig.names.index(name), min_confidence=least)
+    if misfit.is_explained:
+        return ""
+    return f"{name} does not fit the others by {misfit.before_px:.1f} px, and no move of it explains that"
 
 
 def find_reference(lab: Lab, trial: TrialInputs) -> tuple[str, LandmarkBias | None]:

@@ -54,6 +54,16 @@ def _glossary() -> list[tuple[str, str, list[str]]]:
 # ---- tables
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
+def test_no_chapter_and_no_table_stands_twice(path: Path) -> None:
+    text = _read(path)
+    headings = re.findall(r"^## .+$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), flags=re.M)
+    opened = re.findall(r"^<!-- (?:table|measured): .+ -->$", text, flags=re.M)
+    if path.name != "CHANGELOG.md":
+        assert len(headings) == len(set(headings)), headings
+    assert len(opened) == len(set(opened)) == len(re.findall(r"^<!-- end.* -->$", text, flags=re.M))
+
+
 @pytest.mark.parametrize("name", ["conventions.md", "commands.md", "settings.md"])
 def test_tables_are_what_the_code_says(name: str) -> None:
     text = _read(DOCS / name)

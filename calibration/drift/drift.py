@@ -75,6 +75,7 @@ class DriftCheck:
         lags_s: time offset of every camera against their mean; not a move, and taken into account.
         bias_px: spread of constant biases that was allowed for. n_frames: looked at.
         bias: of this trial, for later ones. compared: whether an earlier trial's was given.
+        likeliest: the rig with the likeliest camera at the pose that it seems to have; None without an alarm.
     """
 
     motions: tuple[CameraMotion, ...]
@@ -85,6 +86,7 @@ class DriftCheck:
     n_frames: int
     bias: LandmarkBias
     compared: bool
+    likeliest: CameraRig | None = None
 
     @property
     def moved(self) -> CameraMotion | None:
@@ -143,6 +145,7 @@ def check_drift(
         n_frames=body.views.times_s.size,
         bias=_bias(rig, landmarks, body, known, settings.tolerance),
         compared=known is not None,
+        likeliest=_at_new_pose(rig, best) if alarm else None,
     )
 
 
@@ -203,13 +206,16 @@ def _bias(
     )
 
 
+def _at_new_pose(rig: CameraRig, moved: Hypothesis) -> CameraRig:
+    turn, shift = moved.parts
+    return move_camera(rig, moved.index, turn_rad=turn, shift_m=shift)
+
+
 def _also_moved(
     rig: CameraRig, landmarks: Landmarks2D, best: Hypothesis, known: LandmarkBias | None, settings: DriftSettings
 ) -> list[int]:
     """Cameras that explain, with the best one at its new pose and still free, as much as would raise an alarm."""
-    turn, shift = best.parts
-    repaired = move_camera(rig, best.index, turn_rad=turn, shift_m=shift)
-    body = gather_evidence(repaired, landmarks, known=known, settings=settings)
+    body = gather_evidence(_at_new_pose(rig, best), landmarks, known=known, settings=settings)
     others = [i for i in range(len(rig.cameras)) if i != best.index]
     beyond = [
         best_move(body.evidence, i, tolerance=settings.tolerance, dispersion=body.dispersion, given=best)

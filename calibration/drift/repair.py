@@ -11,7 +11,7 @@ from calibration.drift.evidence import Move, best_move
 from calibration.drift.views import SHIFT, TURN, move_camera
 from calibration.projection import project
 from calibration.triangulation.triangulate import RobustSettings, triangulate_robust
-from labsys.core.arrays import FloatArray
+from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.camera_audit import LandmarkBias
 from labsys.core.cameras import Camera, CameraRig
 from labsys.core.errors import GateRefusedError, InputError
@@ -20,6 +20,9 @@ from labsys.core.landmarks import Landmarks2D
 _FEWEST_CAMERAS = 3
 _ROUNDS = 5
 _SETTLED_RAD, _SETTLED_M = 1e-5, 1e-5
+_NEAR_PX = 2.0  # a smaller move drowns in the landmarks' own errors and is judged by the drift check alone
+_LEAST_TAKEN = 0.5
+_ALIKE = 4.0  # the others' points err as well, and a hidden side errs more: 1 to 2.5 where a camera really moved
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +87,14 @@ def repair_moved_camera(
             remedy="More moved than one camera; calibrate again with the board",
         )
     turn, shift = _change(rig.cameras[index], repaired.cameras[index])
+    misfit = measure_misfit(rig, repaired, landmarks, index, min_confidence=settings.min_confidence)
+    if not misfit.is_explained:
+        raise GateRefusedError(
+            f"{rig.names[index]} does not fit the others by {misfit.before_px:.1f} px, and no new pose explains it "
+            f"({misfit.after_px:.1f} px are left)",
+            where=f"camera {rig.names[index]}",
+            remedy="It may look late, follow somebody else, or be another camera's file: labsys show TRIAL --why",
+        )
     return CameraRepair(
         rig=repaired,
         camera=rig.names[index],
@@ -92,27 +103,67 @@ def repair_moved_camera(
         turn_sd_rad=0.0 if move is Move.SHIFT else length_sd(turn, covariance[TURN, TURN]),
         shift_m=0.0 if move is Move.TURN else float(np.linalg.norm(shift)),
         shift_sd_m=0.0 if move is Move.TURN else length_sd(shift, covariance[SHIFT, SHIFT]),
-        before_px=distance_to_others_px(rig, landmarks, index, min_confidence=settings.min_confidence),
-        after_px=distance_to_others_px(repaired, landmarks, index, min_confidence=settings.min_confidence),
+        before_px=misfit.before_px,
+        after_px=misfit.after_px,
         before=before,
         after=after,
     )
 
 
-def distance_to_others_px(rig: CameraRig, landmarks: Landmarks2D, index: int, *, min_confidence: float) -> float:
-    """Median distance in one camera between its landmarks and where the others place them, px; NaN without any."""
+@dataclass(frozen=True)
+class Misfit:
+    """Median distance between a camera's landmarks and where the others place them, before and after it was moved; by
+    how much the move shifts its image; and how far the others are from each other, px.
+    """
+
+    before_px: float
+    after_px: float
+    image_px: float
+    others_px: float
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether it then fits about as the others do, and a move that shifts the image far takes away what it should:
+        squares add up, half is asked for.
+        """
+        if not self.after_px <= _ALIKE * self.others_px:
+            return False
+        taken = self.before_px**2 - self.after_px**2 > (_LEAST_TAKEN * self.image_px) ** 2
+        return self.image_px < _NEAR_PX or bool(taken)
+
+
+def measure_misfit(
+    rig: CameraRig, moved: CameraRig, landmarks: Landmarks2D, index: int, *, min_confidence: float
+) -> Misfit:
+    """What a new pose of one camera does to its misfit; a lag, another person or a wrong file are no move."""
     others = [i for i in range(len(rig.cameras)) if i != index]
     step = max(1, landmarks.times_s.size // 200)
     xy, confidence = landmarks.xy_px[::step], landmarks.confidence[::step]
-    points = triangulate_robust(
+    found = triangulate_robust(
         CameraRig(tuple(rig.cameras[i] for i in others)),
         np.moveaxis(xy[:, others], 1, 2),
         np.moveaxis(confidence[:, others], 1, 2),
         settings=RobustSettings(min_confidence=min_confidence),
-    ).xyz_m
-    distance = np.linalg.norm(project(rig.cameras[index], points) - xy[:, index], axis=-1)
-    believed = np.isfinite(distance) & (confidence[:, index] >= min_confidence)
-    return float(np.median(distance[believed])) if believed.any() else float("nan")
+    )
+    before, after = (project(r.cameras[index], found.xyz_m) for r in (rig, moved))
+    believed = np.isfinite(before).all(axis=-1) & (confidence[:, index] >= min_confidence)
+    believed &= np.isfinite(xy[:, index]).all(axis=-1) & np.isfinite(after).all(axis=-1)
+    if not believed.any():
+        nothing = float("nan")
+        return Misfit(nothing, nothing, nothing, nothing)
+    # Of n cameras 2n - 3 of 2n residuals are left, as the point follows them.
+    views = np.maximum(found.used.sum(axis=-1), 2)
+    level = found.residual_px * np.sqrt(2 * views / (2 * views - 3))
+    return Misfit(
+        before_px=_median_distance(before, xy[:, index], believed),
+        after_px=_median_distance(after, xy[:, index], believed),
+        image_px=_median_distance(after, before, believed),
+        others_px=float(np.median(level[believed])),
+    )
+
+
+def _median_distance(a_px: FloatArray, b_px: FloatArray, believed: BoolArray) -> float:
+    return float(np.median(np.linalg.norm((a_px - b_px)[believed], axis=-1)))
 
 
 def _require_one(check: DriftCheck) -> str:

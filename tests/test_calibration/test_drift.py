@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +11,13 @@ import pytest
 from scipy.interpolate import CubicSpline
 
 from calibration.drift.drift import check_drift
-from calibration.drift.repair import repair_moved_camera
+from calibration.drift.repair import measure_misfit, repair_moved_camera
 from calibration.drift.views import choose_frames, linearise_views, move_camera
 from calibration.projection import project, project_rig
 from labsys.core.cameras import CameraRig
 from labsys.core.errors import GateRefusedError, InputError
 from labsys.core.landmarks import Landmarks2D, Landmarks3D
+from pipelines.drift import judge_drift
 from pipelines.synthetic.noise import NoiseModel, observe
 from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.rigs import make_rig
@@ -169,3 +171,23 @@ def test_derivatives_are_those_of_the_projection(trial: SyntheticTrial) -> None:
     expected = views.by_camera[:, :, 1, :, :3] @ turn + views.by_camera[:, :, 1, :, 3:6] @ shift
     seen = views.seen[:, :, 1]
     np.testing.assert_allclose(expected[seen], change[seen], atol=1e-5)
+
+
+def test_a_camera_that_runs_a_second_late_is_not_repaired_into_another_pose() -> None:
+    runner, rig = make_trial(RunnerParameters(), seconds=10.0, rate_hz=100.0, seed=4), make_rig(4)
+    seen = _seen(runner, rig, NoiseModel.white(1.0))
+    late, count = 140, seen.times_s.size - 140
+    xy_px = np.stack([seen.xy_px[late:, c] if c != 3 else seen.xy_px[:count, c] for c in range(4)], axis=1)
+    confidence = np.where(np.isfinite(xy_px).all(axis=-1), 1.0, 0.0)
+    shifted = Landmarks2D(seen.cameras, seen.landmarks, seen.times_s[:count], xy_px, confidence)
+    check = check_drift(rig, shifted)
+    assert check.suspects, "it does look like a move"
+    assert check.likeliest is not None
+    misfit = measure_misfit(rig, check.likeliest, shifted, 3, min_confidence=0.3)
+    assert not misfit.is_explained
+    assert misfit.after_px > 0.8 * misfit.before_px
+    with pytest.raises(GateRefusedError):
+        repair_moved_camera(rig, shifted)
+    audit = judge_drift(shifted, rig, since="", known=None)
+    assert audit.suspects == ()
+    assert re.search(r"does not fit the others by \d+\.\d px, and no move", audit.unchecked)
