@@ -23,7 +23,8 @@ def read_timestamps(path: Path) -> dict[str, FloatArray]:
     """Frame times per camera from a CSV `cam_id,frame_time[,frame]`, in the order of the frames.
 
     Raises:
-        InputError: unreadable, columns missing, or a time that is no finite number; names camera and row.
+        InputError: unreadable, columns missing, a time that is no finite number, or frame numbers or times that do not
+            rise from row to row; names camera and row.
     """
     try:
         with path.open(newline="", encoding="utf-8") as stream:
@@ -32,12 +33,22 @@ def read_timestamps(path: Path) -> dict[str, FloatArray]:
         raise InputError(f"the timestamps cannot be read: {error}", where=str(path), remedy=_REMEDY) from error
     if not rows or not {"cam_id", "frame_time"} <= set(rows[0]):
         raise InputError("the timestamps lack the columns cam_id and frame_time", where=str(path), remedy=_REMEDY)
-    times: dict[str, list[tuple[float, float]]] = {}
+    times: dict[str, list[float]] = {}
+    last: dict[str, tuple[float, float]] = {}
     for number, row in enumerate(rows, start=2):
-        moment = _number(row["frame_time"], f"{path}, line {number}, camera {row['cam_id']}")
-        order = _number(row["frame"], f"{path}, line {number}") if row.get("frame") else float(number)
-        times.setdefault(row["cam_id"], []).append((order, moment))
-    return {camera: np.array([t for _, t in sorted(pairs)]) for camera, pairs in times.items()}
+        camera, where = row["cam_id"], f"{path}, line {number}, camera {row['cam_id']}"
+        moment = _number(row["frame_time"], where)
+        order = _number(row["frame"], where) if row.get("frame") else float(number)
+        before = last.get(camera, (-np.inf, -np.inf))
+        if order <= before[0]:
+            raise InputError(
+                f"frame {order:g} comes after frame {before[0]:g}", where=where, remedy="Unwrap the camera's counter"
+            )
+        if moment <= before[1]:
+            raise InputError(f"{moment:.6f} s comes after {before[1]:.6f} s", where=where, remedy=_REMEDY)
+        times.setdefault(camera, []).append(moment)
+        last[camera] = (order, moment)
+    return {camera: np.array(moments) for camera, moments in times.items()}
 
 
 def _number(text: str | None, where: str) -> float:

@@ -15,8 +15,8 @@ from pipelines.synthetic.noise import NoiseModel
 from tests.accept.document import measured_at, write_section
 from tests.accept.drift import MOVES, DriftAnswer, judge, make_pair, record, rig_for, scenes_of
 
-SEEDS = range(24)
-REPAIRED_EVERY = 5  # a repair costs as much as six checks
+SEEDS = range(200, 300)  # nothing was tuned on these
+REPAIRED_EVERY = 10  # a repair costs as much as six checks
 WHITE, DLC, DLC_SINCE = "white 1 px", "dlc_like, by itself", "dlc_like, against an earlier trial"
 WORDS = {"none": "nothing", "turn": "one camera by 0.3°", "shift": "one camera by 4 mm"}
 Answers = dict[tuple[str, str], list[DriftAnswer]]
@@ -41,7 +41,8 @@ def answers() -> Answers:
 def test_moved_cameras_are_found_named_and_repaired(answers: Answers) -> None:
     _write(answers)
     for case in (WHITE, DLC, DLC_SINCE):
-        assert sum(a.alarm for a in answers[case, "none"]) <= 0.01 * len(SEEDS), f"{case}: alarms without a move"
+        still = answers[case, "none"]
+        assert sum(a.alarm for a in still) <= 0.01 * len(still), f"{case}: alarms without a move"
     for case in (WHITE, DLC_SINCE):
         assert _share(answers[case, "turn"]) >= 0.95, case
     assert _share(answers[WHITE, "shift"]) >= 0.95
@@ -50,21 +51,22 @@ def test_moved_cameras_are_found_named_and_repaired(answers: Answers) -> None:
         assert np.mean(np.array(left) <= 1 / 3) >= 0.9, f"{case}, {move}: {left}"
 
 
-# What was measured, less chance: at the measured rate (0.97 for 24 of 24) fewer would come up 1 to 3 times in 100.
+# Shares, less chance: with the measured ones, fewer of 100 would come up 1 to 3 times in 100.
 LEAST_NAMED = {
-    (WHITE, "turn"): 22,
-    (WHITE, "shift"): 22,
-    (DLC, "turn"): 22,
-    (DLC, "shift"): 6,
-    (DLC_SINCE, "turn"): 22,
-    (DLC_SINCE, "shift"): 19,
+    (WHITE, "turn"): 0.95,
+    (WHITE, "shift"): 0.93,
+    (DLC, "turn"): 0.95,
+    (DLC, "shift"): 0.48,
+    (DLC_SINCE, "turn"): 0.95,
+    (DLC_SINCE, "shift"): 0.74,
 }
+MOST_NAMED_WRONG = 0.03  # of shifts in rigs of three cameras, where two cameras may explain them alike
 
 
 @pytest.mark.parametrize("cell", LEAST_NAMED, ids="-".join)
 def test_no_cell_of_the_study_gets_worse_unseen(answers: Answers, cell: tuple[str, str]) -> None:
-    assert sum(a.named_wrong for a in answers[cell]) == 0
-    assert sum(a.named for a in answers[cell]) >= LEAST_NAMED[cell]
+    assert np.mean([a.named_wrong for a in answers[cell]]) <= (MOST_NAMED_WRONG if cell[1] == "shift" else 0.0)
+    assert _share(answers[cell]) >= LEAST_NAMED[cell]
 
 
 def _named(answers: Answers, case: str) -> str:
@@ -77,17 +79,18 @@ def _share(found: list[DriftAnswer]) -> float:
     return float(np.mean([a.named for a in found]))
 
 
-def _write(answers: Answers) -> None:
+def _write(answers: Answers, *, measured: str = "") -> None:
+    fewest = min(len(found) for found in answers.values())
     lines = [
         "## Cameras that moved after calibration",
         "",
-        measured_at(),
+        measured or measured_at(),
         "",
-        f"{len(SEEDS)} synthetic runners, 20 s each, seen by 3 to 8 cameras on rings of 2.6 to 4 m. One camera was "
-        "turned by 0.3° about any axis or shifted by 4 mm in any direction after calibration, or none was. Found: an "
-        "alarm. Named: the right camera and no other. Repaired: `labsys recalibrate` leaves at most a third of the "
-        "error in the image of the body, in how many of those tried. The earlier trial is of the same person and visit "
-        "with another gait, so the rows in which nothing moved are a change of gait alone.",
+        "Synthetic runners on whom nothing was tuned, 20 s each, seen by 3 to 8 cameras on rings of 2.6 to 4 m. One "
+        "camera was turned by 0.3° about any axis or shifted by 4 mm in any direction after calibration, or none was. "
+        "Found: an alarm. Named: the right camera and no other. Repaired: `labsys recalibrate` leaves at most a third "
+        "of the error in the image of the body, in how many of those tried. The earlier trial is of the same person "
+        "and visit with another gait, so the rows in which nothing moved are a change of gait alone.",
         "",
         "| 2D errors | moved | trials | found | named | named wrongly | repaired | error left, median | largest gain |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -115,8 +118,8 @@ def _write(answers: Answers) -> None:
         "",
         "The figures asked for are 95 moves of 100 named and at most one false alarm in 100. Of shifts by 4 mm under "
         f"`dlc_like` {_named(answers, DLC)} are named by one trial alone and {_named(answers, DLC_SINCE)} with an "
-        f"earlier trial. {len(SEEDS)} trials without a false alarm cannot show 1 in 100 either: they leave up to "
-        f"{100 * (1 - 0.05 ** (1 / len(SEEDS))):.0f} in 100 possible (95 %).",
+        f"earlier trial. {fewest} trials without a false alarm cannot show 1 in 100 either: they leave up to "
+        f"{100 * (1 - 0.05 ** (1 / fewest)):.0f} in 100 possible (95 %).",
         "",
         "What limits it: a detector's error has a part that stays for a whole trial, of its own in every landmark and "
         "camera (`dlc_like`: 1.3 px per axis in plain view). Over 37 landmarks, half of them in plain view, that "

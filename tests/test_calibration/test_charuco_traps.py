@@ -135,6 +135,21 @@ def test_a_timestamp_that_is_no_number_is_named(tmp_path: Path) -> None:
         read_timestamps(file)
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("0,1.0,254\n0,1.1,255\n0,1.2,0\n", r"frame 0 comes after frame 255.*line 4, camera 0"),
+        ("0,1.0,1\n0,1.1,1\n", r"frame 1 comes after frame 1.*line 3"),
+        ("0,1.5,1\n1,1.0,1\n0,1.4,2\n", r"1\.400000 s comes after 1\.500000 s.*line 4, camera 0"),
+    ],
+)
+def test_timestamps_out_of_order_are_not_put_right_in_silence(tmp_path: Path, rows: str, said: str) -> None:
+    file = tmp_path / "timestamps.csv"
+    file.write_text("cam_id,frame_time,frame\n" + rows)
+    with pytest.raises(InputError, match=said):
+        read_timestamps(file)
+
+
 def test_a_lens_with_nan_is_refused() -> None:
     with pytest.raises(InputError, match="not finite"):
         Intrinsics(np.full((3, 3), np.nan), np.zeros(5), (1280, 720))
