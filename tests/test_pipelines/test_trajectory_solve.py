@@ -19,6 +19,7 @@ from calibration.trajectory.trajectory import Trajectory, solve_trajectory
 from calibration.triangulation.anipose import to_camera_group
 from calibration.triangulation.triangulate import triangulate_robust
 from labsys.core.arrays import FloatArray
+from labsys.core.errors import InputError
 
 RATE_HZ = 100.0
 CHAIN = tuple((i, i + 1) for i in range(5))
@@ -194,7 +195,12 @@ def test_agreeing_wrong_cameras_are_not_taken_for_certainty() -> None:
     assert size[65] > 1.2 * size[30]
 
 
-@pytest.mark.parametrize("n_frames", [1, 3, 5])
+def test_one_frame_is_no_trajectory() -> None:
+    with pytest.raises(InputError, match=r"1 frame\(s\) are too few"):
+        _solve(_scene(1, outliers=0.0, missing=0.0))
+
+
+@pytest.mark.parametrize("n_frames", [2, 3, 5])
 def test_a_few_frames_are_enough(n_frames: int) -> None:
     scene = _scene(n_frames, outliers=0.0, missing=0.0)
     found = _solve(scene)
