@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.calibration import measure_calibration
-from benchmarks.measure import Result, describe_machine
+from benchmarks.measure import Result, describe_commit, describe_machine
 from benchmarks.trajectory import measure_trajectory
 from benchmarks.trial import measure_engine_trial, measure_trial
 from benchmarks.triangulation import measure_ransac, measure_robust
@@ -34,9 +34,8 @@ def main(names: list[str]) -> None:
     for name in names:
         if name not in BENCHMARKS:
             raise UnknownNameError("benchmark", name, valid=BENCHMARKS)
-    machine = describe_machine()
-    results = []
     for name in names or BENCHMARKS:
+        stamp = {"machine": describe_machine(), "commit": describe_commit()}
         try:
             result = BENCHMARKS[name]()
         except MissingPartError as error:
@@ -46,16 +45,14 @@ def main(names: list[str]) -> None:
             f"{name}: {result.ours:,.4g} beside {result.theirs:,.4g} {result.unit}, {result.ratio:,.1f} x {result.peer}"
         )
         print(f"    {result.accuracy}")
-        results.append(result.as_document())
-    write_json_atomic(RESULTS, {"machine": machine, "results": [*_others(results), *results]})
-    print(f"{RESULTS}  ({machine})")
+        _keep({**result.as_document(), **stamp})
 
 
-def _others(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What earlier runs measured of benchmarks that did not run this time."""
-    now = {result["name"] for result in results}
+def _keep(row: dict[str, Any]) -> None:
+    """Write a row at once, in place of an earlier run's: a benchmark takes minutes, and a later one may fail."""
     before = read_json(RESULTS)["results"] if RESULTS.is_file() else []
-    return [result for result in before if result["name"] not in now]
+    rows = {result["name"]: result for result in before} | {row["name"]: row}
+    write_json_atomic(RESULTS, {"results": [rows[name] for name in BENCHMARKS if name in rows]})
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ def measure_calibration() -> Result:
     wall = {side: min(r["wall_s"] for r in runs) for side, runs in sides.items()}
     return Result(
         name="calibrate_charuco",
+        asked=10.0,
         ours=best["ours"]["cpu_s"],
         peer=f"aniposelib {version('aniposelib')} calibrate_videos",
         theirs=best["theirs"]["cpu_s"],

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,7 +22,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Result:
-    """One row of results.json; `ratio` > 1 means that ours is better."""
+    """One row of results.json; `ratio` > 1 means that ours is better, `asked` is the ratio the project set itself."""
 
     name: str
     ours: float
@@ -29,6 +30,7 @@ class Result:
     theirs: float
     unit: str
     accuracy: dict[str, float]
+    asked: float | None = None
     clock: str = "wall"
     details: dict[str, Any] = field(default_factory=dict)
 
@@ -47,6 +49,7 @@ class Result:
             "unit": self.unit,
             "clock": self.clock,
             "ratio": self.ratio,
+            "asked": self.asked,
             "accuracy": self.accuracy,
             **self.details,
         }
@@ -113,6 +116,13 @@ def describe_machine() -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     return f"{_processor()}, {cores} cores{load}, Python {platform.python_version()}, numpy {np.__version__}"
+
+
+def describe_commit() -> str:
+    """The commit that is measured, with a mark where files were changed since."""
+    asked = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+    return told.stdout.strip() or "unknown"
 
 
 def _processor() -> str:

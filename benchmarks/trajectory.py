@@ -47,6 +47,7 @@ def measure_trajectory() -> Result:
     accuracy |= error_summary("start", start.xyz_m, scene.xyz_m)
     return Result(
         name="trajectory",
+        asked=100.0,
         ours=n_points / ours_s,
         peer=f"aniposelib {version('aniposelib')} optim_points",
         theirs=n_points / theirs_s,

@@ -56,6 +56,7 @@ def measure_robust() -> Result:
     accuracy |= error_summary("theirs", group.triangulate(points).reshape(scene.xyz_m.shape), scene.xyz_m)
     return Result(
         name="triangulate_robust",
+        asked=14.0,
         ours=n_points / ours_s,
         peer=f"{PEER} triangulate",
         theirs=n_points / theirs_s,
@@ -96,6 +97,7 @@ def measure_ransac() -> Result:
     accuracy |= error_summary("theirs", found[-1].reshape(scene.xyz_m.shape), scene.xyz_m)
     return Result(
         name="triangulate_ransac",
+        asked=100_000.0,
         ours=n_points / ours_s,
         peer=f"{PEER} triangulate_ransac",
         theirs=n_points / theirs_s,

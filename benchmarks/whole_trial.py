@@ -50,6 +50,7 @@ def measure_whole_trial() -> Result:
     four, six = taken[4], taken[6]
     return Result(
         name="trial_60s",
+        asked=1.0,
         ours=four["warm"]["wall_s"],
         peer="asked for",
         theirs=ASKED_S,
