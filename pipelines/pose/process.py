@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,32 +53,10 @@ def run_job(
     """
     job_file, log = folder / "job.json", folder / "worker.log"
     save_document(job_file, job)
-    start = [*command, str(job_file)]
-    with (
-        log.open("w", encoding="utf-8") as stderr,
-        subprocess.Popen(
-            start, stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL, text=True, encoding="utf-8"
-        ) as process,
-    ):
-        try:
-            done = _follow(process, ready, advance)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_STOP_WITHIN_S)
-        finally:
-            process.kill()  # does nothing where it has ended
-    if done is None:
-        raise LabsysError(_death(process.returncode, log), where=str(log), remedy="Start again: it goes on from there")
-    return done
-
-
-def _follow(
-    process: subprocess.Popen[str], ready: Callable[[], None], advance: Callable[[str, int], None]
-) -> WorkDone | None:
     told: dict[str, Any] = {}
     notes: list[str] = []
-    for line in process.stdout or ():
-        values = json.loads(line)
-        match Kind(values.pop("kind")):
+    for kind, values in follow_process([*command, str(job_file)], log):
+        match kind:
             case Kind.READY:
                 told |= values
                 ready()
@@ -86,11 +64,40 @@ def _follow(
                 advance(values["camera"], values["n"])
             case Kind.NOTE:
                 notes.append(values["text"])
-            case Kind.FAILED:
-                raise_failure(values)
-            case Kind.DONE:
-                return WorkDone(**told, **values, notes=tuple(notes))
-    return None
+            case _:
+                told |= values
+    return WorkDone(**told, notes=tuple(notes))
+
+
+def follow_process(command: Sequence[str], log: Path) -> Iterator[tuple[Kind, dict[str, Any]]]:
+    """What a process of labsys tells, message by message up to DONE; it ends with the iterator. stderr goes to `log`.
+
+    Raises:
+        LabsysError: whatever the process refused, as the error that it was there; or it died, with its last words.
+    """
+    with (
+        log.open("w", encoding="utf-8") as stderr,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL, text=True, encoding="utf-8"
+        ) as process,
+    ):
+        try:
+            for line in process.stdout or ():
+                values = json.loads(line)
+                kind = Kind(values.pop("kind"))
+                if kind is Kind.FAILED:
+                    raise_failure(values)
+                yield kind, values
+                if kind is Kind.DONE:
+                    break
+            else:
+                kind = None
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_STOP_WITHIN_S)
+        finally:
+            process.kill()  # does nothing where it has ended
+    if kind is None:
+        raise LabsysError(_death(process.returncode, log), where=str(log), remedy="Start again: it goes on from there")
 
 
 def _death(code: int, log: Path) -> str:

@@ -63,6 +63,21 @@ class View:
         moved[:, :2] = (moved[:, :2] + 0.5) * scale - 0.5 + np.asarray(self.box_px[:2])
         return moved
 
+    def to_view(self, xy_px: FloatArray) -> FloatArray:
+        """(K, 2) from px of the frame to px of the picture: the way back of `to_frame`."""
+        return np.asarray((xy_px - np.asarray(self.box_px[:2]) + 0.5) / self._scale - 0.5)
+
+    def moved(self, shift: FloatArray, zoom: float) -> View:
+        """A box of the same shape, `zoom` times as large, whose middle is moved by shares of its size."""
+        left, top, right, bottom = self.box_px
+        size = np.array([right - left, bottom - top], dtype=np.float64)
+        middle = np.array([left + right, top + bottom]) / 2.0 + shift * size
+        if self.size_px is None:
+            width, height = (max(round(float(s) * zoom), 1) for s in size)
+            x, y = round(float(middle[0]) - width / 2.0), round(float(middle[1]) - height / 2.0)
+            return View((x, y, x + width, y + height), None)
+        return _fitted(middle, size * zoom, self.size_px)
+
 
 def whole_frame(frame_px: tuple[int, int], size_px: tuple[int, int] | None) -> View:
     """All of a (width, height) frame; widened with black to the network's shape, so that nothing is distorted."""

@@ -21,7 +21,7 @@ from labsys.storage.exchange.tracks import CameraTrack, clean_landmarks
 KEY = "df_with_missing"
 _COORDS = ("x", "y", "likelihood")
 # What pandas and PyTables raise on truncated or foreign HDF5.
-_UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError, IndexError, HDF5ExtError, NodeError)
+UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError, IndexError, HDF5ExtError, NodeError)
 
 
 def read_dlc(path: Path) -> CameraTrack:
@@ -79,7 +79,7 @@ def _read_h5(path: Path) -> pd.DataFrame:
             table = store.get(chosen) if chosen else None
     except FileNotFoundError as error:
         raise InputError("is not there", where=str(path)) from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise InputError(f"is no readable HDF5 table ({type(error).__name__})", where=str(path)) from error
     if not isinstance(table, pd.DataFrame) or not isinstance(table.columns, pd.MultiIndex):
         raise InputError(f"holds no DeepLabCut table (key {KEY})", where=str(path))

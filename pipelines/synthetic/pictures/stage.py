@@ -19,7 +19,7 @@ from pipelines.synthetic.pictures.shadows import lay_on_belt
 # Where within a pixel the samples of a moving picture lie, in the order of the exposure: each row and each column of
 # eighths has one, and places go with the moments as little as four can, or blur would come out too long or too short.
 SHIFTS_PX = np.array([[-0.125, 0.375], [0.375, -0.375], [-0.375, -0.125], [0.125, 0.125]])
-_STILL_SAMPLES = 8
+STILL_SAMPLES = 8
 _HIGHEST_SHADOW_M = 0.03
 
 
@@ -48,14 +48,14 @@ class Stage:
     rays: FloatArray
 
 
-def set_stage(camera: Camera, room: Room, light: Light, sensor: Sensor) -> Stage:
-    """Draw the room for one camera."""
+def set_stage(camera: Camera, room: Room, light: Light, sensor: Sensor, *, samples: int = STILL_SAMPLES) -> Stage:
+    """Draw the room for one camera; `samples` of every pixel, as many as `SHIFTS_PX` or more."""
     width, height = camera.intrinsics.size_px
     packed, lamp = pack_room(room), pack_light(light)
     colour = np.zeros((height, width, 3), np.float32)
     belt = np.zeros((height, width, 6), np.float32)
     depths = []
-    spread = _spread(_STILL_SAMPLES)
+    spread = _spread(samples)
     for number, shift in enumerate([*SHIFTS_PX, *spread[len(SHIFTS_PX) :]]):
         depth = np.zeros((height, width), np.float32)
         rays = pixel_rays(camera, shift)
@@ -72,7 +72,7 @@ def set_stage(camera: Camera, room: Room, light: Light, sensor: Sensor) -> Stage
         lamp,
         sensor,
         make_falloff(sensor, (width, height)),
-        colour / np.float32(_STILL_SAMPLES),
+        colour / np.float32(samples),
         np.stack(depths),
         _list_belt(belt, ground),
         ground,
@@ -107,6 +107,6 @@ def _list_belt(belt: Floats32, ground: NDArray[np.int64]) -> FloatArray:
     count = belt[shown, 0].astype(np.float64)
     extent_m = extent[shown] if len(rows) else np.zeros(0)
     return np.column_stack([
-        rows, columns, count / _STILL_SAMPLES, x[shown], belt[shown, 2] / count, np.minimum(extent_m, 0.08),
+        rows, columns, count / STILL_SAMPLES, x[shown], belt[shown, 2] / count, np.minimum(extent_m, 0.08),
         belt[shown, 3:] / count[:, None], np.zeros(len(rows)), number[shown],
     ])  # fmt: skip

@@ -18,7 +18,7 @@ from pipelines.synthetic.pictures.raster import Floats32
 from pipelines.synthetic.pictures.room import FLOOR_M, Room, make_room
 from pipelines.synthetic.pictures.runner import Runner, make_runner
 from pipelines.synthetic.pictures.sensor import Sensor, draw_sensor
-from pipelines.synthetic.pictures.stage import Stage, set_stage
+from pipelines.synthetic.pictures.stage import STILL_SAMPLES, Stage, set_stage
 from pipelines.synthetic.pictures.wardrobe import draw_look
 
 _SCENE_HEIGHT_M = 2.5  # what fills the picture at the runner, as `rigs.make_rig` has it
@@ -40,9 +40,9 @@ class Studio:
     sensors: tuple[Sensor, ...]
     belt: Floats32
 
-    def stage(self, number: int) -> Stage:
-        """The room as one of the cameras sees it."""
-        return set_stage(self.rig.cameras[number], self.room, self.light, self.sensors[number])
+    def stage(self, number: int, *, samples: int = STILL_SAMPLES) -> Stage:
+        """The room as one of the cameras sees it (`samples`: see `set_stage`)."""
+        return set_stage(self.rig.cameras[number], self.room, self.light, self.sensors[number], samples=samples)
 
 
 def make_studio(split: Split, seed: int, rig: CameraRig) -> Studio:

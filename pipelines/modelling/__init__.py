@@ -1,0 +1,1 @@
+"""Making models: pictures to label, labels carried from view to view, training, evaluation, packing."""

@@ -1,0 +1,51 @@
+"""All that decides what a training makes of labelled pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from labsys.core.errors import InputError
+from labsys.core.pose_model import CropMode
+
+_DIVISOR = 32  # of the network's picture: other sizes would be padded, and HRNet pads at random
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """How a model is trained.
+
+    Attributes:
+        net: DeepLabCut's network type. backbone: timm's name of the backbone; "" the type's own. merged: heads see all
+            four branches of an HRNet, not the finest alone.
+        net_input_px: (width, height) that boxes are brought to. crop: how the model will be shown frames.
+        epochs, batch_size, learning_rate: one cosine from the rate to zero, after one epoch of warming up.
+        heatmap_px: radius of DeepLabCut's targets (its `pos_dist_thresh`; 1.5 standard deviations).
+        turn_deg, scale, shift_px, noise: how pictures are varied. mirror: also mirrored, with sides exchanged.
+        held_out: share of the captures (of the pictures, where they belong to none) that is not trained on.
+    """
+
+    net: str = "hrnet_w18"
+    backbone: str = "hrnet_w18_small"
+    merged: bool = True
+    net_input_px: tuple[int, int] = (288, 384)
+    crop: CropMode = CropMode.FOLLOW
+    epochs: int = 30
+    batch_size: int = 16
+    learning_rate: float = 1.5e-3
+    heatmap_px: int = 10
+    turn_deg: float = 10.0
+    scale: tuple[float, float] = (0.85, 1.15)
+    shift_px: int = 16
+    noise: float = 4.0
+    mirror: bool = True
+    held_out: float = 0.05
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        if any(size < _DIVISOR or size % _DIVISOR for size in self.net_input_px):
+            width, height = self.net_input_px
+            raise InputError(f"a network input of {width}x{height} px; both must be multiples of {_DIVISOR}")
+        if self.epochs < 1 or self.batch_size < 2:
+            raise InputError("training needs an epoch and batches of two pictures or more")
+        if not 0.0 < self.held_out < 1.0:
+            raise InputError(f"a held-out share of {self.held_out:g}; it lies between 0 and 1")

@@ -1,0 +1,161 @@
+"""The process that trains: `python -m pipelines.modelling.trainer JOB.json`. The only place that trains a network."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from labsys.core.errors import LabsysError, MissingPartError
+from labsys.storage.documents import load_document
+from pipelines.modelling.job import TrainingJob
+from pipelines.modelling.recipe import TrainingRecipe
+from pipelines.pose.dlc import EXTRA
+from pipelines.pose.job import Kind, failure, message
+
+CONFIG_FILE = "pytorch_config.yaml"
+# Channels of HRNet-W18's four branches; a small one has as many.
+_BRANCHES = (18, 36, 72, 144)
+_SMALL_BRANCHES = (16, 32, 64, 128)
+
+
+def train(job: TrainingJob) -> None:
+    """Train with DeepLabCut; snapshots and its configuration come into the job's folder.
+
+    Raises:
+        MissingPartError: DeepLabCut or torch is not installed.
+    """
+    try:
+        import torch
+        from deeplabcut.pose_estimation_pytorch import COCOLoader
+        from deeplabcut.pose_estimation_pytorch.apis.training import train as fit
+        from deeplabcut.pose_estimation_pytorch.config import PoseConfig
+        from deeplabcut.pose_estimation_pytorch.task import Task
+        from deeplabcut.pose_estimation_pytorch.utils import fix_seeds
+    except ImportError as error:
+        raise MissingPartError(f"DeepLabCut is not installed ({error})", remedy=EXTRA) from error
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    path = Path(job.out) / CONFIG_FILE
+    config = PoseConfig.build(job.project_config, path, top_down=False, net_type=job.recipe.net)
+    for key, value in settings(job.recipe, len(config.metadata.bodyparts), job.symmetries).items():
+        config.set_nested(key, value)
+    config.to_yaml(path, overwrite=True)
+    fix_seeds(job.recipe.seed)
+    start = job.start or _untrained(config, Path(job.out) / "untrained.pt")
+    loader = COCOLoader(job.data, model_config=path)
+    device = job.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    keep_head = job.keep_head or not job.start
+    fit(loader, loader.model_cfg, Task.BOTTOM_UP, device=device, snapshot_path=start, load_head_weights=keep_head)
+
+
+def settings(recipe: TrainingRecipe, n_parts: int, symmetries: Sequence[tuple[int, int]]) -> Mapping[str, Any]:
+    """What differs from DeepLabCut's own configuration, dotted key -> value."""
+    changed: dict[str, Any] = {
+        "data.inference.auto_padding": {"pad_width_divisor": 32, "pad_height_divisor": 32, "position": "top_left"},
+        "data.train": _augmentation(recipe, symmetries),
+        "model.backbone.freeze_bn_stats": False,
+        "runner.optimizer": {"type": "AdamW", "params": {"lr": recipe.learning_rate, "weight_decay": 0.01}},
+        "runner.scheduler": _schedule(recipe.epochs),
+        "runner.eval_interval": max(1, recipe.epochs // 6),
+        "runner.key_metric": None,
+        "runner.snapshots.max_snapshots": 2,
+        "runner.snapshots.save_epochs": max(1, recipe.epochs // 6),
+        "train_settings.batch_size": recipe.batch_size,
+        "train_settings.epochs": recipe.epochs,
+        "train_settings.dataloader_workers": 1,
+        "train_settings.display_iters": 25,
+        "train_settings.seed": recipe.seed,
+        "model.heads.bodypart.target_generator.pos_dist_thresh": recipe.heatmap_px,
+        # Only what lies within a cell or two of the point is asked to say how far it is.
+        "model.heads.bodypart.weight_init": {"type": "normal", "std": 0.01},
+    }
+    if recipe.backbone:
+        changed["model.backbone.model_name"] = recipe.backbone
+    if recipe.merged:
+        channels = sum(_SMALL_BRANCHES if recipe.backbone == "hrnet_w18_small" else _BRANCHES)
+        changed |= {
+            "model.backbone.interpolate_branches": True,
+            "model.backbone_output_channels": channels,
+            "model.heads.bodypart.heatmap_config": _head(channels, n_parts),
+            "model.heads.bodypart.locref_config": _head(channels, 2 * n_parts),
+        }
+    return changed
+
+
+def _head(channels: int, outputs: int) -> dict[str, Any]:
+    """One convolution at a quarter of the picture's resolution; the offsets give back what that loses."""
+    return {
+        "channels": [channels],
+        "kernel_size": [],
+        "strides": [],
+        "final_conv": {"out_channels": outputs, "kernel_size": 1},
+    }
+
+
+def _augmentation(recipe: TrainingRecipe, symmetries: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    mirrored = {"hflip": {"p": 0.5, "symmetries": [list(pair) for pair in symmetries]}} if recipe.mirror else {}
+    return {
+        **mirrored,
+        "affine": {
+            "p": 0.9,
+            "rotation": recipe.turn_deg,
+            "scaling": list(recipe.scale),
+            "translation": recipe.shift_px,
+        },
+        "gaussian_noise": recipe.noise,
+        "motion_blur": False,
+        "normalize_images": True,
+    }
+
+
+def _schedule(epochs: int) -> dict[str, Any]:
+    warm = {"type": "LinearLR", "params": {"start_factor": 0.3, "total_iters": 1}}
+    cosine = {"type": "CosineAnnealingLR", "params": {"T_max": max(epochs - 1, 1)}}
+    return {"type": "SequentialLR", "params": {"schedulers": [warm, cosine], "milestones": [1]}}
+
+
+def _untrained(config: Any, path: Path) -> str:
+    """A snapshot of a network that nothing was taught: DeepLabCut would fetch weights from the internet else."""
+    import torch
+    from deeplabcut.pose_estimation_pytorch.models import PoseModel
+
+    model = PoseModel.build(config["model"], weight_init=None, pretrained_backbone=False)
+    torch.save({"metadata": {"epoch": 0}, "model": model.state_dict()}, path)
+    return str(path)
+
+
+class _Teller(logging.Handler):
+    """Passes on what DeepLabCut logs, a message a line."""
+
+    def __init__(self, out: Any) -> None:
+        super().__init__(logging.INFO)
+        self._out = out
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._out.write(message(Kind.NOTE, text=record.getMessage()))
+        self._out.flush()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do the training of a job file; what libraries print goes to stderr, so that messages stay readable."""
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    logging.getLogger().addHandler(_Teller(out))
+    logging.getLogger().setLevel(logging.INFO)
+    with out:
+        try:
+            train(load_document(Path(arguments[0]), TrainingJob))
+        except LabsysError as error:
+            out.write(failure(error))
+            return error.exit_code
+        out.write(json.dumps({"kind": Kind.DONE.value}) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

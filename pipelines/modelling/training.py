@@ -1,0 +1,154 @@
+"""`labsys model train`: boxes cut from a project's labelled pictures, and a network trained on them in its process."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labsys.core.errors import InputError, LabsysError
+from labsys.core.progress import Progress
+from labsys.core.skeleton import mirrored_name
+from labsys.storage.atomic import hash_file, is_there, make_folder
+from labsys.storage.documents import load_document, save_document
+from labsys.storage.exchange.dlc_project import DlcProject
+from pipelines.dlc import require_deeplabcut
+from pipelines.modelling.cuts import CutSet, cut_pictures
+from pipelines.modelling.job import TrainingJob
+from pipelines.modelling.recipe import TrainingRecipe
+from pipelines.pose.job import Kind
+from pipelines.pose.process import follow_process
+
+TRAINER = (sys.executable, "-m", "pipelines.modelling.trainer")
+TRAINED_FILE = "trained.json"
+_EPOCH = re.compile(r"^Epoch (\d+)/(\d+) .*train loss ([0-9.]+)")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left behind, trained.json in its folder.
+
+    Attributes:
+        snapshot, config: file names in that folder. body_parts: K names.
+        pictures, held_out_pictures: how many; held_out: groups of pictures that it never saw.
+        started_from: SHA-256 of the weights that it started from; "" where it started from nothing.
+        loss: of the last epoch. versions: of what trained it.
+    """
+
+    snapshot: str
+    config: str
+    body_parts: tuple[str, ...]
+    recipe: TrainingRecipe
+    pictures: int
+    held_out_pictures: int
+    held_out: tuple[str, ...]
+    started_from: str = ""
+    loss: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrainingMachine:
+    """What a training may use: none of it is meant to decide what comes out.
+
+    Attributes:
+        device: "" a GPU where torch sees one. threads: of torch, 0 as many as it takes. workers: processes that cut.
+    """
+
+    device: str = ""
+    threads: int = 0
+    workers: int = 1
+
+
+def train_model(
+    project: DlcProject,
+    recipe: TrainingRecipe,
+    folder: Path,
+    *,
+    start: Path | None = None,
+    machine: TrainingMachine | None = None,
+    progress: Progress,
+    command: Sequence[str] = TRAINER,
+) -> Trained:
+    """Train on all labelled pictures of a project but those held out.
+
+    Args:
+        folder: new folder for pictures, snapshots and trained.json. start: snapshot to begin with; its landmarks are
+            kept where they are the project's.
+
+    Raises:
+        MissingPartError: DeepLabCut is not installed. InputError: the folder holds something, or too few labels.
+        LabsysError: the process died.
+    """
+    require_deeplabcut()
+    machine = machine or TrainingMachine()
+    if is_there(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError("is not an empty folder", where=str(folder), remedy="Name a new folder")
+    make_folder(folder)
+    cuts = cut_pictures(project, recipe, folder / "data", workers=machine.workers, progress=progress)
+    make_folder(folder / "train")
+    job = TrainingJob(
+        project_config=str(project.config),
+        data=str(cuts.folder),
+        out=str(folder / "train"),
+        recipe=recipe,
+        symmetries=mirror_pairs(project.body_parts),
+        start="" if start is None else str(start),
+        device=machine.device,
+        threads=machine.threads,
+    )
+    loss = _run(job, folder, progress, command)
+    return _keep(project, recipe, folder, cuts, start, loss)
+
+
+def mirror_pairs(body_parts: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Numbers of body parts that change places in a mirror."""
+    number = {name: i for i, name in enumerate(body_parts)}
+    pairs = [(i, number.get(mirrored_name(name), i)) for name, i in number.items()]
+    return tuple((i, j) for i, j in pairs if i < j)
+
+
+def load_trained(folder: Path) -> Trained:
+    """Read trained.json (InputError: there is no finished training)."""
+    if not is_there(folder / TRAINED_FILE):
+        raise InputError("holds no finished training", where=str(folder), remedy="Run labsys model train")
+    return load_document(folder / TRAINED_FILE, Trained)
+
+
+def _run(job: TrainingJob, folder: Path, progress: Progress, command: Sequence[str]) -> float:
+    """Follow the trainer, an epoch a step; returns the last loss."""
+    save_document(folder / "job.json", job)
+    progress.stage("train", job.recipe.epochs)
+    loss = float("nan")
+    with (folder / "trainer.log").open("w", encoding="utf-8") as log:
+        for kind, values in follow_process([*command, str(folder / "job.json")], folder / "trainer-errors.log"):
+            if kind is not Kind.NOTE:
+                continue
+            log.write(values["text"] + "\n")
+            log.flush()
+            if found := _EPOCH.match(values["text"]):
+                loss = float(found.group(3))
+                progress.advance()
+    return loss
+
+
+def _keep(
+    project: DlcProject, recipe: TrainingRecipe, folder: Path, cuts: CutSet, start: Path | None, loss: float
+) -> Trained:
+    snapshots = sorted((folder / "train").glob("snapshot-*.pt"), key=lambda p: int(p.stem.rsplit("-", 1)[1]))
+    if not snapshots:
+        raise LabsysError("the training left no snapshot", where=str(folder / "train"))
+    trained = Trained(
+        snapshot=f"train/{snapshots[-1].name}",
+        config="train/pytorch_config.yaml",
+        body_parts=project.body_parts,
+        recipe=recipe,
+        pictures=cuts.n_train,
+        held_out_pictures=cuts.n_test,
+        held_out=cuts.held_out,
+        started_from="" if start is None else hash_file(start),
+        loss=loss,
+    )
+    save_document(folder / TRAINED_FILE, trained)
+    return trained
