@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from labsys.core.errors import InputError, LabsysError
@@ -13,16 +15,19 @@ from labsys.core.progress import Progress
 from labsys.core.skeleton import mirrored_name
 from labsys.storage.atomic import hash_file, is_there, make_folder
 from labsys.storage.documents import load_document, save_document
-from labsys.storage.exchange.dlc_project import DlcProject
+from labsys.storage.exchange.dlc_project import DlcProject, list_groups
 from pipelines.dlc import require_deeplabcut
 from pipelines.modelling.cuts import CutSet, cut_pictures
 from pipelines.modelling.job import TrainingJob
+from pipelines.modelling.project import load_notes
 from pipelines.modelling.recipe import TrainingRecipe
+from pipelines.modelling.seen import SEEN_FILE, note_seen
 from pipelines.pose.job import Kind
 from pipelines.pose.process import follow_process
 
 TRAINER = (sys.executable, "-m", "pipelines.modelling.trainer")
 TRAINED_FILE = "trained.json"
+_TRAINED_WITH = ("labsys", "deeplabcut", "torch", "timm")
 _EPOCH = re.compile(r"^Epoch (\d+)/(\d+) .*train loss ([0-9.]+)")
 
 
@@ -34,7 +39,7 @@ class Trained:
         snapshot, config: file names in that folder. body_parts: K names.
         pictures, held_out_pictures: how many; held_out: groups of pictures that it never saw.
         started_from: SHA-256 of the weights that it started from; "" where it started from nothing.
-        loss: of the last epoch. versions: of what trained it.
+        loss: of the last epoch. versions: of what trained it. made: how the project was made, as its notes say.
     """
 
     snapshot: str
@@ -46,6 +51,8 @@ class Trained:
     held_out: tuple[str, ...]
     started_from: str = ""
     loss: float = 0.0
+    versions: Mapping[str, str] = field(default_factory=dict)
+    made: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ def train_model(
     folder: Path,
     *,
     start: Path | None = None,
+    keep_head: bool = True,
     machine: TrainingMachine | None = None,
     progress: Progress,
     command: Sequence[str] = TRAINER,
@@ -74,8 +82,8 @@ def train_model(
     """Train on all labelled pictures of a project but those held out.
 
     Args:
-        folder: new folder for pictures, snapshots and trained.json. start: snapshot to begin with; its landmarks are
-            kept where they are the project's.
+        folder: new folder for pictures, snapshots, pictures.txt (what it saw) and trained.json.
+        start: snapshot to begin with; keep_head: its landmarks are the project's.
 
     Raises:
         MissingPartError: DeepLabCut is not installed. InputError: the folder holds something, or too few labels.
@@ -87,6 +95,7 @@ def train_model(
         raise InputError("is not an empty folder", where=str(folder), remedy="Name a new folder")
     make_folder(folder)
     cuts = cut_pictures(project, recipe, folder / "data", workers=machine.workers, progress=progress)
+    note_seen(project, [g for g in list_groups(project) if g not in cuts.held_out], folder / SEEN_FILE)
     make_folder(folder / "train")
     job = TrainingJob(
         project_config=str(project.config),
@@ -95,6 +104,7 @@ def train_model(
         recipe=recipe,
         symmetries=mirror_pairs(project.body_parts),
         start="" if start is None else str(start),
+        keep_head=keep_head,
         device=machine.device,
         threads=machine.threads,
     )
@@ -149,6 +159,8 @@ def _keep(
         held_out=cuts.held_out,
         started_from="" if start is None else hash_file(start),
         loss=loss,
+        versions={name: metadata.version(name) for name in _TRAINED_WITH if find_spec(name)},
+        made=load_notes(project).made,
     )
     save_document(folder / TRAINED_FILE, trained)
     return trained
