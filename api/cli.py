@@ -27,6 +27,7 @@ from api.commands import (
     episodes,
     exporting,
     importing,
+    making_models,
     modelling,
     processing,
     recalibrating,
@@ -79,6 +80,7 @@ _MODULES = (
 )  # fmt: skip
 for _module in _MODULES:
     _module.register(app)
+making_models.register(modelling.model_app)
 app.add_typer(boards.board_app, name="board")
 app.add_typer(modelling.model_app, name="model")
 app.add_typer(calibration_files.app, name="calibration")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,8 +88,13 @@ def verify_model(stored: StoredModel) -> None:
     _check_body_parts(stored)
 
 
-def save_model(lab: Lab, name: str, model: PoseModel, *, snapshot: Path, config: Path) -> StoredModel:
+def save_model(
+    lab: Lab, name: str, model: PoseModel, *, snapshot: Path, config: Path, beside: Sequence[Path] = ()
+) -> StoredModel:
     """Make a model pack from its files, all at once; models are written once.
+
+    Args:
+        beside: other files that go with it under their own names.
 
     Raises:
         InputError: the name is taken, a file cannot be read, differs from its hash in `model`, or the configuration is
@@ -104,7 +110,7 @@ def save_model(lab: Lab, name: str, model: PoseModel, *, snapshot: Path, config:
         shutil.rmtree(staging, ignore_errors=True)  # what a crash left
         make_folder(staging)
         try:
-            _fill(StoredModel(name, staging, model), snapshot, config)
+            _fill(StoredModel(name, staging, model), {snapshot: SNAPSHOT_FILE, config: CONFIG_FILE}, beside)
             staging.rename(folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -112,10 +118,10 @@ def save_model(lab: Lab, name: str, model: PoseModel, *, snapshot: Path, config:
     return StoredModel(name, folder, model)
 
 
-def _fill(staged: StoredModel, snapshot: Path, config: Path) -> None:
-    for source, target in ((snapshot, staged.snapshot), (config, staged.config)):
+def _fill(staged: StoredModel, files: Mapping[Path, str], beside: Sequence[Path]) -> None:
+    for source, target in {**files, **{path: path.name for path in beside}}.items():
         try:
-            shutil.copyfile(source, target)
+            shutil.copyfile(source, staged.folder / target)
         except OSError as error:
             raise InputError(f"cannot be copied: {error.strerror or error}", where=str(source)) from error
     save_document(staged.folder / MODEL_FILE, staged.model)

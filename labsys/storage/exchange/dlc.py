@@ -71,6 +71,22 @@ def read_config_names(path: Path) -> tuple[str, ...]:
     return tuple(map(str, names))
 
 
+def read_config_elsewhere(path: Path) -> str:
+    """A PyTorch configuration as text for other machines: without the places of the project that it was made in.
+
+    Raises:
+        InputError: unreadable, or no configuration.
+    """
+    read_config_names(path)
+    document: Any = yaml.safe_load(read_text(path))
+    for place in ("project_path", "pose_config_path"):
+        if place in document["metadata"]:
+            document["metadata"][place] = None
+    if "resume_training_from" in document:
+        document["resume_training_from"] = None
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+
 def _read_h5(path: Path) -> pd.DataFrame:
     try:
         with pd.HDFStore(path, mode="r") as store:

@@ -1,0 +1,210 @@
+"""`labsys model train`, `render` and `pack`, without DeepLabCut: what goes in, what is kept, what is refused."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+from _pytest.capture import CaptureResult
+
+import pipelines.modelling.pack
+import pipelines.modelling.rendered
+import pipelines.modelling.training
+from api.cli import main
+from labsys.core.errors import InputError, MissingPartError
+from labsys.core.progress import SilentProgress
+from labsys.storage.atomic import hash_file
+from labsys.storage.exchange.dlc_project import DlcProject
+from labsys.storage.lab import Lab, create_lab
+from labsys.storage.models import load_model, verify_model
+from pipelines.modelling.pack import PackWords, pack_training
+from pipelines.modelling.recipe import TrainingRecipe
+from pipelines.modelling.rendered import RenderedSet
+from pipelines.modelling.seen import load_seen, picture_digest
+from pipelines.modelling.training import load_trained, train_model
+
+from .labelled_project import PARTS, make_project
+
+STAND_IN = str(Path(__file__).parent / "stand_in_trainer.py")
+TRAINER, SLIMMER = (sys.executable, STAND_IN, "train"), (sys.executable, STAND_IN, "slim")
+
+
+@pytest.fixture(autouse=True)
+def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipelines.modelling.training, "require_deeplabcut", lambda: None)
+    monkeypatch.setattr(pipelines.modelling.training, "train_model", partial(train_model, command=TRAINER))
+    monkeypatch.setattr(pipelines.modelling.pack, "pack_training", partial(pack_training, command=SLIMMER))
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return create_lab(tmp_path / "lab")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> DlcProject:
+    return make_project(tmp_path / "labels")
+
+
+def _train(project: DlcProject, out: Path) -> Path:
+    train_model(project, TrainingRecipe(epochs=2), out, progress=SilentProgress(), command=TRAINER)
+    return out
+
+
+def _terminal(capsys: pytest.CaptureFixture[str], *words: object, code: int = 0) -> CaptureResult[str]:
+    with pytest.raises(SystemExit) as left:
+        main([str(word) for word in words])
+    said = capsys.readouterr()
+    assert left.value.code == code, said.err
+    return said
+
+
+def test_a_training_becomes_a_model_that_says_what_it_was_made_from(
+    lab: Lab, project: DlcProject, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "trained"
+    said = _terminal(capsys, "model", "train", project.folder, "--out", out, "--epochs", 2, "--net-input", "96x128")
+    assert f"next: labsys model evaluate {out}" in said.err
+    assert "last loss 0.25" in said.out
+    trained = load_trained(out)
+    assert trained.recipe.net_input_px == (96, 128)
+    (held_out,) = {group.split("__")[0] for group in trained.held_out}
+    words = ("--knows", "squares", "--alias", "RGT=RHip", "--license", "CC0", "--lab", lab.root, "--json")
+    told = json.loads(_terminal(capsys, "model", "pack", out, "squares8", *words).out)
+    stored = load_model(lab, "squares8")
+    verify_model(stored)
+    assert told["sha256"] == stored.model.digest
+    assert stored.model.landmarks == ("RHip", *PARTS[1:])
+    assert (stored.model.knows, stored.model.license) == ("squares", "CC0")
+    assert stored.model.net_input_px == (96, 128)
+    assert stored.model.recipe["epochs"] == "2"
+    assert stored.model.recipe["weights"] == "half precision"
+    assert str(project.folder) not in stored.config.read_text()
+    seen = load_seen(stored.folder)
+    assert seen == load_seen(out)
+    assert seen is not None
+    for capture in ("take0", "take1", "take2"):
+        digest = picture_digest(project.pictures(f"{capture}__cam1") / "img0001.png")
+        assert (digest in seen) == (capture != held_out)
+
+
+def test_a_training_starts_from_a_model_and_learns_other_landmarks_anew(
+    lab: Lab, project: DlcProject, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = _train(project, tmp_path / "first")
+    pack_training(lab, "first", first, PackWords(knows="squares"), command=SLIMMER)
+    more = ("--start", "first", "--lab", lab.root, "--epochs", 2)
+    said = _terminal(capsys, "model", "train", project.folder, "--out", tmp_path / "second", *more)
+    assert "which knows: squares" in said.err
+    job = json.loads((tmp_path / "second/job.json").read_text())
+    assert (job["start"], job["keep_head"]) == (str(lab.root / "models/first/snapshot.pt"), True)
+    assert job["recipe"]["learning_rate"] == 3e-4
+    assert load_trained(tmp_path / "second").started_from == load_model(lab, "first").model.snapshot_sha256
+    other = make_project(tmp_path / "other")
+    other.config.write_text(other.config.read_text().replace("- LAC", "- HEAD"))
+    for table in other.folder.glob("labeled-data/*/CollectedData*"):
+        table.unlink()
+    said = _terminal(capsys, "model", "train", other.folder, "--out", tmp_path / "third", *more[:-2], code=2)
+    assert "learnt anew" in said.err
+    assert "labels of 0 recording(s)" in said.err
+
+
+def test_models_of_rendered_runners_own_up_to_it_and_others_need_words(
+    lab: Lab, project: DlcProject, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained = _train(project, tmp_path / "trained")
+    said = _terminal(capsys, "model", "pack", trained, "m1", "--lab", lab.root, code=2)
+    assert "nobody said what the model knows" in said.err
+    rendered = make_project(tmp_path / "rendered", made={"kind": "rendered", "seed": "7"})
+    out = _train(rendered, tmp_path / "trained2")
+    said = _terminal(capsys, "model", "pack", out, "m2", "--knows", "grey labs", "--lab", lab.root)
+    assert "knows: rendered runners only" in said.out
+    assert "it never saw a real person; grey labs" in said.out
+    assert load_model(lab, "m2").model.recipe["project.seed"] == "7"
+
+
+def test_an_evaluation_goes_into_the_pack_only_if_it_judged_these_weights(
+    lab: Lab, project: DlcProject, tmp_path: Path
+) -> None:
+    out = _train(project, tmp_path / "trained")
+    path = tmp_path / "evaluation.json"
+    told = {"snapshot_sha256": hash_file(out / "train/snapshot-002.pt"), "summary": {"error_px": 2.5, "missing": None}}
+    path.write_text(json.dumps(told))
+    words = PackWords(knows="squares", evaluation=path)
+    assert pack_training(lab, "m1", out, words, command=SLIMMER).model.evaluation == {"error_px": 2.5}
+    path.write_text(json.dumps({**told, "snapshot_sha256": "0"}))
+    with pytest.raises(InputError, match="judged other weights"):
+        pack_training(lab, "m2", out, words, command=SLIMMER)
+    path.write_text("{}")
+    with pytest.raises(InputError, match="is no evaluation"):
+        pack_training(lab, "m2", out, words, command=SLIMMER)
+
+
+def test_what_cannot_be_packed_is_refused_and_leaves_nothing(
+    lab: Lab, project: DlcProject, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = _terminal(capsys, "model", "pack", project.folder, "m1", "--lab", lab.root, code=2)
+    assert "holds no finished training" in said.err
+    out = _train(project, tmp_path / "trained")
+    text = (out / "train/pytorch_config.yaml").read_text()
+    (out / "train/pytorch_config.yaml").write_text(text.replace("- LAC", "- HEAD"))
+    words = ("--knows", "squares", "--lab", lab.root)
+    said = _terminal(capsys, "model", "pack", out, "m1", *words, code=2)
+    assert "other body parts than model.json: HEAD, LAC" in said.err
+    (out / "train/snapshot-002.pt").unlink()
+    said = _terminal(capsys, "model", "pack", out, "m1", *words, code=2)
+    assert "lacks its snapshot-002.pt" in said.err
+    assert not list((lab.root / "models").glob("m1*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--net-input", "300x400"), "multiples of 32"),
+        (("--net-input", "wide"), "no size"),
+        (("--held-out", "1.5"), "lies between 0 and 1"),
+        (("--start", "nobody"), "Unknown model 'nobody'"),
+        (("--out", "{project}"), "is not an empty folder"),
+    ],
+)
+def test_trainings_that_cannot_be_are_refused(
+    lab: Lab,
+    project: DlcProject,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    said: str,
+) -> None:
+    given = [word.format(project=project.folder) for word in words]
+    out = () if "--out" in given else ("--out", tmp_path / "out")
+    assert said in _terminal(capsys, "model", "train", project.folder, *out, "--lab", lab.root, *given, code=2).err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("deeplabcut") is not None, reason="DeepLabCut is installed")
+def test_without_deeplabcut_a_training_says_what_to_install(
+    project: DlcProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    with pytest.raises(MissingPartError, match=r"pip install 'labsys\[pose\]'"):
+        train_model(project, TrainingRecipe(), tmp_path / "out", progress=SilentProgress())
+
+
+def test_render_asks_for_what_was_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[RenderedSet] = []
+
+    def note(folder: Path, what: RenderedSet, **_: object) -> DlcProject:
+        asked.append(what)
+        return DlcProject(folder, "task", "nobody", PARTS)
+
+    monkeypatch.setattr(pipelines.modelling.rendered, "render_project", note)
+    words = ("--labs", 2, "--people", 3, "--moments", 4, "--seed", 5, "--split", "evaluation", "--json")
+    told = json.loads(_terminal(capsys, "model", "render", tmp_path / "new", *words).out)
+    assert told["pictures"] == 2 * 3 * 4 * 4
+    assert (asked[0].n_labs, asked[0].seed, asked[0].split.name, asked[0].held_out) == (2, 5, "EVALUATION", True)
