@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from api.views_drift import drift_document
-from labsys.core.camera_audit import CameraAudit
+from labsys.core.camera_audit import CameraAudit, SyncAudit
 from labsys.core.catalogue import find_angle, find_metric
 from labsys.core.motion import AngleSummary, Metric, TrialResult
 from labsys.core.skeleton import Side
@@ -43,6 +43,7 @@ def trial_document(result: TrialResult) -> dict[str, Any]:
         "not_for_comparison": result.not_for_comparison,
         "cameras": {audit.camera: _camera_document(audit) for audit in result.audit.cameras},
         "camera_warnings": list(result.audit.warnings),
+        "sync": _sync_document(result.audit.sync),
         "drift": drift_document(result.audit.drift),
         "provenance": _provenance_document(result),
     }
@@ -63,6 +64,10 @@ def _camera_document(audit: CameraAudit) -> dict[str, Any]:
         "offset_used": audit.offset_used,
         "sides_repaired": {"all": audit.sides_all, "legs": audit.sides_legs, "part": audit.sides_part},
     }
+
+
+def _sync_document(sync: SyncAudit | None) -> dict[str, Any] | None:
+    return None if sync is None else {"grade": sync.grade, "reasons": list(sync.reasons)}
 
 
 def _milliseconds(seconds: float | None) -> float | None:

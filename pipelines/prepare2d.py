@@ -16,12 +16,12 @@ from labsys.storage.exchange.tracks import CameraTrack
 from pipelines.config import PipelineConfig
 from pipelines.retime import read_clocks, retime
 from pipelines.retiming.clock import CameraClocks
+from pipelines.retiming.grade import OFFSET_SD_MAX_S, are_sure, describe_lost, grade_sync, warn_of_jitter
+from pipelines.retiming.losses import LostFrames, find_lost_frames
 from pipelines.retiming.offsets import CameraOffset, estimate_offsets, shift_clocks
 from pipelines.retiming.stamps import read_stamps
 from pipelines.sides import Exchange, RepairedSides, repair_sides
 
-# Offsets known worse than this are not applied: the correction would be noise.
-_OFFSET_SD_MAX_S = 0.0005
 # Stamps and landmarks disagree where an offset is both surely there and worth correcting.
 _DISAGREE_SDS, _DISAGREE_S = 4.0, 0.001
 
@@ -58,22 +58,46 @@ def prepare_landmarks2d(
     min_confidence, gap = config.reconstruct.min_likelihood, config.retime.max_gap_frames
     rough = retime(tracks, clocks, max_gap_frames=gap, min_confidence=min_confidence)
     rig = rig_of(rough)
-    offsets = dict[str, CameraOffset]()
-    if config.retime.estimate_offsets and len(tracks) > 1:
-        offsets = estimate_offsets(tracks, clocks, rig, min_confidence=min_confidence)
-    used = _is_sure(offsets)
-    if used:
-        clocks = shift_clocks(clocks, offsets)
+    timing = _Timing({}, (), ())
+    if config.retime.estimate_offsets:
+        timing = _measure(tracks, clocks, rig, min_confidence)
+    if not timing.is_used and (jitter := warn_of_jitter(clocks, rough, rig, asked=config.retime.estimate_offsets)):
+        timing = replace(timing, warnings=(*timing.warnings, jitter))
+    sync = grade_sync(clocks, timing.offsets, timing.lost)
+    if timing.is_used:
+        clocks = shift_clocks(clocks, timing.offsets)
         rough = retime(tracks, clocks, max_gap_frames=gap, min_confidence=min_confidence)
     retimed = time.perf_counter()
     sides = _repair(rough, rig, enabled=config.sides.repair)
-    audit = _audit(tracks, clocks, offsets, sides, offsets_used=used, asked=config.retime.estimate_offsets)
+    audit = replace(_audit(tracks, clocks, timing, sides), sync=sync)
     seconds = {"retime": retimed - began, "sides": time.perf_counter() - retimed}
     return Prepared2D(sides.landmarks, audit, {k: round(v, 3) for k, v in seconds.items()})
 
 
-def _is_sure(offsets: Mapping[str, CameraOffset]) -> bool:
-    return bool(offsets) and max(o.sd_s for o in offsets.values()) <= _OFFSET_SD_MAX_S
+@dataclass(frozen=True, eq=False)
+class _Timing:
+    """Offsets by the landmarks, jumps in them, and what a person should know of both."""
+
+    offsets: Mapping[str, CameraOffset]
+    lost: tuple[LostFrames, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the offsets are corrected."""
+        return are_sure(self.offsets) and not self.lost
+
+
+def _measure(tracks: Mapping[str, CameraTrack], clocks: CameraClocks, rig: CameraRig, min_confidence: float) -> _Timing:
+    if len(tracks) < 2:
+        return _Timing({}, (), ("offsets of the cameras were asked for, but there is one camera",))
+    offsets = estimate_offsets(tracks, clocks, rig, min_confidence=min_confidence)
+    lost: tuple[LostFrames, ...] = ()
+    if all(np.isfinite(o.sd_s) for o in offsets.values()):
+        lost = find_lost_frames(tracks, clocks, rig, offsets, min_confidence=min_confidence)
+    if lost:
+        return _Timing(offsets, lost, _say_lost(lost, tuple(tracks)))
+    return _Timing(offsets, (), _say_corrected(offsets) if are_sure(offsets) else _say_unsure(offsets, clocks))
 
 
 def _repair(landmarks: Landmarks2D, rig: CameraRig, *, enabled: bool) -> RepairedSides:
@@ -85,11 +109,8 @@ def _repair(landmarks: Landmarks2D, rig: CameraRig, *, enabled: bool) -> Repaire
 def _audit(
     tracks: Mapping[str, CameraTrack],
     clocks: CameraClocks,
-    offsets: Mapping[str, CameraOffset],
+    timing: _Timing,
     sides: RepairedSides,
-    *,
-    offsets_used: bool,
-    asked: bool,
 ) -> ReconstructionAudit:
     counts = sides.counts()
     cameras = []
@@ -107,11 +128,11 @@ def _audit(
             sides_legs=found[Exchange.LEGS],
             sides_part=found[Exchange.FEET] + found[Exchange.ARMS],
         )
-        cameras.append(_with_offset(audit, offsets[camera], offsets_used) if camera in offsets else audit)
+        offset = timing.offsets.get(camera)
+        cameras.append(audit if offset is None else _with_offset(audit, offset, timing.is_used))
     start_s = float(clocks.grid_s()[0]) if clocks.stamped else 0.0
     cut = clocks.describe_cut()
-    said = ((cut,) if cut else ()) + _warnings(offsets, used=offsets_used, asked=asked)
-    return ReconstructionAudit(tuple(cameras), start_s, said)
+    return ReconstructionAudit(tuple(cameras), start_s, ((cut,) if cut else ()) + timing.warnings)
 
 
 def _with_offset(audit: CameraAudit, offset: CameraOffset, used: bool) -> CameraAudit:
@@ -128,9 +149,31 @@ def _with_offset(audit: CameraAudit, offset: CameraOffset, used: bool) -> Camera
     )
 
 
-def _warnings(offsets: Mapping[str, CameraOffset], *, used: bool, asked: bool) -> tuple[str, ...]:
-    if not used:
-        return ("offsets of the cameras were asked for, but too little moves to tell them",) if asked else ()
+def _say_lost(lost: tuple[LostFrames, ...], cameras: tuple[str, ...]) -> tuple[str, ...]:
+    said = []
+    for found in lost:
+        other = "".join(c for c in cameras if c != found.camera) if len(cameras) == 2 else ""
+        doubt = f" (or {other} gave as many twice: of two cameras it cannot be told)" if other else ""
+        said.append(f"{describe_lost(found)}{doubt}; no offset is corrected: give timestamps, or the part before alone")
+    return tuple(said)
+
+
+def _say_unsure(offsets: Mapping[str, CameraOffset], clocks: CameraClocks) -> tuple[str, ...]:
+    still = [camera for camera, o in offsets.items() if not np.isfinite(o.sd_s)]
+    believed = "timestamps are" if clocks.stamped else "the frames' numbers are"
+    if still:
+        return (
+            f"offsets of the cameras were asked for, but too little moves in {', '.join(still)} to tell them; "
+            f"{believed} believed",
+        )
+    camera, worst = max(offsets.items(), key=lambda item: item[1].sd_s)
+    return (
+        f"offsets of the cameras are not corrected: that of {camera} is known to ± {1000 * worst.sd_s:.2f} ms, "
+        f"{1000 * OFFSET_SD_MAX_S:g} ms is asked for; {believed} believed",
+    )
+
+
+def _say_corrected(offsets: Mapping[str, CameraOffset]) -> tuple[str, ...]:
     return tuple(
         f"{camera} looks {abs(1000 * o.offset_s):.1f} ms {'later' if o.offset_s > 0 else 'earlier'} than its clock "
         f"says (by the landmarks, standard error {1000 * o.sd_s:.2f} ms); corrected"

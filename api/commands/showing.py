@@ -140,6 +140,10 @@ def trial_text(document: Mapping[str, Any]) -> str:
         lines.append("heading unknown: transverse angles are relative to an arbitrary direction")
     lines += [f"{key}: {text}" for key, text in document["notes"].items()]
     lines += [f"WARNING: {text}" for text in document["camera_warnings"]]
+    if document["sync"]:
+        use = {"B": "good for running", "C": "for walking and slow movement", "D": "for a preview"}
+        grade, reasons = document["sync"]["grade"], document["sync"]["reasons"]
+        lines.append(f"synchronization: grade {grade} ({use[grade]}): {'; '.join(reasons)}")
     lines += camera_lines(document["cameras"])
     if document["metrics"]:
         lines.append(f"valid strides: {strides['left']} left, {strides['right']} right")

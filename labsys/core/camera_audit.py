@@ -93,6 +93,20 @@ class DriftAudit:
 
 
 @dataclass(frozen=True)
+class SyncAudit:
+    """How surely it is known when the cameras looked, by what was measured of it.
+
+    Attributes:
+        grade: B, C or D: good for running; for walking and slow movement; for a preview only. A, which takes a counted
+            trigger, no recording that was brought in can have.
+        reasons: what was measured, worst first.
+    """
+
+    grade: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ReconstructionAudit:
     """All cameras of one run; empty where 3D came from elsewhere.
 
@@ -100,9 +114,11 @@ class ReconstructionAudit:
         starts_at_s: where 0 s of the run lies on the timestamps' clock; 0 without timestamps.
         warnings: what a person should look at.
         drift: whether the calibration still holds; None where no cameras were used.
+        sync: None where nothing was measured: frame i of every camera is taken for one moment.
     """
 
     cameras: tuple[CameraAudit, ...] = ()
     starts_at_s: float = 0.0
     warnings: tuple[str, ...] = ()
     drift: DriftAudit | None = None
+    sync: SyncAudit | None = None

@@ -33,13 +33,15 @@ from pipelines.attributing.geometry import (
     judge_frames,
     judge_lags,
     judge_limbs,
+    judge_losses,
     judge_offsets,
     judge_rays,
     measure_limbs,
 )
-from pipelines.attributing.lags import Lag, measure_lags, without_lags
+from pipelines.attributing.lags import Lag, find_losses, measure_lags, without_lags, without_losses
 from pipelines.attributing.views import ViewErrors, measure_views, spread_frames
 from pipelines.drift import describe_motion, judge_drift
+from pipelines.retiming.losses import LostFrames
 
 MOST_FRAMES = 2000
 _FEWEST_FRAMES = 30  # of which noise can be told
@@ -51,12 +53,14 @@ class Corrected:
 
     Attributes:
         landmarks, rig: without them. lags: of every camera; {} where they cannot be told.
+        lost: frames that a camera lost within the trial; taken out as well.
         drift: the check of the calibration. repair: its moved camera solved anew; None where not possible or needed.
     """
 
     landmarks: Landmarks2D
     rig: CameraRig
     lags: Mapping[str, Lag]
+    lost: tuple[LostFrames, ...]
     drift: DriftAudit
     repair: CameraRepair | None
 
@@ -89,18 +93,24 @@ def attribute(evidence: TrialEvidence, *, normal: Normal | None = None) -> Attri
 
 def _correct(evidence: TrialEvidence, normal: Normal) -> Corrected:
     least = evidence.settings.min_confidence
-    lags = measure_lags(evidence.used, evidence.rig, min_confidence=least)
-    landmarks = _without(evidence.used, lags, least, normal)
+    used, lost = evidence.used, tuple[LostFrames, ...]()
+    lags = measure_lags(used, evidence.rig, min_confidence=least)
+    if any(lag.may_be_beyond(normal.lag_s) for lag in lags.values()):
+        lost = find_losses(used, evidence.rig, lags, min_confidence=least)
+    if lost:
+        used = without_losses(used, lost, min_confidence=least)
+        lags = measure_lags(used, evidence.rig, min_confidence=least)
+    landmarks = _without(used, lags, least, normal)
     is_as_run = landmarks is evidence.used
     drift = evidence.audit.drift if is_as_run else None
     if drift is None:
         drift = judge_drift(landmarks, evidence.rig, since=evidence.since, known=evidence.known)
     repair = _repair(evidence, landmarks) if drift.suspects else None
     if repair is None:
-        return Corrected(landmarks, evidence.rig, lags, drift, None)
+        return Corrected(landmarks, evidence.rig, lags, lost, drift, None)
     # A moved camera moves the estimate of the lags as well.
-    lags = measure_lags(evidence.used, repair.rig, min_confidence=least)
-    return Corrected(_without(evidence.used, lags, least, normal), repair.rig, lags, drift, repair)
+    lags = measure_lags(used, repair.rig, min_confidence=least)
+    return Corrected(_without(used, lags, least, normal), repair.rig, lags, lost, drift, repair)
 
 
 def _without(landmarks: Landmarks2D, lags: Mapping[str, Lag], least: float, normal: Normal) -> Landmarks2D:
@@ -135,6 +145,7 @@ def _judge(
         blames += off + judge_noise(views, cameras, names, spared=spared, normal=normal)
     estimated = evidence.config.retime.estimate_offsets
     blames += judge_lags(corrected.lags, used, estimated=estimated, trial=evidence.trial, normal=normal)
+    blames += judge_losses(corrected.lost, normal)
     blames += judge_frames(evidence.audit.cameras, normal)
     blames += judge_calibration(
         corrected.drift, corrected.repair, views.px_per_m, remarks=evidence.remarks, trial=evidence.trial, normal=normal

@@ -16,6 +16,8 @@ from pipelines.attributing.blame import Blame, Cause, Normal
 from pipelines.attributing.lags import Lag
 from pipelines.attributing.views import ViewErrors
 from pipelines.drift import describe_motion, drift_warning
+from pipelines.retiming.grade import describe_lost
+from pipelines.retiming.losses import LostFrames
 from pipelines.trajectory import bones_of
 
 _FAST = 90.0  # percentile of a landmark's speed at which a lag is shown
@@ -48,6 +50,21 @@ def judge_lags(
         )
         blames.append(_lag_blame((name,), tuple(k for k, _ in fast), text, abs(lag.lag_s), remedy, normal))
     return blames
+
+
+def judge_losses(lost: Sequence[LostFrames], normal: Normal) -> list[Blame]:
+    """Cameras that lost frames within the trial: late from there on, and not before."""
+    return [
+        _lag_blame(
+            (found.camera,),
+            (),
+            describe_lost(found).removeprefix(found.camera).strip(),
+            abs(found.later_s),
+            "Give timestamps (labsys import --timestamps), or bring in the part before alone",
+            normal,
+        )
+        for found in lost
+    ]
 
 
 def _lag_blame(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +14,8 @@ from labsys.core.landmarks import Landmarks2D
 from labsys.storage.exchange.tracks import CameraTrack
 from pipelines.attributing.views import spread_frames
 from pipelines.retime import read_clocks, retime
+from pipelines.retiming.clock import CameraClocks, FrameClock
+from pipelines.retiming.losses import LostFrames, find_lost_frames
 from pipelines.retiming.offsets import CameraOffset, estimate_offsets, shift_clocks
 
 _FEWEST_FRAMES = 30
@@ -34,6 +36,10 @@ class Lag:
     def is_beyond(self, normal_s: float) -> bool:
         """Whether it is surely there, and larger than normal."""
         return abs(self.lag_s) > max(normal_s, _SURE_SDS * self.sd_s)
+
+    def may_be_beyond(self, normal_s: float) -> bool:
+        """Whether it is larger than normal, or too unsure to tell, as one that changes within the trial is."""
+        return max(abs(self.lag_s), _SURE_SDS * self.sd_s) > normal_s
 
 
 def measure_lags(landmarks: Landmarks2D, rig: CameraRig, *, min_confidence: float) -> dict[str, Lag]:
@@ -95,6 +101,33 @@ def without_lags(landmarks: Landmarks2D, lags: Mapping[str, Lag], *, min_confide
     clocks = read_clocks(tracks, rate_hz=landmarks.rate_hz)
     offsets = {name: CameraOffset(lag.lag_s, lag.sd_s, 0.0, 0.0) for name, lag in lags.items()}
     return retime(tracks, shift_clocks(clocks, offsets), min_confidence=min_confidence)
+
+
+def find_losses(
+    landmarks: Landmarks2D, rig: CameraRig, lags: Mapping[str, Lag], *, min_confidence: float
+) -> tuple[LostFrames, ...]:
+    """Frames that a camera lost within the trial, and that its lag as a whole hides; at times of the landmarks."""
+    middle = _middle(landmarks)
+    offsets = {name: CameraOffset(lag.lag_s, lag.sd_s, 0.0, 0.0) for name, lag in lags.items()}
+    tracks = _tracks(middle)
+    clocks = read_clocks(tracks, rate_hz=landmarks.rate_hz)
+    lost = find_lost_frames(tracks, clocks, rig, offsets, min_confidence=min_confidence)
+    begin_s = float(middle.times_s[0] - landmarks.times_s[0])
+    return tuple(replace(found, at_s=found.at_s + begin_s) for found in lost)
+
+
+def without_losses(landmarks: Landmarks2D, lost: Sequence[LostFrames], *, min_confidence: float) -> Landmarks2D:
+    """The landmarks as they would be had every camera kept its frames; s from the first common moment."""
+    tracks = _tracks(landmarks)
+    clocks = read_clocks(tracks, rate_hz=landmarks.rate_hz)
+    moved = {name: _after(clock, [found for found in lost if found.camera == name]) for name, clock in
+             clocks.clocks.items()}  # fmt: skip
+    return retime(tracks, CameraClocks(moved, True, clocks.n_repeated, clocks.n_bad), min_confidence=min_confidence)
+
+
+def _after(clock: FrameClock, lost: Sequence[LostFrames]) -> FrameClock:
+    late_s = sum((np.where(clock.times_s >= f.at_s, f.later_s, 0.0) for f in lost), np.zeros_like(clock.times_s))
+    return replace(clock, times_s=clock.times_s + late_s)
 
 
 def _middle(landmarks: Landmarks2D) -> Landmarks2D:

@@ -38,6 +38,10 @@ _BELIEVED_TIMES = 6.0
 _LEAST_PX = 0.05
 _MOVING_TIMES = 8.0
 _FAINT = 1e-3  # px²/m², against 1e5 and more of a point that two cameras see
+_COURSE_TURNS = 8
+_COURSE_SETTLED_S = 1e-4
+_CHUNKS = 2
+_FAR_S = 0.02  # where a search of a part of the recording ends beyond this, the estimate begins there
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,41 @@ def estimate_offsets(
         )
         for i, name in enumerate(tracks)
     }
+
+
+def measure_course(
+    tracks: Mapping[str, CameraTrack],
+    clocks: CameraClocks,
+    rig: CameraRig,
+    offsets: Mapping[str, CameraOffset],
+    edges_s: FloatArray,
+    *,
+    min_confidence: float = 0.1,
+    seed: int = 0,
+) -> tuple[FloatArray, FloatArray]:
+    """Every camera's offset in every part of the recording, (C, P) s, and its standard error; the first camera's 0.
+
+    Args:
+        offsets: of the recording as a whole, from which the parts set out.
+        edges_s: (P + 1,) ascending, on the clocks' time.
+    """
+    smooth = [_smooth(tracks[n], clocks.clocks[n], min_confidence) for n in tracks]
+    moments = np.sort(np.random.default_rng(seed).uniform(edges_s[0], edges_s[-1], _N_MOMENTS))
+    part = np.clip(np.searchsorted(edges_s, moments, side="right") - 1, 0, edges_s.size - 2)
+    basis = np.eye(edges_s.size - 1)[part]
+    change = np.repeat(np.array([[offsets[n].offset_s] for n in tracks]), basis.shape[1], axis=1)
+    for some in np.array_split(np.arange(_N_MOMENTS), _CHUNKS):
+        found = search_offsets(smooth, rig, moments[some])
+        far = np.abs(found - change[:, 0]) > _FAR_S
+        change[np.ix_(far, np.unique(part[some]))] = found[far, None]
+    bound_px = _MAX_ERROR_PX
+    for _ in range(_COURSE_TURNS):
+        step, sd, typical_px = _turn(smooth, rig, moments, basis, change, bound_px)
+        bound_px = max(_BELIEVED_TIMES * typical_px, 0.5 * bound_px)
+        change += step
+        if np.quantile(np.abs(step), 0.9) < _COURSE_SETTLED_S:
+            break
+    return change, sd
 
 
 def _still_ahead(step: FloatArray, last: FloatArray) -> FloatArray:

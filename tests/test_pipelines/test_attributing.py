@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -118,18 +119,33 @@ def test_exchanged_legs_are_named_put_right_or_not(repair: bool) -> None:
     assert ("sides.repair=true" in blame.remedy) is not repair
 
 
-@pytest.mark.parametrize("camera", [0, 1])
-def test_a_late_camera_is_named_with_milliseconds(camera: int) -> None:
-    times = runner(200.0).landmarks.times_s[10:-10:2]
-    own = tuple(times + (0.008 if i == camera else 0.0) for i in range(4))
-    views = observe_free_running(runner(200.0), RIG, NoiseModel.white(1.0), own, 5)
-    views = tuple(few(v) for v in views)
-    raw = replace(
-        views[0], cameras=RIG.names, times_s=times - times[0],
+def seen_at(own: tuple[np.ndarray, ...]) -> Landmarks2D:
+    """Cameras that looked each at moments of their own and are taken for synchronous."""
+    views = tuple(few(v) for v in observe_free_running(runner(200.0), RIG, NoiseModel.white(1.0), own, 5))
+    return replace(
+        views[0], cameras=RIG.names, times_s=np.arange(own[0].size) / 100.0,
         xy_px=np.concatenate([v.xy_px for v in views], axis=1),
         confidence=np.concatenate([v.confidence for v in views], axis=1),
     )  # fmt: skip
-    attribution = judged(raw)
+
+
+def test_a_camera_that_lost_a_frame_is_named_with_the_moment() -> None:
+    times = runner(200.0).landmarks.times_s[10:-10:2]
+    late = times + np.where(times >= times[200], 0.01, 0.0)
+    attribution = judged(seen_at((times, late, times, times)))
+    blame = the_one(attribution)
+    assert (blame.cause, blame.cameras) == (Cause.SYNC, ("cam1",))
+    told = re.match(r"lost 1 frame at about (\d\.\d) s: from there on it looks (\d+\.\d) ms later", blame.found)
+    assert told, blame.found
+    assert float(told[1]) == pytest.approx(2.0, abs=0.4)
+    assert float(told[2]) == pytest.approx(10.0, abs=1.0)
+    assert "--timestamps" in blame.remedy
+
+
+@pytest.mark.parametrize("camera", [0, 1])
+def test_a_late_camera_is_named_with_milliseconds(camera: int) -> None:
+    times = runner(200.0).landmarks.times_s[10:-10:2]
+    attribution = judged(seen_at(tuple(times + (0.008 if i == camera else 0.0) for i in range(4))))
     blame, figures = the_one(attribution), attribution.cameras[camera]
     assert (blame.cause, blame.cameras) == (Cause.SYNC, (f"cam{camera}",))
     assert set(blame.landmarks) < {side + n for side in "LR" for n in LEG}
