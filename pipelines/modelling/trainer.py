@@ -62,7 +62,8 @@ def settings(recipe: TrainingRecipe, n_parts: int, symmetries: Sequence[tuple[in
         "runner.optimizer": {"type": "AdamW", "params": {"lr": recipe.learning_rate, "weight_decay": 0.01}},
         "runner.scheduler": _schedule(recipe.epochs),
         "runner.eval_interval": max(1, recipe.epochs // 6),
-        "runner.key_metric": None,
+        # No such measure: the last snapshot of a cosine is the one to keep, not the luckiest on few pictures.
+        "runner.key_metric": "none",
         "runner.snapshots.max_snapshots": 2,
         "runner.snapshots.save_epochs": max(1, recipe.epochs // 6),
         "train_settings.batch_size": recipe.batch_size,
@@ -71,8 +72,7 @@ def settings(recipe: TrainingRecipe, n_parts: int, symmetries: Sequence[tuple[in
         "train_settings.display_iters": 25,
         "train_settings.seed": recipe.seed,
         "model.heads.bodypart.target_generator.pos_dist_thresh": recipe.heatmap_px,
-        # Only what lies within a cell or two of the point is asked to say how far it is.
-        "model.heads.bodypart.weight_init": {"type": "normal", "std": 0.01},
+        "model.heads.bodypart.weight_init": {"type": "Normal", "std": 0.01},
     }
     if recipe.backbone:
         changed["model.backbone.model_name"] = recipe.backbone
