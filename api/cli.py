@@ -27,6 +27,7 @@ from api.commands import (
     episodes,
     exporting,
     importing,
+    judging_models,
     making_models,
     modelling,
     processing,
@@ -80,7 +81,8 @@ _MODULES = (
 )  # fmt: skip
 for _module in _MODULES:
     _module.register(app)
-making_models.register(modelling.model_app)
+for _module in (making_models, judging_models):
+    _module.register(modelling.model_app)
 app.add_typer(boards.board_app, name="board")
 app.add_typer(modelling.model_app, name="model")
 app.add_typer(calibration_files.app, name="calibration")

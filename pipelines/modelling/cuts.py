@@ -21,6 +21,7 @@ from labsys.storage.atomic import make_folder, write_json_atomic
 from labsys.storage.exchange.dlc_project import DlcProject, Labels, list_groups, read_labels
 from pipelines.modelling.project import ProjectNotes, load_notes
 from pipelines.modelling.recipe import TrainingRecipe
+from pipelines.pose.stills import read_picture
 from pipelines.pose.views import View, around, whole_frame
 
 TRAIN, TEST = "train", "test"
@@ -124,14 +125,6 @@ def _cut_all(
         inside = marked & (points >= 0).all(axis=1) & (points <= [width - 1, height - 1]).all(axis=1)
         if inside.any():
             yield {"file": path.name, "size_px": recipe.net_input_px, "points": points, "marked": inside}
-
-
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) RGB (InputError: it cannot be read)."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise InputError("is no readable picture", where=str(path), remedy="Restore it, or delete its row of labels")
-    return np.ascontiguousarray(picture[..., ::-1], dtype=np.uint8)
 
 
 def _choose_view(

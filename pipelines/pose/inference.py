@@ -21,6 +21,7 @@ from pipelines.pose.ahead import read_ahead
 from pipelines.pose.job import BLOCK_FRAMES, JobCamera, PoseJob
 from pipelines.pose.network import DeviceMemoryError, Network
 from pipelines.pose.parts import Parts
+from pipelines.pose.stills import read_pictures
 from pipelines.pose.views import View, around, whole_frame
 
 _DECODED_AHEAD = 2 * BLOCK_FRAMES
@@ -58,11 +59,13 @@ class Inference:
     found: Mapping[str, Parts] = field(init=False)
     network_s: float = 0.0
     batch_size: int = field(init=False)
+    _stills: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
         n = len(self.job.body_parts)
         self.found = {c.camera: Parts(Path(c.parts), n_frames=c.n_frames, n_landmarks=n) for c in self.job.cameras}
         self.batch_size = self.job.batch_size
+        self._stills = {c.camera for c in self.job.cameras if c.pictures}
 
     def run(self) -> None:
         """Look at every frame that was not looked at yet; every camera has as many answers as frames afterwards.
@@ -107,7 +110,9 @@ class Inference:
 
         def decoded() -> Iterator[tuple[int, Frame]]:
             count = 0
-            for number, frame in enumerate(read_frames(Path(camera.video))):
+            source = Path(camera.video)
+            frames = read_pictures(source, camera.pictures) if camera.pictures else read_frames(source)
+            for number, frame in enumerate(frames):
                 count = number + 1
                 if skip <= number < camera.n_frames:
                     yield number, frame
@@ -121,8 +126,10 @@ class Inference:
         return read_ahead(decoded(), _DECODED_AHEAD)
 
     def _show(self, camera: str, block: Sequence[tuple[int, Frame]]) -> Iterator[_Shown]:
-        view = self._view(camera, block[0][1])
+        view = None
         for number, frame in block:
+            if view is None or camera in self._stills:
+                view = self._view(camera, frame)
             picture = view.cut(frame)
             yield _Shown(camera, number, view, self.network.prepare(picture), picture.shape)
 
@@ -130,7 +137,7 @@ class Inference:
         size_px, frame_px = self.job.net_input_px, (frame.shape[1], frame.shape[0])
         if self.job.crop is not CropMode.FOLLOW or size_px is None:
             return whole_frame(frame_px, size_px)
-        before = self.found[camera].last(BLOCK_FRAMES)
+        before = self.found[camera].last(0 if camera in self._stills else BLOCK_FRAMES)
         view = around(before, size_px) if len(before) else None
         return view or self._locate(frame, whole_frame(frame_px, size_px), size_px)
 

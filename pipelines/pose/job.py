@@ -17,12 +17,16 @@ BLOCK_FRAMES = 4
 
 @dataclass(frozen=True)
 class JobCamera:
-    """One video. `parts`: folder for what was found, PART_FRAMES frames a file."""
+    """One video. `parts`: folder for what was found, PART_FRAMES frames a file.
+
+    With `pictures`, `video` is a folder and they are its files: no two belong together, each is looked at afresh.
+    """
 
     camera: str
     video: str
     n_frames: int
     parts: str
+    pictures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

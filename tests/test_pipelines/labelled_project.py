@@ -57,7 +57,7 @@ def truth_m(capture: int, moments: int) -> np.ndarray:
 
 
 def write_group(project: DlcProject, group: str, xy_px: np.ndarray, rig: CameraRig, seed: int) -> None:
-    """One camera's pictures with squares of three px, and their labels."""
+    """One camera's pictures with squares of three px, and labels of those that lie inside."""
     folder = project.pictures(group)
     folder.mkdir(parents=True)
     size_px = rig.cameras[0].intrinsics.size_px
@@ -68,4 +68,5 @@ def write_group(project: DlcProject, group: str, xy_px: np.ndarray, rig: CameraR
         for (x, y), colour in zip(np.rint(points).astype(int), COLOURS, strict=True):
             picture[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = colour
         cv2.imwrite(str(folder / name), picture[..., ::-1])
-    write_labels(project, group, Labels(names, np.asarray(xy_px)))
+    inside = ((xy_px >= 1) & (xy_px <= np.asarray(size_px) - 2)).all(axis=-1, keepdims=True)
+    write_labels(project, group, Labels(names, np.where(inside, xy_px, np.nan)))
