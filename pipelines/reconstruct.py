@@ -95,18 +95,10 @@ def reconstruct_trial(
     _check_found(landmarks, found, min_likelihood)
     if rule is Rule.TRAJECTORY:
         solved = solve_landmarks(landmarks, rig, found, min_likelihood=min_likelihood, max_gap_s=max_gap_s)
-        return Reconstruction(
-            with_uncertainty(
-                _as_landmarks(landmarks, solved, solved.interpolated),
-                landmarks,
-                found,
-                calibration,
-                error_correlation=solved.error_correlation,
-            ),
-            solved.error_correlation,
-            describe_solve(solved, landmarks),
-            solved.report.seconds,
-        )
+        smooth = _as_landmarks(landmarks, solved, solved.interpolated)
+        lasting = solved.error_correlation
+        known = with_uncertainty(smooth, landmarks, found, calibration, error_correlation=lasting)
+        return Reconstruction(known, lasting, describe_solve(solved, landmarks), solved.report.seconds)
     nothing = np.zeros(found.residual_px.shape, dtype=np.bool_)
     points = with_uncertainty(_as_landmarks(landmarks, found, nothing), landmarks, found, calibration)
     return Reconstruction(points, np.ones((len(landmarks.landmarks), 1)))

@@ -15,6 +15,7 @@ from labsys.core.landmarks import Landmarks3D
 from labsys.core.progress import Progress
 from labsys.core.session import TrialName
 from labsys.storage.atomic import write_json_atomic
+from labsys.storage.exchange.tracks import CameraTrack
 from labsys.storage.lab import Lab, take_folder
 from labsys.storage.results import (
     AUDIT_FILE,
@@ -232,17 +233,11 @@ def _landmarks3d(
     if "markers" in take.files:
         with _timed(seconds, "read_markers"):
             return marked(read_taken_markers(lab, name, take)[0]), ReconstructionAudit()
-    if staged.has(Stage.POSE2D):
-        with _timed(seconds, "read_pose2d"):
-            tracks = read_tracks(staged.file, tuple(take.cameras))
-    else:
-        with _timed(seconds, Stage.POSE2D):
-            tracks = find_landmarks2d(lab, name, take)
     if calibration is None:
         raise InputError(f"trial {name} has 2D landmarks but no calibration", remedy="Import it again with one")
     stamps = take.files.get(TIMESTAMPS)
     prepared = prepare_landmarks2d(
-        tracks,
+        _tracks(lab, staged, trial, seconds),  # by no name: a long trial's would else stay until it is reconstructed
         partial(matching_rig, calibration=calibration),
         rate_hz=take.rate_hz,
         stamps=None if stamps is None else take_folder(lab, name) / stamps.path,
@@ -266,6 +261,15 @@ def _landmarks3d(
             lab, trial, prepared.landmarks, matching_rig(prepared.landmarks, calibration), prepared.audit
         )
     return found, audit
+
+
+def _tracks(lab: Lab, staged: StagedRun, trial: TrialInputs, seconds: dict[str, float]) -> dict[str, CameraTrack]:
+    name, take = trial.trial.name, trial.take
+    if staged.has(Stage.POSE2D):
+        with _timed(seconds, "read_pose2d"):
+            return read_tracks(staged.file, tuple(take.cameras))
+    with _timed(seconds, Stage.POSE2D):
+        return find_landmarks2d(lab, name, take)
 
 
 def _static_landmarks(lab: Lab, trial: TrialInputs, static_run: str) -> Landmarks3D | None:

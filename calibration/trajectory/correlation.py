@@ -9,7 +9,7 @@ import numpy as np
 from calibration.processors import n_processors
 from calibration.projection import project_rig
 from calibration.trajectory.lanes import compiled
-from calibration.trajectory.sample import Track
+from calibration.trajectory.sample import Observed
 from calibration.trajectory.solve import share_landmarks
 from calibration.trajectory.tuning import Tuning
 from labsys.core.arrays import FloatArray
@@ -29,12 +29,13 @@ class StartResiduals:
     fade_sigmas: float
 
     @classmethod
-    def of(cls, rig: CameraRig, track: Track, xyz_m: FloatArray, *, n_lags: int, fade_sigmas: float) -> StartResiduals:
-        """Those of a track whose points (T, K, 3) m were triangulated; NaN counts as absent."""
-        first = max(0, (len(xyz_m) - _MOST_FRAMES) // 2)
-        part = slice(first, first + _MOST_FRAMES)
-        residuals = track.pixels[part] - np.moveaxis(project_rig(rig, xyz_m[part]), 1, 3)
-        return cls(residuals, track.confidence[part], n_lags, fade_sigmas)
+    def of(cls, rig: CameraRig, trial: Observed, *, n_lags: int, fade_sigmas: float) -> StartResiduals:
+        """Those of a trial's triangulated points; NaN counts as absent."""
+        first = max(0, (trial.n_frames - _MOST_FRAMES) // 2)
+        last = min(trial.n_frames, first + _MOST_FRAMES)
+        track = trial.part(first, last)
+        residuals = track.pixels - np.moveaxis(project_rig(rig, trial.start_m[first:last]), 1, 3)
+        return cls(residuals, track.confidence, n_lags, fade_sigmas)
 
     def correlation(self, tuning: Tuning) -> FloatArray:
         """Autocorrelation (K, L) of how observations pull: residuals in standard deviations, less the further off."""

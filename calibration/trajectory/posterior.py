@@ -46,15 +46,24 @@ def posterior(objective: Objective, best: Point, *, information: FloatArray, n_t
     factor, width = make_factor(objective), 3 * objective.order + 3
     covariance, roughness = np.empty((n_frames, 6, n_landmarks)), np.empty((n_frames, n_landmarks))
     ring = np.zeros((width, width, n_landmarks))
-    squares, spread = np.empty(objective.weights.shape), np.empty(objective.weights.shape)
-    rig = (objective.rig.lenses, objective.rig.R, objective.rig.t)
     limbs = (objective.limbs, best.pulls, _limb_variances(objective, information))
     with share_landmarks(n_landmarks, n_threads) as each:
         each.over_frames(kernel.add_limb_information, *limbs, best.normal_of_pixels, normal, n_frames=n_frames)
         each(band_kernel.factorise, normal, band_of(objective), _LEAST, factor)
         each(band_kernel.invert_band, factor, objective.stencil, ring, covariance, roughness)
-        each(measure_pixels, best.points, covariance, objective.pixels, objective.weights, rig, (squares, spread))
+    squares, spread = measure_errors(objective, best.points, covariance, n_threads=n_threads)
     return Posterior(covariance, roughness, squares, spread)
+
+
+def measure_errors(
+    objective: Objective, points: FloatArray, covariance: FloatArray, *, n_threads: int
+) -> tuple[FloatArray, FloatArray]:
+    """`squares` and `spread` of a `Posterior` anew, from points (T, 3, K) m and their covariance (T, 6, K) m²."""
+    squares, spread = np.empty(objective.weights.shape), np.empty(objective.weights.shape)
+    rig = (objective.rig.lenses, objective.rig.R, objective.rig.t)
+    with share_landmarks(points.shape[2], n_threads) as each:
+        each(measure_pixels, points, covariance, objective.pixels, objective.weights, rig, (squares, spread))
+    return squares, spread
 
 
 def _limb_variances(objective: Objective, information: FloatArray) -> FloatArray:

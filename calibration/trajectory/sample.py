@@ -32,13 +32,47 @@ class Track:
         return Track(self.pixels[rows], self.confidence[rows], self.there[rows], self.points[rows])
 
 
-def make_track(
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """A whole trial as it was given; frames are laid out when they are looked at.
+
+    Attributes:
+        xy_px: (T, K, C, 2). confidence: (T, K, C). start_m: (T, K, 3) m, NaN where nothing was triangulated.
+        min_confidence: observations below it are not looked at. max_gap: most frames between two triangulated points
+            that are solved for without one.
+    """
+
+    xy_px: FloatArray
+    confidence: FloatArray
+    start_m: FloatArray
+    min_confidence: float
+    max_gap: int
+
+    @property
+    def n_frames(self) -> int:
+        """How many frames the trial has."""
+        return len(self.start_m)
+
+    def part(self, first: int, last: int) -> Track:
+        """Frames [first, last) laid out, as the whole trial has them wherever a point is to be found."""
+        # What lies further off than the longest gap bridged has no say in them.
+        margin = self.max_gap + 1
+        begin = max(0, first - margin)
+        rows = slice(begin, last + margin)
+        track = _lay_out(
+            self.xy_px[rows],
+            self.confidence[rows],
+            self.start_m[rows],
+            min_confidence=self.min_confidence,
+            max_gap=self.max_gap,
+        )
+        return track.part(first - begin, last - begin)
+
+
+def _lay_out(
     xy_px: FloatArray, confidence: FloatArray, start_m: FloatArray, *, min_confidence: float, max_gap: int
 ) -> Track:
-    """Lay out pixels (T, K, C, 2), confidence (T, K, C) and first points (T, K, 3) m, NaN where there is none.
-
-    max_gap: most frames between two triangulated points that are solved for without one.
-    """
+    """Lay out pixels (T, K, C, 2), confidence (T, K, C) and first points (T, K, 3) m, NaN where there is none."""
     known: BoolArray = np.asarray(np.isfinite(start_m).all(axis=-1))
     there = known | _short_gaps(known, max_gap)
     seen = (confidence >= min_confidence) & np.isfinite(xy_px).all(axis=-1) & there[..., None]
@@ -69,14 +103,14 @@ def _bridge(points_m: FloatArray, known: BoolArray) -> FloatArray:
     return bridged
 
 
-def sample_of(track: Track, *, n_windows: int, n_frames: int, apart: int) -> Track:
+def sample_of(trial: Observed, *, n_windows: int, n_frames: int, apart: int) -> Track:
     """Evenly spaced windows of a trial, one after the other, with `apart` frames between in which nothing is solved."""
-    total = len(track.there)
+    total = trial.n_frames
     if total <= n_windows * n_frames:
-        return track
+        return trial.part(0, total)
     firsts = np.linspace(0, total - n_frames, n_windows).astype(int)
-    parts = [track.part(int(f), int(f) + n_frames) for f in firsts]
-    blank = _blank_like(track.part(0, apart))
+    parts = [trial.part(int(f), int(f) + n_frames) for f in firsts]
+    blank = _blank_like(parts[0].part(0, apart))
     pieces = [piece for part in parts for piece in (part, blank)]
     return Track(
         pixels=np.concatenate([p.pixels for p in pieces]),
@@ -92,7 +126,7 @@ def _blank_like(track: Track) -> Track:
 
 
 def sections_of(n_frames: int, *, longest: int, overlap: int) -> Iterator[tuple[slice, slice]]:
-    """Sections of at most `longest` frames: which frames to solve, and which of those to keep."""
+    """Sections of at most `longest` frames and their overlaps: which frames to solve, and which of those to keep."""
     n_sections = max(1, -(-n_frames // longest))
     bounds = np.linspace(0, n_frames, n_sections + 1).astype(int)
     for a, b in pairwise(bounds):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from calibration.trajectory.medians import median_over_time
 from calibration.trajectory.pixels import FADING_LOSS
 from calibration.trajectory.sample import Track
 from calibration.trajectory.solve import Objective
@@ -42,29 +43,22 @@ def usable_limbs(bones: Sequence[tuple[int, int]], xyz_m: FloatArray) -> IntArra
     """(B, 2) bones whose ends were ever triangulated together, of points (T, K, 3) m."""
     limbs = np.array(bones, dtype=np.int64).reshape(-1, 2)
     known = np.isfinite(xyz_m[..., 0])
-    return np.ascontiguousarray(limbs[(known[:, limbs[:, 0]] & known[:, limbs[:, 1]]).any(axis=0)])
+    return np.ascontiguousarray(limbs[[bool((known[:, i] & known[:, j]).any()) for i, j in limbs]])
 
 
 def first_tuning(start: Triangulation, limbs: IntArray, *, rate_hz: float, noise_floor_px: float) -> Tuning:
     """Where tuning begins: residuals and covariance of triangulation, and a smoothness that passes 15 Hz."""
-    noise = np.maximum(_median_over_time(start.residual_px), noise_floor_px)
-    variance = _median_over_time(np.trace(start.covariance_m2, axis1=-2, axis2=-1) / 3.0)
+    noise = np.maximum(median_over_time(start.residual_px.T, otherwise=1.0), noise_floor_px)
+    traces = (np.trace(own, axis1=-2, axis2=-1) / 3.0 for own in np.moveaxis(start.covariance_m2, 1, 0))
+    variance = median_over_time(traces, otherwise=1.0)
     stiffness = 1.0 / variance / (2.0 * math.pi * _FIRST_CUTOFF_HZ / rate_hz) ** (2 * ORDER)
-    lengths = np.linalg.norm(start.xyz_m[:, limbs[:, 0]] - start.xyz_m[:, limbs[:, 1]], axis=-1)
+    lengths = (np.linalg.norm(start.xyz_m[:, i] - start.xyz_m[:, j], axis=-1) for i, j in limbs)
     return Tuning(
         noise_px=noise,
         factors=np.ones(len(CONFIDENCE_EDGES) - 1),
         stiffness=stiffness,
         motion=stiffness,
-        lengths_m=_median_over_time(lengths),
+        lengths_m=median_over_time(lengths, otherwise=1.0),
         limb_sd_m=np.full(len(limbs), _FIRST_LIMB_SD_M),
         information=1.0 / variance,
     )
-
-
-def _median_over_time(values: FloatArray) -> FloatArray:
-    """(N,) medians of columns (T, N) without their NaN; 1 where there is nothing else."""
-    medians = np.ones(values.shape[1])
-    known = np.isfinite(values).any(axis=0)
-    medians[known] = np.nanmedian(values[:, known], axis=0)
-    return medians

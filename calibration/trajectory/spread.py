@@ -10,38 +10,57 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calibration.trajectory.medians import median_over_time
 from labsys.core.arrays import FloatArray
 
 _FREQUENCIES = 512
 
 
 @dataclass(frozen=True, eq=False)
-class Spread:
-    """Widening of the covariance (K,), and autocorrelation (K, L) of the error of each landmark at lag 0 to L - 1."""
+class RobustSums:
+    """What observations with the fading loss add up to, (K,) each: of parts of a trial these may be added."""
 
-    factor: FloatArray
-    error_correlation: FloatArray
+    belief: FloatArray
+    slope: FloatArray
+    square: FloatArray
+    count: FloatArray
+
+    @classmethod
+    def of(cls, distance: FloatArray, scale: float) -> RobustSums:
+        """Sums over squared errors over their variance (N, K), two degrees of freedom each; NaN where not seen."""
+        far = distance / scale**2
+        belief = 1.0 / (1.0 + far) ** 2
+        with np.errstate(invalid="ignore"):
+            slope = np.nan_to_num((1.0 - far) / (1.0 + far) ** 3)
+        return cls(
+            belief=np.nan_to_num(belief).sum(axis=0),
+            slope=slope.sum(axis=0),
+            square=np.nan_to_num(belief**2 * distance).sum(axis=0),
+            count=np.isfinite(distance).sum(axis=0).astype(np.float64),
+        )
+
+    def __add__(self, other: RobustSums) -> RobustSums:
+        return RobustSums(
+            self.belief + other.belief,
+            self.slope + other.slope,
+            self.square + other.square,
+            self.count + other.count,
+        )
+
+    def factor(self) -> FloatArray:
+        """Variance of the estimate with the fading loss over that of the normal equations, (K,).
+
+        Huber's sandwich (Robust Statistics, 1981, section 6.3), pooled over each landmark's observations.
+        """
+        count = np.maximum(self.count, 1.0)
+        mean_belief, mean_slope, square = self.belief / count, self.slope / count, 0.5 * self.square / count
+        usable = mean_slope > 0.1
+        return np.where(usable, square * mean_belief / np.where(usable, mean_slope, 1.0) ** 2, 1.0)
 
 
 def robust_factor(distance: FloatArray, scale: float) -> FloatArray:
-    """Variance of the estimate with the fading loss over that of the normal equations, (K,).
-
-    Huber's sandwich (Robust Statistics, 1981, section 6.3), pooled over each landmark's observations.
-
-    Args:
-        distance: (N, K) squared errors over their variance, two degrees of freedom each; NaN where not seen.
-    """
-    far = distance / scale**2
-    belief = 1.0 / (1.0 + far) ** 2
-    with np.errstate(invalid="ignore"):
-        slope = np.nan_to_num((1.0 - far) / (1.0 + far) ** 3)
-    seen = np.isfinite(distance)
-    count = np.maximum(seen.sum(axis=0), 1)
-    mean_belief = np.nan_to_num(belief).sum(axis=0) / count
-    mean_slope = slope.sum(axis=0) / count
-    square = 0.5 * np.nan_to_num(belief**2 * distance).sum(axis=0) / count
-    usable = mean_slope > 0.1
-    return np.where(usable, square * mean_belief / np.where(usable, mean_slope, 1.0) ** 2, 1.0)
+    """`RobustSums.factor` of distances (N, K) that are at hand all at once."""
+    return RobustSums.of(distance, scale).factor()
 
 
 def temporal_spread(
@@ -75,11 +94,12 @@ def taper(n_lags: int) -> FloatArray:
     return 1.0 - np.arange(n_lags) / n_lags
 
 
-def typical_information(normal: FloatArray) -> FloatArray:
-    """(K,) 1/m² that a frame holds per axis, the median over frames with any; of normal matrices (T, 6, K)."""
+def information_shown(normal: FloatArray) -> FloatArray:
+    """(T, K) 1/m² that each frame holds per axis, NaN where none; of normal matrices (T, 6, K)."""
     mean = normal[:, [0, 3, 5]].sum(axis=1) / 3.0
-    positive = np.where(mean > 1.5, mean, np.nan)  # 1 stands where no point is solved for
-    known = np.isfinite(positive).any(axis=0)
-    out = np.full(mean.shape[1], 1e-6)
-    out[known] = np.nanmedian(positive[:, known], axis=0)
-    return out
+    return np.where(mean > 1.5, mean, np.nan)  # 1 stands where no point is solved for
+
+
+def typical_information(shown: FloatArray) -> FloatArray:
+    """(K,) 1/m² that a frame holds per axis, the median over frames with any; of `information_shown` (T, K)."""
+    return median_over_time(shown.T, otherwise=1e-6)

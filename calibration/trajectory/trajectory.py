@@ -18,22 +18,18 @@ from numpy.typing import ArrayLike
 
 from calibration.processors import n_processors
 from calibration.trajectory.correlation import StartResiduals
-from calibration.trajectory.posterior import posterior
-from calibration.trajectory.sample import Track, make_track, sample_of, sections_of
+from calibration.trajectory.sample import Observed, sample_of
+from calibration.trajectory.sections import Solver, robust_widening, solve_sections
 from calibration.trajectory.setup import ORDER, first_tuning, make_objective, usable_limbs
-from calibration.trajectory.solve import Objective, minimise
-from calibration.trajectory.spread import robust_factor, temporal_spread, typical_information
+from calibration.trajectory.spread import temporal_spread, typical_information
 from calibration.trajectory.tuning import Floors, Tuning, tune
 from calibration.triangulation.blocks import PackedRig
-from calibration.triangulation.triangulate import Triangulation, check_observations
+from calibration.triangulation.triangulate import Triangulation, match_observations
 from labsys.core.arrays import BoolArray, FloatArray, IntArray
 from labsys.core.cameras import CameraRig
 from labsys.core.errors import InputError
 
 _WINDOWS, _WINDOW_S = 4, 1.5
-_TOLERANCE, _MAX_ITERATIONS = 1e-5, 20
-_SECTION_BYTES = 96e6  # of Cholesky factors
-_OVERLAP_S = 1.0  # many times as long as smoothness reaches
 _CORRELATION_S = 0.5
 
 
@@ -131,45 +127,35 @@ def solve_trajectory(
     """
     began = time.perf_counter()
     settings = settings or TrajectorySettings()
-    xy, weights = check_observations(rig, xy_px, confidence)
+    trial = _observed(rig, xy_px, confidence, start, rate_hz, settings)
+    limbs = usable_limbs(bones, start.xyz_m)
+    noise = StartResiduals.of(rig, trial, n_lags=_n_lags(rate_hz), fade_sigmas=settings.fade_sigmas)
+    packed = PackedRig.pack(rig)
+    tuning = _tune(packed, trial, start, limbs, noise, rate_hz, settings)
+    solver = Solver(packed, trial, tuning, limbs, rate_hz, settings.fade_sigmas)
+    return _solve(solver, noise.correlation(tuning), began)
+
+
+def _observed(
+    rig: CameraRig,
+    xy_px: ArrayLike,
+    confidence: ArrayLike,
+    start: Triangulation,
+    rate_hz: float,
+    settings: TrajectorySettings,
+) -> Observed:
+    xy, weights = match_observations(rig, xy_px, confidence)
     if xy.ndim == 4 and len(xy) < 2:
         raise InputError(f"{len(xy)} frame(s) are too few: a trajectory needs two at least")
     if xy.ndim != 4 or start.xyz_m.shape[:2] != xy.shape[:2] or not rate_hz > 0.0:
         raise InputError(f"pixels of shape {xy.shape} at {rate_hz:g} Hz are no trial; expected (T, K, C, 2)")
-    track = make_track(
-        xy,
-        weights,
-        start.xyz_m,
-        min_confidence=settings.min_confidence,
-        max_gap=math.floor(settings.max_gap_s * rate_hz + 1e-9),
-    )
-    limbs = usable_limbs(bones, start.xyz_m)
-    noise = StartResiduals.of(rig, track, start.xyz_m, n_lags=_n_lags(rate_hz), fade_sigmas=settings.fade_sigmas)
-    tuning = _tune(rig, track, start, limbs, noise, rate_hz, settings)
-    solved = _solve_sections(rig, track, tuning, limbs, rate_hz, settings)
-    correlation = noise.correlation(tuning)
-    return _assemble(track, limbs, tuning, solved, correlation, began=began, rate_hz=rate_hz, settings=settings)
-
-
-@dataclass(frozen=True, eq=False)
-class _Solved:
-    """Sections put together: points (T, 3, K), covariance (T, 6, K), squared errors and what the uncertainty of the
-    points adds to them (T, C, K) px², normal matrices of pixels (T, 6, K)."""
-
-    points: FloatArray
-    covariance: FloatArray
-    squares: FloatArray
-    spread: FloatArray
-    normal: FloatArray
-    cost_start: float
-    cost: float
-    iterations: int
-    sections: int
+    max_gap = math.floor(settings.max_gap_s * rate_hz + 1e-9)
+    return Observed(xy, weights, start.xyz_m, settings.min_confidence, max_gap)
 
 
 def _tune(
-    rig: CameraRig,
-    track: Track,
+    rig: PackedRig,
+    trial: Observed,
     start: Triangulation,
     limbs: IntArray,
     noise: StartResiduals,
@@ -177,9 +163,9 @@ def _tune(
     settings: TrajectorySettings,
 ) -> Tuning:
     first = first_tuning(start, limbs, rate_hz=rate_hz, noise_floor_px=settings.noise_floor_px)
-    sample = sample_of(track, n_windows=_WINDOWS, n_frames=math.ceil(_WINDOW_S * rate_hz), apart=ORDER)
+    sample = sample_of(trial, n_windows=_WINDOWS, n_frames=math.ceil(_WINDOW_S * rate_hz), apart=ORDER)
     return tune(
-        make_objective(PackedRig.pack(rig), sample, limbs, fade_sigmas=settings.fade_sigmas),
+        make_objective(rig, sample, limbs, fade_sigmas=settings.fade_sigmas),
         sample.confidence,
         sample.points,
         first,
@@ -193,88 +179,37 @@ def _tune(
     )
 
 
-def _solve_sections(
-    rig: CameraRig, track: Track, tuning: Tuning, limbs: IntArray, rate_hz: float, settings: TrajectorySettings
-) -> _Solved:
-    n_frames, n_landmarks = track.there.shape
-    longest = max(1000, int(_SECTION_BYTES / (8 * 3 * (3 * ORDER + 3) * n_landmarks)))
-    overlap = math.ceil(_OVERLAP_S * rate_hz)
-    packed = PackedRig.pack(rig)
-    parts = []
-    for frames, keep in sections_of(n_frames, longest=longest, overlap=overlap):
-        section = track.part(frames.start, frames.stop)
-        objective = make_objective(packed, section, limbs, fade_sigmas=settings.fade_sigmas)
-        tuned = tuning.apply(objective, section.confidence)
-        parts.append(_solve_section(tuned, section.points, tuning.information, keep))
-    return _Solved(
-        points=np.concatenate([p.points for p in parts]),
-        covariance=np.concatenate([p.covariance for p in parts]),
-        squares=np.concatenate([p.squares for p in parts]),
-        spread=np.concatenate([p.spread for p in parts]),
-        normal=np.concatenate([p.normal for p in parts]),
-        cost_start=sum(p.cost_start for p in parts),
-        cost=sum(p.cost for p in parts),
-        iterations=max(p.iterations for p in parts),
-        sections=len(parts),
-    )
-
-
-def _solve_section(objective: Objective, start: FloatArray, information: FloatArray, keep: slice) -> _Solved:
-    n_threads = n_processors()
-    found = minimise(objective, start, tolerance=_TOLERANCE, max_iterations=_MAX_ITERATIONS, n_threads=n_threads)
-    best = found.best
-    belief = posterior(objective, best, information=information, n_threads=n_threads)
-    return _Solved(
-        best.points[keep], belief.covariance[keep], belief.squares[keep], belief.spread[keep],
-        best.normal_of_pixels[keep],
-        found.cost_start, best.cost, found.iterations, 1,
-    )  # fmt: skip
-
-
 def _n_lags(rate_hz: float) -> int:
     return max(2, math.ceil(_CORRELATION_S * rate_hz))
 
 
-def _assemble(
-    track: Track,
-    limbs: IntArray,
-    tuning: Tuning,
-    solved: _Solved,
-    correlation: FloatArray,
-    *,
-    began: float,
-    rate_hz: float,
-    settings: TrajectorySettings,
-) -> Trajectory:
-    weights = tuning.weights(track.confidence)
-    distance = np.where(weights > 0.0, weights * solved.squares, np.nan)
-    believed = np.moveaxis(np.nan_to_num(distance, nan=np.inf) < settings.fade_sigmas**2, 1, 2)
-    information = typical_information(solved.normal)
+def _solve(solver: Solver, correlation: FloatArray, began: float) -> Trajectory:
+    """Solve all sections, and widen the covariance by what only the whole trial shows of its noise."""
+    solved, effort = solve_sections(solver)
+    tuning = solver.tuning
+    information = typical_information(solved.information)
     widening, error_correlation = temporal_spread(
         information, tuning.stiffness, tuning.motion, order=ORDER, correlation=correlation
     )
-    expected = weights * (solved.squares + widening * solved.spread)
-    widening = widening * robust_factor(expected.reshape(-1, expected.shape[2]), settings.fade_sigmas)
-    covariance = solved.covariance * widening
-    errors = np.where(believed, np.sqrt(np.moveaxis(solved.squares, 1, 2)), 0.0)
-    n_used = believed.sum(axis=-1)
-    there = track.there
+    widening = widening * robust_widening(solver, solved, widening)
+    np.multiply(solved.covariance_m2, widening[:, None, None], out=solved.covariance_m2)
+    solved.freeze()
     return Trajectory(
-        xyz_m=np.where(there[..., None], np.moveaxis(solved.points, 1, 2), np.nan),
-        residual_px=np.where(n_used > 0, errors.sum(axis=-1) / np.maximum(n_used, 1), np.nan),
-        used=believed,
-        covariance_m2=np.where(there[..., None, None], _as_matrices(covariance), np.nan),
-        interpolated=there & (n_used < 2),
+        xyz_m=solved.xyz_m,
+        residual_px=solved.residual_px,
+        used=solved.used,
+        covariance_m2=solved.covariance_m2,
+        interpolated=solved.interpolated,
         error_correlation=error_correlation,
         report=TrajectoryReport(
-            iterations=solved.iterations,
-            sections=solved.sections,
-            cost_start=solved.cost_start,
-            cost=solved.cost,
+            iterations=effort.iterations,
+            sections=effort.sections,
+            cost_start=effort.cost_start,
+            cost=effort.cost,
             seconds=time.perf_counter() - began,
             noise_px=tuning.noise_px,
-            cutoff_hz=_cutoff_hz(information, tuning.stiffness, rate_hz),
-            limbs=limbs,
+            cutoff_hz=_cutoff_hz(information, tuning.stiffness, solver.rate_hz),
+            limbs=solver.limbs,
             lengths_m=tuning.lengths_m,
             limb_sd_m=tuning.limb_sd_m,
         ),
@@ -285,8 +220,3 @@ def _cutoff_hz(information: FloatArray, stiffness: FloatArray, rate_hz: float) -
     """Where the solve, as a filter, halves the amplitude of motion."""
     half = 0.5 * (information / stiffness) ** (0.5 / ORDER)
     return np.asarray(rate_hz / math.pi * np.arcsin(np.minimum(half, 1.0)))
-
-
-def _as_matrices(covariance: FloatArray) -> FloatArray:
-    """(T, 6, K) as (T, K, 3, 3)."""
-    return np.moveaxis(covariance, 1, 2)[..., [[0, 1, 2], [1, 3, 4], [2, 4, 5]]]

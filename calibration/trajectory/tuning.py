@@ -12,7 +12,7 @@ import numpy as np
 
 from calibration.trajectory.posterior import posterior
 from calibration.trajectory.solve import Objective, minimise
-from calibration.trajectory.spread import robust_factor, temporal_spread, typical_information
+from calibration.trajectory.spread import information_shown, robust_factor, temporal_spread, typical_information
 from labsys.core.arrays import FloatArray, IntArray
 
 # Observations of one bin of confidence share a noise level.
@@ -100,7 +100,7 @@ def tune(
         tuned = tuning.apply(objective, confidence)
         best = minimise(tuned, points, tolerance=1e-3, max_iterations=_STEPS, n_threads=n_threads).best
         points = best.points
-        information = typical_information(best.normal_of_pixels)
+        information = typical_information(information_shown(best.normal_of_pixels))
         belief = posterior(tuned, best, information=information, n_threads=n_threads)
         squares, spread = belief.squares, belief.spread
         widening, _ = temporal_spread(

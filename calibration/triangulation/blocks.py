@@ -22,7 +22,7 @@ from labsys.core.cameras import CameraRig
 # xyz_m (N, 3), mean error (N,) px, used (N, C), covariance per px² (N, 3, 3) m², weighted square sum (N,) px²
 Results = tuple[FloatArray, FloatArray, BoolArray, FloatArray, FloatArray]
 
-_LANES = 256
+LANES = 256  # points of one block
 _STEPS = 2  # per round; from the linear start two steps end within nanometres unless cameras disagree
 _SMALL_STEP_M2 = 1e-10  # squared: after a step of 10 micrometres the next is about 10 nanometres
 _ROUNDS = 12  # and as many more as there are cameras
@@ -63,7 +63,7 @@ def triangulate_points(xy_px: FloatArray, weights: FloatArray, rig: PackedRig, l
 
     xy_px: (N, C, 2) px. weights: (N, C).
     """
-    lanes, hard = (kernel.make_lanes(len(rig.R), _LANES) for _ in range(2))
+    lanes, hard = (kernel.make_lanes(len(rig.R), LANES) for _ in range(2))
     bounds = (limits.min_weight, limits.max_px**2, limits.min_cameras, limits.max_cosine)
     _triangulate_points(xy_px, weights, (rig.lenses, rig.R, rig.t), bounds, lanes, hard, out)
 
@@ -155,8 +155,8 @@ def _compile(source: str):  # type: ignore[no-untyped-def]  # compiled
     @compiled
     def triangulate_points(xy, weights, rig, limits, lanes, hard, out):  # type: ignore[no-untyped-def]  # compiled
         lenses, R, t = rig
-        for begin in range(0, len(xy) if len(source) > 0 else 0, _LANES):
-            n = min(_LANES, len(xy) - begin)
+        for begin in range(0, len(xy) if len(source) > 0 else 0, LANES):
+            n = min(LANES, len(xy) - begin)
             for i in range(n):
                 lanes.rows[i] = begin + i
             kernel.observe(xy[begin : begin + n], weights[begin : begin + n], limits[0], lenses, lanes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from calibration.lens import read_only_floats
+from calibration.processors import n_processors
 from calibration.projection import projection_matrix
-from calibration.triangulation.blocks import Limits, PackedRig, Results, triangulate_points
+from calibration.triangulation.blocks import LANES, Limits, PackedRig, Results, triangulate_points
 from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.cameras import CameraRig
 from labsys.core.errors import InputError
@@ -118,28 +119,33 @@ def check_observations(rig: CameraRig, xy_px: ArrayLike, confidence: ArrayLike) 
     Raises:
         InputError: fewer than two cameras, shapes that do not fit, or confidence that is negative or NaN.
     """
+    xy, weights = match_observations(rig, xy_px, confidence)
+    return read_only_floats(xy), read_only_floats(weights)
+
+
+def match_observations(rig: CameraRig, xy_px: ArrayLike, confidence: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """As `check_observations`, but as they lie in memory: a long trial is copied part by part where it is needed."""
     n_cameras = len(rig.cameras)
     if n_cameras < 2:
         raise InputError(
             f"triangulation needs at least two cameras, the rig has {n_cameras} ({', '.join(rig.names)})",
             remedy="Give a calibration and 2D landmarks of two cameras or more",
         )
-    xy, weights = read_only_floats(xy_px), read_only_floats(confidence)
+    xy, weights = np.asarray(xy_px, dtype=np.float64), np.asarray(confidence, dtype=np.float64)
     if xy.ndim < 2 or xy.shape[-2:] != (n_cameras, 2) or weights.shape != xy.shape[:-1]:
         raise InputError(
             f"pixels of shape {xy.shape} with confidence of shape {weights.shape} do not fit a rig of {n_cameras} "
             f"cameras; expected (..., {n_cameras}, 2) and (..., {n_cameras})"
         )
-    if not (weights >= 0.0).all():
+    if not weights.min(initial=0.0) >= 0.0:
         raise InputError("confidence is negative or NaN", remedy="Missing observations have confidence 0")
     return xy, weights
 
 
 def _triangulate(rig: CameraRig, xy_px: ArrayLike, confidence: ArrayLike, settings: RobustSettings) -> Triangulation:
-    xy, weights = check_observations(rig, xy_px, confidence)
+    xy, weights = match_observations(rig, xy_px, confidence)
     n_cameras, batch = len(rig.cameras), weights.shape[:-1]
-    weights = weights.reshape(-1, n_cameras)
-    n = len(weights)
+    n = math.prod(batch)
     out: Results = (
         np.full((n, 3), np.nan),
         np.full(n, np.nan),
@@ -147,7 +153,8 @@ def _triangulate(rig: CameraRig, xy_px: ArrayLike, confidence: ArrayLike, settin
         np.full((n, 3, 3), np.nan),
         np.full(n, np.nan),
     )
-    _run_kernel(rig, xy.reshape(n, n_cameras, 2), weights, settings, out)
+    frames = (batch[0] if batch else 1, math.prod(batch[1:]))
+    _run_kernel(rig, xy.reshape(*frames, n_cameras, 2), weights.reshape(*frames, n_cameras), settings, out)
     xyz, residual, used, cofactor, squares = out
     variance = _pixel_variance(squares, used.sum(axis=1), batch, settings.sigma_floor_px)
     cofactor *= variance[:, None, None]
@@ -160,7 +167,8 @@ def _triangulate(rig: CameraRig, xy_px: ArrayLike, confidence: ArrayLike, settin
 
 
 def _run_kernel(rig: CameraRig, xy: FloatArray, weights: FloatArray, settings: RobustSettings, out: Results) -> None:
-    """Fill `out` chunk by chunk; the compiled code releases the interpreter, so threads share the work."""
+    """Fill `out` (T K, ...) from pixels (T, K, C, 2) chunk by chunk, each laid out when its turn comes; the compiled
+    code releases the interpreter, so threads share the work."""
     packed = PackedRig.pack(rig)
     limits = Limits(
         min_weight=settings.min_confidence,
@@ -170,25 +178,36 @@ def _run_kernel(rig: CameraRig, xy: FloatArray, weights: FloatArray, settings: R
     )
     xyz, residual, used, cofactor, squares = out
 
-    def run(start: int) -> None:
-        part = slice(start, start + _CHUNK)
+    n_frames, n_points = weights.shape[:2]
+
+    def run(frames: slice, points: slice) -> None:
+        own = read_only_floats(weights[frames, points]).reshape(-1, weights.shape[2])
+        pixels = read_only_floats(xy[frames, points]).reshape(-1, weights.shape[2], 2)
+        first = frames.start * n_points + points.start
+        part = slice(first, first + len(own))
         rows = (xyz[part], residual[part], used[part], cofactor[part], squares[part])
-        triangulate_points(xy[part], weights[part], packed, limits, rows)
+        triangulate_points(pixels, own, packed, limits, rows)
 
-    starts = range(0, len(xy), _CHUNK)
-    if len(starts) <= 1:
-        for start in starts:
-            run(start)
+    chunks = tuple(_chunks(n_frames, n_points))
+    if len(chunks) <= 1:
+        for chunk in chunks:
+            run(*chunk)
         return
-    with ThreadPoolExecutor(max_workers=_n_processors()) as pool:
-        list(pool.map(run, starts))
+    with ThreadPoolExecutor(max_workers=n_processors()) as pool:
+        list(pool.map(run, *zip(*chunks, strict=True)))
 
 
-def _n_processors() -> int:
-    """Processors this process may use, which on a shared machine are fewer than it has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _chunks(n_frames: int, n_points: int) -> Iterator[tuple[slice, slice]]:
+    """Frames and points of each chunk, whose points follow each other.
+
+    Chunks are whole frames where these fit, as many as fill the kernel's blocks: a block that is not full rounds
+    otherwise in the last digit.
+    """
+    full = LANES // math.gcd(max(1, n_points), LANES)
+    step = full * max(1, _CHUNK // (full * max(1, n_points))) if n_points <= _CHUNK else 1
+    for frame in range(0, n_frames, step):
+        for point in range(0, n_points, _CHUNK):
+            yield slice(frame, min(n_frames, frame + step)), slice(point, min(n_points, point + _CHUNK))
 
 
 def _pixel_variance(squares: FloatArray, n_used: FloatArray, batch: tuple[int, ...], floor_px: float) -> FloatArray:

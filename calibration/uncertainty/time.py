@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labsys.core.arrays import FloatArray
+
+Value = TypeVar("Value", bound=np.generic)
 
 HARMONICS = 6
 _MOST_FRAMES = 12000  # from the middle of a longer trial
@@ -37,7 +41,7 @@ class ErrorTimes:
 
 def find_period(xyz_m: FloatArray, rate_hz: float) -> float:
     """Stride period of landmarks (T, K, 3) m, from the autocorrelation of their motion; NaN where it is no gait."""
-    part = _middle(xyz_m)
+    part = middle(xyz_m)
     if len(part) < 2.2 * _SHORTEST_STRIDE_S * rate_hz:
         return float("nan")
     tracks = part.reshape(len(part), -1)
@@ -83,7 +87,7 @@ def find_times(
         period_s: stride period, NaN where nothing repeats.
         known_steady: (K,) px², part of the residuals' variance that the calibration's own error explains.
     """
-    part = _middle(residuals)
+    part = middle(residuals)
     n_lags = max(2, min(len(part) // 2, int(rate_hz * (_STRIDES * period_s if period_s > 0 else _LONGEST_LAG_S)) + 2))
     products = lag_products(part, n_lags)
     variance = np.maximum(products[0], 1e-12)
@@ -97,7 +101,8 @@ def find_times(
     return ErrorTimes(steady, repeating, fading_times(correlation, steady, repeating, period_s, rate_hz), period_s)
 
 
-def _middle(values: FloatArray) -> FloatArray:
+def middle(values: NDArray[Value]) -> NDArray[Value]:
+    """The frames of a trial, (T, ...), that times are found from: all but of a long one."""
     first = max(0, (len(values) - _MOST_FRAMES) // 2)
     return values[first : first + _MOST_FRAMES]
 

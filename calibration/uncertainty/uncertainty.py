@@ -15,7 +15,7 @@ import numpy as np
 from calibration.projection import project_rig
 from calibration.rig.covariance import VolumeErrors, no_errors, turn_shapes, volume_errors
 from calibration.trajectory.spread import taper
-from calibration.uncertainty.time import ErrorTimes, fading_times, find_period, find_times, lasting_part
+from calibration.uncertainty.time import ErrorTimes, fading_times, find_period, find_times, lasting_part, middle
 from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.cameras import Calibration, CameraRig
 from labsys.core.landmarks import Landmarks3D
@@ -24,6 +24,7 @@ from labsys.core.point_errors import PointErrors
 _SAMPLE = 200  # points that stand for the volume
 _SEED = 11
 _MOST = 0.98
+_FRAMES_AT_ONCE = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +83,17 @@ def add_uncertainty(
         calibration_included=calibration.covariance is not None,
         calibration=_fingerprint(calibration),
     )
-    total = landmarks.covariance_m2 + errors.common_covariance_m2(landmarks.xyz_m)
-    return replace(landmarks, covariance_m2=total, errors=errors)
+    return replace(landmarks, covariance_m2=_with_common(landmarks, errors), errors=errors)
+
+
+def _with_common(landmarks: Landmarks3D, errors: PointErrors) -> FloatArray:
+    """Covariance (T, K, 3, 3) m² with the calibration's part; some frames at a time, for its terms are many."""
+    total = np.empty(landmarks.covariance_m2.shape)
+    for first in range(0, len(total), _FRAMES_AT_ONCE):
+        part = slice(first, first + _FRAMES_AT_ONCE)
+        np.add(landmarks.covariance_m2[part], errors.common_covariance_m2(landmarks.xyz_m[part]), out=total[part])
+    total.setflags(write=False)
+    return total
 
 
 def _fingerprint(calibration: Calibration) -> str:
@@ -108,16 +118,18 @@ def _volume(sighting: Sighting, calibration: Calibration) -> VolumeErrors:
 
 
 def _times(sighting: Sighting, rate_hz: float, volume: VolumeErrors) -> ErrorTimes:
-    residuals = np.where(sighting.used[..., None], sighting.xy_px - project_rig(sighting.rig, sighting.xyz_m), np.nan)
+    looked_at = middle(sighting.xyz_m)
+    used = middle(sighting.used)
+    residuals = np.where(used[..., None], middle(sighting.xy_px) - project_rig(sighting.rig, looked_at), np.nan)
     n_frames, n_landmarks = residuals.shape[:2]
-    n_used = sighting.used.sum(axis=-1)
+    n_used = sighting.used.sum(axis=-1, dtype=np.int16)
     found = n_used > 0
     views = n_used.sum(axis=0) / np.maximum(found.sum(axis=0), 1)
     freedom = np.maximum(2.0 * views - 3.0, 0.0)
     return find_times(
         np.moveaxis(residuals.reshape(n_frames, n_landmarks, -1), 1, 2),
         freedom,
-        period_s=find_period(sighting.xyz_m, rate_hz),
+        period_s=find_period(looked_at, rate_hz),
         rate_hz=rate_hz,
         # Residuals are smaller than errors by the coordinates that the point itself uses up.
         known_steady=volume.residual_px2 * freedom / np.maximum(2.0 * views, 1.0),
@@ -126,11 +138,12 @@ def _times(sighting: Sighting, rate_hz: float, volume: VolumeErrors) -> ErrorTim
 
 def _smoothing(before: FloatArray, after: FloatArray) -> FloatArray:
     """By how much smoothing lowered each landmark's variance, (K,), at most 1."""
-    traces = [np.trace(c, axis1=-2, axis2=-1) for c in (before, after)]
-    both = np.isfinite(traces[0]) & np.isfinite(traces[1])
     out = np.ones(before.shape[1])
-    for k in np.flatnonzero(both.any(axis=0)):
-        out[k] = np.median(traces[1][both[:, k], k]) / max(float(np.median(traces[0][both[:, k], k])), 1e-300)
+    for k in range(out.size):
+        raw, smoothed = (np.trace(c[:, k], axis1=-2, axis2=-1) for c in (before, after))
+        both = np.isfinite(raw) & np.isfinite(smoothed)
+        if both.any():
+            out[k] = np.median(smoothed[both]) / max(float(np.median(raw[both])), 1e-300)
     return np.clip(out, 1e-3, 1.0)
 
 

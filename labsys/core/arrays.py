@@ -39,7 +39,7 @@ def as_floats(name: str, values: Any, shape: Shape, *, finite: bool = False) -> 
     Raises:
         InputError: wrong shape, or a value that is not finite where `finite` is asked for.
     """
-    array = np.array(values, dtype=np.float64)
+    array = _own(values, np.dtype(np.float64))
     check_shape(name, array, shape)
     if finite and not np.isfinite(array).all():
         raise InputError(f"{name} contains {int((~np.isfinite(array)).sum())} value(s) that are not finite")
@@ -49,7 +49,14 @@ def as_floats(name: str, values: Any, shape: Shape, *, finite: bool = False) -> 
 
 def as_bools(name: str, values: Any, shape: Shape) -> BoolArray:
     """Return a read-only boolean array of the given shape (InputError on another shape)."""
-    array = np.array(values, dtype=np.bool_)
+    array = _own(values, np.dtype(np.bool_))
     check_shape(name, array, shape)
     array.setflags(write=False)
     return array
+
+
+def _own(values: Any, kind: np.dtype[Any]) -> NDArray[Any]:
+    """A copy that nobody else can write to; an array that is frozen already is shared, as long trials are large."""
+    if isinstance(values, np.ndarray) and values.dtype == kind and values.flags.owndata and not values.flags.writeable:
+        return values
+    return np.array(values, dtype=kind)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.scenes import Scene, moving_body, observe, ring_rig
-from calibration.trajectory import correlation, trajectory
+from calibration.trajectory import correlation, sections, trajectory
 from calibration.trajectory.anipose import anipose_objective, minimise_anipose_objective
 from calibration.trajectory.band import factorise, invert_band, solve_factored
 from calibration.trajectory.kernel import smoothness_band
@@ -151,11 +151,11 @@ def test_errors_fall_well_below_those_of_triangulation_and_covariance_says_so() 
 
 
 def test_sections_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trajectory, "_TOLERANCE", 1e-12)  # both to the end, so that only seams could differ
-    monkeypatch.setattr(trajectory, "_MAX_ITERATIONS", 100)
+    monkeypatch.setattr(sections, "_TOLERANCE", 1e-12)  # both to the end, so that only seams could differ
+    monkeypatch.setattr(sections, "_MAX_ITERATIONS", 100)
     scene = _scene(2400)
     whole = _solve(scene)
-    monkeypatch.setattr(trajectory, "_SECTION_BYTES", 1.0)
+    monkeypatch.setattr(sections, "_SECTION_BYTES", 1.0)
     parts = _solve(scene)
     assert whole.report.sections == 1
     assert parts.report.sections == 3
@@ -225,7 +225,7 @@ def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     found = []
     for n_threads in (1, 2, 3):
-        for module in (trajectory, correlation):
+        for module in (trajectory, sections, correlation):
             monkeypatch.setattr(module, "n_processors", lambda n=n_threads: n)
         found.append(_solve(scene))
     for other in found[1:]:
