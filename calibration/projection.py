@@ -71,6 +71,17 @@ def projection_matrix(camera: Camera) -> FloatArray:
     return np.asarray(camera.intrinsics.matrix @ np.column_stack([T.rotation, T.translation_m]), dtype=np.float64)
 
 
+def essential_matrix(first: Camera, second: Camera) -> FloatArray:
+    """(3, 3): the normalised image point (x, y, 1) of the second camera to its epipolar line in the first.
+
+    Two such points x_1, x_2 of one point in LAB satisfy x_1ᵀ E x_2 = 0; E has the baseline in m as its scale.
+    Source: Longuet-Higgins 1981, doi:10.1038/293133a0.
+    """
+    T = first.T_cam_lab @ second.T_cam_lab.inverse()
+    x, y, z = T.translation_m
+    return np.asarray(np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]) @ T.rotation, dtype=np.float64)
+
+
 def _as_points(name: str, values: ArrayLike, length: int) -> FloatArray:
     array = read_only_floats(values)
     if array.ndim < 1 or array.shape[-1] != length:

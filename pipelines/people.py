@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from calibration.projection import undistort
+from calibration.projection import essential_matrix, undistort
 from labsys.core.arrays import FloatArray, IntArray
 from labsys.core.cameras import CameraRig
 from labsys.storage.exchange.openpose import OpenPosePeople
@@ -78,9 +78,7 @@ def _picked(rays: FloatArray, subject: IntArray) -> FloatArray:
 
 def _misfit_px(rays: FloatArray, other: FloatArray, rig: CameraRig, c: int, b: int) -> FloatArray:
     """(T, P) mean truncated distance of each person's points from the epipolar lines of camera b's subject, px."""
-    T = rig.cameras[c].T_cam_lab @ rig.cameras[b].T_cam_lab.inverse()
-    x, y, z = T.translation_m
-    essential = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]) @ T.rotation
+    essential = essential_matrix(rig.cameras[c], rig.cameras[b])
     line = (other @ essential.T)[:, None]
     back = rays @ essential
     size = (line[..., :2] ** 2).sum(axis=-1) + (back[..., :2] ** 2).sum(axis=-1)

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from calibration.lens import compiled, compiled_part, read_only_floats
-from calibration.projection import undistort
+from calibration.projection import essential_matrix, undistort
 from labsys.core.arrays import FloatArray, IntArray
 from labsys.core.cameras import CameraRig
 from labsys.core.landmarks import Landmarks2D
@@ -131,9 +131,7 @@ def _essentials(rig: CameraRig) -> tuple[FloatArray, FloatArray]:
     essential, focal2 = np.zeros((count, count, 3, 3)), np.ones((count, count))
     for a, first in enumerate(rig.cameras):
         for b, second in enumerate(rig.cameras):
-            T = first.T_cam_lab @ second.T_cam_lab.inverse()
-            x, y, z = T.translation_m
-            essential[a, b] = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]) @ T.rotation
+            essential[a, b] = essential_matrix(first, second)
             focal2[a, b] = first.intrinsics.matrix[0, 0] * second.intrinsics.matrix[0, 0]
     return essential, focal2
 

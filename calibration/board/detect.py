@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from calibration.board.detector import BoardFinder, Gray, Sighting
+from calibration.processors import one_opencv_thread
 from labsys.core.arrays import BoolArray, FloatArray, as_floats, check_unique
 from labsys.core.board import Board
 from labsys.core.errors import InputError
@@ -188,7 +187,7 @@ def detect_videos(
     """
     together = progress if isinstance(progress, Progress) else SilentProgress()
     own = progress if isinstance(progress, Mapping) else {}
-    with ThreadPoolExecutor(max_workers=max(1, len(videos))) as pool, _one_thread_per_camera():
+    with ThreadPoolExecutor(max_workers=max(1, len(videos))) as pool, one_opencv_thread():
         jobs = [
             pool.submit(
                 detect_camera,
@@ -201,17 +200,6 @@ def detect_videos(
             for camera, path in videos.items()
         ]
         return tuple(job.result() for job in jobs)
-
-
-@contextmanager
-def _one_thread_per_camera() -> Iterator[None]:
-    """Keep OpenCV from starting threads of its own: beside one thread per camera they only wait for each other."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 def _corner_row(seen: Sighting, board: Board) -> FloatArray:

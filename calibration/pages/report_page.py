@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
-import numpy as np
-
 from calibration.board.detector import Gray
 from calibration.calibrate import CalibrationOutcome
 from calibration.pages.drawings import ErrorCell, WorstView, draw_plans, find_worst_views, map_errors
+from calibration.pages.embedding import embed_part
 from calibration.pages.rendering import render_template
 from calibration.rig.grade import GradeLimits
 from calibration.rig.quality import CornerErrors, measure_corners
@@ -113,10 +110,4 @@ def _embed(pictures: Mapping[tuple[int, int], Gray] | None, view: WorstView) -> 
     picture = (pictures or {}).get((view.camera, view.instant))
     if picture is None:
         return ""
-    x, y, width, height = view.box_px
-    scale = min(1.0, _PICTURE_PX / max(width, height))
-    move = np.array([[scale, 0.0, -x * scale], [0.0, scale, -y * scale]])
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.warpAffine(picture, move, size, flags=cv2.INTER_AREA, borderValue=(128.0,))
-    done, encoded = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii") if done else ""
+    return embed_part(picture, view.box_px, largest_px=_PICTURE_PX)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from calibration.projection import undistort
+from calibration.projection import essential_matrix, undistort
 from labsys.core.arrays import FloatArray
 from labsys.core.cameras import CameraRig
 from pipelines.retiming.smooth import SmoothTrack
@@ -81,9 +81,7 @@ def _shifted_rays(
 
 def _pair_cost(rig: CameraRig, rays: FloatArray, c: int, other: FloatArray, b: int) -> FloatArray:
     """(S,) mean truncated squared distance, px², of camera c's rays (S, Q, K, 3) to the epipolar lines of camera b."""
-    T = rig.cameras[c].T_cam_lab @ rig.cameras[b].T_cam_lab.inverse()
-    x, y, z = T.translation_m
-    essential = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]) @ T.rotation
+    essential = essential_matrix(rig.cameras[c], rig.cameras[b])
     line = np.einsum("ij,qkj->qki", essential, other)
     back = np.einsum("ji,sqkj->sqki", essential, rays)
     size = line[..., 0] ** 2 + line[..., 1] ** 2 + back[..., 0] ** 2 + back[..., 1] ** 2

@@ -19,9 +19,9 @@ import pytest
 from sqlalchemy import NullPool, create_engine, make_url
 from starlette.testclient import TestClient
 
-import labsys
 from api.app import create_app
 from calibration.formats import format_anipose
+from labsys import __version__
 from labsys.core.cameras import Calibration, Camera, CameraRig, Intrinsics
 from labsys.core.catalogue import CATALOGUE_VERSION, METRICS, MetricDefinition
 from labsys.core.landmarks import Landmarks3D
@@ -69,6 +69,8 @@ from labsys.storage.subjects import save_subject
 from labsys.storage.takes import stage_take
 from labsys.storage.trials import save_trial
 from pipelines.trial_inputs import gather_inputs
+from tests.test_api.cli_answer import Run, make_runner
+from tests.test_api.import_scene import Scene, make_empty_lab, make_scene
 
 N_STRIDES = 28
 BASE = "http://127.0.0.1:8000"
@@ -180,9 +182,9 @@ def save_run(
     """Store a finished run of a trial, as the pipeline would; returns its name."""
     inputs = gather_inputs(lab, name)
     parameters = {**inputs.facts, "reconstruct.rule": made.get("rule", "robust")}
-    run = run_identity(inputs.hashes, {**parameters, "name": str(name)}, labsys.__version__)
+    run = run_identity(inputs.hashes, {**parameters, "name": str(name)}, __version__)
     provenance = Provenance(
-        version=labsys.__version__,
+        version=__version__,
         definition_version=CATALOGUE_VERSION,
         inputs=inputs.hashes,
         parameters=parameters,
@@ -263,6 +265,31 @@ def _lab_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lab(_lab_template: Path, tmp_path: Path) -> Lab:
     """A fresh copy of the fabricated lab."""
     return open_lab(Path(shutil.copytree(_lab_template, tmp_path / "lab")))
+
+
+@pytest.fixture(scope="session")
+def empty_lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lab without anything in it, made once; every test works in its own copy."""
+    return make_empty_lab(tmp_path_factory.mktemp("labs") / "lab")
+
+
+@pytest.fixture
+def new_lab(empty_lab: Path, tmp_path: Path) -> Path:
+    """A lab without anything in it."""
+    return Path(shutil.copytree(empty_lab, tmp_path / "lab"))
+
+
+@pytest.fixture
+def labsys(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, new_lab: Path) -> Run:
+    """Run a command in a new lab's folder."""
+    monkeypatch.chdir(new_lab)
+    return make_runner(capsys)
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """Files that can be imported; nobody writes to them."""
+    return make_scene(tmp_path_factory.mktemp("scene"))
 
 
 @pytest.fixture

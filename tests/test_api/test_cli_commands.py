@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,24 +9,7 @@ from pathlib import Path
 import pytest
 
 from api.cli import app, spread_values
-from tests.test_api.cli_answer import Answer, Run, make_runner
-from tests.test_api.import_scene import make_empty_lab
-
-
-@pytest.fixture(scope="module")
-def empty_lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_empty_lab(tmp_path_factory.mktemp("labs") / "lab")
-
-
-@pytest.fixture
-def lab(empty_lab: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(empty_lab, tmp_path / "lab"))
-
-
-@pytest.fixture
-def labsys(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, lab: Path) -> Run:
-    monkeypatch.chdir(lab)
-    return make_runner(capsys)
+from tests.test_api.cli_answer import Answer, Run
 
 
 def refused(answer: Answer, *names: str, code: int = 2) -> None:
@@ -139,20 +121,20 @@ def test_unexpected_error_is_one_line_with_the_place_of_its_traceback(tmp_path: 
     assert "Traceback" in debugged.stderr
 
 
-def test_lab_is_named_found_upwards_or_asked_for(labsys: Run, lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lab_is_named_found_upwards_or_asked_for(labsys: Run, new_lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert labsys("subject", "add", "S01").code == 0
-    monkeypatch.chdir(lab / "subjects")
+    monkeypatch.chdir(new_lab / "subjects")
     assert labsys("subject", "list", "--json").json["subjects"]
-    monkeypatch.chdir(lab.parent)
+    monkeypatch.chdir(new_lab.parent)
     refused(labsys("subject", "list"), "labsys.toml", "--lab")
-    assert labsys("subject", "list", "--lab", lab).code == 0
-    assert labsys("--lab", lab, "subject", "list").code == 0
-    monkeypatch.setenv("LABSYS_LAB", str(lab))
+    assert labsys("subject", "list", "--lab", new_lab).code == 0
+    assert labsys("--lab", new_lab, "subject", "list").code == 0
+    monkeypatch.setenv("LABSYS_LAB", str(new_lab))
     assert labsys("subject", "list").code == 0
 
 
-def test_init_refuses_what_is_there(labsys: Run, lab: Path, tmp_path: Path) -> None:
-    refused(labsys("init", lab), str(lab))
+def test_init_refuses_what_is_there(labsys: Run, new_lab: Path, tmp_path: Path) -> None:
+    refused(labsys("init", new_lab), str(new_lab))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("x")
     refused(labsys("init", tmp_path / "full"), "full")
@@ -313,7 +295,7 @@ def test_nothing_comparable_is_a_gate(labsys: Run) -> None:
     assert "cannot be compared" in answer.err
 
 
-def test_database_is_rebuilt_upgraded_and_copied(labsys: Run, lab: Path, tmp_path: Path) -> None:
+def test_database_is_rebuilt_upgraded_and_copied(labsys: Run, new_lab: Path, tmp_path: Path) -> None:
     labsys("subject", "add", "S01")
     assert labsys("index", "--json").json["subjects"] == 1
     assert labsys("db", "upgrade", "--json").json["revision"]

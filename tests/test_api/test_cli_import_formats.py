@@ -3,48 +3,21 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from calibration.projection import project_rig
 from labsys.storage.exchange.trc import write_trc
-from tests.test_api.cli_answer import Run, make_runner
+from tests.test_api.cli_answer import Run
 from tests.test_api.import_scene import (
     Scene,
-    make_empty_lab,
-    make_scene,
     make_standing_rig,
     nothing_written,
     refused,
     static,
 )
-
-
-@pytest.fixture
-def labsys(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, lab: Path) -> Run:
-    """Run a command in the lab folder."""
-    monkeypatch.chdir(lab)
-    return make_runner(capsys)
-
-
-@pytest.fixture(scope="module")
-def empty_lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lab made once; every test works in its own copy."""
-    return make_empty_lab(tmp_path_factory.mktemp("labs") / "lab")
-
-
-@pytest.fixture
-def lab(empty_lab: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(empty_lab, tmp_path / "lab"))
-
-
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    return make_scene(tmp_path_factory.mktemp("scene"))
 
 
 def _openpose(scene: Scene, folder: Path, people_of: Callable[[int, int], list[np.ndarray]]) -> list[str]:
@@ -98,17 +71,17 @@ def test_second_person_is_left_out_counted_and_reported(labsys: Run, scene: Scen
     assert np.abs(found.xyz_m[:, [found.index("RKnee")]] - truth).max() < 0.01
 
 
-def test_two_people_alike_are_undecidable(labsys: Run, scene: Scene, lab: Path, tmp_path: Path) -> None:
+def test_two_people_alike_are_undecidable(labsys: Run, scene: Scene, new_lab: Path, tmp_path: Path) -> None:
     def people(camera: int, frame: int) -> list[np.ndarray]:
         return [_person(scene, camera, frame), _person(scene, camera, frame, shift_m=1.2)]
 
     words = _openpose(scene, tmp_path, people)
     answer = labsys(*static("op")[:-1], "other", *words, "--calibration", scene.calibration, "--rate-hz", 100)
     refused(answer, "people")
-    nothing_written(lab)
+    nothing_written(new_lab)
 
 
-def test_markers_need_a_known_unit_and_format(labsys: Run, scene: Scene, lab: Path, tmp_path: Path) -> None:
+def test_markers_need_a_known_unit_and_format(labsys: Run, scene: Scene, new_lab: Path, tmp_path: Path) -> None:
     trc = tmp_path / "still.trc"
     write_trc(trc, scene.landmarks)
     wrong = tmp_path / "wrong.trc"
@@ -116,22 +89,24 @@ def test_markers_need_a_known_unit_and_format(labsys: Run, scene: Scene, lab: Pa
     refused(labsys(*static(), "--markers", wrong), "wrong.trc", "m")
     (tmp_path / "marks.c3d").write_bytes(b"\x02P")
     refused(labsys(*static(), "--markers", tmp_path / "marks.c3d"), "C3D", "trc")
-    nothing_written(lab)
+    nothing_written(new_lab)
     assert labsys(*static(), "--markers", trc).code == 0
 
 
-def test_markers_lying_down_need_axes(labsys: Run, scene: Scene, lab: Path, tmp_path: Path) -> None:
+def test_markers_lying_down_need_axes(labsys: Run, scene: Scene, new_lab: Path, tmp_path: Path) -> None:
     """A file with Z up: refused until its axes are named, then the body stands."""
     swapped = scene.landmarks.with_positions(scene.landmarks.xyz_m[..., [0, 2, 1]] * np.array([1.0, -1.0, 1.0]))
     write_trc(tmp_path / "zup.trc", swapped)
     refused(labsys(*static(), "--markers", tmp_path / "zup.trc"), "upright", "--world-axes")
-    nothing_written(lab)
+    nothing_written(new_lab)
     answer = labsys(*static(), "--markers", tmp_path / "zup.trc", "--world-axes", "forward=+x,up=+z")
     assert answer.code == 0, answer.err
     assert labsys("process", "S01/2026-11-22/static1").code == 0
 
 
-def test_marker_map_names_unknown_landmarks_and_markers(labsys: Run, scene: Scene, lab: Path, tmp_path: Path) -> None:
+def test_marker_map_names_unknown_landmarks_and_markers(
+    labsys: Run, scene: Scene, new_lab: Path, tmp_path: Path
+) -> None:
     trc = tmp_path / "still.trc"
     write_trc(trc, scene.landmarks)
     good = {n: n for n in scene.landmarks.landmarks}
@@ -140,4 +115,4 @@ def test_marker_map_names_unknown_landmarks_and_markers(labsys: Run, scene: Scen
         path = tmp_path / "map.yaml"
         path.write_text("".join(f"{k}: {v}\n" for k, v in mapping.items()))
         refused(labsys(*static(), "--markers", trc, "--marker-map", path), named, "RASIS")
-    nothing_written(lab)
+    nothing_written(new_lab)

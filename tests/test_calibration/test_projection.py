@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.scenes import look_at, ring_rig
-from calibration.projection import project, project_rig, projection_matrix, undistort
+from calibration.projection import essential_matrix, project, project_rig, projection_matrix, undistort
 from labsys.core.cameras import Camera, CameraRig, Intrinsics, LensModel
 from labsys.core.errors import InputError
 
@@ -128,3 +128,15 @@ def test_wrong_shapes_are_refused() -> None:
         project(rig.cameras[0], np.zeros((4, 2)))
     with pytest.raises(InputError, match=r"pixels have shape \(3,\)"):
         undistort(rig.cameras[0].intrinsics, np.zeros(3))
+
+
+def test_rays_of_two_cameras_to_one_point_meet_on_the_epipolar_line() -> None:
+    first, second = ring_rig(4).cameras[:2]
+    points = np.random.default_rng(2).uniform(-0.5, 0.5, (20, 3)) + np.array([0.0, 1.0, 0.0])
+    x1, x2 = (np.column_stack([undistort(c.intrinsics, project(c, points)), np.ones(20)]) for c in (first, second))
+    E = essential_matrix(first, second)
+    lines = x2 @ E.T
+    off = np.abs((x1 * lines).sum(axis=1)) / np.linalg.norm(lines[:, :2], axis=1)
+    assert off.max() < 1e-9
+    assert np.median(np.abs((np.roll(x1, 1, axis=0) * lines).sum(axis=1)) / np.linalg.norm(lines[:, :2], axis=1)) > 1e-3
+    np.testing.assert_allclose(essential_matrix(second, first), E.T, atol=1e-12)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +23,7 @@ import cv2
 import numpy as np
 
 from calibration.formats import write_anipose
+from calibration.processors import one_opencv_thread
 from labsys.core.arrays import FloatArray
 from labsys.core.board import Board
 from labsys.core.cameras import Calibration
@@ -109,7 +109,7 @@ def render_take(
     times, stamps = plan_times(len(names), filming)
     totals = {name: own.size for name, own in zip(names, times, strict=True)}
     shown = begin_cameras(progress or SilentProgress(), "film", totals)
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool, _one_thread_per_camera():
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool, one_opencv_thread():
         jobs = [
             pool.submit(_film_camera, folder, studio, actor, filming, i, own, shown[names[i]])
             for i, own in enumerate(times)
@@ -131,17 +131,6 @@ def plan_times(n_cameras: int, filming: Filming) -> tuple[tuple[FloatArray, ...]
         n_cameras, seconds=filming.seconds, rate_hz=filming.rate_hz, clock=filming.clock, seed=filming.seed
     )
     return times, stamp_frames(times, filming.clock, filming.seed)
-
-
-@contextmanager
-def _one_thread_per_camera() -> Iterator[None]:
-    """Keep OpenCV from starting threads of its own: beside one thread per camera they only wait for each other."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 def _film_camera(
