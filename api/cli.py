@@ -28,6 +28,7 @@ from api.commands import (
     exporting,
     importing,
     judging_models,
+    labelling_models,
     making_models,
     modelling,
     processing,
@@ -81,7 +82,7 @@ _MODULES = (
 )  # fmt: skip
 for _module in _MODULES:
     _module.register(app)
-for _module in (making_models, judging_models):
+for _module in (labelling_models, making_models, judging_models):
     _module.register(modelling.model_app)
 app.add_typer(boards.board_app, name="board")
 app.add_typer(modelling.model_app, name="model")
