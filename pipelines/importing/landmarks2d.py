@@ -110,10 +110,13 @@ def _read_cameras(
         remarks += [f"{camera}: {remark}" for remark in said]
         progress.advance()
     if together and len(people) == len(paths):
-        agreed, changed = agree_on_subject(people, calibration.rig.select(tuple(people)))
-        tracks = {camera: of_camera.subject_track() for camera, of_camera in agreed.items()}
+        agreed = agree_on_subject(people, calibration.rig.select(tuple(people)))
+        tracks = {camera: of_camera.subject_track() for camera, of_camera in agreed.people.items()}
+        remarks += [agreed.remark] if agreed.remark else []
         remarks += [
-            f"{camera}: in {n} frames the other cameras pointed out the subject" for camera, n in changed.items() if n
+            f"{camera}: in {n} frames the other cameras pointed out the subject"
+            for camera, n in agreed.changed.items()
+            if n
         ]
     return tracks, remarks
 
