@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 
@@ -104,3 +105,30 @@ def _vague(rig: CameraRig, marked: BoolArray, vague: BoolArray) -> list[tuple[in
 
 def _views(rig: CameraRig, cameras: BoolArray) -> str:
     return ", ".join(rig.names[c] for c in np.flatnonzero(cameras))
+
+
+def best_pair(rig: CameraRig) -> tuple[str, str]:
+    """The two cameras whose labels, of a point in the middle of the room, say most about where it is in the others."""
+    middle_m = _middle_m(rig)
+    here_px = project_rig(rig, middle_m)
+    n = len(rig.cameras)
+    pairs = list(combinations(range(n), 2))
+    labels_px = np.full((len(pairs), n, 2), np.nan)
+    for row, pair in enumerate(pairs):
+        labels_px[row, pair] = here_px[list(pair)]
+    found = triangulate_weighted(rig, labels_px, np.isfinite(labels_px).all(axis=-1).astype(np.float64))
+    spread = _spread_px(rig, found)
+    worst = np.nanmax(np.where(np.isfinite(spread), spread, np.inf), axis=-1)
+    a, b = pairs[int(worst.argmin())]
+    return rig.names[a], rig.names[b]
+
+
+def _middle_m(rig: CameraRig) -> FloatArray:
+    """(3,) m: the point that is nearest to all cameras' lines of sight."""
+    A, b = np.zeros((3, 3)), np.zeros(3)
+    for camera in rig.cameras:
+        R, t = camera.T_cam_lab.rotation, camera.T_cam_lab.translation_m
+        across = np.eye(3) - np.outer(R[2], R[2])
+        A += across
+        b += across @ (-R.T @ t)
+    return np.asarray(np.linalg.lstsq(A, b, rcond=None)[0])
