@@ -15,6 +15,7 @@ import pytest
 from calibration.formats import read_calibration, write_anipose
 from labsys.core.cameras import Calibration, CameraRig
 from labsys.core.rigid import RigidTransform
+from labsys.core.skeleton import mirrored_name
 from labsys.storage.exchange.dlc import write_dlc_h5
 from labsys.storage.exchange.tracks import CameraTrack
 from tests.test_api.cli_answer import Run
@@ -175,6 +176,43 @@ def test_files_given_to_the_wrong_cameras(labsys: Run, scene: Scene, new_lab: Pa
     answer = labsys(*static(), *scene.landmarks2d(**files), "--calibration", scene.calibration, "--rate-hz", 100)
     refused(answer, f"cam_{first}", f"cam_{second}", "exchanged")
     nothing_written(new_lab)
+
+
+@pytest.mark.parametrize(
+    ("turned", "said"),
+    [
+        ((2, 3), "exchanged in cam_0, cam_1 or in cam_2, cam_3"),
+        ((1, 3), "exchanged in cam_0, cam_2 or in cam_1, cam_3"),
+    ],
+)
+def test_left_and_right_exchanged_in_two_cameras(
+    labsys: Run, scene: Scene, new_lab: Path, tmp_path: Path, turned: tuple[int, ...], said: str
+) -> None:
+    """The calibration is right: a model that calls the sides otherwise in some cameras, or mirrored pictures."""
+    files = {f"cam{i}": scene.folder / f"cam{i}.h5" for i in range(4)}
+    for i in turned:
+        track = project_track(scene, i)
+        order = [track.landmarks.index(mirrored_name(n)) for n in track.landmarks]
+        files[f"cam{i}"] = tmp_path / f"cam{i}.h5"
+        write_dlc_h5(files[f"cam{i}"], replace(track, xy_px=track.xy_px[:, order]))
+    answer = labsys(*static(), *scene.landmarks2d(**files), "--calibration", scene.calibration, "--rate-hz", 100)
+    refused(answer, "left and right are", said, "the calibration itself fits")
+    assert "not of these cameras" not in answer.err
+    nothing_written(new_lab)
+
+
+def test_left_and_right_exchanged_in_one_camera_are_left_to_the_others(
+    labsys: Run, scene: Scene, tmp_path: Path
+) -> None:
+    track = project_track(scene, 2)
+    order = [track.landmarks.index(mirrored_name(n)) for n in track.landmarks]
+    write_dlc_h5(tmp_path / "cam2.h5", replace(track, xy_px=track.xy_px[:, order]))
+    files = scene.landmarks2d(cam2=tmp_path / "cam2.h5")
+    answer = labsys(*static(), *files, "--calibration", scene.calibration, "--rate-hz", 100)
+    assert answer.code == 0, answer.err
+    assert labsys("process", "S01/2026-11-22/static1").code == 0
+    sides = labsys("show", "S01/2026-11-22/static1", "--json").json["cameras"]["cam_2"]["sides_repaired"]
+    assert sides["all"] == N_FRAMES
 
 
 def test_calibration_of_another_room_under_the_same_names(
