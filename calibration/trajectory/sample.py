@@ -75,14 +75,12 @@ def _lay_out(
     """Lay out pixels (T, K, C, 2), confidence (T, K, C) and first points (T, K, 3) m, NaN where there is none."""
     known: BoolArray = np.asarray(np.isfinite(start_m).all(axis=-1))
     there = known | _short_gaps(known, max_gap)
-    seen = (confidence >= min_confidence) & np.isfinite(xy_px).all(axis=-1) & there[..., None]
-    pixels = np.where(seen[..., None], xy_px, 0.0)
-    return Track(
-        pixels=np.ascontiguousarray(np.moveaxis(pixels, 1, 3)),
-        confidence=np.ascontiguousarray(np.moveaxis(np.where(seen, confidence, 0.0), 1, 2)),
-        there=there,
-        points=np.ascontiguousarray(np.moveaxis(_bridge(start_m, known), 1, 2)),
-    )
+    pixels, sure = np.array(np.moveaxis(xy_px, 1, 3), order="C"), np.array(np.moveaxis(confidence, 1, 2), order="C")
+    seen = (sure >= min_confidence) & np.isfinite(pixels[:, :, 0]) & np.isfinite(pixels[:, :, 1]) & there[:, None]
+    np.copyto(pixels, 0.0, where=~seen[:, :, None])
+    np.copyto(sure, 0.0, where=~seen)
+    points = np.ascontiguousarray(np.moveaxis(_bridge(start_m, known), 1, 2))
+    return Track(pixels, sure, there, points)
 
 
 def _short_gaps(known: BoolArray, max_gap: int) -> BoolArray:

@@ -185,7 +185,7 @@ def _limbs(
             continue
         length = pulls[on, 4, b]
         along = pulls[on, :3, b] / np.linalg.norm(pulls[on, :3, b], axis=1, keepdims=True)
-        variance = sum(_along(covariance[on][:, :, k], along) for k in (i, j))
+        variance = sum(_along(covariance[:, :, k][on], along) for k in (i, j))
         lengths[b] = np.median(length)
         # The median of a squared normal deviate is 0.455 of its variance.
         shown = float(np.sqrt(np.median((length - lengths[b]) ** 2 + 0.455 * variance) / 0.455))

@@ -8,12 +8,14 @@ only what stays and what repeats is left. An error that all views share leaves n
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.processors import n_processors
 from labsys.core.arrays import FloatArray
 
 Value = TypeVar("Value", bound=np.generic)
@@ -47,9 +49,10 @@ def find_period(xyz_m: FloatArray, rate_hz: float) -> float:
     tracks = part.reshape(len(part), -1)
     known = np.isfinite(tracks)
     mean = np.where(known, tracks, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    covariance = lag_products(np.where(known, tracks - mean, np.nan)[:, None], len(part) // 2).sum(axis=1)
     first, last = (int(s * rate_hz) for s in (_SHORTEST_STRIDE_S, _LONGEST_STRIDE_S))
-    curve = covariance[: last + 2] / max(covariance[0], 1e-300)
+    n_lags = min(len(part) // 2, last + 2)
+    covariance = lag_products(np.where(known, tracks - mean, np.nan)[:, None], n_lags).sum(axis=1)
+    curve = covariance / max(covariance[0], 1e-300)
     peaks = [i for i in range(max(first, 1), curve.size - 1) if curve[i - 1] <= curve[i] > curve[i + 1]]
     peaks = [i for i in peaks if curve[i] > _ALIKE]
     if not peaks:
@@ -65,11 +68,20 @@ def lag_products(values: FloatArray, n_lags: int) -> FloatArray:
     n_lags = min(n_lags, len(values))
     size = 1 << (len(values) + n_lags - 1).bit_length()
     total, pairs = np.zeros((n_lags, values.shape[2])), np.zeros((n_lags, values.shape[2]))
-    for m in range(values.shape[1]):
+
+    def products(series: FloatArray) -> FloatArray:
+        spectrum = np.fft.rfft(series, size, axis=0)
+        return np.fft.irfft(np.abs(spectrum) ** 2, size, axis=0)[:n_lags]
+
+    def add_up(m: int) -> tuple[FloatArray, FloatArray]:
         known = np.isfinite(values[:, m])
-        for into, series in ((total, np.where(known, values[:, m], 0.0)), (pairs, known.astype(np.float64))):
-            spectrum = np.fft.rfft(series, size, axis=0)
-            into += np.fft.irfft(np.abs(spectrum) ** 2, size, axis=0)[:n_lags]
+        return products(np.where(known, values[:, m], 0.0)), products(known.astype(np.float64))
+
+    # Fourier transforms leave the interpreter to other threads; added up in order, so that no bit depends on them.
+    with ThreadPoolExecutor(max_workers=n_processors()) as pool:
+        for own, count in pool.map(add_up, range(values.shape[1])):
+            total += own
+            pairs += count
     return np.where(pairs > 0.5, total / np.maximum(pairs, 1.0), 0.0)
 
 

@@ -8,10 +8,12 @@ lies where its placement put it, with that placement's uncertainty of up and hea
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from calibration.processors import n_processors
 from calibration.projection import project_rig
 from calibration.rig.covariance import VolumeErrors, no_errors, turn_shapes, volume_errors
 from calibration.trajectory.spread import taper
@@ -24,7 +26,7 @@ from labsys.core.point_errors import PointErrors
 _SAMPLE = 200  # points that stand for the volume
 _SEED = 11
 _MOST = 0.98
-_FRAMES_AT_ONCE = 2000
+_FRAMES_AT_ONCE = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +91,13 @@ def add_uncertainty(
 def _with_common(landmarks: Landmarks3D, errors: PointErrors) -> FloatArray:
     """Covariance (T, K, 3, 3) m² with the calibration's part; some frames at a time, for its terms are many."""
     total = np.empty(landmarks.covariance_m2.shape)
-    for first in range(0, len(total), _FRAMES_AT_ONCE):
+
+    def add_part(first: int) -> None:
         part = slice(first, first + _FRAMES_AT_ONCE)
         np.add(landmarks.covariance_m2[part], errors.common_covariance_m2(landmarks.xyz_m[part]), out=total[part])
+
+    with ThreadPoolExecutor(max_workers=n_processors()) as pool:
+        list(pool.map(add_part, range(0, len(total), _FRAMES_AT_ONCE)))
     total.setflags(write=False)
     return total
 

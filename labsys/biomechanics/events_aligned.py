@@ -10,7 +10,9 @@ in at an event has no say in it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -50,11 +52,15 @@ class _Excerpts:
 def align_events(events: Iterable[GaitEvent], signals: GaitSignals) -> list[GaitEvent]:
     """Events in time order, one per stride, side and kind, where a side has enough strides; else as they are."""
     given = list(events)
-    aligned: list[GaitEvent] = []
-    for side, leg in signals.legs.items():
-        for kind in EventKind:
-            own = [e for e in given if e.side is side and e.kind is kind]
-            aligned += _align_kind(own, signals, leg, side, kind) if len(own) >= _FEWEST_STRIDES else own
+
+    def align(side: Side, kind: EventKind) -> list[GaitEvent]:
+        own = [e for e in given if e.side is side and e.kind is kind]
+        return _align_kind(own, signals, signals.legs[side], side, kind) if len(own) >= _FEWEST_STRIDES else own
+
+    # Most of the work is long loops of numpy's, which leave the interpreter to other threads.
+    tasks = tuple(product(signals.legs, EventKind))
+    with ThreadPoolExecutor(max_workers=len(tasks)) as pool:
+        aligned = [event for events_ in pool.map(align, *zip(*tasks, strict=True)) for event in events_]
     return sorted(aligned, key=lambda e: e.time_s)
 
 
@@ -131,10 +137,12 @@ def _best_shifts(excerpts: _Excerpts) -> tuple[FloatArray, FloatArray]:
     median = np.median(velocity[:, :, margin : margin + length], axis=0)
     heard = np.repeat(excerpts.measured | ~excerpts.measured.any(axis=1, keepdims=True), 2, axis=1)
     cost = np.empty((*velocity.shape[:2], 2 * margin + 1))
-    difference = np.empty((velocity.shape[1], 2 * margin + 1, length))  # of one stride: it stays in the fast memory
-    for stride, own in zip(velocity, cost, strict=True):
-        np.subtract(sliding_window_view(stride, length, axis=1), median[:, None], out=difference)
-        np.abs(difference, out=difference).mean(axis=2, out=own)
+    difference = np.empty((2 * margin + 1, length))  # of one row of one stride: it stays in the fast memory
+    for stride, own in zip(sliding_window_view(velocity, length, axis=2), cost, strict=True):
+        for row, expected, total in zip(stride, median, own, strict=True):
+            np.subtract(row, expected, out=difference)
+            np.add.reduce(np.abs(difference, out=difference), axis=1, out=total)
+    cost /= length
     per_shift = (cost * heard[:, :, None]).sum(axis=1) / heard.sum(axis=1, keepdims=True)
     best = per_shift.argmin(axis=1)
     return (best - margin) * _STEP_S, per_shift.min(axis=1)

@@ -9,7 +9,7 @@ import numpy as np
 
 from labsys.biomechanics.com import centre_of_mass
 from labsys.biomechanics.kinematics import reported
-from labsys.biomechanics.sampling import SeriesReader, make_reader
+from labsys.biomechanics.sampling import SeriesReader, make_reader, make_readers
 from labsys.biomechanics.segments import SIDES, Body
 from labsys.biomechanics.treadmill import Travel, forefoot
 from labsys.core.arrays import FloatArray
@@ -102,7 +102,7 @@ def make_source(travel: Travel, angles: JointAngles, *, kind: TrialKind, static_
         tier=prepared.tier,
         kind=kind,
         surface=travel.surface,
-        readers={(a.id, a.side): make_reader(clock, reported(a)[0]) for a in angles.series},
+        readers=make_readers(clock, {(a.id, a.side): reported(a)[0] for a in angles.series}),
         reasons={(a.id, a.side): a.reason for a in angles.series if a.reason is not None},
         referenced=frozenset((a.id, a.side) for a in angles.series if reported(a)[1]),
         static_reason=static_reason,

@@ -11,7 +11,14 @@ from labsys.biomechanics.cardan import rotation_about
 from labsys.biomechanics.cast import carry_clusters
 from labsys.biomechanics.filtering import fill_gaps, find_outliers, low_pass, too_fast
 from labsys.biomechanics.points import BodyPoints, is_distal, median_points, name_roles, reached_tier
-from labsys.biomechanics.segments import Body, PelvisSize, build_body, measure_leg_length, measure_pelvis
+from labsys.biomechanics.segments import (
+    Body,
+    PelvisSize,
+    build_body,
+    find_right_axis,
+    measure_leg_length,
+    measure_pelvis,
+)
 from labsys.biomechanics.settings import AnalysisSettings
 from labsys.core.arrays import FloatArray
 from labsys.core.errors import InputError
@@ -46,6 +53,7 @@ class Prepared:
     settings: AnalysisSettings
     _smoothed: dict[float, BodyPoints] = field(default_factory=dict, init=False, repr=False)
     _bodies: dict[float, Body] = field(default_factory=dict, init=False, repr=False)
+    _stills: dict[frozenset[str], Body] = field(default_factory=dict, init=False, repr=False)
 
     def smoothed(self, cutoff_hz: float) -> BodyPoints:
         """The points after the low-pass, or as they are when filtering is off; computed once per cut-off."""
@@ -79,7 +87,9 @@ class Prepared:
         common = frozenset(moving.tracks) & frozenset(self.static.tracks)
         alike = common == frozenset(moving.tracks)
         body = self.body(cutoff_hz) if alike else build_body(moving.only(common), self.size)
-        return Reference(moving=body, still=build_body(self.static.only(common), self.size))
+        if common not in self._stills:
+            self._stills[common] = build_body(self.static.only(common), self.size)
+        return Reference(moving=body, still=self._stills[common])
 
     def replaced(
         self, smoothed: Mapping[float, BodyPoints], static: BodyPoints | None, size: PelvisSize | None
@@ -127,7 +137,7 @@ def _still_points(static: Landmarks3D) -> BodyPoints:
 
 def face_forward(still: BodyPoints) -> BodyPoints:
     """Turn a standing subject so that the pelvis faces X: a static's heading carries no information."""
-    right = build_body(still, measure_pelvis(still)).right_axis.position_m[0]
+    right = find_right_axis(still, measure_pelvis(still)).position_m[0]
     if not np.isfinite(right).all():
         return still
     yaw = np.arctan2(right[0], right[2])

@@ -72,8 +72,13 @@ class ErrorSource:
     @property
     def cutoffs_hz(self) -> tuple[float, ...]:
         """Low-passes that angles and metrics look through."""
+        return tuple(dict.fromkeys((*self.cutoffs_of_angles_hz, self.prepared.settings.event_cutoff_hz)))
+
+    @property
+    def cutoffs_of_angles_hz(self) -> tuple[float, ...]:
+        """Low-passes that angles alone look through."""
         s = self.prepared.settings
-        return tuple(dict.fromkeys((s.proximal_cutoff_hz, s.distal_cutoff_hz, s.event_cutoff_hz)))
+        return tuple(dict.fromkeys((s.proximal_cutoff_hz, s.distal_cutoff_hz)))
 
     def turned(self, travel: Travel) -> ErrorSource:
         """The same trial in its run direction."""
@@ -119,9 +124,9 @@ class _Stretch:
         return prepared.replaced(views, static, size)
 
 
-def _stretch(source: ErrorSource, frames: IntArray) -> _Stretch:
+def _stretch(source: ErrorSource, frames: IntArray, cutoffs_hz: tuple[float, ...]) -> _Stretch:
     points = {}
-    for cutoff_hz in source.cutoffs_hz:
+    for cutoff_hz in cutoffs_hz:
         whole = source.prepared.smoothed(cutoff_hz)
         tracks = {r: t[frames] for r, t in whole.tracks.items()}
         points[cutoff_hz] = BodyPoints(whole.times_s[frames], tracks, {r: whole.filled[r][frames] for r in tracks})
@@ -143,8 +148,8 @@ def with_angle_errors(source: ErrorSource, angles: JointAngles) -> JointAngles:
     """The angles with the standard error of every sample, rad, as reported (against the static where there is one)."""
     n_frames = angles.times_s.size
     frames = np.unique(np.linspace(0, n_frames - 1, min(n_frames, _MOST_FRAMES)).round().astype(np.int64))
-    stretch = _stretch(source, frames)
-    passed = {c: _passed(source, c) for c in source.cutoffs_hz}
+    stretch = _stretch(source, frames, source.cutoffs_of_angles_hz)
+    passed = {c: _passed(source, c) for c in source.cutoffs_of_angles_hz}
     rng = np.random.default_rng(_SEED)
     squares = {(a.id, a.side): np.zeros(frames.size) for a in angles.series}
     base = {(a.id, a.side): reported(a)[0][frames] for a in angles.series}
@@ -188,7 +193,7 @@ def metric_errors(
     window, frames = _window(strides, source.prepared.points.times_s)
     if not frames.size:
         return {}
-    stretch = _stretch(source, frames)
+    stretch = _stretch(source, frames, source.cutoffs_hz)
     base = _values(stretch.perturbed(None, None), travel, window, kind, static_reason)
     rng = np.random.default_rng(_SEED)
     changes: dict[Key, list[FloatArray]] = {key: [] for key in base}
