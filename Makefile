@@ -3,18 +3,20 @@
 #   make setup    environment in .venv (again only when pyproject.toml or constraints.txt changed)
 #   make test     format, lint, types, import contracts and every test, the slow ones too; CI runs this
 #   make check    the same without the slow tests, for the minutes between two edits
-#   make demo     the main job on a synthetic runner, into demo-lab/
+#   make pose     DeepLabCut too, without which no landmarks are found in videos
+#   make demo     the main job on a filmed runner (rendered), into demo-lab/; needs DeepLabCut and installs it
 #   make docs     the tables in docs/ that follow from the code
 #   make bench    ours beside the peers, into benchmarks/results.json
 #   make accept   the long suite; writes docs/accuracy.md and docs/performance.md
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: setup demo test check bench accept lint docs
+.PHONY: setup pose demo test check bench accept lint docs
 
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+POSE_INSTALLED := $(VENV)/.pose-installed
 UV_VERSION := 0.13.9
 # PYTHON=... chooses another interpreter; shims that exist but do not run are passed over.
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
@@ -54,7 +56,15 @@ check: lint
 docs: $(INSTALLED)
 	$(BIN)/python docs/tables.py
 
-demo: $(INSTALLED)
+# DeepLabCut and torch: 7 GB that only looking at videos needs.
+pose: $(POSE_INSTALLED)
+
+$(POSE_INSTALLED): $(INSTALLED)
+	.ci/uv pip install --python $(BIN)/python -e '.[dev,pose]' -c constraints.txt
+	.ci/uv pip install --python $(BIN)/python --reinstall --no-deps "$$(grep '^opencv-python-headless==' constraints.txt)"
+	@touch $@
+
+demo: $(POSE_INSTALLED)
 	$(BIN)/labsys demo --out demo-lab
 
 bench: $(INSTALLED)

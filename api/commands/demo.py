@@ -16,7 +16,7 @@ from labsys.core.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from labsys.storage.lab import Lab
-    from pipelines.demo import DemoSettings, DemoVisit
+    from pipelines.demonstration.settings import DemoSettings, DemoVisit
 
 _DATASETS = ("synthetic", "pose2sim")
 
@@ -32,6 +32,10 @@ def demonstrate(
         typer.Option("--out", metavar="DIR", help="New or empty folder for the lab; else labsys-demo here."),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Half as long, three cameras: indicative only.")] = False,
+    landmarks: Annotated[
+        bool,
+        typer.Option("--landmarks", help="No pictures: 2D landmarks that err as DeepLabCut's do, in about a minute."),
+    ] = False,
     dataset: Annotated[
         str, typer.Option("--dataset", metavar="synthetic|pose2sim", help="pose2sim: a public recording.")
     ] = "synthetic",
@@ -45,28 +49,33 @@ def demonstrate(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Record, measure and compare a synthetic runner before and after rehab, and say how true it came out.
+    """Film, track, measure and compare a rendered runner before and after rehab, and say how true it came out.
 
     \b
     Example: labsys demo --out demo-lab
+    Example: labsys demo --landmarks
     Example: labsys demo --hip-extension-cap-deg 2 --lumbar-gain 0.8 --seed 7
     """
     from api.database import upgrade_database
     from labsys.core.units import radians
     from labsys.storage.lab import create_lab
-    from pipelines.demo import DemoSettings
+    from pipelines.demonstration.settings import DemoSettings
+    from pipelines.dlc import require_deeplabcut
 
     terminal = Terminal(None, as_json, quiet)
     if dataset not in _DATASETS:
         raise UnknownNameError("data set", dataset, valid=_DATASETS, where="--dataset")
     began = time.monotonic()
     settings = DemoSettings(seed=seed, hip_extension_cap_rad=radians(hip_extension_cap_deg), lumbar_gain=lumbar_gain)
+    settings = settings.quick() if quick else settings
+    if dataset == "synthetic" and not landmarks:
+        require_deeplabcut()
     lab = create_lab(_free_folder() if out is None else out, name="demo")
     upgrade_database(lab)
     if dataset == "pose2sim":
         _demonstrate_recording(terminal, lab, began)
     else:
-        _demonstrate_runner(terminal, lab, settings.quick() if quick else settings, began)
+        _demonstrate_runner(terminal, lab, settings, began, filmed=not landmarks)
 
 
 def _free_folder() -> Path:
@@ -75,13 +84,16 @@ def _free_folder() -> Path:
     return next(path for path in names if not path.exists())
 
 
-def _demonstrate_runner(terminal: Terminal, lab: Lab, settings: DemoSettings, began: float) -> None:
+def _demonstrate_runner(terminal: Terminal, lab: Lab, settings: DemoSettings, began: float, *, filmed: bool) -> None:
     from api.commands.changes import update_index
     from api.commands.comparing import compare_visits_of, comparison_text
-    from pipelines.demo import SUBJECT, VISITS, make_demo
+    from pipelines.demonstration.filmed import film_demo
+    from pipelines.demonstration.settings import SUBJECT, VISITS
+    from pipelines.demonstration.synthesised import synthesise_demo
 
+    demonstrate_runner = film_demo if filmed else synthesise_demo
     with tempfile.TemporaryDirectory(prefix="labsys-demo-") as workplace, terminal.progress() as progress:
-        visits = make_demo(lab, settings, workplace=Path(workplace), progress=progress)
+        visits = demonstrate_runner(lab, settings, workplace=Path(workplace), progress=progress)
     update_index(terminal, lab, SUBJECT)
     comparison = compare_visits_of(lab, SUBJECT, *VISITS.values())
     rows = [row for visit in visits for row in _truth_rows(visit)]
@@ -95,7 +107,7 @@ def _demonstrate_recording(terminal: Terminal, lab: Lab, began: float) -> None:
     from api.commands.changes import update_index
     from api.commands.showing import trial_text
     from api.views import trial_document
-    from pipelines.demo_recording import make_pose2sim_demo
+    from pipelines.demonstration.recording import make_pose2sim_demo
 
     with terminal.progress() as progress:
         result = make_pose2sim_demo(lab, progress=progress)
@@ -109,7 +121,7 @@ def _demonstrate_recording(terminal: Terminal, lab: Lab, began: float) -> None:
 def _truth_rows(visit: DemoVisit) -> list[dict[str, Any]]:
     from api.views import interval, outside
     from labsys.core.catalogue import find_metric
-    from pipelines.demo import SHOWN
+    from pipelines.demonstration.settings import SHOWN
 
     rows = []
     for metric in visit.result.motion.metrics:

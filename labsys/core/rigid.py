@@ -60,3 +60,20 @@ class RigidTransform:
 
     def __matmul__(self, other: RigidTransform) -> RigidTransform:
         return RigidTransform(self.rotation @ other.rotation, self.apply(other.translation_m))
+
+
+def look_at(centre_m: FloatArray, target_m: FloatArray, *, roll_rad: float = 0.0) -> RigidTransform:
+    """Pose T_cam_lab of a camera at a place that looks at another, its picture level (LAB's +y up) before it rolls.
+
+    Raises:
+        InputError: it would look straight up or down, where no picture is level.
+    """
+    z = np.asarray(target_m) - np.asarray(centre_m)
+    z = z / np.linalg.norm(z)
+    x = np.cross(z, [0.0, 1.0, 0.0])
+    if np.linalg.norm(x) < _ORTHONORMAL_TOLERANCE:
+        raise InputError("a camera that looks straight up or down has no level picture")
+    x = x / np.linalg.norm(x)
+    turn = Rotation.from_rotvec([0.0, 0.0, roll_rad]).as_matrix()
+    R = turn @ np.stack([x, np.cross(z, x), z])
+    return RigidTransform(R, -R @ np.asarray(centre_m))

@@ -10,7 +10,7 @@ import numpy as np
 from labsys.core.arrays import FloatArray
 from labsys.core.cameras import Camera, CameraRig, Intrinsics
 from labsys.core.errors import InputError
-from labsys.core.rigid import RigidTransform
+from labsys.core.rigid import look_at
 
 _TARGET_M = np.array([0.0, 0.95, 0.0])
 _HEIGHTS_M = (1.1, 1.9)
@@ -74,14 +74,10 @@ def stamp_frames(times_s: tuple[FloatArray, ...], clock: ClockModel, seed: int) 
 
 def _camera(name: str, azimuth_rad: float, height_m: float, size_px: tuple[int, int], radius_m: float) -> Camera:
     centre = np.array([radius_m * math.cos(azimuth_rad), height_m, radius_m * math.sin(azimuth_rad)])
-    z = (_TARGET_M - centre) / np.linalg.norm(_TARGET_M - centre)
-    x = np.cross(z, [0.0, 1.0, 0.0])
-    x /= np.linalg.norm(x)
-    R = np.stack([x, np.cross(z, x), z])
     width, height = size_px
     focal = height * radius_m / _SCENE_HEIGHT_M
     matrix = np.array([[focal, 0.0, (width - 1) / 2 + 3.0], [0.0, focal, (height - 1) / 2 - 2.0], [0.0, 0.0, 1.0]])
-    return Camera(name, Intrinsics(matrix, _DISTORTION, size_px), RigidTransform(R, -R @ centre))
+    return Camera(name, Intrinsics(matrix, _DISTORTION, size_px), look_at(centre, _TARGET_M))
 
 
 def _run_clock(rng: np.random.Generator, seconds: float, rate_hz: float, clock: ClockModel) -> FloatArray:

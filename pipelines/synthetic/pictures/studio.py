@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from labsys.core.cameras import Camera, CameraRig, Intrinsics, LensModel
-from labsys.core.rigid import RigidTransform
+from labsys.core.rigid import look_at
 from labsys.core.session import TrialKind
 from pipelines.synthetic.parameters import RunnerParameters, Strike
 from pipelines.synthetic.pictures.belt import paint_belt
@@ -88,18 +88,8 @@ def draw_rig(split: Split, seed: int, n_cameras: int, *, size_px: tuple[int, int
         centre = np.array([far * math.cos(azimuth), draws.between(0.5, 2.3), far * math.sin(azimuth)])
         target = np.array([draws.between(-0.12, 0.12), draws.between(0.85, 1.05), draws.between(-0.10, 0.10)])
         lens = _draw_lens(draws, far, size_px, fisheye=fisheye)
-        cameras.append(Camera(f"cam{i}", lens, _look_at(centre, target, draws.between(-0.06, 0.06))))
+        cameras.append(Camera(f"cam{i}", lens, look_at(centre, target, roll_rad=draws.between(-0.06, 0.06))))
     return CameraRig(tuple(cameras))
-
-
-def _look_at(centre: np.ndarray, target: np.ndarray, roll_rad: float) -> RigidTransform:
-    z = (target - centre) / np.linalg.norm(target - centre)
-    x = np.cross(z, [0.0, 1.0, 0.0])
-    x /= np.linalg.norm(x)
-    level = np.stack([x, np.cross(z, x), z])
-    cos, sin = math.cos(roll_rad), math.sin(roll_rad)
-    R = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]]) @ level
-    return RigidTransform(R, -R @ centre)
 
 
 def _draw_lens(draws: Draws, far_m: float, size_px: tuple[int, int], *, fisheye: bool) -> Intrinsics:

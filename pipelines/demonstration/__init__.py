@@ -1,0 +1,1 @@
+"""The main job shown on a runner whose truth is known, and on a public recording."""

@@ -1,0 +1,177 @@
+"""The whole main job in pictures: a board and a runner are filmed, the board calibrates, DeepLabCut finds landmarks.
+
+Only the pictures are made up. From the video files on everything is what a lab does with its own: calibration from the
+filmed board, import, landmarks by the shipped model, reconstruction, angles, events, metrics, comparison. Rig, room,
+light, body and clothes are drawn from numbers that no training picture was drawn from.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from calibration.align import WorldAxes
+from labsys.core.board import Board
+from labsys.core.cameras import Camera, CameraRig, Intrinsics
+from labsys.core.progress import Progress
+from labsys.core.rigid import look_at
+from labsys.core.session import Conditions, Phase, Surface, TrialKind, TrialName
+from labsys.storage.atomic import write_json_atomic, write_text_atomic
+from labsys.storage.lab import Lab
+from labsys.storage.results import load_trial_result
+from pipelines.calibrating.files import store_calibration
+from pipelines.calibrating.inputs import CalibrationRequest
+from pipelines.calibrating.placement import LabRequest
+from pipelines.calibrating.take import calibrate_take
+from pipelines.config import PipelineConfig, Pose2dConfig
+from pipelines.demonstration.settings import EPISODE, SUBJECT, VISITS, DemoSettings, DemoVisit, register_runner
+from pipelines.demonstration.shipped import install_shipped_model
+from pipelines.dlc import require_deeplabcut
+from pipelines.importing.request import ImportRequest, VisitFacts
+from pipelines.importing.trial import import_trial
+from pipelines.run import run_trial
+from pipelines.synthetic.pictures.board import WavedBoard
+from pipelines.synthetic.pictures.draws import Draws, Split
+from pipelines.synthetic.pictures.studio import Studio, cast_runner, make_studio
+from pipelines.synthetic.pictures.take import FilmedTake, Filming, format_board, render_take
+from pipelines.synthetic.trial import SyntheticTrial, make_trial
+from pipelines.synthetic.truth_document import truth_document
+
+BOARD = Board(5, 4, 0.16, 0.12, "DICT_4X4_50")
+CALIBRATION = "demo"
+# The first camera stands beside the treadmill on a level tripod and looks straight across: that is how it is placed.
+WORLD_AXES = "forward=+x,up=-y"
+_BOARD_RATE_HZ = 15.0
+_NEAR_S, _CARRIED_S = 5.0, 14.0
+_LEVEL_HEIGHT_M = 0.95
+# What fills a camera's picture at the runner: a tall runner in flight, and some room around.
+_SCENE_HEIGHT_M = 2.5
+
+
+@dataclass(frozen=True, eq=False)
+class _Shoot:
+    """A demonstration's lab and how it films."""
+
+    lab: Lab
+    settings: DemoSettings
+    studio: Studio
+    workplace: Path
+    progress: Progress
+
+
+def film_demo(lab: Lab, settings: DemoSettings, *, workplace: Path, progress: Progress) -> tuple[DemoVisit, ...]:
+    """Film, calibrate, import and process both visits; `workplace` is a new folder for what is filmed.
+
+    Raises:
+        MissingPartError: DeepLabCut is not installed, or the shipped model is not there.
+        InputError: settings that no runner can follow.
+    """
+    require_deeplabcut()
+    model = install_shipped_model(lab)
+    studio = make_studio(Split.DEMO, settings.seed, demo_rig(settings))
+    shoot = _Shoot(lab, settings, studio, workplace, progress)
+    calibration = _calibrate(shoot)
+    register_runner(lab)
+    return tuple(_make_visit(shoot, phase, number, calibration, model) for number, phase in enumerate(VISITS))
+
+
+def demo_rig(settings: DemoSettings) -> CameraRig:
+    """Cameras around the treadmill, the first one level and square to it, the others placed by the seed."""
+    draws = Draws(Split.DEMO, settings.seed, "demo rig")
+    return CameraRig(tuple(_camera(i, draws, settings) for i in range(settings.n_cameras)))
+
+
+def _camera(number: int, draws: Draws, settings: DemoSettings) -> Camera:
+    far = draws.between(2.9, 3.4)
+    turn = 0.0 if number == 0 else draws.between(-0.15, 0.15)
+    azimuth = math.pi / 2 + 2.0 * math.pi * (number + turn) / settings.n_cameras
+    height = _LEVEL_HEIGHT_M if number == 0 else draws.between(1.0, 2.0)
+    centre = np.array([far * math.cos(azimuth), height, far * math.sin(azimuth)])
+    target = np.array([0.0, _LEVEL_HEIGHT_M if number == 0 else 0.92, 0.0])
+    if number == 0:
+        centre[0] = 0.0  # exactly: the cosine of a right angle is not quite nothing
+    wide, high = settings.size_px
+    focal = high * float(np.linalg.norm(centre - target)) / _SCENE_HEIGHT_M * draws.between(0.98, 1.06)
+    matrix = np.array([[focal, 0.0, (wide - 1) / 2 + 3.0], [0.0, focal, (high - 1) / 2 - 2.0], [0.0, 0.0, 1.0]])
+    lens = Intrinsics(matrix, np.array([draws.between(-0.16, -0.06), 0.04, 0.0, 0.0, 0.0]), settings.size_px)
+    return Camera(f"cam{number}", lens, look_at(centre, target))
+
+
+def _calibrate(shoot: _Shoot) -> Path:
+    """Film the board, calibrate from its videos, keep the calibration in the lab; its file."""
+    board = WavedBoard(
+        BOARD, shoot.studio.belt, shoot.settings.seed, lying_s=0.0, near=shoot.studio.rig, near_s=_NEAR_S
+    )
+    seconds = _NEAR_S * shoot.settings.n_cameras + _CARRIED_S
+    filming = Filming(rate_hz=_BOARD_RATE_HZ, seconds=seconds, exposure_s=0.001, seed=shoot.settings.seed)
+    film = render_take(shoot.workplace / "board", shoot.studio, board, filming, progress=shoot.progress)
+    board_file = shoot.workplace / "board.yaml"
+    write_text_atomic(board_file, format_board(BOARD))
+    request = CalibrationRequest(
+        videos=_videos(film), board=BOARD, placing=LabRequest(source=WorldAxes.parse(WORLD_AXES))
+    )
+    out = shoot.workplace / "calibration"
+    files = calibrate_take(request, out, progress=shoot.progress)
+    if files.refusal is not None:
+        raise files.refusal
+    store_calibration(shoot.lab, files, label=CALIBRATION, made_from=request, board_file=board_file)
+    return out / "calibration.toml"
+
+
+def _make_visit(shoot: _Shoot, phase: Phase, number: int, calibration: Path, model: str) -> DemoVisit:
+    name = TrialName(SUBJECT, VISITS[phase], "run1")
+    static = TrialName(SUBJECT, VISITS[phase], "run1-static")
+    visit = VisitFacts(phase=phase, episode=EPISODE, operator="demo")
+    standing, _ = _film(shoot, phase, number, TrialKind.STATIC, calibration)
+    running, truth = _film(shoot, phase, number, TrialKind.RUN, calibration)
+    conditions = Conditions(
+        surface=Surface.TREADMILL, speed_mps=shoot.settings.speed_mps, incline_pct=0.0, footwear="demo shoe"
+    )
+    import_trial(shoot.lab, replace(standing, name=static, visit=visit), progress=shoot.progress)
+    run = replace(running, name=name, visit=visit, conditions=conditions, static=static.trial)
+    import_trial(shoot.lab, run, progress=shoot.progress)
+    config = PipelineConfig(pose2d=Pose2dConfig(model=model))
+    run_trial(shoot.lab, name, config=config, progress=shoot.progress)
+    means = {(m.id, m.side): m.mean for m in truth.metrics}
+    return DemoVisit(phase, name, means, load_trial_result(shoot.lab, name))
+
+
+def _film(
+    shoot: _Shoot, phase: Phase, number: int, kind: TrialKind, calibration: Path
+) -> tuple[ImportRequest, SyntheticTrial]:
+    """One trial of a visit: its videos as an import that has no name yet, and its truth."""
+    settings, draws = shoot.settings, Draws(Split.DEMO, shoot.settings.seed, "demo")
+    # One body in both visits, stickers placed anew in each.
+    body, stickers = draws.body_seed(settings.seed), draws.body_seed(2 * settings.seed + number)
+    seconds = settings.static_seconds if kind is TrialKind.STATIC else settings.seconds
+    folder = shoot.workplace / f"{phase.value}-{kind.value}"
+    runner = cast_runner(
+        shoot.studio, settings.runner(phase), kind=kind, seconds=seconds, seed=body, visit_seed=stickers
+    )
+    film = render_take(
+        folder,
+        shoot.studio,
+        runner,
+        Filming(rate_hz=settings.rate_hz, seconds=seconds, seed=stickers),
+        progress=shoot.progress,
+    )
+    truth = make_trial(
+        settings.runner(phase), kind=kind, seconds=seconds, rate_hz=settings.rate_hz, seed=body, visit_seed=stickers
+    )
+    write_json_atomic(folder / "truth.json", truth_document(truth, what="pictures", noise=None))
+    request = ImportRequest(
+        name=TrialName(SUBJECT, VISITS[phase], "unnamed"),
+        kind=kind,
+        rate_hz=settings.rate_hz,
+        videos=_videos(film),
+        calibration=calibration,
+        truth=folder / "truth.json",
+    )
+    return request, truth
+
+
+def _videos(film: FilmedTake) -> dict[str, Path]:
+    return {camera: film.folder / file.path for camera, file in film.take.cameras.items()}

@@ -1,0 +1,85 @@
+"""What a demonstration is asked for, and what comes out of each of its visits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from labsys.core.motion import TrialResult
+from labsys.core.session import Episode, Goal, GoalDirection, Phase, Subject, TrialName
+from labsys.core.skeleton import Side
+from labsys.core.units import radians
+from labsys.storage.episodes import save_episode
+from labsys.storage.identity import new_uuid
+from labsys.storage.lab import Lab
+from labsys.storage.subjects import save_subject
+from pipelines.synthetic.parameters import RunnerParameters
+
+SUBJECT = "D01"
+EPISODE = "demo"
+VISITS = {Phase.PRE: "2026-03-02", Phase.POST: "2026-06-01"}
+# What the demonstration sets truth beside measurement for: the question labsys was made for, and its company.
+SHOWN = (
+    "hip_ext_excursion_stance",
+    "hip_ext_pelvis_peak",
+    "lumbar_ext_at_peak_hip_ext",
+    "pelvis_rot_rom",
+    "pelvis_rot_to_ext_side_at_to",
+    "trunk_lean_stance_mean",
+    "trailing_limb_angle_at_to",
+    "vertical_oscillation",
+    "contact_time",
+    "cadence",
+)
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What a person may choose.
+
+    Attributes:
+        seconds, rate_hz, n_cameras, size_px: of the recording of the run. static_seconds: of the static trial.
+    """
+
+    seed: int = 1
+    hip_extension_cap_rad: float = radians(4.0)
+    lumbar_gain: float = 0.6
+    speed_mps: float = 3.0
+    seconds: float = 24.0
+    rate_hz: float = 60.0
+    n_cameras: int = 4
+    size_px: tuple[int, int] = (640, 480)
+    static_seconds: float = 3.0
+
+    def quick(self) -> DemoSettings:
+        """Shorter and with fewer cameras: indicative, no verdict."""
+        return replace(self, seconds=12.5, n_cameras=3)
+
+    def runner(self, phase: Phase) -> RunnerParameters:
+        """How the runner runs: in the first visit hip extension ends at a cap, and the low back makes up for it."""
+        capped = phase is Phase.PRE
+        return RunnerParameters(
+            speed_mps=self.speed_mps,
+            hip_extension_cap_rad=self.hip_extension_cap_rad if capped else None,
+            lumbar_gain=self.lumbar_gain if capped else 0.0,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class DemoVisit:
+    """One visit: the trial's name, its truth, and what was measured of it."""
+
+    phase: Phase
+    name: TrialName
+    truth: Mapping[tuple[str, Side], float]
+    result: TrialResult
+
+
+def register_runner(lab: Lab) -> None:
+    """The demonstration's subject, and the rehab that its two visits belong to."""
+    save_subject(lab, Subject(uuid=new_uuid(), code=SUBJECT, notes="synthetic runner"))
+    goals = tuple(
+        Goal("hip_ext_excursion_stance", side, GoalDirection.TOWARD_HIGHER, VISITS[Phase.PRE])
+        for side in (Side.LEFT, Side.RIGHT)
+    )
+    save_episode(lab, Episode(new_uuid(), SUBJECT, EPISODE, VISITS[Phase.PRE], goals))
