@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -81,8 +82,13 @@ def train(
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="New or empty folder for the training.")],
     epochs: Annotated[int, typer.Option("--epochs", min=1)] = 30,
     net_input: Annotated[
-        str, typer.Option("--net-input", metavar="WxH", help="Size that pictures are brought to, multiples of 32 px.")
-    ] = "288x384",
+        str | None,
+        typer.Option(
+            "--net-input",
+            metavar="WxH",
+            help="Size that pictures are brought to, multiples of 32 px; 288x384, or that of --start.",
+        ),
+    ] = None,
     crop: Annotated[
         CropMode, typer.Option("--crop", help="follow: the network is shown a box around the runner; none: all.")
     ] = CropMode.FOLLOW,
@@ -111,22 +117,19 @@ def train(
     Then: labsys model evaluate trained --project labels
     """
     from labsys.storage.exchange.dlc_project import read_dlc_project
-    from pipelines.modelling.recipe import TrainingRecipe
+    from pipelines.modelling.recipe import TrainingRecipe, begin_with
     from pipelines.modelling.training import TrainingMachine, train_model
 
     terminal = Terminal(lab, as_json, quiet)
     found = read_dlc_project(project)
     begun = _open_start(terminal, start) if start else None
-    rate = learning_rate if learning_rate is not None else (_RATE_FROM_NOTHING if begun is None else _RATE_FROM_PACK)
-    recipe = TrainingRecipe(
-        net_input_px=parse_size(net_input, "--net-input"),
-        crop=crop,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=rate,
-        held_out=held_out,
-        seed=seed,
-    )
+    recipe = TrainingRecipe(crop=crop, epochs=epochs, batch_size=batch_size, held_out=held_out, seed=seed)
+    if begun is not None:
+        recipe = begin_with(recipe, begun)
+    if learning_rate is not None:
+        recipe = replace(recipe, learning_rate=learning_rate)
+    if net_input is not None:
+        recipe = replace(recipe, net_input_px=parse_size(net_input, "--net-input"))
     if begun is not None:
         _say_start(terminal, begun, found)
     with terminal.progress() as progress:
@@ -179,9 +182,6 @@ def pack(
     size_mb = sum(path.stat().st_size for path in stored.folder.iterdir()) / 1e6
     document = {"name": name, "folder": str(stored.folder), "sha256": stored.model.digest, "size_mb": round(size_mb, 2)}
     terminal.give(document, f"{contract_text(stored)}\n{stored.folder}: {size_mb:.1f} MB")
-
-
-_RATE_FROM_NOTHING, _RATE_FROM_PACK = 1.5e-3, 3e-4
 
 
 def _open_start(terminal: Terminal, start: str) -> StoredModel:

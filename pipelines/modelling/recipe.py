@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labsys.core.errors import InputError
 from labsys.core.pose_model import CropMode
+from labsys.storage.models import StoredModel
 
+_RATE_FROM_MODEL = 3e-4  # a fifth of that from nothing: more would undo what the model knows
 _DIVISOR = 32  # of the network's picture: other sizes would be padded, and HRNet pads at random
 
 
@@ -49,3 +51,26 @@ class TrainingRecipe:
             raise InputError("training needs an epoch and batches of two pictures or more")
         if not 0.0 < self.held_out < 1.0:
             raise InputError(f"a held-out share of {self.held_out:g}; it lies between 0 and 1")
+
+
+def begin_with(recipe: TrainingRecipe, stored: StoredModel) -> TrainingRecipe:
+    """A recipe for a training that starts from a model: its network, its input, and a lower rate.
+
+    Raises:
+        InputError: the pack does not say what network it is, as those that labsys made do.
+    """
+    told = stored.model.recipe
+    if not {"net", "backbone", "merged"} <= told.keys():
+        raise InputError(
+            f"model {stored.name} does not say what network it is, so nothing can start from it",
+            where=str(stored.folder),
+            remedy="Start from a model that labsys model pack made, or from nothing",
+        )
+    return replace(
+        recipe,
+        net=told["net"],
+        backbone=told["backbone"],
+        merged=told["merged"] == str(True),
+        net_input_px=stored.model.net_input_px or recipe.net_input_px,
+        learning_rate=_RATE_FROM_MODEL,
+    )

@@ -16,6 +16,7 @@ from labsys.storage.documents import save_document
 from pipelines.pose.job import Kind, PoseJob, raise_failure
 
 WORKER = (sys.executable, "-m", "pipelines.pose.worker")
+_GOES_ON = "Start again: it goes on from there"
 _STOP_WITHIN_S = 10.0
 
 
@@ -55,7 +56,7 @@ def run_job(
     save_document(job_file, job)
     told: dict[str, Any] = {}
     notes: list[str] = []
-    for kind, values in follow_process([*command, str(job_file)], log):
+    for kind, values in follow_process([*command, str(job_file)], log, remedy=_GOES_ON):
         match kind:
             case Kind.READY:
                 told |= values
@@ -69,7 +70,7 @@ def run_job(
     return WorkDone(**told, notes=tuple(notes))
 
 
-def follow_process(command: Sequence[str], log: Path) -> Iterator[tuple[Kind, dict[str, Any]]]:
+def follow_process(command: Sequence[str], log: Path, *, remedy: str = "") -> Iterator[tuple[Kind, dict[str, Any]]]:
     """What a process of labsys tells, message by message up to DONE; it ends with the iterator. stderr goes to `log`.
 
     Raises:
@@ -97,11 +98,11 @@ def follow_process(command: Sequence[str], log: Path) -> Iterator[tuple[Kind, di
         finally:
             process.kill()  # does nothing where it has ended
     if kind is None:
-        raise LabsysError(_death(process.returncode, log), where=str(log), remedy="Start again: it goes on from there")
+        raise LabsysError(_death(process.returncode, log), where=str(log), remedy=remedy)
 
 
 def _death(code: int, log: Path) -> str:
     words = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
     memory = "; the machine may have run out of memory" if code == -9 else ""
-    return f"the process that looks at the videos {how}{memory}" + (f": {words[-1]}" if words else "")
+    return f"the network's process {how}{memory}" + (f": {words[-1]}" if words else "")

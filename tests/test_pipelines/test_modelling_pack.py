@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from labsys.storage.exchange.dlc_project import DlcProject
 from labsys.storage.lab import Lab, create_lab
 from labsys.storage.models import load_model, verify_model
 from pipelines.modelling.pack import PackWords, pack_training
-from pipelines.modelling.recipe import TrainingRecipe
+from pipelines.modelling.recipe import TrainingRecipe, begin_with
 from pipelines.modelling.rendered import RenderedSet
 from pipelines.modelling.seen import load_seen, picture_digest
 from pipelines.modelling.training import load_trained, train_model
@@ -95,7 +96,9 @@ def test_a_training_becomes_a_model_that_says_what_it_was_made_from(
 def test_a_training_starts_from_a_model_and_learns_other_landmarks_anew(
     lab: Lab, project: DlcProject, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = _train(project, tmp_path / "first")
+    first = tmp_path / "first"
+    recipe = TrainingRecipe(epochs=2, net_input_px=(96, 128))
+    train_model(project, recipe, first, progress=SilentProgress(), command=TRAINER)
     pack_training(lab, "first", first, PackWords(knows="squares"), command=SLIMMER)
     more = ("--start", "first", "--lab", lab.root, "--epochs", 2)
     said = _terminal(capsys, "model", "train", project.folder, "--out", tmp_path / "second", *more)
@@ -103,6 +106,10 @@ def test_a_training_starts_from_a_model_and_learns_other_landmarks_anew(
     job = json.loads((tmp_path / "second/job.json").read_text())
     assert (job["start"], job["keep_head"]) == (str(lab.root / "models/first/snapshot.pt"), True)
     assert job["recipe"]["learning_rate"] == 3e-4
+    assert job["recipe"]["net_input_px"] == [96, 128]
+    stored = load_model(lab, "first")
+    with pytest.raises(InputError, match="does not say what network it is"):
+        begin_with(TrainingRecipe(), replace(stored, model=replace(stored.model, recipe={})))
     assert load_trained(tmp_path / "second").started_from == load_model(lab, "first").model.snapshot_sha256
     other = make_project(tmp_path / "other")
     other.config.write_text(other.config.read_text().replace("- LAC", "- HEAD"))
