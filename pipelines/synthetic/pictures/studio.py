@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -39,10 +39,15 @@ class Studio:
     light: Light
     sensors: tuple[Sensor, ...]
     belt: Floats32
+    _stages: dict[tuple[int, int], Stage] = field(default_factory=dict, init=False, repr=False)
 
     def stage(self, number: int, *, samples: int = STILL_SAMPLES) -> Stage:
         """The room as one of the cameras sees it (`samples`: see `set_stage`)."""
-        return set_stage(self.rig.cameras[number], self.room, self.light, self.sensors[number], samples=samples)
+        key = number, samples
+        if key not in self._stages:  # seconds of work, and every take of a day is filmed on the same one
+            camera, sensor = self.rig.cameras[number], self.sensors[number]
+            self._stages[key] = set_stage(camera, self.room, self.light, sensor, samples=samples)
+        return self._stages[key]
 
 
 def make_studio(split: Split, seed: int, rig: CameraRig) -> Studio:
