@@ -182,11 +182,13 @@ def test_a_wild_point_bends_no_neighbour() -> None:
     assert np.abs(found[:, 0, 0] - truth).max() < 0.5
 
 
-@pytest.mark.parametrize("noise", [NoiseModel.white(1.0), NoiseModel.dlc_like()], ids=["white", "dlc_like"])
+@pytest.mark.parametrize(
+    ("noise", "bound"), [(NoiseModel.white(1.0), 1.15), (NoiseModel.dlc_like(), 1.03)], ids=["white", "dlc_like"]
+)
 def test_feet_of_free_running_cameras_are_as_good_as_synchronized_ones(
-    runner: SyntheticTrial, noise: NoiseModel
+    runner: SyntheticTrial, noise: NoiseModel, bound: float
 ) -> None:
-    """Issue: within 15 % at 4 m/s; nearest frames are far worse, so the test can fail."""
+    """Within 15 % at 4 m/s, and under larger noise, which hides timing, within what nearest frames do not reach."""
     ratio, nearest = [], []
     for seed in (1, 2):
         tracks, stamps, times = recording(runner, noise, FREE, seed)
@@ -203,8 +205,8 @@ def test_feet_of_free_running_cameras_are_as_good_as_synchronized_ones(
         retimed = foot_error_mm(runner, [(found.xy_px[:, c], found.confidence[:, c]) for c in range(4)], grid)
         ratio.append(retimed / synchronized)
         nearest.append(foot_error_mm(runner, [(s.xy_px, s.confidence) for s in snapped], grid) / synchronized)
-    assert np.mean(ratio) < 1.15
-    assert np.mean(nearest) > np.mean(ratio) + 0.02
+    assert np.mean(ratio) < bound
+    assert np.mean(nearest) > bound + 0.02, "nearest frames must not pass"
 
 
 def foot_error_mm(trial: SyntheticTrial, views: list[tuple[np.ndarray, np.ndarray]], grid: np.ndarray) -> float:
@@ -299,7 +301,7 @@ def test_free_running_cameras_from_the_command_line(tmp_path: Path, capsys: pyte
     assert labsys(["init", lab]) == 0
     wanted = [
         "--seconds",
-        "8",
+        "5",
         "--rate-hz",
         "120",
         "--noise-model",
