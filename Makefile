@@ -4,7 +4,7 @@
 #   make test     format, lint, types, import contracts and every test, the slow ones too; CI runs this
 #   make check    the same without the slow tests, for the minutes between two edits
 #   make pose     DeepLabCut too, without which no landmarks are found in videos
-#   make demo     the main job on a filmed runner (rendered), into demo-lab/; needs DeepLabCut and installs it
+#   make demo     the main job on a synthetic runner, into demo-lab/
 #   make docs     the tables in docs/ that follow from the code
 #   make bench    ours beside the peers, into benchmarks/results.json
 #   make accept   the long suite; writes docs/accuracy.md and docs/performance.md
@@ -64,7 +64,7 @@ $(POSE_INSTALLED): $(INSTALLED)
 	.ci/uv pip install --python $(BIN)/python --reinstall --no-deps "$$(grep '^opencv-python-headless==' constraints.txt)"
 	@touch $@
 
-demo: $(POSE_INSTALLED)
+demo: $(INSTALLED)
 	$(BIN)/labsys demo --out demo-lab
 
 bench: $(INSTALLED)

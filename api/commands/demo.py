@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.commands.terminal import JsonOption, QuietOption, Terminal
-from labsys.core.errors import UnknownNameError
+from labsys.core.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
     from labsys.storage.lab import Lab
+    from labsys.storage.models import StoredModel
     from pipelines.demonstration.settings import DemoSettings, DemoVisit
 
 _DATASETS = ("synthetic", "pose2sim")
@@ -32,10 +33,13 @@ def demonstrate(
         typer.Option("--out", metavar="DIR", help="New or empty folder for the lab; else labsys-demo here."),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Half as long, three cameras: indicative only.")] = False,
-    landmarks: Annotated[
+    film: Annotated[
         bool,
-        typer.Option("--landmarks", help="No pictures: 2D landmarks that err as DeepLabCut's do, in about a minute."),
+        typer.Option("--film", help="Film the runner (rendered videos), and let DeepLabCut find the landmarks."),
     ] = False,
+    model: Annotated[
+        Path | None, typer.Option("--model", metavar="DIR", help="With --film: the model pack to find landmarks with.")
+    ] = None,
     dataset: Annotated[
         str, typer.Option("--dataset", metavar="synthetic|pose2sim", help="pose2sim: a public recording.")
     ] = "synthetic",
@@ -49,18 +53,18 @@ def demonstrate(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Film, track, measure and compare a rendered runner before and after rehab, and say how true it came out.
+    """Record, measure and compare a synthetic runner before and after rehab, and say how true it came out.
 
     \b
     Example: labsys demo --out demo-lab
-    Example: labsys demo --landmarks
+    Example: labsys demo --film --model mylab/models/rendered37
     Example: labsys demo --hip-extension-cap-deg 2 --lumbar-gain 0.8 --seed 7
     """
     from api.database import upgrade_database
     from labsys.core.units import radians
     from labsys.storage.lab import create_lab
+    from pipelines.demonstration.filmed import check_film
     from pipelines.demonstration.settings import DemoSettings
-    from pipelines.dlc import require_deeplabcut
 
     terminal = Terminal(None, as_json, quiet)
     if dataset not in _DATASETS:
@@ -68,14 +72,15 @@ def demonstrate(
     began = time.monotonic()
     settings = DemoSettings(seed=seed, hip_extension_cap_rad=radians(hip_extension_cap_deg), lumbar_gain=lumbar_gain)
     settings = settings.quick() if quick else settings
-    if dataset == "synthetic" and not landmarks:
-        require_deeplabcut()
+    if model is not None and not film:
+        raise InputError("--model is for a runner that is filmed", remedy="Add --film")
+    pack = check_film(model) if film and dataset == "synthetic" else None
     lab = create_lab(_free_folder() if out is None else out, name="demo")
     upgrade_database(lab)
     if dataset == "pose2sim":
         _demonstrate_recording(terminal, lab, began)
     else:
-        _demonstrate_runner(terminal, lab, settings, began, filmed=not landmarks)
+        _demonstrate_runner(terminal, lab, settings, began, pack)
 
 
 def _free_folder() -> Path:
@@ -84,16 +89,21 @@ def _free_folder() -> Path:
     return next(path for path in names if not path.exists())
 
 
-def _demonstrate_runner(terminal: Terminal, lab: Lab, settings: DemoSettings, began: float, *, filmed: bool) -> None:
+def _demonstrate_runner(
+    terminal: Terminal, lab: Lab, settings: DemoSettings, began: float, pack: StoredModel | None
+) -> None:
     from api.commands.changes import update_index
     from api.commands.comparing import compare_visits_of, comparison_text
     from pipelines.demonstration.filmed import film_demo
     from pipelines.demonstration.settings import SUBJECT, VISITS
     from pipelines.demonstration.synthesised import synthesise_demo
 
-    demonstrate_runner = film_demo if filmed else synthesise_demo
-    with tempfile.TemporaryDirectory(prefix="labsys-demo-") as workplace, terminal.progress() as progress:
-        visits = demonstrate_runner(lab, settings, workplace=Path(workplace), progress=progress)
+    with tempfile.TemporaryDirectory(prefix="labsys-demo-") as made, terminal.progress() as progress:
+        workplace = Path(made)
+        if pack is None:
+            visits = synthesise_demo(lab, settings, workplace=workplace, progress=progress)
+        else:
+            visits = film_demo(lab, settings, pack, workplace=workplace, progress=progress)
     update_index(terminal, lab, SUBJECT)
     comparison = compare_visits_of(lab, SUBJECT, *VISITS.values())
     rows = [row for visit in visits for row in _truth_rows(visit)]

@@ -1,7 +1,7 @@
 """The whole main job in pictures: a board and a runner are filmed, the board calibrates, DeepLabCut finds landmarks.
 
 Only the pictures are made up. From the video files on everything is what a lab does with its own: calibration from the
-filmed board, import, landmarks by the shipped model, reconstruction, angles, events, metrics, comparison. Rig, room,
+filmed board, import, landmarks by a model, reconstruction, angles, events, metrics, comparison. Rig, room,
 light, body and clothes are drawn from numbers that no training picture was drawn from.
 """
 
@@ -16,11 +16,13 @@ import numpy as np
 from calibration.align import WorldAxes
 from labsys.core.board import Board
 from labsys.core.cameras import Camera, CameraRig, Intrinsics
+from labsys.core.errors import MissingPartError
 from labsys.core.progress import Progress
 from labsys.core.rigid import look_at
 from labsys.core.session import Conditions, Phase, Surface, TrialKind, TrialName
 from labsys.storage.atomic import write_json_atomic, write_text_atomic
 from labsys.storage.lab import Lab
+from labsys.storage.models import StoredModel, read_pack, save_model, verify_model
 from labsys.storage.results import load_trial_result
 from pipelines.calibrating.files import store_calibration
 from pipelines.calibrating.inputs import CalibrationRequest
@@ -28,7 +30,6 @@ from pipelines.calibrating.placement import LabRequest
 from pipelines.calibrating.take import calibrate_take
 from pipelines.config import PipelineConfig, Pose2dConfig
 from pipelines.demonstration.settings import EPISODE, SUBJECT, VISITS, DemoSettings, DemoVisit, register_runner
-from pipelines.demonstration.shipped import install_shipped_model
 from pipelines.dlc import require_deeplabcut
 from pipelines.importing.request import ImportRequest, VisitFacts
 from pipelines.importing.trial import import_trial
@@ -62,15 +63,33 @@ class _Shoot:
     progress: Progress
 
 
-def film_demo(lab: Lab, settings: DemoSettings, *, workplace: Path, progress: Progress) -> tuple[DemoVisit, ...]:
+def check_film(pack: Path | None) -> StoredModel:
+    """The model pack to film a demonstration with, before anything is made.
+
+    Raises:
+        MissingPartError: DeepLabCut is not installed, or no pack was named. InputError: the pack is damaged.
+    """
+    require_deeplabcut()
+    if pack is None:
+        raise MissingPartError(
+            "no model is named that finds a rendered runner's landmarks",
+            remedy="Make one: labsys model render, train and pack (docs/commands.md); then --model LAB/models/NAME",
+        )
+    stored = read_pack(pack)
+    verify_model(stored)
+    return stored
+
+
+def film_demo(
+    lab: Lab, settings: DemoSettings, pack: StoredModel, *, workplace: Path, progress: Progress
+) -> tuple[DemoVisit, ...]:
     """Film, calibrate, import and process both visits; `workplace` is a new folder for what is filmed.
 
     Raises:
-        MissingPartError: DeepLabCut is not installed, or the shipped model is not there.
         InputError: settings that no runner can follow.
     """
-    require_deeplabcut()
-    model = install_shipped_model(lab)
+    model = pack.name
+    save_model(lab, model, pack.model, snapshot=pack.snapshot, config=pack.config)
     studio = make_studio(Split.DEMO, settings.seed, demo_rig(settings))
     shoot = _Shoot(lab, settings, studio, workplace, progress)
     calibration = _calibrate(shoot)

@@ -273,6 +273,7 @@ def test_trial_moves_with_its_uuid(labsys: Run) -> None:
         (["export", "S01/2026-11-22/run1", "--format", "trc", "--out", "x.trc"], "process"),
         (["synth", "--out", "here", "--speed-mps", "30"], "30"),
         (["demo", "--dataset", "pose2sym", "--out", "there"], "pose2sim"),
+        (["demo", "--model", "pack", "--out", "there"], "--film"),
         (["serve", "--host", "0.0.0.0"], "0.0.0.0"),
         (["db", "backup", "--out", "labsys.toml"], "overwritten"),
     ],

@@ -1,0 +1,60 @@
+"""The filmed demonstration: its cameras, and what it says where it cannot run."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calibration.align import WorldAxes
+from calibration.projection import project
+from labsys.core.errors import MissingPartError
+from labsys.core.session import Phase, TrialKind
+from pipelines.demonstration import filmed
+from pipelines.demonstration.filmed import WORLD_AXES, check_film, demo_rig
+from pipelines.demonstration.settings import DemoSettings
+from pipelines.synthetic.trial import make_trial
+
+
+def test_first_camera_stands_as_the_calibration_is_told() -> None:
+    for seed in range(4):
+        camera = demo_rig(DemoSettings(seed=seed)).cameras[0]
+        told = WorldAxes.parse(WORLD_AXES).T_lab_world.rotation
+        assert np.allclose(camera.T_cam_lab.rotation.T, told, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_cameras", [3, 4])
+def test_every_camera_sees_the_whole_runner(n_cameras: int) -> None:
+
+    for seed in range(5):
+        settings = DemoSettings(seed=seed, n_cameras=n_cameras)
+        trial = make_trial(
+            settings.runner(Phase.POST), kind=TrialKind.RUN, seconds=4.0, rate_hz=30.0, seed=2 * seed + 1
+        )
+        for camera in demo_rig(settings).cameras:
+            xy = project(camera, trial.landmarks.xyz_m.reshape(-1, 3))
+            assert (xy > 5).all(), (seed, camera.name)
+            assert (xy < np.array(settings.size_px) - 5).all(), (seed, camera.name)
+
+
+def test_rigs_differ_by_seed_and_not_otherwise() -> None:
+    first, again, other = (demo_rig(DemoSettings(seed=s)) for s in (1, 1, 2))
+    centres = [np.stack([c.centre_lab_m for c in rig.cameras]) for rig in (first, again, other)]
+    assert (centres[0] == centres[1]).all()
+    assert np.abs(centres[0] - centres[2]).max() > 0.05
+
+
+def test_without_deeplabcut_nothing_is_filmed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "deeplabcut" else find(name, *a))
+    with pytest.raises(MissingPartError, match="DeepLabCut"):
+        check_film(tmp_path)
+
+
+def test_without_a_model_it_says_how_to_make_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filmed, "require_deeplabcut", lambda: None)
+    with pytest.raises(MissingPartError, match="no model") as refused:
+        check_film(None)
+    assert "labsys model render" in refused.value.remedy
