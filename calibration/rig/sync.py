@@ -22,6 +22,7 @@ SUSPECT_FRAMES = 0.3  # beyond, it is told, and whole frames are tried
 _SURE = 5.0  # standard deviations
 _CLEARLY = 0.5  # the most that whole frames may leave of the misfit to be the reason alone
 _INSTANTS = 120  # enough to compare whole frames
+FEWEST_SHARED = 15  # views that a camera must share with others before a lag is told from a board seen badly
 _REMEDY = "Give --timestamps, or videos that begin at the same moment; or hold the board still while filming"
 
 
@@ -32,6 +33,13 @@ class FrameShift:
     camera: int
     frames: int
     left: float
+
+
+def count_shared(corners: BoardCorners, camera: int) -> int:
+    """Instants at which a camera and at least one other see the board."""
+    seen = corners.has_board
+    others = np.arange(seen.shape[1]) != camera
+    return int((seen[:, camera] & seen[:, others].any(axis=1)).sum())
 
 
 def lags_in_frames(solved: SolvedRig, times_s: FloatArray) -> FloatArray:
@@ -65,12 +73,20 @@ def check_synchronous(corners: BoardCorners, solved: SolvedRig, settings: SolveS
     """Refuse videos of which one runs ahead of or behind the others by more than half a frame.
 
     Raises:
-        GateRefusedError: names the camera and by how much.
+        GateRefusedError: names the camera and by how much, or says that too few views are shared to tell.
     """
     frames = lags_in_frames(solved, corners.times_s)
     worst = int(np.argmax(np.abs(frames)))
     if abs(frames[worst]) <= MOST_FRAMES:
         return
+    shared = count_shared(corners, worst)
+    if shared < FEWEST_SHARED:
+        raise GateRefusedError(
+            f"{corners.cameras[worst]} shares {shared} views of the board with the others and contradicts them: too "
+            f"few to tell whether its video runs late ({FEWEST_SHARED} are needed)",
+            where=f"camera {corners.cameras[worst]}",
+            remedy="Film the board longer where several cameras see it together",
+        )
     shift = _best_shift(corners, solved, worst, settings)
     if shift is not None:
         raise _refuse_shift(corners, shift)
@@ -85,7 +101,8 @@ def check_synchronous(corners: BoardCorners, solved: SolvedRig, settings: SolveS
 
 def _suspects(corners: BoardCorners, solved: SolvedRig) -> list[int]:
     frames = np.abs(lags_in_frames(solved, corners.times_s))
-    return [int(i) for i in np.argsort(-frames)[:2] if frames[i] > SUSPECT_FRAMES]
+    late = [int(i) for i in np.argsort(-frames)[:2] if frames[i] > SUSPECT_FRAMES]
+    return [i for i in late if count_shared(corners, i) >= FEWEST_SHARED]
 
 
 def _best_shift(

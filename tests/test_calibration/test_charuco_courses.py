@@ -12,7 +12,7 @@ from calibration.board.detect import BoardCorners
 from calibration.calibrate import calibrate_corners
 from calibration.rig.moved import Course, find_moved_camera, measure_drifts_px
 from calibration.rig.solve import solve_rig
-from calibration.rig.sync import check_synchronous, lags_in_frames
+from calibration.rig.sync import FEWEST_SHARED, check_synchronous, check_whole_frames, lags_in_frames
 from labsys.core.cameras import CameraRig
 from labsys.core.errors import GateRefusedError
 from labsys.core.rigid import RigidTransform
@@ -95,3 +95,18 @@ def test_a_video_one_frame_off_is_told_in_frames(late: int, word: str) -> None:
     shifted = replace(corners, xy_px=xy)
     with pytest.raises(GateRefusedError, match=rf"cam2 runs 200 ms {word} the others, 1 frame\(s\)"):
         check_synchronous(shifted, solve_rig(shifted, tuple(scene.lenses.values())))
+
+
+def test_of_few_shared_views_no_lag_is_told() -> None:
+    scene = make_scene(3, seed=3, seconds=16.0)
+    corners = see_corners(scene, noise_px=0.3, seed=1)
+    solved = solve_rig(corners, tuple(scene.lenses.values()))
+    late = replace(solved, lag_s=np.array([0.0, 0.0, 0.2]), lag_sd_s=np.array([0.0, 0.001, 0.001]))
+    xy = corners.xy_px.copy()
+    shared = np.flatnonzero(corners.has_board[:, 2] & corners.has_board[:, :2].any(axis=1))
+    xy[shared[FEWEST_SHARED - 1 :], 2] = np.nan
+    few = replace(corners, xy_px=xy)
+    with pytest.raises(GateRefusedError, match="cam2 shares 14 views of the board with the others") as refused:
+        check_synchronous(few, late)
+    assert "runs" not in str(refused.value).replace("runs late", "")
+    check_whole_frames(few, late)
