@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipelines.modelling.propose import ProposedSet
 
 _MOST_DOUBTS = 12
+_MANY_DOUBTS = 0.25
 # A foot moves 1 cm in this time.
 _APART_S = 0.002
 
@@ -101,6 +102,10 @@ def _text(proposed: ProposedSet) -> str:
         lines.append(f"not proposed again: {proposed.kept_away} that somebody deleted")
     if proposed.uncalibrated:
         lines.append(f"without calibration, so nothing was carried: {', '.join(proposed.uncalibrated)}")
+    if proposed.doubts:
+        many = len(proposed.doubts) > _MANY_DOUBTS * proposed.shared
+        why = "; with so many, see whether calibration, sync or the choice of the views is to blame" if many else ""
+        lines.append(f"to look at: {len(proposed.doubts)} of {proposed.shared} points{why}")
     lines += [f"look at {d.capture} {d.picture} {d.body_part}: {d.why}" for d in proposed.doubts[:_MOST_DOUBTS]]
     if len(proposed.doubts) > _MOST_DOUBTS:
         lines.append(f"and {len(proposed.doubts) - _MOST_DOUBTS} more (--json lists them)")

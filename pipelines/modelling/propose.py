@@ -38,7 +38,8 @@ class ProposedSet:
 
     Attributes:
         by_hand, proposed: labels in the moments that anything was proposed to. kept_away: proposals that a person took
-            away before, and that were not made again. pictures: how many have proposals. doubts: to look at.
+            away before, and that were not made again. pictures: how many have proposals.
+        shared: points that are labelled in two views or more. doubts: those of them that are to be looked at.
         uncalibrated: captures without calibration, where nothing can be proposed.
     """
 
@@ -46,6 +47,7 @@ class ProposedSet:
     proposed: int
     pictures: int
     kept_away: int
+    shared: int
     doubts: tuple[Doubt, ...]
     uncalibrated: tuple[str, ...]
 
@@ -76,7 +78,7 @@ def propose_labels(project: DlcProject, *, progress: Progress) -> ProposedSet:
         done.append(_propose_capture(project, name, capture, book))
         progress.advance()
     result = _count(done, tuple(n for n in notes.captures if n not in usable))
-    if not result.proposed and not any(len(c.sorted) > 1 and c.n_shared for c in done):
+    if not result.shared:
         raise InputError(
             "no point is labelled in two views of a moment",
             where=str(project.folder),
@@ -159,7 +161,8 @@ def _count(done: Sequence[_Capture], uncalibrated: tuple[str, ...]) -> ProposedS
             proposed, pictures = proposed + int(known.sum()), pictures + int(known.any(axis=-1).sum())
             kept_away += sum(map(len, labels.removed.values()))
     doubts = tuple(doubt for capture in done for doubt in capture.doubts)
-    return ProposedSet(by_hand, proposed, pictures, kept_away, doubts, uncalibrated)
+    shared = sum(capture.n_shared for capture in done)
+    return ProposedSet(by_hand, proposed, pictures, kept_away, shared, doubts, uncalibrated)
 
 
 def _write(project: DlcProject, book: ProposalBook, done: Sequence[_Capture]) -> None:

@@ -168,6 +168,12 @@ def test_projects_without_calibration_or_common_moments_are_refused(
     said = _terminal(capsys, "model", "propose", project.folder)
     assert "% of all labels of these moments" in said.out
     assert "delete points that are hidden" in said.err
+    both = np.isfinite(_labels(project, 0) + _labels(project, 1)).all(axis=-1)
+    part = int(both[0].argmax())
+    _change(project, 0, 0, part, _labels(project, 0)[0, part] + [0.0, 40.0])
+    said = _terminal(capsys, "model", "propose", project.folder)
+    assert "to look at: 1 of " in said.out
+    assert f"look at take0 img0000.png {PARTS[part]}: labels in cam0, cam1 do not meet" in said.out
     told = json.loads(_terminal(capsys, "model", "propose", project.folder, "--json").out)
     assert 0.1 < told["saved"] < 0.5
     for group in list_groups(project)[1:]:
