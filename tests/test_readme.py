@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import sys
+import shlex
 from pathlib import Path
 
 import pytest
 
+from tests.test_api.cli_answer import make_runner
+
 ROOT = Path(__file__).parent.parent
 
 
-def _blocks(heading: str) -> list[str]:
+def blocks(heading: str) -> list[str]:
+    """The shell examples of a section."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     section = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## )", text, re.M | re.S)
     assert section, heading
@@ -22,26 +22,26 @@ def _blocks(heading: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_lab_of_your_own(tmp_path: Path) -> None:
-    script = "set -eu\n" + "\n".join(_blocks("A lab of your own"))
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    outcome = subprocess.run(
-        ["bash", "-c", script],
-        cwd=tmp_path,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
-    assert "hip_ext_pelvis_peak" in outcome.stdout
+def test_a_lab_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every line, in this process and with recordings of 24 s for 40; `make accept` runs them in a shell, whole."""
+    monkeypatch.chdir(tmp_path)
+    run, said = make_runner(capsys), ""
+    lines = "".join(blocks("A lab of your own")).splitlines()
+    assert sum("--seconds 40" in line for line in lines) == 2
+    for line in lines:
+        program, *words = shlex.split(line.replace("--seconds 40", "--seconds 24"))
+        if program == "cd":
+            monkeypatch.chdir(*words)
+            continue
+        assert program == "labsys", line
+        answer = run(*words)
+        assert answer.code == 0, f"{line}\n{answer.err}"
+        said += answer.out
+    assert "hip_ext_pelvis_peak" in said
     assert (tmp_path / "run1-csv/metrics.csv").is_file()
+    assert (tmp_path / "why.html").is_file()
 
-    compare = subprocess.run(
-        ["labsys", "compare", "S01/2026-01-10", "S01/2026-04-12", "--json"],
-        cwd=tmp_path / "mylab", env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    rows = json.loads(compare.stdout)["rows"]
+    rows = run("compare", "S01/2026-01-10", "S01/2026-04-12", "--json").json["rows"]
     (goal,) = (r for r in rows if r["family"] == "goal")
     assert (goal["id"], goal["side"], goal["verdict"]) == ("hip_ext_pelvis_peak", "left", "larger_than_error")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from labsys.core.cameras import Calibration
 from labsys.storage.exchange.dlc import write_dlc_h5
 from labsys.storage.exchange.tracks import CameraTrack
 from labsys.storage.exchange.trc import write_trc
+from pipelines.attributing.attribute import attribute
+from pipelines.attributing.blame import Attribution
 from pipelines.synthetic.noise import NoiseModel, observe
 from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.rigs import make_rig
@@ -46,7 +49,16 @@ def labsys(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.slow
-def test_why_names_the_camera_in_words_as_data_and_on_a_page(labsys: Run, tmp_path: Path) -> None:
+def test_why_names_the_camera_in_words_as_data_and_on_a_page(
+    labsys: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Attribution] = []
+
+    def attribute_and_keep(*given: Any, **settings: Any) -> Attribution:
+        found.append(attribute(*given, **settings))
+        return found[-1]
+
+    monkeypatch.setattr("pipelines.attributing.attribute.attribute", attribute_and_keep)
     unprocessed = labsys("show", TRIAL, "--why")
     assert unprocessed.code == 2
     assert f"labsys process {TRIAL}" in unprocessed.err
@@ -65,6 +77,8 @@ def test_why_names_the_camera_in_words_as_data_and_on_a_page(labsys: Run, tmp_pa
     ]  # fmt: skip
     assert f"picture: {page}" in lines
 
+    # The same run has the same attribution: found once, said as words, as a page and as data.
+    monkeypatch.setattr("pipelines.attributing.attribute.attribute", lambda *_, **__: found[0])
     data = labsys("show", TRIAL, "--why", "--json").json
     assert data["to_blame"] == "calibration"
     assert [(b["cause"], b["cameras"], b["landmarks"]) for b in data["blames"]] == [("calibration", ["cam1"], [])]

@@ -81,9 +81,10 @@ def test_swapped_videos_are_refused(outcome: CalibrationOutcome, lenses: dict[st
 
 @pytest.mark.slow
 def test_no_frame_is_lost_against_the_full_search(outcome: CalibrationOutcome, videos: dict[str, Path]) -> None:
+    """Every fifth frame, another one of each camera; `make accept` searches all."""
     for index, (name, path) in enumerate(videos.items()):
         for frame, picture in enumerate(read_gray_frames(path)):
-            if full_search(picture, BOARD).ids.size >= MIN_CORNERS:
+            if frame % 5 == index and full_search(picture, BOARD).ids.size >= MIN_CORNERS:
                 assert outcome.corners.has_board[frame, index], f"{name}, frame {frame}"
 
 

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from api.cli import main
 from calibration.formats import write_anipose
-from calibration.projection import project_rig
 from labsys.core.cameras import Calibration
 from labsys.core.clock import utc_now
 from labsys.core.errors import InputError, MissingPartError
 from labsys.core.progress import SilentProgress
-from labsys.core.session import Conditions, Surface, TrialKind, TrialName
-from labsys.storage.exchange.dlc import write_dlc_h5
-from labsys.storage.exchange.tracks import CameraTrack
+from labsys.core.session import TrialKind, TrialName
 from labsys.storage.exchange.trc import write_trc
-from labsys.storage.lab import Lab, create_lab, open_lab, runs_folder, trial_folder
+from labsys.storage.lab import Lab, create_lab, open_lab, runs_folder
 from labsys.storage.results import load_trial_result
-from labsys.storage.runs import current_run, hash_file, list_runs, load_run
+from labsys.storage.runs import current_run, list_runs, load_run
 from labsys.storage.sessions import load_session, save_session
 from labsys.storage.trials import load_trial, save_trial
 from pipelines.config import Profile, load_config
@@ -39,59 +30,30 @@ from pipelines.run_plan import Stage
 from pipelines.stale import find_unprocessed, retire_stale_runs
 from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.rigs import make_rig
-from pipelines.synthetic.trial import SyntheticTrial, make_trial
+from pipelines.synthetic.trial import make_trial
+from tests.test_pipelines.run_scene import (
+    RUN,
+    STILL,
+    content,
+    kill_at_random_moments,
+    let_go,
+    make_template,
+    start_process,
+    write_2d,
+)
 
-RUN = TrialName("S01", "2026-11-22", "run1")
-STILL = TrialName("S01", "2026-11-22", "static1")
 CONFIG = load_config(sets=["analyse.distal_cutoff_hz=11"])
 SILENT = SilentProgress()
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lab with one static and one run of 10 s seen by three cameras, nothing processed."""
-    folder = tmp_path_factory.mktemp("template")
-    lab = create_lab(folder / "lab")
-    rig = make_rig(3)
-    write_anipose(folder / "calibration.toml", Calibration(rig, "test"))
-    for name, kind, seconds in ((STILL, TrialKind.STATIC, 1.0), (RUN, TrialKind.RUN, 10.0)):
-        trial = make_trial(RunnerParameters(), kind=kind, seconds=seconds, rate_hz=100.0, seed=3)
-        files = _write_2d(folder / name.trial, trial, rig)
-        treadmill = Conditions(surface=Surface.TREADMILL, speed_mps=3.0) if kind is TrialKind.RUN else Conditions()
-        request = ImportRequest(
-            name=name,
-            kind=kind,
-            conditions=treadmill,
-            landmarks2d=files,
-            calibration=folder / "calibration.toml",
-            rate_hz=100.0,
-        )
-        import_trial(lab, request, progress=SILENT)
-    return lab.root
-
-
-def _write_2d(folder: Path, trial: SyntheticTrial, rig: object) -> dict[str, Path]:
-    folder.mkdir()
-    xy_px = project_rig(rig, trial.landmarks.xyz_m)
-    files = {}
-    for i, camera in enumerate(rig.cameras):
-        files[camera.name] = folder / f"{camera.name}.h5"
-        noisy = xy_px[:, :, i] + np.random.default_rng(i).normal(0.0, 0.5, xy_px[:, :, i].shape)
-        write_dlc_h5(files[camera.name], CameraTrack(trial.landmarks.landmarks, noisy, np.full(noisy.shape[:2], 0.9)))
-    return files
+    return make_template(tmp_path_factory.mktemp("template"))
 
 
 @pytest.fixture
 def lab(template: Path, tmp_path: Path) -> Lab:
     return open_lab(Path(shutil.copytree(template, tmp_path / "lab")))
-
-
-def _content(lab: Lab, name: TrialName) -> dict[str, str]:
-    """Hashes of every result file of the current run."""
-    run = current_run(lab, name)
-    assert run is not None
-    folder = runs_folder(lab, name) / run
-    return {p.name: hash_file(p) for p in sorted(folder.iterdir()) if p.name != "run.json"}
 
 
 def test_run_is_made_once_and_refers_to_its_static(lab: Lab) -> None:
@@ -102,10 +64,10 @@ def test_run_is_made_once_and_refers_to_its_static(lab: Lab) -> None:
     assert made.inputs["static/static1"] == current_run(lab, STILL)
     assert made.parameters["analyse.distal_cutoff_hz"] == "11.0"
     assert any(path.startswith("take/pose2d/") for path in made.inputs)
-    before = _content(lab, RUN)
+    before = content(lab, RUN)
     second = run_trial(lab, RUN, config=CONFIG, progress=SILENT)
     assert (second.run, second.is_new) == (first.run, False)
-    assert _content(lab, RUN) == before
+    assert content(lab, RUN) == before
 
 
 def test_other_settings_make_another_run_beside_the_first(lab: Lab) -> None:
@@ -250,7 +212,7 @@ def test_calibration_that_was_overridden_marks_the_results(template: Path, tmp_p
     request = ImportRequest(
         name=STILL,
         kind=TrialKind.STATIC,
-        landmarks2d=_write_2d(tmp_path / "h5", still, rig),
+        landmarks2d=write_2d(tmp_path / "h5", still, rig),
         calibration=tmp_path / "calibration.toml",
         rate_hz=100.0,
     )
@@ -272,76 +234,21 @@ def test_markers_are_their_own_reconstruction(tmp_path: Path) -> None:
     assert found.provenance.calibration == ""
 
 
-COMMAND = ("process", str(RUN), "--set", "analyse.distal_cutoff_hz=11")
-_PROCESS = """
-import sys
-import api.index, pipelines.run, pipelines.run_plan
-from api.cli import main
-print("ready", flush=True)
-main(sys.argv[1:])
-"""
-
-
-def _start(lab_root: Path) -> subprocess.Popen[str]:
-    """`labsys process` in a process of its own, its imports done."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", _PROCESS, *COMMAND, "--lab", str(lab_root)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline().strip() == "ready"
-    return process
-
-
-def _visible(lab: Lab, name: TrialName) -> list[str]:
-    folder = trial_folder(lab, name)
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if ".work" not in p.parts and p.is_file())
+@pytest.mark.slow
+def test_killed_at_random_moments_the_same_command_gives_the_same_result(template: Path, tmp_path: Path) -> None:
+    """Three moments; `make accept` tries ten."""
+    kill_at_random_moments(template, tmp_path, moments=3)
 
 
 @pytest.mark.slow
-def test_killed_at_ten_random_moments_the_same_command_gives_the_same_result(template: Path, tmp_path: Path) -> None:
-    for name in ("compiling", "undisturbed"):  # the first may have to compile; the second tells how long it takes
-        undisturbed = open_lab(Path(shutil.copytree(template, tmp_path / name)))
-        before = _visible(undisturbed, RUN)
-        process = _start(undisturbed.root)
-        began = time.monotonic()
-        process.communicate()
-        duration_s = time.monotonic() - began
-        assert process.returncode == 0
-    expected = {name: _content(undisturbed, name) for name in (RUN, STILL)}
-    moments = random.Random(20261122)
-    killed = 0
-    for number in range(10):
-        lab = open_lab(Path(shutil.copytree(template, tmp_path / f"killed{number}")))
-        process = _start(lab.root)
-        time.sleep((number + moments.random()) / 10 * duration_s)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        killed += process.returncode == -signal.SIGKILL
-        run = current_run(lab, RUN)
-        if run is None:
-            assert _visible(lab, RUN) == before, "nothing half-written is visible"
-        else:
-            assert _content(lab, RUN) == expected[RUN], "what is visible is whole"
-        with pytest.raises(SystemExit) as left:
-            main([*COMMAND, "--lab", str(lab.root)])
-        assert left.value.code == 0
-        assert {name: _content(lab, name) for name in (RUN, STILL)} == expected
-        assert not list(runs_folder(lab, RUN).glob(".work/*")), "no leftovers"
-    assert killed >= 5, f"only {killed} of 10 died before they were done"
-
-
 def test_two_processes_do_not_share_a_run(lab: Lab) -> None:
     """The second says that the first is at it, or finds the run complete; never a mixture."""
-    first, second = _start(lab.root), _start(lab.root)
-    answers = [p.communicate() for p in (first, second)]
-    codes = sorted(p.returncode for p in (first, second))
+    both = [start_process(lab.root, STILL) for _ in range(2)]
+    answers = [p.communicate() for p in let_go(both)]
+    codes = sorted(p.returncode for p in both)
     assert codes[0] == 0
     assert codes[1] in (0, 1), answers
-    assert json.loads((runs_folder(lab, RUN) / str(current_run(lab, RUN)) / "run.json").read_text())
+    assert json.loads((runs_folder(lab, STILL) / str(current_run(lab, STILL)) / "run.json").read_text())
 
 
 def test_a_resumed_run_tells_the_time_of_all_its_stages(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
