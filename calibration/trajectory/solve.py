@@ -132,17 +132,16 @@ class Shares:
         self._run(call, arguments, _cut(n_frames, len(self.landmarks)))
 
     def _run(self, call: Callable[..., None], arguments: tuple[object, ...], shares: Iterable[tuple[int, int]]) -> None:
-        if self.pool is None:
-            for first, last in shares:
-                call(*arguments, first, last)
-            return
-        for done in [self.pool.submit(call, *arguments, first, last) for first, last in shares]:
+        own, *others = shares
+        # This thread takes a share too: a thread that is woken costs as much as a small kernel.
+        waiting = [self.pool.submit(call, *arguments, *share) for share in others] if self.pool is not None else []
+        call(*arguments, *own)
+        for done in waiting:
             done.result()
 
 
 def _cut(n: int, n_shares: int) -> tuple[tuple[int, int], ...]:
-    bounds = np.linspace(0, n, n_shares + 1).astype(int)
-    return tuple((int(a), int(b)) for a, b in pairwise(bounds))
+    return tuple(pairwise(n * i // n_shares for i in range(n_shares + 1)))
 
 
 @contextmanager
@@ -153,7 +152,7 @@ def share_landmarks(n_landmarks: int, n_threads: int) -> Iterator[Shares]:
     if n_shares == 1:
         yield Shares(landmarks, None)
         return
-    with ThreadPoolExecutor(max_workers=n_shares) as pool:
+    with ThreadPoolExecutor(max_workers=n_shares - 1) as pool:
         yield Shares(landmarks, pool)
 
 
