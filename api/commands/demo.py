@@ -71,6 +71,7 @@ def demonstrate(
         raise UnknownNameError("data set", dataset, valid=_DATASETS, where="--dataset")
     began = time.monotonic()
     settings = DemoSettings(seed=seed, hip_extension_cap_rad=radians(hip_extension_cap_deg), lumbar_gain=lumbar_gain)
+    settings = settings.filmed() if film else settings
     settings = settings.quick() if quick else settings
     if model is not None and not film:
         raise InputError("--model is for a runner that is filmed", remedy="Add --film")

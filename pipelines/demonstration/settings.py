@@ -45,11 +45,15 @@ class DemoSettings:
     hip_extension_cap_rad: float = radians(4.0)
     lumbar_gain: float = 0.6
     speed_mps: float = 3.0
-    seconds: float = 24.0
-    rate_hz: float = 60.0
+    seconds: float = 36.0
+    rate_hz: float = 100.0
     n_cameras: int = 4
-    size_px: tuple[int, int] = (640, 480)
-    static_seconds: float = 3.0
+    size_px: tuple[int, int] = (1280, 720)
+    static_seconds: float = 5.0
+
+    def filmed(self) -> DemoSettings:
+        """Fewer and smaller pictures, as two processor cores draw and search them in minutes; 25 strides a side."""
+        return replace(self, seconds=28.0, rate_hz=60.0, size_px=(640, 480), static_seconds=3.0)
 
     def quick(self) -> DemoSettings:
         """Shorter and with fewer cameras: indicative, no verdict."""

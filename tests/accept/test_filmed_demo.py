@@ -47,7 +47,7 @@ def filmed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[int, tuple[De
 def _film(seed: int, folder: Path) -> tuple[DemoVisit, ...]:
     cap = radians(float(np.random.default_rng(seed).uniform(2.0, 9.0)))
     (folder / "work").mkdir()
-    settings = DemoSettings(seed=seed, hip_extension_cap_rad=cap)
+    settings = DemoSettings(seed=seed, hip_extension_cap_rad=cap).filmed()
     lab = create_lab(folder / "lab", name="demo")
     return film_demo(lab, settings, check_film(Path(MODEL)), workplace=folder / "work", progress=SilentProgress())
 

@@ -29,7 +29,7 @@ def test_first_camera_stands_as_the_calibration_is_told() -> None:
 def test_every_camera_sees_the_whole_runner(n_cameras: int) -> None:
 
     for seed in range(5):
-        settings = DemoSettings(seed=seed, n_cameras=n_cameras)
+        settings = DemoSettings(seed=seed, n_cameras=n_cameras).filmed()
         trial = make_trial(
             settings.runner(Phase.POST), kind=TrialKind.RUN, seconds=4.0, rate_hz=30.0, seed=2 * seed + 1
         )
