@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import Result
+from benchmarks.measure import Result, peak_memory_mb
 from calibration.board.detect import MIN_CORNERS, BoardCorners
 from calibration.calibrate import calibrate_videos, find_board, join_cameras
 from calibration.formats import read_lenses
@@ -126,7 +125,7 @@ def _timed(prepare: Callable[[], Callable[[], tuple[CameraRig, float, int]]]) ->
     began, spent = time.perf_counter(), time.process_time()
     rig, detect_cpu_s, frames = run()
     wall_s, cpu_s = time.perf_counter() - began, time.process_time() - spent
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak_mb = peak_memory_mb()
     corners = _find_corners()
     quality = summarise(corners, measure_corners(corners, rig.select(corners.cameras)))
     return {

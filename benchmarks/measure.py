@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -109,6 +110,18 @@ def error_summary(side: str, found_m: FloatArray, truth_m: FloatArray) -> dict[s
         f"{side}_p95_mm": float(np.nanpercentile(error_mm, 95)),
         f"{side}_missing_pct": float(100.0 * np.isnan(error_mm).mean()),
     }
+
+
+def peak_memory_mb() -> float:
+    """Most memory that this process has held, MB.
+
+    Not `ru_maxrss` where Linux tells more: a program's begins with what the process that started it held.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return next(float(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
 
 
 def describe_machine() -> str:

@@ -36,9 +36,9 @@ to_camera_group(scene.rig).triangulate(np.moveaxis(scene.xy_px, 2, 0).reshape(4,
 
 
 _PEAK = f"""
-import resource
+from benchmarks.measure import peak_memory_mb
 {_OURS_COLD.replace("scattered_points(10,", f"scattered_points({N_FRAMES},")}
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(peak_memory_mb())
 """
 
 

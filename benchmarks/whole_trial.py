@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import Result, error_summary
+from benchmarks.measure import Result, error_summary, peak_memory_mb
 from labsys.core.cameras import Calibration
 from labsys.core.progress import SilentProgress
 from labsys.core.session import TrialKind, TrialName
@@ -133,7 +132,7 @@ def main(root: Path, began: float, names: list[TrialName]) -> None:
                     "wall_s": wall_s,
                     "cpu_s": used_s,
                     "stages_s": _stages(lab, name),
-                    "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                    "peak_mb": peak_memory_mb(),
                 }
             ),
             flush=True,
