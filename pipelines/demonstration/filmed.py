@@ -48,6 +48,7 @@ WORLD_AXES = "forward=+x,up=-y"
 _BOARD_RATE_HZ = 15.0
 _NEAR_S, _CARRIED_S = 5.0, 14.0
 _LEVEL_HEIGHT_M = 0.95
+_NEAR, _NEAR_STEP = (0, 1, -1), math.radians(72.0)
 # What fills a camera's picture at the runner: a tall runner in flight, and some room around.
 _SCENE_HEIGHT_M = 2.5
 
@@ -106,7 +107,11 @@ def demo_rig(settings: DemoSettings) -> CameraRig:
 def _camera(number: int, draws: Draws, settings: DemoSettings) -> Camera:
     far = draws.between(2.9, 3.4)
     turn = 0.0 if number == 0 else draws.between(-0.15, 0.15)
-    azimuth = math.pi / 2 + 2.0 * math.pi * (number + turn) / settings.n_cameras
+    # A board shows its face to one side: cameras further apart than a quarter of a ring would rarely see it together.
+    places, step = (
+        (number, 2.0 * math.pi / settings.n_cameras) if settings.n_cameras > 3 else (_NEAR[number], _NEAR_STEP)
+    )
+    azimuth = math.pi / 2 + step * (places + turn)
     height = _LEVEL_HEIGHT_M if number == 0 else draws.between(1.0, 2.0)
     centre = np.array([far * math.cos(azimuth), height, far * math.sin(azimuth)])
     target = np.array([0.0, _LEVEL_HEIGHT_M if number == 0 else 0.92, 0.0])
