@@ -9,7 +9,7 @@ import numpy as np
 from calibration.projection import project_rig
 from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.cameras import Camera, CameraRig, Intrinsics, LensModel
-from labsys.core.rigid import RigidTransform
+from labsys.core.rigid import look_at
 
 PINHOLE_DISTORTION = (-0.2, 0.05, 0.001, -0.001, 0.0)
 FISHEYE_DISTORTION = (-0.02, 0.01, -0.005, 0.001)
@@ -43,15 +43,6 @@ def ring_rig(n_cameras: int, *, model: LensModel = LensModel.PINHOLE, radius_m: 
         centre = np.array([radius_m * np.cos(angle), 1.2 + 0.3 * (i % 3), radius_m * np.sin(angle)])
         cameras.append(Camera(f"cam{i}", lens, look_at(centre, np.array([0.0, 1.0, 0.0]))))
     return CameraRig(tuple(cameras))
-
-
-def look_at(centre_m: FloatArray, target_m: FloatArray) -> RigidTransform:
-    """T_cam_lab of an upright camera at `centre_m` that looks at `target_m` (LAB, Y up)."""
-    z = (target_m - centre_m) / np.linalg.norm(target_m - centre_m)
-    x = np.cross(z, [0.0, 1.0, 0.0])
-    x /= np.linalg.norm(x)
-    R = np.stack([x, np.cross(z, x), z])
-    return RigidTransform(R, -R @ centre_m)
 
 
 def scattered_points(n_frames: int, n_landmarks: int, seed: int) -> FloatArray:

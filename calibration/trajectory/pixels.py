@@ -22,6 +22,7 @@ from labsys.core.arrays import FloatArray
 ANIPOSE_LOSS = 0  # aniposelib's "soft_l1", on each coordinate by itself: grows in proportion far out
 FADING_LOSS = 1  # Geman-McClure on the distance: far out it does not grow, and the observation does not pull
 _NO_IMAGE_COST = 1e9  # of a point behind a camera that saw it
+_NO_DEPTH_M = 1e-9
 _LANES = 64
 
 # Rows of the lanes: the point, what the camera saw, the ray, the bent ray with its Jacobian, and sums over cameras.
@@ -49,7 +50,9 @@ def _bend_rays(lanes: FloatArray, camera: Camera, n: int) -> None:
     R, t, lens = camera
     for k in range(n):
         x, y, z = lanes[_X, k], lanes[_Y, k], lanes[_Z, k]
-        s = 1.0 / (R[6] * x + R[7] * y + R[8] * z + t[2])
+        depth = R[6] * x + R[7] * y + R[8] * z + t[2]
+        # A landmark that nobody saw lies in the origin, and so may a camera: it has no image there, and no number less.
+        s = 1.0 / depth if abs(depth) > _NO_DEPTH_M else -1.0
         lanes[_RAY_U, k] = (R[0] * x + R[1] * y + R[2] * z + t[0]) * s
         lanes[_RAY_V, k] = (R[3] * x + R[4] * y + R[5] * z + t[1]) * s
         lanes[_PER_DEPTH, k] = s

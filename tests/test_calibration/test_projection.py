@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.scenes import look_at, ring_rig
+from benchmarks.scenes import ring_rig
 from calibration.projection import essential_matrix, project, project_rig, projection_matrix, undistort
 from labsys.core.cameras import Camera, CameraRig, Intrinsics, LensModel
 from labsys.core.errors import InputError
+from labsys.core.rigid import look_at
 
 LENSES = [
     (LensModel.PINHOLE, (0.0, 0.0, 0.0, 0.0, 0.0)),

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.scenes import look_at, observe, ring_rig, scattered_points
+from benchmarks.scenes import observe, ring_rig, scattered_points
 from calibration import lens
 from calibration.lens import source_digest
 from calibration.projection import project_rig
@@ -15,6 +15,7 @@ from calibration.triangulation import blocks, kernel
 from calibration.triangulation.triangulate import RobustSettings, triangulate_robust, triangulate_weighted
 from labsys.core.cameras import Camera, CameraRig, LensModel
 from labsys.core.errors import InputError
+from labsys.core.rigid import look_at
 
 
 def error_mm(found: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -19,7 +19,9 @@ from calibration.trajectory.trajectory import Trajectory, solve_trajectory
 from calibration.triangulation.anipose import to_camera_group
 from calibration.triangulation.triangulate import triangulate_robust
 from labsys.core.arrays import FloatArray
+from labsys.core.cameras import CameraRig
 from labsys.core.errors import InputError
+from labsys.core.rigid import RigidTransform
 
 RATE_HZ = 100.0
 CHAIN = tuple((i, i + 1) for i in range(5))
@@ -214,6 +216,22 @@ def test_a_landmark_never_seen_stays_missing_and_harms_no_other() -> None:
     assert np.isnan(found.xyz_m[:, 2]).all()
     others = [0, 1, 3, 4, 5]
     assert np.linalg.norm(found.xyz_m - scene.xyz_m, axis=-1)[:, others].max() < 0.02
+
+
+def test_a_landmark_never_seen_harms_nothing_where_a_camera_stands_in_the_origin() -> None:
+    """Its empty place is the origin too, where that camera has no depth to divide by."""
+    scene = _hide(_scene(80, outliers=0.0, missing=0.0), slice(None), 2)
+    centre = scene.rig.cameras[0].centre_lab_m
+    shifts = [c.T_cam_lab.translation_m + c.T_cam_lab.rotation @ centre for c in scene.rig.cameras]
+    shifts[0] = np.zeros(3)
+    moved = tuple(
+        replace(c, T_cam_lab=RigidTransform(c.T_cam_lab.rotation, shift))
+        for c, shift in zip(scene.rig.cameras, shifts, strict=True)
+    )
+    found, before = _solve(replace(scene, rig=CameraRig(moved))), _solve(scene)
+    assert np.isfinite(found.report.cost)
+    assert np.isnan(found.xyz_m[:, 2]).all()
+    assert np.nanmax(np.abs(found.xyz_m + centre - before.xyz_m)) < 1e-4
 
 
 def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
