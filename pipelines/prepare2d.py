@@ -11,11 +11,11 @@ import numpy as np
 
 from labsys.core.camera_audit import CameraAudit, ReconstructionAudit
 from labsys.core.cameras import CameraRig
+from labsys.core.frame_clock import CameraClocks
 from labsys.core.landmarks import Landmarks2D
 from labsys.storage.exchange.tracks import CameraTrack
 from pipelines.config import PipelineConfig
 from pipelines.retime import read_clocks, retime
-from pipelines.retiming.clock import CameraClocks
 from pipelines.retiming.grade import OFFSET_SD_MAX_S, are_sure, describe_lost, grade_sync, warn_of_jitter
 from pipelines.retiming.losses import LostFrames, find_lost_frames
 from pipelines.retiming.offsets import CameraOffset, estimate_offsets, shift_clocks

@@ -14,9 +14,9 @@ import numpy as np
 
 from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.errors import InputError
+from labsys.core.frame_clock import CameraClocks, FrameClock, FrameStamps, even_clock, fit_clock
 from labsys.core.landmarks import Landmarks2D
 from labsys.storage.exchange.tracks import CameraTrack, combine_cameras, require_same_landmarks
-from pipelines.retiming.clock import CameraClocks, FrameClock, FrameStamps, even_clock, fit_clock
 from pipelines.retiming.interpolate import carry_track
 
 _FEWEST_ALIKE = 3  # landmarks that stay where they were, to the last digit, before a frame counts as a repetition

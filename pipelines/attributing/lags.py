@@ -10,11 +10,11 @@ import numpy as np
 from calibration.projection import project_rig
 from calibration.triangulation.triangulate import RobustSettings, triangulate_robust
 from labsys.core.cameras import CameraRig
+from labsys.core.frame_clock import CameraClocks, FrameClock
 from labsys.core.landmarks import Landmarks2D
 from labsys.storage.exchange.tracks import CameraTrack
 from pipelines.attributing.views import spread_frames
 from pipelines.retime import read_clocks, retime
-from pipelines.retiming.clock import CameraClocks, FrameClock
 from pipelines.retiming.losses import LostFrames, find_lost_frames
 from pipelines.retiming.offsets import CameraOffset, estimate_offsets, shift_clocks
 

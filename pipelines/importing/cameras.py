@@ -14,9 +14,9 @@ from calibration.formats import format_anipose, read_calibration
 from calibration.match import check_sizes, match_cameras
 from labsys.core.cameras import Calibration
 from labsys.core.errors import InputError
+from labsys.core.frame_clock import fit_clock, require_plausible_rate
 from labsys.core.progress import Progress
 from labsys.storage.video import VideoInfo, check_video, probe_video
-from pipelines.retiming.clock import fit_clock, require_plausible_rate
 from pipelines.retiming.stamps import read_stamps
 
 # Camera centres of one rig: nearer than this gives no parallax, further apart is another unit of length.

@@ -11,6 +11,7 @@ import numpy as np
 
 from labsys.core.cameras import Calibration
 from labsys.core.errors import InputError, UnknownNameError
+from labsys.core.frame_clock import CameraClocks, require_plausible_rate
 from labsys.core.progress import Progress
 from labsys.core.skeleton import LANDMARK_SETS, tier_of
 from labsys.storage.exchange.openpose import OpenPosePeople, read_openpose_folder
@@ -25,7 +26,6 @@ from pipelines.calibrating.fit import check_calibration_fits
 from pipelines.importing.cameras import name_by_calibration
 from pipelines.people import agree_on_subject
 from pipelines.retime import read_clocks, retime
-from pipelines.retiming.clock import CameraClocks, require_plausible_rate
 from pipelines.retiming.stamps import read_stamps
 
 KNOWN_LANDMARKS = frozenset(name for s in LANDMARK_SETS.values() for name in s.landmarks)

@@ -12,6 +12,7 @@ import numpy as np
 from labsys.core.arrays import FloatArray, IntArray
 from labsys.core.cameras import Calibration
 from labsys.core.errors import InputError
+from labsys.core.frame_clock import CameraClocks, even_clock, fit_clock
 from labsys.core.session import Trial, TrialName
 from labsys.storage.lab import Lab, take_folder
 from labsys.storage.results import load_trial_result
@@ -20,7 +21,6 @@ from labsys.storage.trials import load_trial
 from labsys.storage.video import read_frames, read_gray_frames
 from pipelines.modelling.picking import candidate_frames, pick_by_looks, pick_by_phase
 from pipelines.pose2d import PoseVideo, take_videos
-from pipelines.retiming.clock import CameraClocks, even_clock, fit_clock
 from pipelines.retiming.stamps import TIMESTAMPS, read_stamps
 from pipelines.trial_inputs import calibrated_take, load_calibration
 

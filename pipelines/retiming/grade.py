@@ -14,8 +14,8 @@ import numpy as np
 from calibration.triangulation.triangulate import RobustSettings, triangulate_robust
 from labsys.core.camera_audit import SyncAudit
 from labsys.core.cameras import CameraRig
+from labsys.core.frame_clock import CameraClocks
 from labsys.core.landmarks import Landmarks2D
-from pipelines.retiming.clock import CameraClocks
 from pipelines.retiming.losses import LostFrames
 from pipelines.retiming.offsets import CameraOffset
 

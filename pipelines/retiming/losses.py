@@ -14,8 +14,8 @@ import numpy as np
 
 from labsys.core.arrays import FloatArray, IntArray
 from labsys.core.cameras import CameraRig
+from labsys.core.frame_clock import CameraClocks
 from labsys.storage.exchange.tracks import CameraTrack
-from pipelines.retiming.clock import CameraClocks
 from pipelines.retiming.offsets import CameraOffset, measure_course
 
 _PART_S, _MOST_PARTS, _FEWEST_PARTS = 0.5, 40, 4

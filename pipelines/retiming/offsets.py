@@ -19,8 +19,8 @@ from calibration.projection import project_rig
 from calibration.triangulation.triangulate import RobustSettings, triangulate_robust
 from labsys.core.arrays import BoolArray, FloatArray, IntArray
 from labsys.core.cameras import CameraRig
+from labsys.core.frame_clock import CameraClocks, FrameClock
 from labsys.storage.exchange.tracks import CameraTrack
-from pipelines.retiming.clock import CameraClocks, FrameClock
 from pipelines.retiming.interpolate import carry_track
 from pipelines.retiming.search import search_offsets
 from pipelines.retiming.smooth import HALF_WINDOW_S, SmoothTrack

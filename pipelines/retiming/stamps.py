@@ -14,7 +14,7 @@ import numpy as np
 
 from calibration.match import match_cameras
 from labsys.core.errors import InputError, UnknownNameError
-from pipelines.retiming.clock import FrameStamps
+from labsys.core.frame_clock import FrameStamps
 
 TIMESTAMPS = "timestamps"  # role of the file among a take's files
 _REMEDY = "The file holds one row per frame: cam_id,frame_time[,frame][,kind], times in seconds"

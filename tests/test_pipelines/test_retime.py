@@ -12,12 +12,12 @@ from scipy.interpolate import CubicSpline
 from api.cli import main
 from calibration.triangulation.triangulate import triangulate_robust
 from labsys.core.errors import InputError, UnknownNameError
+from labsys.core.frame_clock import CameraClocks, FrameStamps, fit_clock
 from labsys.core.landmarks import Landmarks2D
 from labsys.core.session import TrialKind
 from labsys.storage.exchange.dlc import read_dlc
 from labsys.storage.exchange.tracks import CameraTrack
 from pipelines.retime import find_repeated, read_clocks, retime
-from pipelines.retiming.clock import CameraClocks, FrameStamps, fit_clock
 from pipelines.retiming.interpolate import carry_track
 from pipelines.retiming.offsets import estimate_offsets, shift_clocks
 from pipelines.retiming.stamps import read_stamps

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from labsys.core.camera_audit import ReconstructionAudit, SyncAudit
+from labsys.core.frame_clock import CameraClocks, FrameClock
 from labsys.core.session import TrialKind
 from labsys.storage.exchange.tracks import CameraTrack
 from labsys.storage.results import read_audit, write_audit
 from pipelines.config import PipelineConfig
 from pipelines.prepare2d import Prepared2D, prepare_landmarks2d
 from pipelines.retime import read_clocks
-from pipelines.retiming.clock import CameraClocks, FrameClock
 from pipelines.retiming.grade import grade_sync
 from pipelines.retiming.losses import LostFrames, find_jumps, find_lost_frames
 from pipelines.retiming.offsets import CameraOffset

@@ -10,6 +10,7 @@ import pytest
 
 from labsys.core.cameras import Calibration
 from labsys.core.errors import InputError
+from labsys.core.frame_clock import CameraClocks, FrameStamps, fit_clock, require_plausible_rate
 from labsys.core.progress import SilentProgress
 from labsys.storage.exchange.dlc import write_dlc_h5
 from labsys.storage.exchange.tracks import CameraTrack
@@ -19,7 +20,6 @@ from pipelines.importing import cameras
 from pipelines.importing.landmarks2d import read_incoming_landmarks2d
 from pipelines.prepare2d import prepare_landmarks2d
 from pipelines.retime import read_clocks
-from pipelines.retiming.clock import CameraClocks, FrameStamps, fit_clock, require_plausible_rate
 from pipelines.retiming.stamps import read_stamps
 from pipelines.synthetic.noise import NoiseModel, observe_free_running
 from pipelines.synthetic.parameters import RunnerParameters

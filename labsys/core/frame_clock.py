@@ -160,7 +160,7 @@ def fit_clock(stamps: FrameStamps, *, where: str) -> FrameClock:
         )
     seen_s = stamps.times_s[rows]
     _require_forwards(seen_s, where)
-    ticks = _count_ticks(seen_s, None if stamps.number is None else stamps.number[rows])
+    ticks = _number_frames(seen_s, None if stamps.number is None else stamps.number[rows])
     fitted_s = _lower_envelope(ticks.astype(np.float64), seen_s)
     period_s = float((fitted_s[-1] - fitted_s[0]) / (ticks[-1] - ticks[0]))
     every = _fill_in(rows, fitted_s, known.size, period_s)
@@ -191,12 +191,19 @@ def _may_be_the_frame_before(ticks: IntArray, late_s: FloatArray, period_s: floa
     return np.asarray(after_a_loss & (late_s < -_EARLY_AT_MOST / 2 * period_s), dtype=np.bool_)
 
 
-def _count_ticks(times_s: FloatArray, number: IntArray | None) -> IntArray:
-    """(N,) the camera's count of frames, lost ones included."""
+def _number_frames(times_s: FloatArray, number: IntArray | None) -> IntArray:
     if number is not None and (np.diff(number) > 0).all() and number[-1] - number[0] >= number.size:
         return np.asarray(number - number[0], dtype=np.int64)
-    period_s = float(np.median(np.diff(times_s)))
-    late_s = times_s - period_s * np.arange(times_s.size)
+    return count_ticks(times_s, np.arange(times_s.size), period_s=float(np.median(np.diff(times_s))))
+
+
+def count_ticks(times_s: FloatArray, number: IntArray, *, period_s: float) -> IntArray:
+    """(N,) how often the camera ticked before each frame, from 0: what `number` counts, and what only the times show.
+
+    number: (N,) rising; the recorder's count of frames, with gaps where it knows of lost ones.
+    """
+    count = number - number[0]
+    late_s = times_s - period_s * count
     # A stamp held up is followed by one that is not; a lost frame moves all that follow.
     padded = np.concatenate([late_s, np.full(_RUN_ON_FRAMES - 1, math.inf)])
     soonest_s = np.lib.stride_tricks.sliding_window_view(padded, _RUN_ON_FRAMES).min(axis=1)
@@ -208,7 +215,7 @@ def _count_ticks(times_s: FloatArray, number: IntArray | None) -> IntArray:
         recent.append(float(late_s[i]) - period_s * int(lost[i]))
     # A late stamp between two losses may be taken for one more; the frames after it know better.
     lost = np.minimum.accumulate(lost[::-1])[::-1]
-    return np.asarray(np.arange(times_s.size) + lost, dtype=np.int64)
+    return np.asarray(count + lost, dtype=np.int64)
 
 
 def _lower_envelope(ticks: FloatArray, times_s: FloatArray) -> FloatArray:
