@@ -71,6 +71,8 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks
 
 accept: $(INSTALLED)
+	.ci/uv pip install --quiet --python $(BIN)/python -e '.[dev,accept]' -c constraints.txt
+	.ci/uv pip install --quiet --python $(BIN)/python --reinstall --no-deps "$$(grep '^opencv-python-headless==' constraints.txt)"
 	$(BIN)/python -m pytest -p no:xdist --timeout 0 tests/accept
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.report

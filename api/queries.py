@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from api.moments import show_moment
 from api.tables import EpisodeRow, RunRow, SessionRow, SubjectRow, TrialMetricRow, TrialRow
-from labsys.core.catalogue import METRICS, find_metric
+from labsys.core.catalogue import METRICS, find_metric, metric_place
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.measurement_error import ErrorTable, default_error_table
 from labsys.core.motion import Quality
@@ -80,8 +80,7 @@ def run_metrics(session: Session, run: RunRow) -> list[TrialMetricRow]:
     rows = session.scalars(
         select(TrialMetricRow).where(TrialMetricRow.trial_id == run.trial_id, TrialMetricRow.run == run.run)
     )
-    order = {metric.id: i for i, metric in enumerate(METRICS)}
-    return sorted(rows, key=lambda row: (order[row.metric], row.side.value))
+    return sorted(rows, key=lambda row: (metric_place(row.metric), row.side.value))
 
 
 def compare_sessions(session: Session, subject: str, pre: str, post: str) -> Comparison:
@@ -184,8 +183,7 @@ def _captures(session: Session, visits: Iterable[SessionRow], metrics: Sequence[
 
 def _capture(run: RunRow, rows: list[TrialMetricRow]) -> Capture:
     trial = run.trial
-    order = {metric.id: i for i, metric in enumerate(METRICS)}
-    ordered = sorted(rows, key=lambda row: (order[row.metric], row.side.value))
+    ordered = sorted(rows, key=lambda row: (metric_place(row.metric), row.side.value))
     return Capture(
         name=TrialName(trial.session.subject.code, trial.session.code, trial.code),
         kind=trial.kind,

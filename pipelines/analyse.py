@@ -35,4 +35,5 @@ def analyse(
         settings=settings,
         errors=default_error_table(tuple(m.id for m in METRICS)),
         leg_length_m=session.anthropometry.leg_length_m,
+        height_m=session.anthropometry.height_m,
     )

@@ -126,8 +126,12 @@ def list_metrics(as_json: JsonOption = False, quiet: QuietOption = False) -> Non
 
 def trial_text(document: Mapping[str, Any]) -> str:
     """The numbers of one trial as people read them."""
+    from labsys.core.catalogue import find_metric
+
     strides = document["n_strides"]
     speed = "" if document["speed_mps"] is None else f"  {document['speed_mps']:g} m/s"
+    # Differences, drifts and spreads stay in the JSON: a table of them all would hide what was asked for.
+    metrics = [m for m in document["metrics"] if not find_metric(m["id"]).derived_from]
     lines = [
         f"{document['trial']}  run {document['run']}  {document['kind']}{speed}  {document['rate_hz']:g} Hz  "
         f"landmarks reach {document['tier'] or 'no tier'}",
@@ -145,12 +149,12 @@ def trial_text(document: Mapping[str, Any]) -> str:
         grade, reasons = document["sync"]["grade"], document["sync"]["reasons"]
         lines.append(f"synchronization: grade {grade} ({use[grade]}): {'; '.join(reasons)}")
     lines += camera_lines(document["cameras"])
-    if document["metrics"]:
+    if metrics:
         lines.append(f"valid strides: {strides['left']} left, {strides['right']} right")
-    if any(m["mean"] is not None for m in document["metrics"]):
-        lines += ["", _metric_table(document)]
+    if any(m["mean"] is not None for m in metrics):
+        lines += ["", _metric_table(metrics)]
     lines += ["", _angle_table(document["angles"]), "", _provenance_line(document["provenance"])]
-    missing = _missing([*document["metrics"], *document["angles"]])
+    missing = _missing([*metrics, *document["angles"]])
     return "\n".join([*lines, *(["", "not measured:", *missing] if missing else [])])
 
 
@@ -176,12 +180,12 @@ def camera_lines(cameras: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _metric_table(document: Mapping[str, Any]) -> str:
+def _metric_table(metrics: Sequence[Mapping[str, Any]]) -> str:
     from api.commands.text_table import format_interval, format_number, format_table
 
     headers = ("metric", "side", "mean", "unit", "on another day", "this capture", "SE of 3D", "SD", "n", "quality")
     rows = []
-    for m in document["metrics"]:
+    for m in metrics:
         if m["mean"] is None:
             continue
         digits = digits_of(m["unit"])

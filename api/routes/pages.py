@@ -20,7 +20,7 @@ from api.schemas import EpisodeDocument, SessionDocument, TrialDocument
 from api.schemas_results import MetricDocument, RunDocument
 from api.tables import EpisodeRow, SessionRow, SubjectRow, TrialRow
 from api.views import comparison_document
-from labsys.core.catalogue import METRICS
+from labsys.core.catalogue import find_metric
 from labsys.core.session import TrialKind
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -71,13 +71,14 @@ def show_trial(db: SessionDep, lab: LabDep, name: TrialNameDep) -> HTMLResponse:
     """The metrics of the run that counts, their intervals, and where they came from."""
     row = find_trial(db, name)
     run = find_run(db, name) if row.current_run is not None else None
-    metrics = [MetricDocument.of(m) for m in run_metrics(db, run)] if run is not None else []
+    # Differences, drifts and spreads are on file and in JSON; a page of them all would hide what was asked for.
+    rows = [m for m in run_metrics(db, run) if not find_metric(m.metric).derived_from] if run is not None else []
     return _page(
         "trial.html",
         lab=lab,
         trial=TrialDocument.of(row),
         run=RunDocument.of(run) if run is not None else None,
-        metrics=metrics,
+        metrics=[MetricDocument.of(m) for m in rows],
         strided=row.kind in (TrialKind.RUN, TrialKind.WALK),
     )
 
@@ -108,9 +109,12 @@ def _templates() -> Environment:
     )
     templates.filters["figure"] = _figure
     templates.filters["verdict"] = _verdict
-    descriptions = {metric.id: metric.description for metric in METRICS}
-    templates.filters["described"] = descriptions.__getitem__
+    templates.filters["described"] = _described
     return templates
+
+
+def _described(metric_id: str) -> str:
+    return find_metric(metric_id).description
 
 
 def _verdict(row: Mapping[str, Any]) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from labsys.biomechanics.derived import derive_metrics_of_trial
 from labsys.biomechanics.events import detect_gait_events
 from labsys.biomechanics.kinematics import joint_angles
-from labsys.biomechanics.metric_source import make_source
+from labsys.biomechanics.metric_source import Circumstances, make_source
 from labsys.biomechanics.metrics import metric_values
-from labsys.biomechanics.notes import capture_note, error_notes, gait_notes, posture_notes
+from labsys.biomechanics.notes import capture_note, error_notes, flight_note, gait_notes, posture_notes
 from labsys.biomechanics.preparation import Prepared, prepare_points
 from labsys.biomechanics.settings import AnalysisSettings
 from labsys.biomechanics.strides import cut_strides, stride_curves
@@ -36,12 +37,13 @@ def analyse_motion(  # noqa: PLR0913 - one argument per fact about the trial tha
     settings: AnalysisSettings,
     errors: ErrorTable,
     leg_length_m: float | None,
+    height_m: float | None = None,
 ) -> MotionResult:
     """Make angles, events, strides and metrics of one trial's landmarks.
 
     landmarks: (T, K, 3) m in LAB, evenly spaced in time. static: quiet stance of the same visit, or None.
     surface: as declared, or None to take what the feet show. leg_length_m: ASIS to medial malleolus as measured on the
-    subject, for hip centres where the static does not show it; or None.
+    subject, for hip centres where the static does not show it; or None. height_m: of the body, or None.
 
     Raises:
         InputError: landmarks that reach no tier (named), empty trial, uneven times; for runs and walks also a belt
@@ -57,7 +59,13 @@ def analyse_motion(  # noqa: PLR0913 - one argument per fact about the trial tha
     known = make_error_source(landmarks, static, prepared)
     if kind in (TrialKind.STATIC, TrialKind.OTHER):
         return _posture(prepared, heading_known, known)
-    return _gait(prepared, kind, surface, declared_speed_mps or math.nan, heading_known, errors, known)
+    return _gait(
+        prepared,
+        _Declared(kind, surface, declared_speed_mps or math.nan, height_m or math.nan),
+        heading_known,
+        errors,
+        known,
+    )
 
 
 def _posture(prepared: Prepared, heading_known: bool, known: ErrorSource | None) -> MotionResult:
@@ -83,29 +91,39 @@ def _result(prepared: Prepared, angles: JointAngles, notes: dict[str, str]) -> M
     )
 
 
+@dataclass(frozen=True)
+class _Declared:
+    """What was said of a gait trial; NaN where nothing was."""
+
+    kind: TrialKind
+    surface: Surface | None
+    speed_mps: float
+    height_m: float
+
+
 def _gait(
     prepared: Prepared,
-    kind: TrialKind,
-    surface: Surface | None,
-    declared_speed_mps: float,
+    declared: _Declared,
     heading_known: bool,
     errors: ErrorTable,
     known: ErrorSource | None,
 ) -> MotionResult:
-    travel = find_travel(prepared, declared=surface, heading_known=heading_known)
+    travel = find_travel(prepared, declared=declared.surface, heading_known=heading_known)
     settings = prepared.settings
-    events = detect_gait_events(travel, kind)
+    events = detect_gait_events(travel, declared.kind)
+    travel = replace(travel, speed_mps=events.belt_speed_mps)
     angles = joint_angles(travel.prepared)
-    strides = cut_strides(events, prepared.points, kind=kind, settings=settings)
-    notes = gait_notes(travel, angles, events, strides, heading_known, declared_speed_mps)
-    source = make_source(travel, angles, kind=kind, static_reason=notes.get("static", ""))
+    strides = cut_strides(events, prepared.points, kind=declared.kind, settings=settings)
+    notes = gait_notes(travel, angles, events, strides, heading_known, declared.speed_mps)
+    circumstances = Circumstances(declared.kind, notes.get("static", ""), declared.height_m)
+    source = make_source(travel, angles, circumstances)
     values, reasons = metric_values(source, strides)
     reconstruction: Mapping[tuple[str, Side], float] = {}
     if known is not None:
         known = known.turned(travel)
         notes |= error_notes(known.errors)
         angles = with_angle_errors(known, angles)
-        reconstruction = metric_errors(known, travel, strides, kind=kind, static_reason=source.static_reason)
+        reconstruction = metric_errors(known, travel, strides, circumstances)
     metrics = summarise_metrics(
         values,
         reasons,
@@ -116,12 +134,14 @@ def _gait(
         reconstruction=reconstruction,
         pelvis_carried=bool(prepared.points.carried_pelvis),
     )
-    notes |= capture_note(metrics)
+    curves = stride_curves(angles, source.readers, strides)
+    derived = derive_metrics_of_trial(metrics, values, curves, strides, reconstruction)
+    notes |= capture_note(metrics) | flight_note(metrics)
     return replace(
         _result(travel.prepared, angles, notes),
         events=events,
         strides=strides,
         stride_values=values,
-        curves=stride_curves(angles, source.readers, strides),
-        metrics=metrics,
+        curves=curves,
+        metrics=metrics + derived,
     )

@@ -6,6 +6,8 @@ fitted rigidly (Kabsch, determinant +1) and carry those that are missing, in sin
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from labsys.biomechanics.points import BodyPoints, is_seen
@@ -14,6 +16,9 @@ from labsys.core.arrays import BoolArray, FloatArray
 _PELVIS = ("RASIS", "LASIS", "RPSIS", "LPSIS", "S3")
 # L5 moves with the spine: a pelvis fitted with it follows the back. It helps only where the pelvis alone is too few.
 _NEXT_TO_PELVIS = "L5"
+# The shoulders glide over the ribs: acromia are not carried by the thorax.
+_THORAX = ("C7", "T10", "IJ", "XP")
+_LEG = {"TH": ("LFE", "MFE"), "TB": ("LM", "MM"), "FT": ("HEEL", "MT5", "MT1", "TOE")}
 _MIN_CLUSTER = 3
 
 
@@ -58,14 +63,22 @@ def carry_clusters(points: BodyPoints, static: BodyPoints, *, residual_max_m: fl
 
 
 def _segments(points: BodyPoints, static: BodyPoints) -> list[tuple[str, ...]]:
+    """Anatomical landmarks of every segment with its markers, and the pelvis with L5 where it alone is too few."""
     names = set(points.tracks) | set(static.tracks)
-    enough = sum(m in points.tracks and m in static.tracks for m in _PELVIS) >= _MIN_CLUSTER
-    found: list[tuple[str, ...]] = [_PELVIS if enough else (*_PELVIS, _NEXT_TO_PELVIS)]
+    pelvis = (*_PELVIS, *_markers("PEL", names))
+    enough = sum(m in points.tracks and m in static.tracks for m in pelvis) >= _MIN_CLUSTER
+    found: list[tuple[str, ...]] = [
+        pelvis if enough else (*pelvis, _NEXT_TO_PELVIS),
+        (*_THORAX, *_markers("THX", names)),
+    ]
     for side in "RL":
-        for prefix, anatomical in (("TH", ("LFE", "MFE")), ("TB", ("LM", "MM"))):
-            cluster = sorted(n for n in names if n.startswith(f"{side}{prefix}") and n[3:].isdigit())
-            found.append((*(f"{side}{a}" for a in anatomical), *cluster))
+        for prefix, anatomical in _LEG.items():
+            found.append((*(f"{side}{a}" for a in anatomical), *_markers(side + prefix, names)))
     return found
+
+
+def _markers(prefix: str, names: Collection[str]) -> list[str]:
+    return sorted(n for n in names if n.startswith(prefix) and n[3:].isdigit())
 
 
 def _carry(

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from labsys.biomechanics.axes import mid
 from labsys.biomechanics.points import BodyPoints
-from labsys.biomechanics.segments import SIDES, Body, mid
+from labsys.biomechanics.segments import SIDES, Body
 from labsys.core.arrays import FloatArray
 from labsys.core.skeleton import Side
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labsys.biomechanics.axes import Segment
 from labsys.biomechanics.cardan import axis_angles, baker_angles, jcs_angles, transpose, unwrap_finite
 from labsys.biomechanics.points import BodyPoints
 from labsys.biomechanics.preparation import Prepared
-from labsys.biomechanics.segments import Body, Segment
+from labsys.biomechanics.segments import SIDES, Body
 from labsys.biomechanics.static import pelvis_tilt_change, relative_change
 from labsys.core.arrays import FloatArray
 from labsys.core.catalogue import ANGLES, AngleDefinition, find_angle
@@ -24,6 +25,8 @@ from labsys.core.skeleton import Side, Tier
 
 # Angles below the hip take the higher cut-off; both segments of a joint always share one.
 DISTAL_ANGLES = frozenset({"knee_flexion", "ankle_dorsiflexion", "shank_vertical", "foot_pitch"})
+
+STRIKE_ANGLES = frozenset({"hip_flexion", "thigh_vertical", "knee_flexion", "shank_vertical", "foot_pitch"})
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,12 @@ def joint_angles(prepared: Prepared, *, only: frozenset[str] | None = None) -> J
     return JointAngles(prepared.points.times_s, tuple(series))
 
 
+def strike_angles(prepared: Prepared) -> JointAngles:
+    """The angles that are read at foot strike, low-passed so lightly that the impact does not smear into them."""
+    wanted = [a for a in ANGLES if a.id in STRIKE_ANGLES]
+    return JointAngles(prepared.points.times_s, tuple(_angles_at(prepared, prepared.strike_cutoff_hz, wanted)))
+
+
 @dataclass(frozen=True, eq=False)
 class _View:
     """One low-passed look at the trial: points, body, and motion and static built alike."""
@@ -166,6 +175,8 @@ def _line_reason(body: Body, angle_id: str, side: Side) -> str | None:
         return body.knee[side].reason or body.ankle[side].reason
     if angle_id == "trunk_lean":
         return body.trunk_top.reason or body.hip[Side.RIGHT].reason
+    if angle_id == "lordosis_3pt":
+        return body.pelvis.reason or body.lordosis.reason
     return body.pelvis.reason if angle_id == "pelvis_tilt" else body.right_axis.reason
 
 
@@ -191,6 +202,8 @@ def _raw(points: BodyPoints, body: Body, angle_id: str, side: Side, tier: Tier) 
             return np.arctan2(v[:, 0], -v[:, 1])
         case "foot_pitch":
             return _foot_pitch(points, side)
+        case "lordosis_3pt":
+            return body.lordosis.angle_rad
         case _:
             return _trunk_lean(body)
 
@@ -218,7 +231,7 @@ def _change(view: _View, angle_id: str, side: Side) -> FloatArray:
         return nothing
     if angle_id == "pelvis_tilt":
         return pelvis_tilt_change(moving.pelvis.rotation, still.pelvis.rotation[0])
-    if angle_id == "foot_pitch" or (angle_id == "hip_trunk_extension" and view.tier is Tier.T0):
+    if angle_id in ("foot_pitch", "lordosis_3pt") or (angle_id == "hip_trunk_extension" and view.tier is Tier.T0):
         if angle_id == "foot_pitch" and not view.still_points.has(f"{side.letter}TOE", f"{side.letter}HEEL"):
             return nothing
         standing = _raw(view.still_points, still, angle_id, side, view.tier)
@@ -227,6 +240,28 @@ def _change(view: _View, angle_id: str, side: Side) -> FloatArray:
     rule = JOINT_RULES[angle_id]
     pairs = [transpose(rule.proximal(b, side).rotation) @ rule.distal(b, side).rotation for b in (moving, still)]
     return rule.sign(side) * jcs_angles(relative_change(pairs[0], pairs[1][0]))[rule.component]
+
+
+def standing_leg_m(prepared: Prepared) -> float:
+    """Hip centre to lateral malleolus (or ankle keypoint) in standing, mean of both legs, m; NaN where not seen."""
+    reference, still = prepared.reference(prepared.settings.proximal_cutoff_hz), prepared.static
+    if reference is None or still is None:
+        return float("nan")
+    lengths = [
+        float(np.linalg.norm(still[f"{s.letter}{role}"][0] - reference.still.hip[s].position_m[0]))
+        for s in SIDES
+        for role in ("LM", "ANKLE")
+        if still.has(f"{s.letter}{role}")
+    ]
+    return float(np.mean(lengths)) if len(lengths) >= len(SIDES) else float("nan")
+
+
+def standing_thigh_rad(prepared: Prepared) -> dict[Side, float]:
+    """The standing subject's thighs against vertical, rad; NaN where the static does not show them."""
+    reference = prepared.reference(prepared.settings.proximal_cutoff_hz)
+    if reference is None:
+        return dict.fromkeys(SIDES, float("nan"))
+    return {s: float(_thigh_vertical(reference.still, s)[0]) for s in SIDES}
 
 
 def reported(series: AngleSeries) -> tuple[FloatArray, bool]:

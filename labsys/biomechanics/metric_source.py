@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from labsys.biomechanics.axes import Track, no_track
 from labsys.biomechanics.com import centre_of_mass
-from labsys.biomechanics.kinematics import reported
-from labsys.biomechanics.sampling import SeriesReader, make_reader, make_readers
-from labsys.biomechanics.segments import SIDES, Body
+from labsys.biomechanics.kinematics import reported, standing_leg_m, standing_thigh_rad, strike_angles
+from labsys.biomechanics.points import BodyPoints
+from labsys.biomechanics.preparation import Prepared
+from labsys.biomechanics.sampling import SeriesReader, make_readers
+from labsys.biomechanics.segments import SIDES
 from labsys.biomechanics.treadmill import Travel, forefoot
 from labsys.core.arrays import FloatArray
 from labsys.core.motion import JointAngles, Stride
@@ -58,30 +62,47 @@ def stride_times(strides: tuple[Stride, ...]) -> StrideTimes:
     )
 
 
+@dataclass(frozen=True)
+class Circumstances:
+    """What metrics must know that landmarks do not show. height_m: of the body, NaN where unknown."""
+
+    kind: TrialKind
+    static_reason: str
+    height_m: float = math.nan
+
+
 @dataclass(frozen=True, eq=False)
 class MetricSource:
     """Everything metrics read.
 
     Attributes:
         readers: (angle id, side) -> the angle as reported, rad. reasons: why an angle is missing.
+        at_strike: the same for angles that are read at foot strike.
         referenced: angles that are change from the static; static_reason: why others are not.
-        heights: "com", "pelvis" -> height, m. com_reason: why there is no centre of mass, or None.
-        limb: side -> ankle minus hip, forward and up, m. forefoot_mps: side -> forward velocity, m/s.
-        pelvis_forward: mid-hip's forward position, m; drift_mps: what was subtracted from it overground.
+        places: (name, axis) -> position of a point, m; axes 0 forward, 1 up, 2 to the right. Names: "com", "pelvis"
+            (mid-hip), "top" (of the trunk), and with R or L before them HIP, ANKLE, HEEL, TOE, FOOT (its middle).
+        lacking: name of a point or measure -> why there is none.
+        leg_length_m, height_m: hip centre to lateral malleolus in standing, body height; NaN where unknown.
+        standing_thigh_rad: side -> thigh against vertical in standing; NaN where unknown.
+        forefoot_mps: side -> forward velocity, m/s.
+        ground_mps: speed of the ground against the subject; drift_mps: what was subtracted from it overground.
     """
 
     tier: Tier
     kind: TrialKind
     surface: Surface
     readers: Mapping[tuple[str, Side], SeriesReader]
+    at_strike: Mapping[tuple[str, Side], SeriesReader]
     reasons: Mapping[tuple[str, Side], str]
     referenced: frozenset[tuple[str, Side]]
     static_reason: str
-    heights: Mapping[str, SeriesReader]
-    com_reason: str | None
-    limb: Mapping[Side, tuple[SeriesReader, SeriesReader]]
+    places: Mapping[tuple[str, int], SeriesReader]
+    lacking: Mapping[str, str]
+    leg_length_m: float
+    height_m: float
+    standing_thigh_rad: Mapping[Side, float]
     forefoot_mps: Mapping[Side, SeriesReader]
-    pelvis_forward: SeriesReader
+    ground_mps: float
     drift_mps: float
 
     def read(self, angle_id: str, side: Side, at_s: FloatArray) -> FloatArray:
@@ -89,32 +110,89 @@ class MetricSource:
         key = (angle_id, side) if (angle_id, side) in self.readers else (angle_id, Side.BOTH)
         return self.readers[key].read(at_s)
 
+    def read_strike(self, angle_id: str, side: Side, times: StrideTimes) -> FloatArray:
+        """An angle at every foot strike, (S,) rad."""
+        return self.at_strike[angle_id, side].read(times.strike_s)
 
-def make_source(travel: Travel, angles: JointAngles, *, kind: TrialKind, static_reason: str) -> MetricSource:
+    def place(self, name: str, axis: int, at_s: FloatArray) -> FloatArray:
+        """A point's position along one axis at any times, m."""
+        return self.places[name, axis].read(at_s)
+
+
+def make_source(travel: Travel, angles: JointAngles, known: Circumstances) -> MetricSource:
     """Prepare a gait trial for its metrics."""
-    prepared, settings = travel.prepared, travel.prepared.settings
-    clock = angles.times_s
-    points = prepared.smoothed(settings.proximal_cutoff_hz)
-    proximal, distal = prepared.body(settings.proximal_cutoff_hz), prepared.body(settings.distal_cutoff_hz)
-    feet = prepared.smoothed(settings.event_cutoff_hz)
-    com_m, com_reason = centre_of_mass(points, proximal)
+    prepared, clock = travel.prepared, angles.times_s
+    feet = prepared.smoothed(prepared.settings.event_cutoff_hz)
+    points, lacking = _find_places(prepared, feet)
+    measures, why_not = _measures(prepared, known)
+    velocity = {("velocity", s): np.gradient(forefoot(feet, s)[:, 0], clock) for s in SIDES}
+    series: dict[tuple[str, int | Side], FloatArray] = {(a.id, a.side): reported(a)[0] for a in angles.series}
+    series |= {(name, axis): track[:, axis] for name, track in points.items() for axis in range(3)}
+    readers = make_readers(clock, series | velocity)
     return MetricSource(
         tier=prepared.tier,
-        kind=kind,
+        kind=known.kind,
         surface=travel.surface,
-        readers=make_readers(clock, {(a.id, a.side): reported(a)[0] for a in angles.series}),
+        readers={(a.id, a.side): readers[a.id, a.side] for a in angles.series},
+        at_strike=make_readers(clock, {(a.id, a.side): reported(a)[0] for a in strike_angles(prepared).series}),
         reasons={(a.id, a.side): a.reason for a in angles.series if a.reason is not None},
         referenced=frozenset((a.id, a.side) for a in angles.series if reported(a)[1]),
-        static_reason=static_reason,
-        heights={"com": make_reader(clock, com_m[:, 1]), "pelvis": make_reader(clock, proximal.mid_hip_m[:, 1])},
-        com_reason=com_reason,
-        limb={s: _limb(clock, distal, s) for s in SIDES},
-        forefoot_mps={s: make_reader(clock, np.gradient(forefoot(feet, s)[:, 0], clock)) for s in SIDES},
-        pelvis_forward=make_reader(clock, proximal.mid_hip_m[:, 0]),
+        static_reason=known.static_reason,
+        places={(name, axis): readers[name, axis] for name in points for axis in range(3)},
+        lacking=lacking | why_not,
+        leg_length_m=measures.leg_length_m,
+        height_m=known.height_m,
+        standing_thigh_rad=measures.thigh_rad,
+        forefoot_mps={s: readers["velocity", s] for s in SIDES},
+        ground_mps=travel.speed_mps,
         drift_mps=travel.drift_mps,
     )
 
 
-def _limb(clock: FloatArray, body: Body, side: Side) -> tuple[SeriesReader, SeriesReader]:
-    line = body.ankle[side].position_m - body.hip[side].position_m
-    return make_reader(clock, line[:, 0]), make_reader(clock, line[:, 1])
+def _find_places(prepared: Prepared, feet: BodyPoints) -> tuple[dict[str, FloatArray], dict[str, str]]:
+    """Tracks (T, 3) m by name, and why others are missing."""
+    settings = prepared.settings
+    points = prepared.smoothed(settings.proximal_cutoff_hz)
+    proximal, distal = prepared.body(settings.proximal_cutoff_hz), prepared.body(settings.distal_cutoff_hz)
+    com_m, com_reason = centre_of_mass(points, proximal)
+    tracks = {
+        "com": Track(com_m, com_reason),
+        "pelvis": Track(proximal.mid_hip_m, proximal.hip[Side.RIGHT].reason),
+        "top": proximal.trunk_top,
+    }
+    for side in SIDES:
+        s = side.letter
+        tracks |= {f"{s}HIP": distal.hip[side], f"{s}ANKLE": distal.ankle[side]}
+        tracks |= {f"{s}{role}": _landmark(feet, f"{s}{role}") for role in ("HEEL", "TOE")}
+        tracks[f"{s}FOOT"] = _middle(tracks[f"{s}HEEL"], tracks[f"{s}TOE"])
+    found = {name: track.position_m for name, track in tracks.items() if track.reason is None}
+    return found, {name: track.reason for name, track in tracks.items() if track.reason is not None}
+
+
+def _landmark(points: BodyPoints, role: str) -> Track:
+    return Track(points[role]) if points.has(role) else no_track(points, points.missing(role))
+
+
+def _middle(a: Track, b: Track) -> Track:
+    return Track(0.5 * (a.position_m + b.position_m), a.reason or b.reason)
+
+
+@dataclass(frozen=True)
+class _Measures:
+    """Of the standing subject: hip centre to lateral malleolus (mean of both legs, m), thigh against vertical (rad)."""
+
+    leg_length_m: float
+    thigh_rad: Mapping[Side, float]
+
+
+def _measures(prepared: Prepared, known: Circumstances) -> tuple[_Measures, dict[str, str]]:
+    leg_m, thigh_rad = standing_leg_m(prepared), standing_thigh_rad(prepared)
+    unseen = (
+        "the static trial does not show hips, knees and ankles" if prepared.static is not None else known.static_reason
+    )
+    lacking = {} if math.isfinite(leg_m) else {"leg_length": unseen}
+    if not all(math.isfinite(v) for v in thigh_rad.values()):
+        lacking["standing_thigh"] = unseen
+    if not math.isfinite(known.height_m):
+        lacking["height"] = "body height is not on file for this visit"
+    return _Measures(leg_m, thigh_rad), lacking

@@ -17,6 +17,7 @@ from labsys.core.skeleton import Side, Tier
 
 _UNUSED = "S3"  # helps to carry the pelvis; no angle rests on it
 NO_STATIC = "no static trial: angles whose zero is the standing posture are absolute (unreferenced)"
+_GRAVITY_MPS2 = 9.81
 _HIP_SOURCES = {
     "harrington": "hip centres by Harrington's regression on the pelvis",
     "hjc_gt": "hip centres by a quarter of the trochanter distance (hjc_gt)",
@@ -33,6 +34,8 @@ def posture_notes(prepared: Prepared, angles: JointAngles, heading_known: bool) 
         notes["static"] = NO_STATIC
     elif missing:
         notes["static"] = f"the static trial lacks the landmarks for {', '.join(missing)}: absolute (unreferenced)"
+    if prepared.static_doubt is not None:
+        notes["static_body"] = prepared.static_doubt
     if prepared.points.carried.difference({_UNUSED}):
         notes["carried"] = _carried(prepared.points)
     if prepared.tier <= Tier.T1:
@@ -87,6 +90,19 @@ def capture_note(metrics: tuple[Metric, ...]) -> dict[str, str]:
     return {"this_capture": text}
 
 
+def flight_note(metrics: tuple[Metric, ...]) -> dict[str, str]:
+    """That a body in free flight would rise further than it was seen to: then events are not to be trusted."""
+    found = {(m.id, m.side): m.mean for m in metrics}
+    risen = found.get(("vertical_oscillation", Side.BOTH), math.nan)
+    risen = risen if math.isfinite(risen) else found.get(("vertical_oscillation_pelvis", Side.BOTH), math.nan)
+    flights = [found.get(("flight_time", s), math.nan) for s in (Side.LEFT, Side.RIGHT)]
+    needed = _GRAVITY_MPS2 * max((t for t in flights if t > 0.0), default=0.0) ** 2 / 8.0
+    if not needed > risen:
+        return {}
+    asked, seen = f"{1e3 * needed:.0f} mm", f"{1e3 * risen:.0f} mm"
+    return {"flight": f"flight times ask for a rise of {asked}, and {seen} were seen: events are suspect"}
+
+
 def _carried(points: BodyPoints) -> str:
     of_pelvis = points.carried_pelvis
     of_markers = sorted(points.carried.difference(of_pelvis, {_UNUSED}))
@@ -96,7 +112,7 @@ def _carried(points: BodyPoints) -> str:
         said.append(f"{', '.join(of_pelvis)} not found in this trial: {others}")
     if of_markers:
         said.append(
-            f"{', '.join(of_markers)} not found in this trial: carried from the static trial by marker clusters"
+            f"{', '.join(of_markers)} not found in this trial: carried from the static trial by the rest of their segment"
         )
     return "; ".join(said)
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from labsys.biomechanics.axes import Segment
 from labsys.biomechanics.cardan import jcs_angles, transpose, unwrap_finite
 from labsys.biomechanics.preparation import prepare_points
-from labsys.biomechanics.segments import Body, Segment
+from labsys.biomechanics.segments import Body
 from labsys.biomechanics.settings import AnalysisSettings
 from labsys.core.arrays import FloatArray
 from labsys.core.landmarks import Landmarks3D
@@ -42,7 +43,9 @@ def _pelvis(body: Body) -> dict[str, FloatArray]:
 
 
 def _lumbar(body: Body) -> dict[str, FloatArray]:
-    angles = jcs_angles(transpose(body.pelvis.rotation) @ body.trunk.rotation)
+    # OpenSim's torso is one rigid body: the thorax where it is seen whole, else the line from the hips to its top.
+    torso = body.trunk if body.thorax.reason is not None else body.thorax
+    angles = jcs_angles(transpose(body.pelvis.rotation) @ torso.rotation)
     names = ("lumbar_extension", "lumbar_bending", "lumbar_rotation")
     return {name: unwrap_finite(a) for name, a in zip(names, angles, strict=True)}
 

@@ -45,8 +45,9 @@ _DISTAL_ROLES = frozenset(
 
 _PELVIS_FRAME = ("RASIS", "LASIS", "RPSIS", "LPSIS")
 
-# Markers of rigid clusters that stand for a segment and have no anatomical meaning: RTH1.. thigh, RTB1.. shank.
-CLUSTER_PREFIXES: tuple[str, ...] = ("RTH", "LTH", "RTB", "LTB")
+# Markers of rigid clusters that stand for a segment and have no anatomical meaning: RTH1.. thigh, RTB1.. shank,
+# RFT1.. foot, PEL1.. pelvis, THX1.. thorax.
+CLUSTER_PREFIXES: tuple[str, ...] = ("RTH", "LTH", "RTB", "LTB", "RFT", "LFT", "PEL", "THX")
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +112,7 @@ def is_seen(positions_m: FloatArray) -> BoolArray:
 
 def is_distal(role: str) -> bool:
     """Whether a role belongs to shank or foot (shorter gaps, higher cut-off)."""
-    return role in _DISTAL_ROLES or role.startswith(("RTB", "LTB"))
+    return role in _DISTAL_ROLES or role.startswith(("RTB", "LTB", "RFT", "LFT"))
 
 
 def name_roles(landmarks: Landmarks3D) -> BodyPoints:

@@ -20,12 +20,15 @@ from labsys.biomechanics.segments import (
     measure_pelvis,
 )
 from labsys.biomechanics.settings import AnalysisSettings
+from labsys.biomechanics.static_check import check_stands_still, compare_bodies
 from labsys.core.arrays import FloatArray
 from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.skeleton import Tier
 
 _TIME_TOLERANCE = 0.2
+# Of the frame rate, that a low-pass may lie at.
+_HIGHEST_SHARE = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +47,7 @@ class Prepared:
         points: cleaned, not yet low-passed.
         static: the median frame of the static trial, or None.
         size: pelvis size that hip centres are placed by, from the static where it has one.
+        static_doubt: why the static may not be this subject's, or None.
     """
 
     tier: Tier
@@ -51,9 +55,15 @@ class Prepared:
     static: BodyPoints | None
     size: PelvisSize | None
     settings: AnalysisSettings
+    static_doubt: str | None = None
     _smoothed: dict[float, BodyPoints] = field(default_factory=dict, init=False, repr=False)
     _bodies: dict[float, Body] = field(default_factory=dict, init=False, repr=False)
     _stills: dict[frozenset[str], Body] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def strike_cutoff_hz(self) -> float:
+        """Low-pass for angles at foot strike: as set, or as far as the frame rate allows."""
+        return min(self.settings.strike_cutoff_hz, _HIGHEST_SHARE * self.points.rate_hz)
 
     def smoothed(self, cutoff_hz: float) -> BodyPoints:
         """The points after the low-pass, or as they are when filtering is off; computed once per cut-off."""
@@ -115,24 +125,28 @@ def prepare_points(landmarks: Landmarks3D, static: Landmarks3D | None, settings:
     """Clean a trial's landmarks, with missing ones carried by the clusters that its static calibrates.
 
     Raises:
-        InputError: empty trial, uneven times, landmarks that reach no tier (missing ones named).
+        InputError: empty trial, uneven times, landmarks that reach no tier (missing ones named); a static that moves
+            or is of another body.
     """
     _check_times(landmarks)
     still = None if static is None else _still_points(static)
     points = name_roles(landmarks)
     if settings.filter_enabled:
         points = _remove_outliers(points, settings)
+    doubt = None if still is None else compare_bodies(points, still)
     if still is not None:
         points = carry_clusters(points, still, residual_max_m=settings.cluster_residual_max_m)
     points = _fill_all_gaps(points, settings)
     tier = reached_tier(points, landmarks.landmarks)
-    return Prepared(tier, points, still, find_pelvis_size(points, still), settings)
+    return Prepared(tier, points, still, find_pelvis_size(points, still), settings, doubt)
 
 
 def _still_points(static: Landmarks3D) -> BodyPoints:
     if static.times_s.size == 0:
         raise InputError("the static trial is empty", remedy="Record a quiet stance again, or analyse without a static")
-    return face_forward(median_points(name_roles(static)))
+    standing = name_roles(static)
+    check_stands_still(standing)
+    return face_forward(median_points(standing))
 
 
 def face_forward(still: BodyPoints) -> BodyPoints:

@@ -12,28 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labsys.biomechanics.axes import Bend, Segment, Track, axes_from_up, cross, mid, no_segment, no_track, unit
 from labsys.biomechanics.points import BodyPoints
+from labsys.biomechanics.trunk import lordosis_bend, lumbar_segment, thorax_segment, trunk_segment, trunk_top
 from labsys.core.arrays import FloatArray
 from labsys.core.skeleton import Side
 
 PELVIS_ROLES = ("RASIS", "LASIS", "RPSIS", "LPSIS")
 _FOOT_SHANK_LIMIT = 0.97
-
-
-@dataclass(frozen=True, eq=False)
-class Segment:
-    """Orientation of one segment: rotation (T, 3, 3) segment to LAB, NaN where unknown; `reason` if always unknown."""
-
-    rotation: FloatArray
-    reason: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Track:
-    """A point over time (T, 3) m in LAB, NaN where unknown; `reason` if always unknown."""
-
-    position_m: FloatArray
-    reason: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +44,7 @@ class Body:
     thorax: Segment
     trunk: Segment
     lumbar: Segment
+    lordosis: Bend
     trunk_top: Track
     hip: Mapping[Side, Track]
     knee: Mapping[Side, Track]
@@ -76,33 +63,6 @@ class Body:
 
 
 SIDES = (Side.LEFT, Side.RIGHT)
-
-
-def unit(v: FloatArray) -> FloatArray:
-    """Unit vectors of v (..., 3); NaN where the length is zero."""
-    length = np.linalg.norm(v, axis=-1, keepdims=True)
-    return np.asarray(np.divide(v, length, out=np.full_like(v, np.nan), where=length > 0))
-
-
-def cross(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Vector product of (T, 3) and (T, 3); numpy's own takes ten times as long on the few frames of a draw."""
-    out = np.empty_like(a)
-    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-        np.multiply(a[..., j], b[..., k], out=out[..., i])
-        out[..., i] -= a[..., k] * b[..., j]
-    return out
-
-
-def mid(*tracks: FloatArray) -> FloatArray:
-    """Midpoint of tracks."""
-    return np.asarray(sum(tracks) / len(tracks), dtype=np.float64)
-
-
-def axes_from_up(up: FloatArray, right: FloatArray) -> FloatArray:
-    """Segment axes (T, 3, 3) from its y axis (exact) and an approximate right-pointing vector."""
-    y = unit(up)
-    x = unit(cross(y, right))
-    return np.stack([x, y, cross(x, y)], axis=-1)
 
 
 def measure_pelvis(points: BodyPoints) -> PelvisSize | None:
@@ -151,10 +111,11 @@ def build_body(points: BodyPoints, size: PelvisSize | None) -> Body:
     return Body(
         pelvis=pelvis,
         right_axis=right,
-        thorax=_thorax(points),
-        trunk=_trunk(points, middle),
-        lumbar=_lumbar(points, pelvis),
-        trunk_top=_trunk_top(points),
+        thorax=thorax_segment(points),
+        trunk=trunk_segment(points, middle),
+        lumbar=lumbar_segment(points, pelvis),
+        lordosis=lordosis_bend(points, pelvis),
+        trunk_top=trunk_top(points),
         hip=hips,
         knee=knees,
         ankle=ankles,
@@ -166,17 +127,9 @@ def build_body(points: BodyPoints, size: PelvisSize | None) -> Body:
     )
 
 
-def _no_track(points: BodyPoints, reason: str) -> Track:
-    return Track(np.full((points.times_s.size, 3), np.nan), reason)
-
-
-def _no_segment(points: BodyPoints, reason: str) -> Segment:
-    return Segment(np.full((points.times_s.size, 3, 3), np.nan), reason)
-
-
 def _pelvis(points: BodyPoints) -> Segment:
     if not points.has(*PELVIS_ROLES):
-        return _no_segment(points, f"pelvis not observable, {points.missing(*PELVIS_ROLES)}")
+        return no_segment(points, f"pelvis not observable, {points.missing(*PELVIS_ROLES)}")
     z = unit(points["RASIS"] - points["LASIS"])
     forward = mid(points["RASIS"], points["LASIS"]) - mid(points["RPSIS"], points["LPSIS"])
     y = unit(cross(z, forward))
@@ -194,7 +147,7 @@ def _hips(points: BodyPoints, pelvis: Segment, size: PelvisSize | None) -> tuple
         centres = {Side.RIGHT: points["RGT"] + 0.25 * between, Side.LEFT: points["LGT"] - 0.25 * between}
         return {s: Track(c) for s, c in centres.items()}, "hjc_gt"
     reason = "hip centres not observable, " + points.missing("RHIP", "LHIP", "RGT", "LGT")
-    return {s: _no_track(points, reason) for s in SIDES}, "none"
+    return {s: no_track(points, reason) for s in SIDES}, "none"
 
 
 def _right_axis(points: BodyPoints, pelvis: Segment, hips: Mapping[Side, Track]) -> Track:
@@ -202,7 +155,7 @@ def _right_axis(points: BodyPoints, pelvis: Segment, hips: Mapping[Side, Track])
         return Track(pelvis.rotation[..., 2])
     reason = hips[Side.RIGHT].reason
     if reason is not None:
-        return _no_track(points, reason)
+        return no_track(points, reason)
     return Track(unit(hips[Side.RIGHT].position_m - hips[Side.LEFT].position_m))
 
 
@@ -218,7 +171,7 @@ def _joint_between(points: BodyPoints, side: Side, lateral: str, medial: str, ke
     for single in (k, a):
         if points.has(single):
             return Track(points[single])
-    return _no_track(points, points.missing(a, k))
+    return no_track(points, points.missing(a, k))
 
 
 def _right_pointing(points: BodyPoints, side: Side, lateral: str, medial: str) -> FloatArray | None:
@@ -232,7 +185,7 @@ def _right_pointing(points: BodyPoints, side: Side, lateral: str, medial: str) -
 def _thigh(points: BodyPoints, side: Side, hip: Track, knee: Track, right: Track) -> Segment:
     reason = hip.reason or knee.reason
     if reason:
-        return _no_segment(points, reason)
+        return no_segment(points, reason)
     across = _right_pointing(points, side, "LFE", "MFE")
     return Segment(axes_from_up(hip.position_m - knee.position_m, right.position_m if across is None else across))
 
@@ -240,7 +193,7 @@ def _thigh(points: BodyPoints, side: Side, hip: Track, knee: Track, right: Track
 def _shank(points: BodyPoints, side: Side, knee: Track, ankle: Track, right: Track) -> Segment:
     reason = knee.reason or ankle.reason or right.reason
     if reason:
-        return _no_segment(points, reason)
+        return no_segment(points, reason)
     # Shank and thigh take their right-left axes from the same kind of source, else the knee would mix two definitions.
     across = (
         _right_pointing(points, side, "LM", "MM") if _right_pointing(points, side, "LFE", "MFE") is not None else None
@@ -252,59 +205,16 @@ def _foot(points: BodyPoints, side: Side, knee: Track, ankle: Track) -> Segment:
     s = side.letter
     reason = knee.reason or ankle.reason
     if reason or not points.has(f"{s}HEEL"):
-        return _no_segment(points, reason or points.missing(f"{s}HEEL"))
+        return no_segment(points, reason or points.missing(f"{s}HEEL"))
     if points.has(f"{s}MT1", f"{s}MT5"):
         front = mid(points[f"{s}MT1"], points[f"{s}MT5"])
     elif points.has(f"{s}TOE"):
         front = points[f"{s}TOE"]
     else:
-        return _no_segment(points, points.missing(f"{s}MT1", f"{s}MT5", f"{s}TOE"))
+        return no_segment(points, points.missing(f"{s}MT1", f"{s}MT5", f"{s}TOE"))
     x = unit(front - points[f"{s}HEEL"])
     shank = unit(knee.position_m - ankle.position_m)
     z = unit(cross(x, shank))
     R = np.stack([x, cross(z, x), z], axis=-1)
     R[np.abs(np.sum(x * shank, axis=-1)) > _FOOT_SHANK_LIMIT] = np.nan
     return Segment(R)
-
-
-def _thorax(points: BodyPoints) -> Segment:
-    low = next((r for r in ("T10", "T8") if points.has(r)), "T10")
-    needed = ("C7", "IJ", low, "XP", "RAC", "LAC")
-    if not points.has(*needed):
-        return _no_segment(points, f"thorax not observable, {points.missing(*needed)}")
-    up = mid(points["C7"], points["IJ"]) - mid(points[low], points["XP"])
-    return Segment(axes_from_up(up, points["RAC"] - points["LAC"]))
-
-
-def _trunk(points: BodyPoints, mid_hip_m: FloatArray) -> Segment:
-    top = _trunk_frame_top(points)
-    if top.reason or not points.has("RAC", "LAC"):
-        return _no_segment(points, top.reason or points.missing("RAC", "LAC"))
-    return Segment(axes_from_up(top.position_m - mid_hip_m, points["RAC"] - points["LAC"]))
-
-
-def _trunk_frame_top(points: BodyPoints) -> Track:
-    if points.has("C7", "IJ"):
-        return Track(mid(points["C7"], points["IJ"]))
-    if points.has("C7", "RAC", "LAC"):
-        return Track(mid(points["C7"], _mid_ac(points)))
-    return _trunk_top(points)
-
-
-def _mid_ac(points: BodyPoints) -> FloatArray:
-    return mid(points["RAC"], points["LAC"])
-
-
-def _trunk_top(points: BodyPoints) -> Track:
-    for role in ("C7", "NECK"):
-        if points.has(role):
-            return Track(points[role])
-    if points.has("RAC", "LAC"):
-        return Track(_mid_ac(points))
-    return _no_track(points, "trunk line not observable, " + points.missing("C7", "NECK", "RAC", "LAC"))
-
-
-def _lumbar(points: BodyPoints, pelvis: Segment) -> Segment:
-    if pelvis.reason or not points.has("L1", "L5"):
-        return _no_segment(points, pelvis.reason or points.missing("L1", "L5"))
-    return Segment(axes_from_up(points["L1"] - points["L5"], pelvis.rotation[..., 2]))

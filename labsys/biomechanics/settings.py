@@ -20,6 +20,7 @@ class AnalysisSettings:
         proximal_cutoff_hz: low-pass for pelvis, spine, thorax and thigh, and every angle between them.
         distal_cutoff_hz: low-pass for knee, ankle and foot angles (both segments of the joint).
         event_cutoff_hz: low-pass for the signals that events are found in.
+        strike_cutoff_hz: low-pass for angles read at foot strike, where joints change speed within a few frames.
         gap_proximal_s, gap_distal_s: longest gap that is filled, pelvis/trunk/thigh and shank/foot.
         gap_event_guard_s: no gap is filled this close to a foot strike or toe-off.
         hampel_frames, hampel_mads: outlier window (odd) and threshold.
@@ -38,6 +39,7 @@ class AnalysisSettings:
     proximal_cutoff_hz: float = 8.0
     distal_cutoff_hz: float = 10.0
     event_cutoff_hz: float = 12.0
+    strike_cutoff_hz: float = 20.0
     gap_proximal_s: float = 0.100
     gap_distal_s: float = 0.050
     gap_event_guard_s: float = 0.050

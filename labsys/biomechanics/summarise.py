@@ -11,12 +11,12 @@ from scipy.stats import t as student_t
 from labsys.biomechanics.kinematics import reported
 from labsys.biomechanics.settings import AnalysisSettings
 from labsys.core.arrays import FloatArray
-from labsys.core.catalogue import METRICS, find_angle
+from labsys.core.catalogue import METRICS, find_angle, find_metric
 from labsys.core.measurement_error import ErrorTable, SessionError, effective_n, strides_variance
 from labsys.core.motion import AngleSeries, AngleSummary, JointAngles, Metric, Quality, StrideValues
 from labsys.core.skeleton import Side, Tier
 
-_NOWHERE = (math.nan, math.nan)
+NOWHERE = (math.nan, math.nan)
 # Fewer strides do not show how much they resemble each other: a t interval of their mean would be a guess. An estimate
 # of r above 0.6 is drawn towards it as if 20 more strides had shown 0.6. Chosen by simulation (docs/adr/0009).
 MIN_STRIDES_CAPTURE = 12
@@ -55,7 +55,7 @@ def summarise_metrics(
             if reason is None and n < settings.min_strides:
                 reason = f"only {n} stride(s) count, at least {settings.min_strides} are needed"
             if reason is not None or given is None:
-                metrics.append(_missing(definition.id, side, error, reason or "no stride counts"))
+                metrics.append(missing_metric(definition.id, side, error, reason or "no stride counts"))
             else:
                 quality = _quality(definition.id, n, tier, rate_hz, settings)
                 if pelvis_carried and definition.id not in _TIMES:
@@ -67,10 +67,13 @@ def summarise_metrics(
 def _quality(metric_id: str, n: int, tier: Tier, rate_hz: float, settings: AnalysisSettings) -> Quality:
     slow = metric_id in _EVENT_METRICS and rate_hz < settings.event_guard_rate_hz
     blind = metric_id in _EVENT_METRICS and tier is Tier.T0
-    return Quality.INDICATIVE if slow or blind or n < settings.min_strides_verdict else Quality.OK
+    if slow or blind or n < settings.min_strides_verdict:
+        return Quality.INDICATIVE
+    return Quality.LOW if find_metric(metric_id).low_confidence else Quality.OK
 
 
-def _missing(metric_id: str, side: Side, error: SessionError | None, reason: str) -> Metric:
+def missing_metric(metric_id: str, side: Side, error: SessionError | None, reason: str) -> Metric:
+    """A metric that cannot be given, and why."""
     return Metric(
         id=metric_id,
         side=side,
@@ -78,11 +81,11 @@ def _missing(metric_id: str, side: Side, error: SessionError | None, reason: str
         sd=math.nan,
         n=0,
         lag1=math.nan,
-        ci95_strides=_NOWHERE,
+        ci95_strides=NOWHERE,
         se_reconstruction=math.nan,
         sem_measurement=error.sem if error else math.nan,
         sem_source=error.source if error else "",
-        ci95=_NOWHERE,
+        ci95=NOWHERE,
         quality=Quality.EXCLUDED,
         provisional=bool(error and error.source == "default"),
         reason=reason,
@@ -130,6 +133,11 @@ def lag1_autocorrelation(values: FloatArray) -> float:
     return min(max(corrected, 0.0), 0.9)
 
 
+def steadied_lag1(lag1: float, n: int) -> float:
+    """An estimated autocorrelation, where it is high, drawn towards what is usual: n strides cannot tell it well."""
+    return min(lag1, (n * lag1 + _LAG1_WEIGHT * _LAG1_HIGH) / (n + _LAG1_WEIGHT))
+
+
 def strides_interval(metric_id: str, values: FloatArray) -> tuple[float, float]:
     """95 % interval of the mean of values (S,): Student's t on the effective number of strides.
 
@@ -139,9 +147,8 @@ def strides_interval(metric_id: str, values: FloatArray) -> tuple[float, float]:
     inverted = metric_id in _HARMONIC
     x = 1.0 / values if inverted else values
     if x.size < MIN_STRIDES_CAPTURE:
-        return _NOWHERE
-    lag1 = lag1_autocorrelation(x)
-    lag1 = min(lag1, (x.size * lag1 + _LAG1_WEIGHT * _LAG1_HIGH) / (x.size + _LAG1_WEIGHT))
+        return NOWHERE
+    lag1 = steadied_lag1(lag1_autocorrelation(x), x.size)
     df = max(effective_n(x.size, lag1) - 1.0, 2.0)
     half = float(student_t.ppf(0.975, df)) * math.sqrt(strides_variance(float(x.std(ddof=1)), x.size, lag1))
     low, high = float(x.mean()) - half, float(x.mean()) + half
@@ -160,7 +167,7 @@ def total_interval(
     """
     of_strides = strides_variance(sd, n, lag1)
     if error is None or not math.isfinite(of_strides):
-        return _NOWHERE
+        return NOWHERE
     of_session = error.sem**2
     if math.isfinite(se_reconstruction):
         of_session += max(se_reconstruction**2 - error.v_capture, 0.0)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import find_peaks
 
+from labsys.biomechanics.axes import mid
 from labsys.biomechanics.points import BodyPoints, is_seen
 from labsys.biomechanics.preparation import Prepared
-from labsys.biomechanics.segments import Body, mid
+from labsys.biomechanics.segments import Body
 from labsys.core.arrays import FloatArray
 from labsys.core.errors import InputError
 from labsys.core.session import Surface

@@ -14,9 +14,10 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from labsys.biomechanics.cast import carry_clusters
+from labsys.biomechanics.derived import asymmetry
 from labsys.biomechanics.filtering import low_pass
 from labsys.biomechanics.kinematics import joint_angles, reported
-from labsys.biomechanics.metric_source import make_source
+from labsys.biomechanics.metric_source import Circumstances, make_source
 from labsys.biomechanics.metrics import RULES, metric_values
 from labsys.biomechanics.points import BodyPoints, median_points, name_roles, role_sources
 from labsys.biomechanics.preparation import Prepared, face_forward, find_pelvis_size
@@ -29,10 +30,11 @@ from labsys.biomechanics.uncertainty_draws import (
     standing_errors,
 )
 from labsys.core.arrays import FloatArray, IntArray
+from labsys.core.catalogue import find_metric
+from labsys.core.derived_metrics import ASYMMETRY
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.motion import AngleSeries, EventKind, JointAngles, Stride
 from labsys.core.point_errors import PointErrors
-from labsys.core.session import TrialKind
 from labsys.core.skeleton import Side
 
 _METRIC_DRAWS, _ANGLE_DRAWS = 28, 24
@@ -72,7 +74,8 @@ class ErrorSource:
     @property
     def cutoffs_hz(self) -> tuple[float, ...]:
         """Low-passes that angles and metrics look through."""
-        return tuple(dict.fromkeys((*self.cutoffs_of_angles_hz, self.prepared.settings.event_cutoff_hz)))
+        own = self.prepared
+        return tuple(dict.fromkeys((*self.cutoffs_of_angles_hz, own.settings.event_cutoff_hz, own.strike_cutoff_hz)))
 
     @property
     def cutoffs_of_angles_hz(self) -> tuple[float, ...]:
@@ -182,7 +185,7 @@ def _wrapped(angle_rad: FloatArray) -> FloatArray:
 
 
 def metric_errors(
-    source: ErrorSource, travel: Travel, strides: tuple[Stride, ...], *, kind: TrialKind, static_reason: str
+    source: ErrorSource, travel: Travel, strides: tuple[Stride, ...], known: Circumstances
 ) -> Mapping[Key, float]:
     """Standard error of every metric's mean by reconstruction, inside units; metrics that it does not hold are absent.
 
@@ -194,17 +197,35 @@ def metric_errors(
     if not frames.size:
         return {}
     stretch = _stretch(source, frames, source.cutoffs_hz)
-    base = _values(stretch.perturbed(None, None), travel, window, kind, static_reason)
+    base = _values(stretch.perturbed(None, None), travel, window, known)
     rng = np.random.default_rng(_SEED)
-    changes: dict[Key, list[FloatArray]] = {key: [] for key in base}
-    for _ in range(_METRIC_DRAWS):
+    changes: dict[Key, dict[int, FloatArray]] = {key: {} for key in base}
+    for draw in range(_METRIC_DRAWS):
         factors, still = _draw_common(rng, source)
         moved = _low_passed(source, stretch.model.draw_stretch(rng, factors))
-        found = _values(stretch.perturbed(moved, still), travel, _move_events(rng, window), kind, static_reason)
+        found = _values(stretch.perturbed(moved, still), travel, _move_events(rng, window), known)
         for key, values in base.items():
             if key in found and found[key].size == values.size:
-                changes[key].append(found[key] - values)
-    return {k: _lasting_error(np.array(d)) for k, d in changes.items() if len(d) > 1}
+                changes[key][draw] = found[key] - values
+    single = {k: _lasting_error(np.array(list(d.values()))) for k, d in changes.items() if len(d) > 1}
+    return single | _asymmetry_errors(base, changes)
+
+
+def _asymmetry_errors(
+    base: Mapping[Key, FloatArray], changes: Mapping[Key, Mapping[int, FloatArray]]
+) -> dict[Key, float]:
+    """Standard errors of right against left: what errs alike on both sides cancels."""
+    errors: dict[Key, float] = {}
+    for metric_id in {k[0] for k in base if (k[0], Side.LEFT) in base and (k[0], Side.RIGHT) in base}:
+        right, left = (metric_id, Side.RIGHT), (metric_id, Side.LEFT)
+        both = sorted(changes[right].keys() & changes[left].keys())
+        if len(both) < 2 or not (base[right].size and base[left].size):
+            continue
+        unit = find_metric(metric_id).unit
+        _, of_right, of_left = asymmetry(float(base[right].mean()), float(base[left].mean()), unit)
+        parts = [w * np.array([changes[k][d] for d in both]) for k, w in ((right, of_right), (left, of_left))]
+        errors[metric_id + ASYMMETRY, Side.BOTH] = _lasting_error(*parts)
+    return errors
 
 
 def _move_events(rng: np.random.Generator, strides: tuple[Stride, ...]) -> tuple[Stride, ...]:
@@ -225,15 +246,14 @@ def _move_events(rng: np.random.Generator, strides: tuple[Stride, ...]) -> tuple
     )
 
 
-def _lasting_error(changes: FloatArray) -> float:
+def _lasting_error(*changes: FloatArray) -> float:
     """Root mean square, over draws, of the mean change over strides, less what independent strides would show.
 
-    changes: (draws, strides).
+    changes: (draws, strides), of one side, or of both sides with their weights, whose means add up.
     """
-    means = changes.mean(axis=1)
-    n = changes.shape[1]
-    by_stride = float(changes.var(axis=1, ddof=1).mean()) / n if n > 1 else 0.0
-    return float(np.sqrt(means.mean() ** 2 + max(float(means.var(ddof=1)) - by_stride, 0.0)))
+    means = sum(c.mean(axis=1) for c in changes)
+    by_stride = sum(float(c.var(axis=1, ddof=1).mean()) / c.shape[1] for c in changes if c.shape[1] > 1)
+    return float(np.sqrt(np.mean(means) ** 2 + max(float(np.var(means, ddof=1)) - by_stride, 0.0)))
 
 
 def _window(strides: tuple[Stride, ...], times_s: FloatArray) -> tuple[tuple[Stride, ...], IntArray]:
@@ -249,10 +269,10 @@ def _window(strides: tuple[Stride, ...], times_s: FloatArray) -> tuple[tuple[Str
 
 
 def _values(
-    prepared: Prepared, travel: Travel, strides: tuple[Stride, ...], kind: TrialKind, static_reason: str
+    prepared: Prepared, travel: Travel, strides: tuple[Stride, ...], known: Circumstances
 ) -> dict[Key, FloatArray]:
     angles = joint_angles(prepared, only=_READ_BY_METRICS)
-    source = make_source(replace(travel, prepared=prepared), angles, kind=kind, static_reason=static_reason)
+    source = make_source(replace(travel, prepared=prepared), angles, known)
     return {(v.id, v.side): v.values for v in metric_values(source, strides)[0]}
 
 

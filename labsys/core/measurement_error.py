@@ -64,6 +64,7 @@ _DEFAULT_SEM: dict[ErrorGroup, tuple[float, Unit]] = {
     ErrorGroup.FOOT_PLACEMENT: (10.0, Unit.MM),
     ErrorGroup.CADENCE: (1.5, Unit.STEPS_PER_MIN),
     ErrorGroup.CONTACT: (0.008, Unit.S),
+    ErrorGroup.COMPENSATION: (5.0, Unit.PERCENT),
 }
 _PELVIS_SEM_BELOW_T3_DEG = 3.5
 

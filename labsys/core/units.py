@@ -26,6 +26,13 @@ class Unit(StrEnum):
     STEPS_PER_MIN = "steps/min"
     M_PER_S = "m/s"
     NONE = "none"
+    DEG_PER_MIN = "deg/min"
+    MM_PER_MIN = "mm/min"
+    S_PER_MIN = "s/min"
+    PERCENT_PER_MIN = "%/min"
+    STEPS_PER_MIN_PER_MIN = "steps/min per min"
+    M_PER_S_PER_MIN = "m/s per min"
+    PER_MIN = "1/min"
 
     @property
     def factor(self) -> float:
@@ -41,6 +48,13 @@ INSIDE: dict[Unit, str] = {
     Unit.STEPS_PER_MIN: "Hz",
     Unit.M_PER_S: "m/s",
     Unit.NONE: "1",
+    Unit.DEG_PER_MIN: "rad/s",
+    Unit.MM_PER_MIN: "m/s",
+    Unit.S_PER_MIN: "s/s",
+    Unit.PERCENT_PER_MIN: "1/s",
+    Unit.STEPS_PER_MIN_PER_MIN: "Hz/s",
+    Unit.M_PER_S_PER_MIN: "m/s2",
+    Unit.PER_MIN: "1/s",
 }
 
 _FACTOR: dict[Unit, float] = {
@@ -51,6 +65,13 @@ _FACTOR: dict[Unit, float] = {
     Unit.STEPS_PER_MIN: 60.0,
     Unit.M_PER_S: 1.0,
     Unit.NONE: 1.0,
+    Unit.DEG_PER_MIN: 60.0 * 180.0 / math.pi,
+    Unit.MM_PER_MIN: 60.0 * 1000.0,
+    Unit.S_PER_MIN: 60.0,
+    Unit.PERCENT_PER_MIN: 60.0 * 100.0,
+    Unit.STEPS_PER_MIN_PER_MIN: 60.0 * 60.0,
+    Unit.M_PER_S_PER_MIN: 60.0,
+    Unit.PER_MIN: 60.0,
 }
 
 

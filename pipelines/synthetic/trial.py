@@ -20,7 +20,8 @@ from pipelines.synthetic.parameters import Anatomy, RunnerParameters
 from pipelines.synthetic.posture import move_on_the_spot, stand
 from pipelines.synthetic.skeleton_pose import PoseAngles, SegmentPoses, joint_centres, place_landmarks, pose_segments
 from pipelines.synthetic.true_angles import angle_tables, true_angles
-from pipelines.synthetic.true_metrics import TrueCurves, true_metrics, true_strides
+from pipelines.synthetic.true_curves import TrueCurves
+from pipelines.synthetic.true_metrics import true_metrics, true_strides
 
 
 @dataclass(frozen=True)
@@ -151,18 +152,33 @@ def _with_gait(trial: SyntheticTrial, gait: Gait, seconds: float) -> SyntheticTr
     fine_s = np.arange(round(seconds * _FINE_HZ) + 1) / _FINE_HZ
     poses = pose_segments(gait.body, pose_gait(gait, fine_s))
     raw, change = angle_tables(gait.body, poses)
-    centres = joint_centres(poses)
     curves = TrueCurves(
         times_s=fine_s,
         angles={key: change.get(key, raw[key]) for key in raw},
-        com_y_m=centre_of_mass_m(gait.body, poses)[:, 1],
-        hips_y_m=0.5 * (centres["RHJC"] + centres["LHJC"])[:, 1],
-        limb_m={s: centres[f"{s.letter}AJC"] - centres[f"{s.letter}HJC"] for s in (Side.LEFT, Side.RIGHT)},
+        points_m=_true_points(gait.body, poses),
+        leg_length_m=trial.leg_length_m,
+        height_m=trial.parameters.height_m,
+        standing_thigh_rad=_standing_thighs(gait.body),
         speed_mps=gait.style.speed_mps,
         walking=gait.style.walking,
     )
     values, metrics = true_metrics(curves, strides)
     return replace(trial, events=events, contacts=contacts, strides=strides, stride_values=values, metrics=metrics)
+
+
+def _true_points(body: Body, poses: SegmentPoses) -> dict[str, FloatArray]:
+    """Points (T, 3) m that metrics of placement and lean are read from."""
+    centres = joint_centres(poses)
+    placed = place_landmarks(body, poses)
+    names = ("C7", *(f"{s}{n}" for s in "RL" for n in ("HEEL", "TOE")))
+    points = {n: placed[:, LABSYS_RUN_37.landmarks.index(n)] for n in names}
+    middle = 0.5 * (centres["RHJC"] + centres["LHJC"])
+    return points | centres | {"com": centre_of_mass_m(body, poses), "hips": middle}
+
+
+def _standing_thighs(body: Body) -> dict[Side, float]:
+    raw, _ = angle_tables(body, pose_segments(body, stand(body, np.zeros(1), sway=0.0)))
+    return {s: float(raw["thigh_vertical", s][0]) for s in (Side.LEFT, Side.RIGHT)}
 
 
 _SIDES = {"R": Side.RIGHT, "L": Side.LEFT}

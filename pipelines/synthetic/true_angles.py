@@ -39,7 +39,12 @@ def angle_tables(body: Body, poses: SegmentPoses) -> tuple[dict[Key, FloatArray]
     raw = _against_lab(body, poses)
     change: dict[Key, FloatArray] = {}
     standing = _against_lab(body, neutral)
-    for key in (("pelvis_tilt", Side.BOTH), ("foot_pitch", Side.LEFT), ("foot_pitch", Side.RIGHT)):
+    for key in (
+        ("pelvis_tilt", Side.BOTH),
+        ("lordosis_3pt", Side.BOTH),
+        ("foot_pitch", Side.LEFT),
+        ("foot_pitch", Side.RIGHT),
+    ):
         change[key] = raw[key] - standing[key]
     moving, still = _relative(body, poses), _relative(body, neutral)
     for key, (R, component, sign) in moving.items():
@@ -56,6 +61,7 @@ def _against_lab(body: Body, poses: SegmentPoses) -> dict[Key, FloatArray]:
         ("pelvis_tilt", Side.BOTH): -pelvis[:, 0],
         ("pelvis_obliquity", Side.BOTH): pelvis[:, 1],
         ("pelvis_rotation", Side.BOTH): pelvis[:, 2],
+        ("lordosis_3pt", Side.BOTH): _lordosis(body, poses),
         ("trunk_lean", Side.BOTH): np.arctan2(lean[:, 0], lean[:, 1]),
     }
     for side in (Side.LEFT, Side.RIGHT):
@@ -125,3 +131,11 @@ def _foot_axes(R_foot: FloatArray, R_shank: FloatArray) -> FloatArray:
     x = R_foot[..., :, 0]
     z = unit(np.cross(x, R_shank[..., :, 1]))
     return np.stack([x, np.cross(z, x), z], axis=-1)
+
+
+def _lordosis(body: Body, poses: SegmentPoses) -> FloatArray:
+    """Lean back of L3-L1 against L5-L3 in the sagittal plane of the pelvis, (T,) rad."""
+    L1, L3, L5 = (_point(body, poses, name) for name in ("L1", "L3", "L5"))
+    to_pelvis = np.swapaxes(poses.rotations["pelvis"], -1, -2)
+    lower, upper = rotate(to_pelvis, L3 - L5), rotate(to_pelvis, L1 - L3)
+    return np.asarray(np.arctan2(upper[:, 1], upper[:, 0]) - np.arctan2(lower[:, 1], lower[:, 0]))

@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
 
 from labsys.core.arrays import FloatArray
-from labsys.core.catalogue import METRICS, find_angle
+from labsys.core.catalogue import METRICS
 from labsys.core.motion import EventKind, GaitEvents, Metric, Quality, Stride, StrideValues
 from labsys.core.skeleton import Side
-from pipelines.synthetic.true_angles import Key
+from pipelines.synthetic.true_curves import Rule, TrueCurves
+from pipelines.synthetic.true_placement import PLACEMENT_RULES
 
 _WINDOW = 401
-
-
-@dataclass(frozen=True, eq=False)
-class TrueCurves:
-    """Finely sampled truth.
-
-    Attributes:
-        angles: (angle id, side) -> reported angle, (T,) rad.
-        com_y_m, hips_y_m: heights, (T,) m. limb_m: side -> ankle minus hip, (T, 3) m.
-    """
-
-    times_s: FloatArray
-    angles: Mapping[Key, FloatArray]
-    com_y_m: FloatArray
-    hips_y_m: FloatArray
-    limb_m: Mapping[Side, FloatArray]
-    speed_mps: float
-    walking: bool
-
-    def angle(self, angle_id: str, side: Side, at_s: FloatArray) -> FloatArray:
-        """An angle at any times; midline angles may be asked for with a side."""
-        both = not find_angle(angle_id).sided.sides[0].letter
-        return np.interp(at_s, self.times_s, self.angles[angle_id, Side.BOTH if both else side])
 
 
 def true_strides(events: GaitEvents) -> tuple[Stride, ...]:
@@ -67,8 +44,10 @@ def true_metrics(
             if definition.id == "flight_time" and curves.walking:
                 metrics.append(_metric(definition.id, side, np.empty(0), "walking"))
                 continue
-            found = np.array([_RULES[definition.id](curves, s) for s in own])
-            values.append(StrideValues(definition.id, side, tuple(s.index for s in own), found))
+            computed = np.array([TRUE_RULES[definition.id](curves, s) for s in own])
+            ok = np.isfinite(computed)
+            found, index = computed[ok], tuple(s.index for s, good in zip(own, ok, strict=True) if good)
+            values.append(StrideValues(definition.id, side, index, found))
             metrics.append(_metric(definition.id, side, found, None if found.size else "no complete stride"))
     return tuple(values), tuple(metrics)
 
@@ -100,9 +79,6 @@ def _lag1(values: FloatArray) -> float:
     return float(np.clip(np.sum(centred[1:] * centred[:-1]) / np.sum(centred**2), 0.0, 0.9))
 
 
-Rule = Callable[[TrueCurves, Stride], float]
-
-
 def _late(stride: Stride) -> FloatArray:
     """Where peak hip extension lies: from half of contact to toe-off plus 15 % of the stride."""
     duration = stride.next_foot_strike_s - stride.foot_strike_s
@@ -126,11 +102,6 @@ def _thigh_peak(c: TrueCurves, s: Stride) -> float:
     return float(np.max(c.angle("thigh_vertical", s.side, _late(s))))
 
 
-def _lumbar_at_hip_peak(c: TrueCurves, s: Stride) -> float:
-    window = _late(s)
-    return _at(c, "lumbar_extension", s, float(window[np.argmin(c.angle("hip_flexion", s.side, window))]))
-
-
 def _range(angle_id: str) -> Rule:
     return lambda c, s: float(np.ptp(c.angle(angle_id, s.side, _whole(s))))
 
@@ -145,44 +116,112 @@ def _toward_extending_side(c: TrueCurves, s: Stride) -> float:
     return -turn if s.side is Side.RIGHT else turn
 
 
-def _limb_angle(c: TrueCurves, s: Stride) -> float:
-    line = c.limb_m[s.side]
-    x, y = (float(np.interp(s.toe_off_s, c.times_s, line[:, j])) for j in (0, 1))
-    return -math.atan2(x, -y)
-
-
-def _travel(c: TrueCurves, s: Stride, height_m: FloatArray) -> float:
-    halves = ((s.foot_strike_s, s.contra_foot_strike_s), (s.contra_foot_strike_s, s.next_foot_strike_s))
-    return float(np.mean([np.ptp(np.interp(np.linspace(a, b, _WINDOW), c.times_s, height_m)) for a, b in halves]))
-
-
 def _duration(s: Stride) -> float:
     return s.next_foot_strike_s - s.foot_strike_s
 
 
-_RULES: dict[str, Rule] = {
+def _stance(s: Stride) -> FloatArray:
+    return np.linspace(s.foot_strike_s, s.toe_off_s, _WINDOW)
+
+
+def _mid_stance(c: TrueCurves, s: Stride) -> float:
+    """Lowest mid-hip of a run, highest of a walk."""
+    window = _stance(s)
+    height = np.interp(window, c.times_s, c.points_m["hips"][:, 1])
+    return float(window[np.argmax(height if c.walking else -height)])
+
+
+def _thigh_peak_time(c: TrueCurves, s: Stride) -> float:
+    window = _late(s)
+    return float(window[np.argmax(c.angle("thigh_vertical", s.side, window))])
+
+
+def _hip_peak_time(c: TrueCurves, s: Stride) -> float:
+    window = _late(s)
+    return float(window[np.argmin(c.angle("hip_flexion", s.side, window))])
+
+
+def _rise(c: TrueCurves, s: Stride, angle_id: str) -> float:
+    return _at(c, angle_id, s, _thigh_peak_time(c, s)) - _at(c, angle_id, s, _mid_stance(c, s))
+
+
+def _toward(s: Stride, value: FloatArray) -> FloatArray:
+    return -value if s.side is Side.RIGHT else value
+
+
+def _lag(c: TrueCurves, s: Stride) -> float:
+    hip_s, reach = _hip_peak_time(c, s), 0.25 * _duration(s)
+    window = np.linspace(hip_s - reach, hip_s + reach, _WINDOW)
+    peak = int(np.argmax(_toward(s, c.angle("pelvis_rotation", s.side, window))))
+    known = c.times_s[0] <= window[0] and window[-1] <= c.times_s[-1]
+    return float(window[peak] - hip_s) / _duration(s) if known and 0 < peak < _WINDOW - 1 else math.nan
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole >= math.radians(15.0) else math.nan
+
+
+def _lumbar_share_from_standing(c: TrueCurves, s: Stride) -> float:
+    at = _thigh_peak_time(c, s)
+    thigh = _at(c, "thigh_vertical", s, at) - c.standing_thigh_rad[s.side]
+    return _share(_at(c, "lumbar_extension", s, at), thigh)
+
+
+def _lean(c: TrueCurves, s: Stride, top: str, at_s: float) -> float:
+    line = c.point(top, at_s) - c.point(f"{s.side.letter}AJC", at_s)
+    return math.atan2(line[0], line[1])
+
+
+def _peak_in(c: TrueCurves, s: Stride, angle_id: str, window: FloatArray) -> float:
+    return float(np.max(c.angle(angle_id, s.side, window)))
+
+
+TRUE_RULES: Mapping[str, Rule] = {
     "hip_ext_excursion_stance": lambda c, s: _hip_peak(c, s) + _at(c, "hip_flexion", s, s.foot_strike_s),
     "hip_ext_pelvis_peak": _hip_peak,
     "hip_ext_pelvis_at_to": lambda c, s: -_at(c, "hip_flexion", s, s.toe_off_s),
     "hip_sagittal_rom": _range("hip_flexion"),
+    "hip_add_peak_stance": lambda c, s: _peak_in(c, s, "hip_adduction", _stance(s)),
     "thigh_ext_excursion_stance": lambda c, s: _thigh_peak(c, s) - _at(c, "thigh_vertical", s, s.foot_strike_s),
     "thigh_ext_vertical_peak": _thigh_peak,
     "thigh_ext_vertical_at_to": lambda c, s: _at(c, "thigh_vertical", s, s.toe_off_s),
     "pelvis_rot_rom": _range("pelvis_rotation"),
     "pelvis_rot_to_ext_side_at_to": _toward_extending_side,
+    "pelvis_rot_lag_to_hip_ext": _lag,
+    "pelvis_drop_contra_peak_stance": lambda c, s: float(
+        np.max(_toward(s, c.angle("pelvis_obliquity", s.side, _stance(s))))
+    ),
     "pelvis_tilt_mean": lambda c, s: _mean(c, "pelvis_tilt", s.side, _whole(s)),
     "pelvis_tilt_rom": _range("pelvis_tilt"),
-    "lumbar_ext_peak": lambda c, s: float(np.max(c.angle("lumbar_extension", s.side, _whole(s)))),
+    "pelvis_tilt_at_peak_thigh_ext": lambda c, s: _at(c, "pelvis_tilt", s, _thigh_peak_time(c, s)),
+    "pelvis_tilt_rise_late_stance": lambda c, s: _rise(c, s, "pelvis_tilt"),
+    "lumbar_ext_peak": lambda c, s: _peak_in(c, s, "lumbar_extension", _whole(s)),
     "lumbar_ext_rom": _range("lumbar_extension"),
-    "lumbar_ext_at_peak_hip_ext": _lumbar_at_hip_peak,
+    "lumbar_ext_at_peak_hip_ext": lambda c, s: _at(c, "lumbar_extension", s, _hip_peak_time(c, s)),
+    "trunk_pelvis_ext_peak": lambda c, s: _peak_in(c, s, "trunk_pelvis_extension", _whole(s)),
+    "trunk_pelvis_ext_rom": _range("trunk_pelvis_extension"),
+    "trunk_pelvis_ext_at_peak_hip_ext": lambda c, s: _at(c, "trunk_pelvis_extension", s, _hip_peak_time(c, s)),
+    "lhci_dyn": lambda c, s: _share(_rise(c, s, "lumbar_extension"), _rise(c, s, "thigh_vertical")),
+    "phci_dyn": lambda c, s: _share(_rise(c, s, "pelvis_tilt"), _rise(c, s, "thigh_vertical")),
+    "lhci_abs": _lumbar_share_from_standing,
+    "thigh_ext_rise_late_stance": lambda c, s: _rise(c, s, "thigh_vertical"),
+    "hip_ext_rise_late_stance": lambda c, s: -_rise(c, s, "hip_flexion"),
+    "lumbar_ext_rise_late_stance": lambda c, s: _rise(c, s, "lumbar_extension"),
+    "lean_rise_late_stance": lambda c, s: _rise(c, s, "pelvis_tilt") - _rise(c, s, "lumbar_extension"),
     "trunk_lean_stance_mean": lambda c, s: _mean(
         c, "trunk_lean", s.side, np.linspace(s.foot_strike_s, s.toe_off_s, _WINDOW)
     ),
-    "trailing_limb_angle_at_to": _limb_angle,
+    "body_lean_ankle": lambda c, s: _lean(c, s, "C7", _mid_stance(c, s)),
+    "waist_break": lambda c, s: _at(c, "trunk_lean", s, _mid_stance(c, s)) - _lean(c, s, "hips", _mid_stance(c, s)),
     "shank_angle_at_fs": lambda c, s: _at(c, "shank_vertical", s, s.foot_strike_s),
+    "foot_angle_at_fs": lambda c, s: _at(c, "foot_pitch", s, s.foot_strike_s),
     "knee_flex_at_fs": lambda c, s: _at(c, "knee_flexion", s, s.foot_strike_s),
-    "vertical_oscillation": lambda c, s: _travel(c, s, c.com_y_m),
-    "vertical_oscillation_pelvis": lambda c, s: _travel(c, s, c.hips_y_m),
+    "knee_flex_peak_stance": lambda c, s: _peak_in(c, s, "knee_flexion", _stance(s)),
+    "knee_flex_at_to": lambda c, s: _at(c, "knee_flexion", s, s.toe_off_s),
+    "knee_ext_excursion_push": lambda c, s: (
+        _at(c, "knee_flexion", s, _mid_stance(c, s)) - _at(c, "knee_flexion", s, s.toe_off_s)
+    ),
+    "ankle_df_peak_stance": lambda c, s: _peak_in(c, s, "ankle_dorsiflexion", _stance(s)),
     "contact_time": lambda _, s: s.toe_off_s - s.foot_strike_s,
     "flight_time": lambda _, s: s.contra_foot_strike_s - s.toe_off_s,
     "duty_factor": lambda _, s: (s.toe_off_s - s.foot_strike_s) / _duration(s),
@@ -190,4 +229,5 @@ _RULES: dict[str, Rule] = {
     "stride_time": lambda _, s: _duration(s),
     "cadence": lambda _, s: 2.0 / _duration(s),
     "speed": lambda c, _: c.speed_mps,
+    **PLACEMENT_RULES,
 }

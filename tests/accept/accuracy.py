@@ -74,13 +74,18 @@ def measure(
     rate_hz: float = RATE_HZ,
     seconds: float = SECONDS,
     kind: TrialKind = TrialKind.RUN,
+    visit: int = 0,
 ) -> Measured:
-    """Make, see, reconstruct and analyse one trial and its static. noise None: the landmarks themselves."""
+    """Make, see, reconstruct and analyse one trial and its static. noise None: the landmarks themselves.
+
+    visit: another one is the same runner with stickers placed again and other errors of detection.
+    """
+    placed = seed + 100_000 * visit
     trial, static = (
-        make_trial(parameters, kind=k, seconds=s, rate_hz=rate_hz, seed=seed, visit_seed=seed)
+        make_trial(parameters, kind=k, seconds=s, rate_hz=rate_hz, seed=seed, visit_seed=placed)
         for k, s in ((kind, seconds), (TrialKind.STATIC, 5.0))
     )
-    seen = [_seen(t, noise, seed + i) for i, t in enumerate((trial, static))]
+    seen = [_seen(t, noise, placed + i) for i, t in enumerate((trial, static))]
     motion = analyse_motion(
         seen[0],
         static=seen[1],
@@ -91,6 +96,7 @@ def measure(
         settings=settings or PipelineConfig().analyse,
         errors=default_error_table(tuple(m.id for m in METRICS)),
         leg_length_m=None,
+        height_m=parameters.height_m,
     )
     return Measured(trial, motion)
 
@@ -124,6 +130,11 @@ def angle_errors_deg(measured: Measured, angle_id: str, sides: Sequence[Side], *
 
 def metric_errors_deg(measured: Measured, metric_id: str) -> np.ndarray:
     """Measured minus true mean over the same strides, one value per side, deg."""
+    return np.degrees(metric_errors(measured, metric_id))
+
+
+def metric_errors(measured: Measured, metric_id: str) -> np.ndarray:
+    """Measured minus true mean over the same strides, one value per side, inside units."""
     values = {(v.id, v.side): v for v in measured.motion.stride_values}
     truth = {(v.id, v.side): v for v in measured.trial.stride_values}
     true_at, found_at = (
@@ -131,13 +142,13 @@ def metric_errors_deg(measured: Measured, metric_id: str) -> np.ndarray:
     )
     out = []
     for key, found in values.items():
-        if key[0] != metric_id or not found.values.size:
+        if key[0] != metric_id or not found.values.size or not truth[key].values.size:
             continue
         side = Side.RIGHT if key[1] is Side.BOTH else key[1]  # midline metrics are read over right strides
         strikes = np.array([true_at[side, i] for i in truth[key].stride_index])
         nearest = [int(np.argmin(np.abs(strikes - found_at[side, i]))) for i in found.stride_index]
         out.append(float(np.mean(found.values - truth[key].values[nearest])))
-    return np.degrees(out)
+    return np.array(out)
 
 
 def event_errors_s(measured: Measured, kind: EventKind) -> np.ndarray:

@@ -96,6 +96,27 @@ def test_ten_degrees_have_the_table_s_sign(angle_id: str, side: Side, pose: Pose
     assert np.allclose(np.rad2deg(reported), 10.0, atol=1e-6)
 
 
+def test_more_lordosis_is_positive() -> None:
+    """L1 carried back over L3, with L5 and L3 where they were, hollows the back."""
+    hollow, standing = place(Pose(), 2), place(Pose())
+    hollow["L1"] = hollow["L1"] - np.array([0.02, 0.0, 0.0])
+    found = angles_of(hollow, standing)["lordosis_3pt", Side.BOTH]
+    upper = standing["L1"][0] - standing["L3"][0]
+    expected = np.arctan2(-upper[0] + 0.02, upper[1]) - np.arctan2(-upper[0], upper[1])
+    assert np.allclose(found.ref_rad, expected, atol=1e-9)
+    assert expected > 0.0
+
+
+@pytest.mark.parametrize("lost", ["RTOE", "XP"])
+def test_any_segment_carries_what_it_has_lost(lost: str) -> None:
+    points, standing = place(wiggle(5), 40), place(Pose())
+    whole = prepare_points(as_landmarks(points), as_landmarks(still(standing)), AS_THEY_ARE)
+    without = {k: v for k, v in points.items() if k != lost}
+    carried = prepare_points(as_landmarks(without), as_landmarks(still(standing)), AS_THEY_ARE)
+    assert np.allclose(carried.points[lost], whole.points[lost], atol=1e-9)
+    assert lost in carried.points.carried
+
+
 def test_trunk_lean_is_forward_and_lumbar_line_leans_back() -> None:
     upright = angles_of(place(Pose(), 2), place(Pose()))
     forward = angles_of(place(Pose(thorax=jcs(z=-TEN)), 2), place(Pose()))

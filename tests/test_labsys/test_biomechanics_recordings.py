@@ -148,7 +148,7 @@ def test_running_events_match_force_plates(public_data: Path, column: str, side:
     plate = read_mot(public_data / BMCLAB / "ExpData" / "grf_run.mot")
     errors = event_errors(result, plate, column, side)
     assert [len(e) for e in errors.values()] == [1, 1]
-    assert max(abs(e) for kind in errors.values() for e in kind) <= 0.015
+    assert max(abs(e) for kind in errors.values() for e in kind) <= 0.012
     assert result.events is not None
     assert result.events.belt_speed_mps == pytest.approx(2.745, rel=0.03)
 
@@ -157,6 +157,7 @@ def test_a_single_stride_gives_events_and_summaries_but_no_means(public_data: Pa
     result = analyse(*bmclab(public_data), TrialKind.RUN)
     assert len(result.strides) == 1
     assert all(m.n == 0 and m.reason for m in result.metrics)
+    assert {m.id for m in result.metrics if m.reason == "no stride counts"} >= {"cadence", "phci_dyn", "cadence_drift"}
     assert all(np.isfinite(s.mean_rad) for s in result.summaries if s.reason is None)
 
 

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labsys.core.catalogue import ANGLES, METRICS, ErrorGroup, Reference, Sided, find_angle, find_metric
+from labsys.core.catalogue import (
+    ANGLES,
+    DERIVED_METRICS,
+    METRICS,
+    ErrorGroup,
+    Reference,
+    Sided,
+    find_angle,
+    find_metric,
+    metric_place,
+)
 from labsys.core.errors import UnknownNameError
 from labsys.core.measurement_error import (
     SessionError,
@@ -119,7 +129,7 @@ def test_more_landmarks_never_lower_the_tier(landmarks: set[str], data: st.DataO
 
 
 def test_ids_are_unique_and_plain() -> None:
-    ids = [a.id for a in ANGLES] + [m.id for m in METRICS]
+    ids = [a.id for a in ANGLES] + [m.id for m in METRICS + DERIVED_METRICS]
     assert len(ids) == len(set(ids))
     for metric_id in ids:
         assert re.fullmatch(r"[a-z][a-z0-9_]*", metric_id)
@@ -127,7 +137,7 @@ def test_ids_are_unique_and_plain() -> None:
 
 
 def test_every_definition_says_what_positive_means() -> None:
-    for definition in (*ANGLES, *METRICS):
+    for definition in (*ANGLES, *METRICS, *DERIVED_METRICS):
         assert definition.positive
         assert definition.description
         assert definition.source
@@ -186,6 +196,13 @@ def test_two_hip_points_give_pelvic_rotation_but_no_hip_extension() -> None:
         ("cadence", Tier.T1, 1.5, 4.2),
         ("contact_time", Tier.T1, 0.008, 0.022),
         ("flight_time", Tier.T1, 0.008, 0.022),
+        ("foot_push_angle_at_to", Tier.T1, 1.5, 4.2),
+        ("pelvis_drop_contra_peak_stance", Tier.T1, 2.0, 5.5),
+        ("pelvis_tilt_rise_late_stance", Tier.T2, 3.5, 9.7),
+        ("ahead_at_fs", Tier.T3, 10.0, 28.0),
+        ("behind_body_at_to", Tier.T3, 10.0, 28.0),
+        ("lhci_dyn", Tier.T3, 5.0, 14.0),
+        ("phci_dyn", Tier.T3, 5.0, 14.0),
     ],
 )
 def test_default_errors_are_the_tables(metric: str, tier: Tier, sem: float, mdc95: float) -> None:
@@ -220,7 +237,24 @@ def test_a_metric_in_no_group_has_no_error() -> None:
     assert table.find("duty_factor", Tier.T3) is None
     assert table.find("cadence", Tier.T0) is not None
     ungrouped = {m.id for m in METRICS if m.error_group is ErrorGroup.UNKNOWN}
-    assert ungrouped == {"hip_sagittal_rom", "duty_factor", "step_time", "stride_time", "speed"}
+    shares = {m.id for m in METRICS if "_per_" in m.id or m.id.startswith("front_back")}
+    assert ungrouped == shares | {
+        "hip_sagittal_rom", "hip_add_peak_stance", "pelvis_rot_lag_to_hip_ext", "lhci_abs", "duty_factor", "step_time",
+        "stride_time", "step_length", "stride_length", "step_width", "speed",
+    }  # fmt: skip
+
+
+def test_every_metric_has_its_difference_drift_and_place() -> None:
+    per_side = {m.id for m in METRICS if m.sided is Sided.PER_SIDE}
+    assert {m.derived_from for m in DERIVED_METRICS if m.id.endswith("_asym")} == per_side
+    assert {m.derived_from for m in DERIVED_METRICS if m.id.endswith("_drift")} == {m.id for m in METRICS}
+    assert {m.derived_from for m in DERIVED_METRICS if m.id.endswith("_curve_sd")} == {a.id for a in ANGLES}
+    places = [metric_place(m.id) for m in METRICS + DERIVED_METRICS]
+    assert places == list(range(len(places)))
+    assert find_metric("hip_ext_pelvis_peak_asym").unit is Unit.DEG
+    assert find_metric("contact_time_asym").unit is Unit.PERCENT
+    drift = find_metric("hip_ext_pelvis_peak_drift").unit
+    assert to_outside(math.radians(1.0) / 60.0, drift) == pytest.approx(1.0), "1 deg/min"
 
 
 def test_mdc_is_the_published_multiple_of_sem() -> None:

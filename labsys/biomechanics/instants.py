@@ -1,0 +1,79 @@
+"""Instants of a stride that metrics are read at, and extremes that noise does not push outward.
+
+The extreme of one noisy curve lies outside its true one, always in the same direction, however many strides are
+averaged afterwards. So the place of an extreme in the cycle is taken from the mean of the other strides, whose noise
+has nothing to do with that of the curve that is read there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from labsys.biomechanics.metric_source import MetricSource, StrideTimes
+from labsys.core.arrays import FloatArray, IntArray
+from labsys.core.session import TrialKind
+from labsys.core.skeleton import Side
+
+# Peak hip and thigh extension are searched from half of contact to toe-off plus this share of the stride.
+_PEAK_FROM, _PEAK_UNTIL = 0.5, 0.15
+
+
+def late_stance(times: StrideTimes) -> FloatArray:
+    """A grid over the window in which hip and thigh extension peak, (S, 201) s."""
+    start = times.strike_s + _PEAK_FROM * (times.toe_off_s - times.strike_s)
+    return times.between(start, times.toe_off_s + _PEAK_UNTIL * times.duration_s)
+
+
+def stance(times: StrideTimes) -> FloatArray:
+    """A grid over every contact, (S, 201) s."""
+    return times.between(times.strike_s, times.toe_off_s)
+
+
+def expected_peak(curves: FloatArray) -> IntArray:
+    """Per stride, where on the grid the mean of all other strides is highest, (S,); curves (S, G).
+
+    A stride that is alone has only itself to go by.
+    """
+    known = np.isfinite(curves).all(axis=1)
+    total = curves[known].sum(axis=0)
+    others = np.broadcast_to(total, curves.shape).copy()
+    if known.sum() > 1:
+        others[known] -= curves[known]
+    return np.asarray(np.argmax(others, axis=1), dtype=np.int64)
+
+
+def at_places(curves: FloatArray, places: IntArray) -> FloatArray:
+    """What each curve (S, G) reads at its place (S,), (S,)."""
+    return np.asarray(curves[np.arange(len(curves)), places])
+
+
+def highest(curves: FloatArray) -> FloatArray:
+    """The height of each curve's peak, (S,)."""
+    return at_places(curves, expected_peak(curves))
+
+
+def spread(curves: FloatArray) -> FloatArray:
+    """Peak minus trough of each curve, (S,)."""
+    return highest(curves) + highest(-curves)
+
+
+def thigh_peak_s(source: MetricSource, times: StrideTimes, side: Side) -> FloatArray:
+    """When the thigh is furthest behind vertical, (S,) s; NaN where it is not seen throughout the window."""
+    return _peak_s(late_stance(times), source.read("thigh_vertical", side, late_stance(times)))
+
+
+def hip_peak_s(source: MetricSource, times: StrideTimes, side: Side) -> FloatArray:
+    """When the hip is most extended, (S,) s; NaN where it is not seen throughout the window."""
+    return _peak_s(late_stance(times), -source.read("hip_flexion", side, late_stance(times)))
+
+
+def mid_stance_s(source: MetricSource, times: StrideTimes) -> FloatArray:
+    """When the mid-hip passes over the foot, (S,) s: lowest in a run (a spring), highest in a walk (a pendulum)."""
+    grid = stance(times)
+    height = source.place("pelvis", 1, grid)
+    return _peak_s(grid, height if source.kind is TrialKind.WALK else -height)
+
+
+def _peak_s(grid_s: FloatArray, curves: FloatArray) -> FloatArray:
+    found = at_places(grid_s, expected_peak(curves))
+    return np.where(np.isfinite(curves).all(axis=1), found, np.nan)

@@ -1,0 +1,50 @@
+"""The finely sampled truth that true metrics are read off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from labsys.core.arrays import FloatArray
+from labsys.core.catalogue import find_angle
+from labsys.core.motion import Stride
+from labsys.core.skeleton import Side
+from pipelines.synthetic.true_angles import Key
+
+
+@dataclass(frozen=True, eq=False)
+class TrueCurves:
+    """Finely sampled truth.
+
+    Attributes:
+        angles: (angle id, side) -> reported angle, (T,) rad.
+        points_m: name -> (T, 3) m: "com", "hips" (their middle), "C7", and with R or L before them HJC, AJC, HEEL, TOE.
+        leg_length_m: hip centre to lateral malleolus in standing. standing_thigh_rad: side -> against vertical.
+    """
+
+    times_s: FloatArray
+    angles: Mapping[Key, FloatArray]
+    points_m: Mapping[str, FloatArray]
+    leg_length_m: float
+    height_m: float
+    standing_thigh_rad: Mapping[Side, float]
+    speed_mps: float
+    walking: bool
+
+    def angle(self, angle_id: str, side: Side, at_s: FloatArray) -> FloatArray:
+        """An angle at any times; midline angles may be asked for with a side."""
+        both = not find_angle(angle_id).sided.sides[0].letter
+        return np.interp(at_s, self.times_s, self.angles[angle_id, Side.BOTH if both else side])
+
+    def point(self, name: str, time_s: float) -> FloatArray:
+        """A point at one time, (3,) m."""
+        return np.array([np.interp(time_s, self.times_s, self.points_m[name][:, j]) for j in range(3)])
+
+    def ground_m(self, start_s: float, end_s: float) -> float:
+        """Way of the belt between two times, m."""
+        return self.speed_mps * (end_s - start_s)
+
+
+Rule = Callable[[TrueCurves, Stride], float]
