@@ -111,9 +111,8 @@ def _carried(points: BodyPoints) -> str:
         others = "carried from the static trial by the pelvis's other landmarks; what rests on the pelvis is indicative"
         said.append(f"{', '.join(of_pelvis)} not found in this trial: {others}")
     if of_markers:
-        said.append(
-            f"{', '.join(of_markers)} not found in this trial: carried from the static trial by the rest of their segment"
-        )
+        others = "carried from the static trial by the rest of their segment"
+        said.append(f"{', '.join(of_markers)} not found in this trial: {others}")
     return "; ".join(said)
 
 

@@ -15,7 +15,7 @@ from scipy.stats import t as student_t
 
 from labsys.biomechanics.analyse import analyse_motion
 from labsys.core.cameras import Calibration, CameraRig
-from labsys.core.catalogue import METRICS
+from labsys.core.catalogue import METRICS, find_metric
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.measurement_error import default_error_table, effective_n, strides_variance
 from labsys.core.motion import Metric, MotionResult
@@ -127,7 +127,8 @@ def _judge(runner: Runner, capture: int, part: SyntheticTrial, seen: Landmarks3D
     sd = np.sqrt(np.diagonal(seen.covariance_m2, axis1=2, axis2=3))
     inside = np.where(np.isfinite(sd), np.abs(error) < 1.96 * sd, np.nan)
     angles, rms = _judge_angles(runner, part, found)
-    scores = {(m.id, m.side.value): _score(runner.ideal, m) for m in found.metrics}
+    per_stride = [m for m in found.metrics if not find_metric(m.id).derived_from]
+    scores = {(m.id, m.side.value): _score(runner.ideal, m) for m in per_stride}
     known = {key: score for key, score in scores.items() if score is not None}
     return Held(
         capture=100 * runner.number + capture,
