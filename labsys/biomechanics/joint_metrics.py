@@ -16,7 +16,7 @@ from labsys.biomechanics.instants import (
     stance,
     thigh_peak_s,
 )
-from labsys.biomechanics.metric_rules import MetricRule, Reduce, Rule, at_toe_off, mean, over, toward_side, whole
+from labsys.biomechanics.metric_rules import MetricRule, Rule, at_toe_off, mean, over, toward_side, whole
 from labsys.biomechanics.metric_source import MetricSource, StrideTimes
 from labsys.core.arrays import FloatArray
 from labsys.core.skeleton import Side
@@ -138,8 +138,6 @@ def _late_peak(angle_id: str) -> MetricRule:
     return over(late_stance, angle_id, highest)
 
 
-_mean: Reduce = mean
-
 JOINT_RULES_OF_METRICS: Mapping[str, MetricRule] = {
     "hip_ext_excursion_stance": _needing(_hip_excursion, "hip_flexion"),
     "hip_ext_pelvis_peak": _needing(_hip_peak, "hip_flexion"),
@@ -153,7 +151,7 @@ JOINT_RULES_OF_METRICS: Mapping[str, MetricRule] = {
     "pelvis_rot_to_ext_side_at_to": _needing(_toward_extending_side, "pelvis_rotation"),
     "pelvis_rot_lag_to_hip_ext": MetricRule(_rotation_lag, ("pelvis_rotation", "hip_flexion"), (), _NO_TURN),
     "pelvis_drop_contra_peak_stance": _needing(_drop, "pelvis_obliquity"),
-    "pelvis_tilt_mean": over(whole, "pelvis_tilt", _mean),
+    "pelvis_tilt_mean": over(whole, "pelvis_tilt", mean),
     "pelvis_tilt_rom": _range("pelvis_tilt"),
     "pelvis_tilt_at_peak_thigh_ext": _needing(_tilt_at_thigh_peak, "pelvis_tilt", "thigh_vertical"),
     "pelvis_tilt_rise_late_stance": _rise_of(("pelvis_tilt", 1.0)),
@@ -172,7 +170,7 @@ JOINT_RULES_OF_METRICS: Mapping[str, MetricRule] = {
     "hip_ext_rise_late_stance": _rise_of(("hip_flexion", -1.0)),
     "lumbar_ext_rise_late_stance": _rise_of(("lumbar_extension", 1.0)),
     "lean_rise_late_stance": _rise_of(("pelvis_tilt", 1.0), ("lumbar_extension", -1.0)),
-    "trunk_lean_stance_mean": over(stance, "trunk_lean", _mean),
+    "trunk_lean_stance_mean": over(stance, "trunk_lean", mean),
     "body_lean_ankle": _needing(_body_lean, "trunk_lean", "shank_vertical", needs=("top", "ANKLE", "pelvis")),
     "waist_break": _needing(_waist, "trunk_lean", "shank_vertical", needs=("pelvis", "ANKLE")),
 }
