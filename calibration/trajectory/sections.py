@@ -160,5 +160,7 @@ def _robust_sums(solver: Solver, solved: Solved, start: int, keep: slice, wideni
     points = np.ascontiguousarray(np.moveaxis(solved.xyz_m[rows], 1, 2))
     covariance = np.ascontiguousarray(np.moveaxis(solved.covariance_m2[rows][..., _ROWS, _COLUMNS], 1, 2))
     squares, spread = measure_errors(objective, points, covariance, n_threads=n_processors())
-    expected = objective.weights * (squares + widening * spread)
-    return RobustSums.of(expected.reshape(-1, expected.shape[2]), objective.scale)
+    residual, explained = (
+        (objective.weights * part).reshape(-1, squares.shape[2]) for part in (squares, widening * spread)
+    )
+    return RobustSums.of(residual, explained, objective.scale)

@@ -13,6 +13,7 @@ import numpy as np
 from calibration.trajectory.medians import median_over_time
 from labsys.core.arrays import FloatArray
 
+_MOST_LEVERAGE = 0.95  # an observation that the point follows altogether shows nothing of its error
 _FREQUENCIES = 512
 
 
@@ -26,16 +27,21 @@ class RobustSums:
     count: FloatArray
 
     @classmethod
-    def of(cls, distance: FloatArray, scale: float) -> RobustSums:
-        """Sums over squared errors over their variance (N, K), two degrees of freedom each; NaN where not seen."""
+    def of(cls, distance: FloatArray, explained: FloatArray, scale: float) -> RobustSums:
+        """Sums over observations (N, K), NaN where not seen.
+
+        distance: squared residuals over their variance, two degrees of freedom each. explained: what the uncertainty of
+        the point, in the same units, would show in them: half of it is the observation's leverage.
+        """
         far = distance / scale**2
         belief = 1.0 / (1.0 + far) ** 2
         with np.errstate(invalid="ignore"):
             slope = np.nan_to_num((1.0 - far) / (1.0 + far) ** 3)
+            left = 1.0 - np.minimum(0.5 * explained, _MOST_LEVERAGE)
         return cls(
             belief=np.nan_to_num(belief).sum(axis=0),
             slope=slope.sum(axis=0),
-            square=np.nan_to_num(belief**2 * distance).sum(axis=0),
+            square=np.nan_to_num(belief**2 * distance / left).sum(axis=0),
             count=np.isfinite(distance).sum(axis=0).astype(np.float64),
         )
 
@@ -50,7 +56,9 @@ class RobustSums:
     def factor(self) -> FloatArray:
         """Variance of the estimate with the fading loss over that of the normal equations, (K,).
 
-        Huber's sandwich (Robust Statistics, 1981, section 6.3), pooled over each landmark's observations.
+        Huber's sandwich (Robust Statistics, 1981, section 6.3), pooled over each landmark's observations. Residuals are
+        smaller than errors by what the point took up of them, most where few cameras see it; each square is divided by
+        what its leverage leaves (MacKinnon & White 1985, HC2, doi:10.1016/0304-4076(85)90158-7).
         """
         count = np.maximum(self.count, 1.0)
         mean_belief, mean_slope, square = self.belief / count, self.slope / count, 0.5 * self.square / count
@@ -58,9 +66,9 @@ class RobustSums:
         return np.where(usable, square * mean_belief / np.where(usable, mean_slope, 1.0) ** 2, 1.0)
 
 
-def robust_factor(distance: FloatArray, scale: float) -> FloatArray:
+def robust_factor(distance: FloatArray, explained: FloatArray, scale: float) -> FloatArray:
     """`RobustSums.factor` of distances (N, K) that are at hand all at once."""
-    return RobustSums.of(distance, scale).factor()
+    return RobustSums.of(distance, explained, scale).factor()
 
 
 def temporal_spread(

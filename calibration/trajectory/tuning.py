@@ -106,8 +106,10 @@ def tune(
         widening, _ = temporal_spread(
             information, tuning.stiffness, tuning.motion, order=tuned.order, correlation=correlation
         )
-        expected = tuned.weights * (squares + widening * spread)
-        widening = widening * robust_factor(expected.reshape(-1, expected.shape[2]), tuned.scale)
+        residual, explained = (
+            (tuned.weights * part).reshape(-1, squares.shape[2]) for part in (squares, widening * spread)
+        )
+        widening = widening * robust_factor(residual, explained, tuned.scale)
         noise, factors = _noise(squares + widening * spread, confidence, tuning, floors.noise_px)
         motion = _motion(tuned, points, belief.roughness)
         stiffness = np.minimum(motion / _abruptness(tuned, points), information / floors.least_gain)

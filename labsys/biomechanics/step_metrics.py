@@ -13,8 +13,9 @@ from labsys.core.arrays import FloatArray
 from labsys.core.session import Surface
 from labsys.core.skeleton import Side
 
-# Part of contact in which the forefoot stands for certain, and its middle.
-_STANDING, _MIDDLE = (0.3, 0.7), 0.5
+# Part of contact in which the forefoot lies flat: later it rolls over the toes and moves, which a median withstands
+# only while landmarks are free of noise (docs/adr/0014); and the middle of contact.
+_STANDING, _MIDDLE = (0.3, 0.5), 0.5
 _FORWARD, _UP, _RIGHT = range(3)
 
 

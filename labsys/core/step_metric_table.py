@@ -165,6 +165,6 @@ STEP_METRICS: tuple[MetricDefinition, ...] = (
     ),
     MetricDefinition(
         "speed", _B, Unit.M_PER_S, "Belt speed from the planted feet; overground the mean pelvis speed", "faster", Tier.T1,
-        Reference.LENGTH, _NOERR, "Willwacher 2021 (belt behaviour)", rotation_invariant=True,
+        Reference.LENGTH, _NOERR, "Willwacher 2021 (belt behaviour)", rotation_invariant=True, version=2,
     ),
 )  # fmt: skip

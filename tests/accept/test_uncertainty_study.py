@@ -34,11 +34,11 @@ _OF_EVENTS = ("contact_time", "flight_time", "duty_factor", "step_time", "stride
 _NOT_REACHED = {
     ("3D points", "white 1 px"): NotReached(
         (0.97, 0.99),
-        "smoothing and limbs leave less error than the posterior says; a calibration that fits worse than its "
+        "limbs of rigid segments leave less error than the posterior says; a calibration that fits worse than its "
         "covariance expects is charged to the pixels as well",
     ),
     ("ranges over the stride", "dlc_like"): NotReached(
-        (0.85, 0.93), "noise widens a range about twice as much as normal, independent draws show"
+        (0.85, 0.93), "noise widened a range about twice as much as draws show; measured before docs/adr/0017"
     ),
 }
 Case = tuple[str, bool]
@@ -131,12 +131,10 @@ def _part(n_captures: Mapping[Case, int]) -> str:
 def _explanation() -> list[str]:
     return [
         "Events of one side come early or late alike in all strides of a runner, also in the next capture: what is "
-        "read at foot strike is less independent between captures than ± says. Ranges and peaks grow with noise; the "
-        "interval holds that bias, the value keeps it; under dlc_like the draws see about half of it. Points under "
-        "white noise are held more often than stated: smoothing and limbs leave less error than the posterior says, "
-        "and where a calibration fits worse than its covariance expects, what does not fit is charged to the pixels as "
-        "well. `speed` comes out 0.5 % low, as smoothing lets the swing into "
-        "mid-stance: no interval holds that.",
+        "read at foot strike is less independent between captures than ± says. Points under "
+        "white noise are held more often than stated: limbs of rigid segments leave less error than the posterior "
+        "says, and where a calibration fits worse than its covariance expects, what does not fit is charged to the "
+        "pixels as well.",
         "",
         "What all views get wrong alike, and where stickers sit, no camera can see: it is in no interval here.",
     ]

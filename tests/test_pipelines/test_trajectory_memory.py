@@ -79,8 +79,11 @@ def test_a_part_is_laid_out_as_the_whole_is_wherever_a_point_is_to_be_found() ->
 def test_sums_over_parts_of_a_trial_give_the_factor_of_the_whole() -> None:
     distance = np.random.default_rng(6).chisquare(2.0, size=(300, 4))
     distance[::7, 1] = np.nan
-    parts = [RobustSums.of(part, 3.0) for part in (distance[:50], distance[50:51], distance[51:])]
-    assert (parts[0] + parts[1] + parts[2]).factor() == pytest.approx(RobustSums.of(distance, 3.0).factor(), rel=1e-14)
+    explained = np.full(distance.shape, 0.3)
+    cuts = (slice(0, 50), slice(50, 51), slice(51, None))
+    parts = [RobustSums.of(distance[cut], explained[cut], 3.0) for cut in cuts]
+    whole = RobustSums.of(distance, explained, 3.0)
+    assert (parts[0] + parts[1] + parts[2]).factor() == pytest.approx(whole.factor(), rel=1e-14)
 
 
 def test_points_do_not_depend_on_how_pixels_lie_in_memory_nor_on_chunks() -> None:
