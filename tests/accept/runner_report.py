@@ -28,7 +28,8 @@ def write_report(answers: Sequence[Answer]) -> None:
         "off), none of whom any default was looked at with; 4 cameras, 100 Hz, 12 s. Measured minus true mean over the "
         "same strides. Between visits: standard deviation of one visit, from two visits of every runner with stickers "
         "placed again and other errors of detection, the motion being the same. "
-        f"Trials refused: {len(refused)} of {len(answers)}.",
+        f"Trials refused: {len(refused)} of {len(answers)}. Figures of twenty runners that were "
+        "measured before definitions changed (docs/adr/0017) are of version 1.",
         "",
         "| metric | unit | no noise: bias | RMSE | dlc_like: bias | SD between runners | RMSE | between visits |",
         "|---|---|---|---|---|---|---|---|",
@@ -60,7 +61,7 @@ def session_sem(answers: Sequence[Answer], metric_id: str) -> float:
 
 def event_errors_ms(answers: Sequence[Answer], kind: EventKind, strike: Strike | None, noise: str) -> np.ndarray:
     """Errors of all events, NaN where none was found."""
-    own = [a for a in answers if a.noise == noise and (strike is None or a.strike == strike.value)]
+    own = [a for a in answers if a.noise == noise and not a.refused and (strike is None or a.strike == strike.value)]
     return np.array([np.nan if e is None else e for a in own for e in a.events_ms.get(kind.value, [])], dtype=float)
 
 
@@ -70,7 +71,7 @@ def _metric_row(answers: Sequence[Answer], m: MetricDefinition) -> str:
     by_runner = [np.mean(a.errors[m.id]) for a in answers if a.noise == DLC and a.visit == 0 and m.id in a.errors]
     sem = session_sem(answers, m.id)
     plain = (_rms(clean), np.std(by_runner, ddof=1), _rms(noisy), sem)
-    rmse, between, noisy_rmse, sem_text = (f"{value:.{digits}f}" for value in plain)
+    rmse, between, noisy_rmse, sem_text = (f"{v:.{digits}f}" if np.isfinite(v) else "–" for v in plain)
     cells = [f"{clean.mean():+.{digits}f}", rmse, f"{noisy.mean():+.{digits}f}", between, noisy_rmse, sem_text]
     return f"| `{m.id}` | {m.unit.value} | " + " | ".join(cells) + " |"
 

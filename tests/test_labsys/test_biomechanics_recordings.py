@@ -9,8 +9,14 @@ import pytest
 import yaml
 
 from labsys.biomechanics.analyse import analyse_motion
+from labsys.biomechanics.instants import mid_stance_s, thigh_peak_s
+from labsys.biomechanics.kinematics import joint_angles
+from labsys.biomechanics.metric_source import Circumstances, StrideTimes, make_source
+from labsys.biomechanics.metrics import RULES
 from labsys.biomechanics.opensim import opensim_coordinates
+from labsys.biomechanics.preparation import prepare_points
 from labsys.biomechanics.settings import AnalysisSettings
+from labsys.biomechanics.treadmill import find_travel
 from labsys.core.arrays import FloatArray
 from labsys.core.catalogue import METRICS
 from labsys.core.errors import InputError
@@ -183,3 +189,27 @@ def test_walking_in_a_run_is_refused(public_data: Path) -> None:
 def test_another_surface_than_declared_is_refused_with_both_speeds(public_data: Path) -> None:
     with pytest.raises(InputError, match=r"declared surface is treadmill.*0\.\d+ m/s.*2\.7\d m/s: overground"):
         analyse(*bmclab(public_data), TrialKind.RUN, Surface.TREADMILL)
+
+
+# Of two contacts by another computation on the same recording (degrees): what pelvis and trunk add to the thigh's
+# motion between mid-stance and its peak behind the body.
+@pytest.mark.parametrize(
+    ("column", "side", "tilt_deg", "trunk_deg"),
+    [("R_ground_force_vy", Side.RIGHT, 5.6, 6.7), ("L_ground_force_vy", Side.LEFT, 2.8, 6.0)],
+)
+def test_pelvis_and_trunk_add_to_the_thigh_s_motion_as_published(
+    public_data: Path, column: str, side: Side, tilt_deg: float, trunk_deg: float
+) -> None:
+    run, still = bmclab(public_data)
+    plate = read_mot(public_data / BMCLAB / "ExpData" / "grf_run.mot")
+    (on,), (off,) = force_contacts(plate.times_s, plate.columns[column])
+    travel = find_travel(prepare_points(run, still, AnalysisSettings()), declared=None, heading_known=True)
+    source = make_source(travel, joint_angles(travel.prepared), Circumstances(TrialKind.RUN, ""))
+    strike, toe_off = np.array([on]), np.array([off])
+    # The recording ends before the next strike; it only sets how far after toe-off the peak is looked for.
+    times = StrideTimes(side, strike, toe_off, strike + 0.70, strike + 0.35)
+    tilt = RULES["pelvis_tilt_rise_late_stance"].compute(source, times, side)
+    ends = thigh_peak_s(source, times, side), mid_stance_s(source, times)
+    trunk = np.subtract(*(source.read("trunk_pelvis_extension", Side.BOTH, t) for t in ends))
+    assert float(np.rad2deg(tilt[0])) == pytest.approx(tilt_deg, abs=0.3)
+    assert float(np.rad2deg(trunk[0])) == pytest.approx(trunk_deg, abs=0.5)
