@@ -12,7 +12,12 @@ from labsys.core.errors import UnknownNameError
 RIG_SCHEMA = "labsys.hardware/1"
 
 Rig = UvcRig | GenicamRig
-RIG_TYPES: dict[str, type[UvcRig] | type[GenicamRig]] = {"v4l2": UvcRig, "genicam": GenicamRig}
+RIG_TYPES: dict[str, type[UvcRig] | type[GenicamRig]] = {
+    "v4l2": UvcRig,
+    "opencv": UvcRig,
+    "virtual": UvcRig,
+    "genicam": GenicamRig,
+}
 
 
 def load_rig_config(path: Path) -> Rig:

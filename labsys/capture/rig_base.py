@@ -24,7 +24,7 @@ class HardwareTrigger(Section):
 
     section: ClassVar[str] = "sync (hardware_trigger)"
     mode: Literal["hardware_trigger"]
-    source: Literal["pico"]
+    source: Literal["pico", "virtual"]
     fps: Positive
     pulse_us: Positive
     level_v: Positive
@@ -92,6 +92,7 @@ class System(Section):
 
     section: ClassVar[str] = "system"
     usbfs_memory_mb: PositiveInt | None = None
+    priority: Literal["realtime", "nice", "normal"] = "realtime"
 
 
 class RigBase(Section):

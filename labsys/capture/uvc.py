@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
+from labsys.capture.behaviour import VirtualCameras
 from labsys.capture.rig_base import (
     TRIGGER_SHARE,
     FreeRun,
@@ -97,10 +98,11 @@ class Record(Section):
 
 
 class UvcRig(RigBase):
-    """A rig of UVC cameras (driver v4l2)."""
+    """A rig of UVC cameras (driver v4l2), or of what stands in for them (opencv on other systems, virtual)."""
 
     section: ClassVar[str] = "rig (v4l2)"
-    driver: Literal["v4l2"]
+    driver: Literal["v4l2", "opencv", "virtual"]
+    virtual: VirtualCameras | None = None
     defaults: UvcDefaults
     cameras: Annotated[dict[str, UvcCamera], Field(min_length=1)]
     record: Record = Record()
@@ -123,6 +125,7 @@ class UvcRig(RigBase):
         names = tuple(self.cameras)
         check_names(self.name, names, file)
         self.check_sync(names, file)
+        self._check_virtual(file)
         check_distinct("port (by_path)", [c.by_path for c in self.cameras.values()], file)
         for control in self.defaults.optional_controls:
             if control not in self.defaults.controls:
@@ -135,6 +138,19 @@ class UvcRig(RigBase):
             if exposure is not None:
                 check_exposure(exposure * UVC_EXPOSURE_S, self.rate_of(name), self.task, f"{file}: {name}")
         return self
+
+    def _check_virtual(self, file: str) -> None:
+        if (self.virtual is None) != (self.driver != "virtual"):
+            raise InputError("driver virtual and the section virtual belong together", where=file)
+        if isinstance(self.sync, HardwareTrigger) and (self.sync.source == "virtual") != (self.driver == "virtual"):
+            raise InputError(
+                f"pulses of source {self.sync.source} do not reach cameras of driver {self.driver}",
+                where=file,
+                remedy="Virtual cameras take source: virtual, others source: pico",
+            )
+        for name in self.virtual.behaviour if self.virtual else ():
+            if name not in self.cameras:
+                raise UnknownNameError("camera", name, valid=self.cameras, where=f"{file}: virtual.behaviour")
 
     def _check_rate(self, camera: str, file: str) -> None:
         if isinstance(self.sync, FreeRun):

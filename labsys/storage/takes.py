@@ -7,19 +7,22 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.session import TrialName, check_code
 from labsys.storage.atomic import hash_file, is_there, make_folder, sync_folder, sync_tree
 from labsys.storage.documents import load_document, save_document
-from labsys.storage.exchange.dlc import read_dlc, write_dlc_h5
-from labsys.storage.exchange.tracks import CameraTrack
 from labsys.storage.lab import Lab, take_folder, trial_folder
 from labsys.storage.locks import hold_lock
 from labsys.storage.trials import require_trial
 from labsys.storage.video import check_video
 
+if TYPE_CHECKING:
+    from labsys.storage.exchange.tracks import CameraTrack
+
 _FILE = "take.json"
+RECORDING_FOLDER = ".take.recording"  # beside take/, while it is recorded or waits to be recovered
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,9 @@ class StagedTake:
 
     def add_landmarks2d(self, camera: str, track: CameraTrack) -> TakeFile:
         """Write one camera's 2D landmarks to pose2d/<camera>.h5 (InputError: the camera has them already)."""
+        # Tables take seconds to import, and a recorder that reads no landmarks has none to lose.
+        from labsys.storage.exchange.dlc import write_dlc_h5
+
         _require_free("2D landmarks of camera", camera, self._landmarks2d)
         path = f"pose2d/{camera}.h5"
         write_dlc_h5(self._folder / path, track)
@@ -147,6 +153,8 @@ def stage_take(lab: Lab, name: TrialName) -> Iterator[StagedTake]:
     with hold_lock(trial_folder(lab, name) / ".take.lock", what=f"the take of {name}"):
         if is_there(target):
             raise InputError(f"trial {name} has a take already", where=str(target), remedy="Import under another name")
+        if is_there(target.with_name(RECORDING_FOLDER)):
+            raise InputError(f"trial {name} is being recorded", where=str(target), remedy="Run 'labsys recover'")
         shutil.rmtree(staging, ignore_errors=True)  # what a crash left
         make_folder(staging)
         try:
@@ -171,6 +179,8 @@ def has_take(lab: Lab, name: TrialName) -> bool:
 
 def load_landmarks2d(lab: Lab, name: TrialName, camera: str) -> CameraTrack:
     """Imported 2D landmarks of one camera of the take (UnknownNameError: no such camera, or none imported)."""
+    from labsys.storage.exchange.dlc import read_dlc
+
     take = load_take(lab, name)
     if camera not in take.landmarks2d:
         raise UnknownNameError("camera with 2D landmarks", camera, valid=take.landmarks2d, where=f"take of {name}")

@@ -176,12 +176,71 @@ def _damaged(path: Path, done: int, n_frames: int) -> InputError:
     return InputError(f"is damaged: {done} of {n_frames} frames could be read", where=str(path), remedy=_TRUNCATED)
 
 
+class JpegVideo:
+    """JPEG pictures as they are into Matroska, one after the other; nothing is decoded or encoded.
+
+    Matroska keeps times to a millisecond: the truth about time belongs into a file of timestamps beside it. With
+    `flush` every picture is handed to the system at once, so that a killed process loses at most one.
+
+    Raises:
+        OSError: the file cannot be written, here and in every method; its errno tells a full disk.
+    """
+
+    def __init__(self, path: Path, *, size_px: tuple[int, int], rate_hz: float, flush: bool = False) -> None:
+        options = {"fflags": "+bitexact"} | ({"flush_packets": "1"} if flush else {})
+        width, height = size_px
+        rate = Fraction(rate_hz).limit_denominator(100_000)
+        try:
+            self._container = av.open(str(path), "w", format="matroska", options=options)
+            self._stream = self._container.add_mux_stream(
+                "mjpeg", rate=rate, width=width, height=height, time_base=_TICK
+            )
+        except FFmpegError as error:
+            raise OSError(error.errno, error.strerror) from error
+        self._last_ms, self._duration_ms = -1, max(round(1000.0 / rate_hz), 1)
+
+    def write(self, picture: bytes, moment_s: float) -> None:
+        """Append a picture; moments count from the first one's and are made to rise by a millisecond at least."""
+        packet = av.Packet(picture)
+        packet.stream, packet.time_base, packet.is_keyframe = self._stream, _TICK, True
+        self._last_ms = max(round(1000.0 * moment_s), self._last_ms + 1)
+        packet.pts = packet.dts = self._last_ms
+        packet.duration = self._duration_ms
+        try:
+            self._container.mux(packet)
+        except FFmpegError as error:
+            raise OSError(error.errno, error.strerror) from error
+
+    def close(self) -> None:
+        """End the file, with its index."""
+        try:
+            self._container.close()
+        except FFmpegError as error:
+            raise OSError(error.errno, error.strerror) from error
+
+
+_TICK = Fraction(1, 1000)
+
+
+def read_pictures(path: Path) -> Iterator[bytes]:
+    """The packets of a video as they are, in order; of a file that was cut short those that are whole.
+
+    Raises:
+        InputError: missing, or no video.
+    """
+    with _opened(path) as (container, stream):
+        try:
+            for packet in container.demux(stream):
+                if packet.size and not packet.is_corrupt:
+                    yield bytes(packet)
+        except FFmpegError:
+            return  # the end of a file that was cut short
+
+
 def write_jpeg_video(
     path: Path, pictures: Iterable[bytes], times_s: Sequence[float], *, size_px: tuple[int, int], rate_hz: float
 ) -> int:
     """Write JPEG pictures as they are into Matroska, as a recorder does; returns how many there were.
-
-    Matroska keeps times to a millisecond: the truth about time belongs into a file of timestamps beside it.
 
     Args:
         times_s: of every picture, from the first one's on, increasing. size_px: (width, height).
@@ -191,21 +250,17 @@ def write_jpeg_video(
     """
     count = 0
     try:
-        with av.open(str(path), "w", format="matroska", options={"fflags": "+bitexact"}) as container:
-            rate, tick = Fraction(rate_hz).limit_denominator(100_000), Fraction(1, 1000)
-            width, height = size_px
-            stream = container.add_mux_stream("mjpeg", rate=rate, width=width, height=height, time_base=tick)
+        video = JpegVideo(path, size_px=size_px, rate_hz=rate_hz)
+        try:
             for data, moment in itertools.zip_longest(pictures, times_s):
                 if data is None or moment is None:
                     raise InputError(f"there are not as many pictures as times ({len(times_s)})", where=str(path))
-                packet = av.Packet(data)
-                packet.stream, packet.time_base, packet.is_keyframe = stream, tick, True
-                packet.pts = packet.dts = round(1000.0 * (moment - times_s[0]))
-                packet.duration = max(round(1000.0 / rate_hz), 1)
-                container.mux(packet)
+                video.write(data, moment - times_s[0])
                 count += 1
-            if count == 0:
-                raise InputError("there are no pictures to write", where=str(path))
-    except FFmpegError as error:
+        finally:
+            video.close()
+    except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", where=str(path)) from error
+    if count == 0:
+        raise InputError("there are no pictures to write", where=str(path))
     return count

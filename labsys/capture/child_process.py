@@ -1,0 +1,40 @@
+"""Processes of the recorder: a fresh interpreter that imports one function, and nothing that its starter loaded.
+
+multiprocessing would import the starter's main module again in every child (the whole terminal, or the test runner).
+"""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+def start_child(entry: str, *arguments: object) -> subprocess.Popen[bytes]:
+    """Start `entry` ("package.module:function") with picklable arguments in a process of its own."""
+    module, _, function = entry.partition(":")
+    code = f"from labsys.capture.child_process import serve; from {module} import {function} as f; serve(f)"
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    assert child.stdin is not None
+    try:
+        child.stdin.write(pickle.dumps(arguments))
+        child.stdin.close()
+    except BrokenPipeError:
+        pass  # it ended at once; its exit code says so
+    return child
+
+
+def serve(function: Callable[..., Any]) -> None:
+    """What the child runs: the function with the arguments that its starter sent."""
+    function(*pickle.load(sys.stdin.buffer))
+
+
+def end_child(child: subprocess.Popen[bytes], *, wait_s: float) -> None:
+    """Wait for a child that was told to end; end it by force where it does not."""
+    try:
+        child.wait(wait_s)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()

@@ -1,0 +1,288 @@
+"""What became of every frame of a take: stored, or lost and why, from timestamps and events alone.
+
+A camera ticks; every tick of the take is a frame that is due. Ticks are counted from the driver's numbers, which see
+what the computer lost, and from the times, which also see what the camera itself left out. The frames just before and
+just after the take (its fences) tell what was lost at its ends.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from labsys.core.arrays import FloatArray, IntArray
+from labsys.core.frame_clock import count_ticks
+from labsys.storage.sidecar import ROW, Rows, is_bad, lost_before
+
+NS = 1_000_000_000
+_NEAR = 0.2  # of the nominal period: a step this far off is a loss or a stall, not the camera's period
+_SLOW = 1.5  # times the nominal period: the camera runs in another mode than it should
+_INTERRUPTIONS = ("lost", "frozen")
+_EDGE = 0.25  # of a period: how surely a missing frame must lie inside the take to be due
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """One camera's parts as they lie on the disk, and its events."""
+
+    camera: str
+    parts: tuple[Rows, ...]
+    events: tuple[Mapping[str, Any], ...]
+    period_s: float
+
+    @property
+    def rows(self) -> Rows:
+        """All rows in order."""
+        return np.concatenate(self.parts) if self.parts else np.zeros(0, dtype=ROW)
+
+
+@dataclass(frozen=True)
+class Window:
+    """From when to when the take lasts, ns on the monotonic clock; 0 where it was cut short. n_pulses: None: none."""
+
+    from_ns: int
+    until_ns: int
+    n_pulses: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """Every due frame of one camera.
+
+    Attributes:
+        ticks: (N,) which tick each stored row shows; with a trigger the number of its pulse.
+        in_camera: it left frames out by itself (dark exposure, missed pulse). in_kernel: no buffer was free.
+        in_recorder: its queue was full. to_disk: the disk took no more. outage: unplugged, frozen, or its process gone.
+        gaps: (tick after which, how many), longest first.
+        n_corrupt: stored rows that are no measurement.
+        surplus: frames beyond the pulses sent, which no sound rig has.
+    """
+
+    camera: str
+    ticks: IntArray
+    stored: int
+    in_camera: int
+    in_kernel: int
+    in_recorder: int
+    to_disk: int
+    outage: int
+    n_corrupt: int
+    gaps: tuple[tuple[int, int], ...]
+    period_s: float
+    slow: bool
+    surplus: int = 0
+
+    @property
+    def lost(self) -> int:
+        """Frames that were due and are not there."""
+        return self.in_camera + self.in_kernel + self.in_recorder + self.to_disk + self.outage
+
+    @property
+    def due(self) -> int:
+        """Frames that the camera should have given."""
+        return self.stored + self.lost
+
+    def by_cause(self) -> dict[str, int]:
+        """Cause -> frames, those with any."""
+        causes = {
+            "in the camera": self.in_camera,
+            "in the kernel's buffers": self.in_kernel,
+            "in the recorder's queue": self.in_recorder,
+            "to a full disk": self.to_disk,
+            "in an outage": self.outage,
+        }
+        return {cause: n for cause, n in causes.items() if n}
+
+
+def measure_period(rows: Sequence[Rows], nominal_s: float) -> tuple[float, bool]:
+    """The camera's period, s, and whether it is far slower than it should be for half of its frames or more."""
+    steps = [np.diff(p["t_ns"]) / NS / np.maximum(np.diff(p["seq"]), 1) for p in rows if p.size > 1]
+    found = np.concatenate(steps) if steps else np.zeros(0)
+    near = found[np.abs(found / nominal_s - 1.0) < _NEAR]
+    slow = found.size > 0 and float(np.mean(found > _SLOW * nominal_s)) > 0.1
+    return (float(np.median(near)) if near.size >= 3 else nominal_s), slow
+
+
+def account(recorded: Mapping[str, Recorded], window: Window) -> dict[str, Losses]:
+    """Losses of every camera."""
+    streams = {camera: _lay_out(r) for camera, r in recorded.items()}
+    if window.n_pulses is None:
+        return {camera: _close_free(s, window) for camera, s in streams.items()}
+    first_s = [s.start_s - s.period_s * s.first_seq for s in streams.values() if s.ticks.size]
+    reference_s = min(first_s, default=0.0)
+    return {camera: _close_triggered(s, window.n_pulses, reference_s) for camera, s in streams.items()}
+
+
+@dataclass(eq=False)
+class _Stream:
+    """A camera's rows on its own count of ticks, with what was lost between them."""
+
+    recorded: Recorded
+    ticks: IntArray
+    period_s: float
+    slow: bool
+    start_s: float
+    first_seq: int
+    in_camera: int
+    in_kernel: int
+    in_recorder: int
+    outage: int
+    gaps: list[tuple[int, int]]
+
+    @property
+    def rows(self) -> Rows:
+        return self.recorded.rows
+
+
+def _lay_out(recorded: Recorded) -> _Stream:
+    parts = [p for p in recorded.parts if p.size]
+    period_s, slow = measure_period(parts, recorded.period_s)
+    stream = _Stream(recorded, np.zeros(0, np.int64), period_s, slow, 0.0, 0, 0, 0, 0, 0, [])
+    pieces: list[IntArray] = []
+    origin_s = 0.0
+    for number, part in enumerate(parts):
+        times_s = _seconds(part["t_ns"], parts[0])
+        ticks = _count(times_s, part["seq"], period_s)
+        begin_s = _start(times_s, ticks, period_s)
+        if number == 0:
+            origin_s = begin_s
+            stream.start_s = begin_s + float(parts[0]["t_ns"][0]) / NS
+            stream.first_seq = int(part["seq"][0])
+        else:
+            before = int(pieces[-1][-1])
+            ticks = ticks + max(before + 1, round((begin_s - origin_s) / period_s))
+            stream.outage += int(ticks[0]) - before - 1
+            stream.gaps.append((before, int(ticks[0]) - before - 1))
+        _count_inside(stream, part, ticks)
+        pieces.append(ticks)
+    stream.ticks = np.concatenate(pieces) if pieces else stream.ticks
+    return stream
+
+
+def _count_inside(stream: _Stream, part: Rows, ticks: IntArray) -> None:
+    by_number = np.diff(part["seq"]) - 1
+    missing = np.diff(ticks) - 1
+    let_go = np.minimum(lost_before(part)[1:], by_number)
+    stream.in_recorder += int(let_go.sum())
+    stream.in_kernel += int((by_number - let_go).sum())
+    stream.in_camera += int((missing - by_number).sum())
+    stream.gaps += [(int(ticks[i]), int(missing[i])) for i in np.flatnonzero(missing)]
+
+
+def _count(times_s: FloatArray, seq: IntArray, period_s: float) -> IntArray:
+    if times_s.size < 2:
+        return np.zeros(times_s.size, dtype=np.int64)
+    ticks = count_ticks(times_s, seq.astype(np.int64), period_s=period_s)
+    # Numbers never overcount; what a jump of the times backwards took away is given back.
+    lowest = seq.astype(np.int64) - int(seq[0])
+    return np.maximum.accumulate(np.maximum(ticks - lowest, 0)) + lowest
+
+
+def _start(times_s: FloatArray, ticks: IntArray, period_s: float) -> float:
+    """When tick 0 of this part was, under the lateness of single stamps."""
+    return float(np.quantile(times_s - period_s * ticks, 0.1))
+
+
+def _close_free(stream: _Stream, window: Window) -> Losses:
+    rows, parts = stream.rows, stream.recorded.parts
+    events = {e["event"]: e for e in stream.recorded.events}
+    if not rows.size:
+        due = math.floor((window.until_ns - window.from_ns) / NS / stream.period_s) if window.until_ns else 0
+        disk = due if "disk_full" in events else 0
+        return _finish(stream, head=(0, 0, 0), tail=(0, 0, 0), outage=due - disk, to_disk=disk)
+    head, outage_before = _before(stream, events.get("begin", {}).get("fence"), parts[0], window)
+    tail, outage_after, to_disk = _after(stream, events, window)
+    return _finish(stream, head=head, tail=tail, outage=outage_before + outage_after, to_disk=to_disk)
+
+
+Ends = tuple[int, int, int]  # in the camera, in the kernel, in the recorder
+
+
+def _before(stream: _Stream, fence: Sequence[int] | None, part: Rows, window: Window) -> tuple[Ends, int]:
+    first_ns, first_seq = int(part["t_ns"][0]), int(part["seq"][0])
+    if fence is not None and fence[0] < first_seq:
+        return _between(stream, fence[0], fence[1], first_seq, first_ns, int(lost_before(part)[0])), 0
+    waited = (first_ns - window.from_ns) / NS / stream.period_s
+    return (0, 0, 0), max(math.floor(waited - _EDGE), 0)
+
+
+def _after(stream: _Stream, events: Mapping[str, Mapping[str, Any]], window: Window) -> tuple[Ends, int, int]:
+    last = stream.rows[-1]
+    to_disk = int(events.get("written", {}).get("lost_to_disk", 0))
+    let_go = int(events.get("end", events.get("closed", {})).get("lost_in_queue", 0))
+    cut = any(e["event"] in _INTERRUPTIONS and e["at_ns"] > last["t_host_ns"] for e in stream.recorded.events)
+    fence = None if cut else events.get("end", {}).get("fence")
+    if fence is not None and fence[0] > last["seq"]:
+        ends = _between(stream, int(last["seq"]), int(last["t_ns"]), fence[0], fence[1], let_go + to_disk)
+        return (ends[0], ends[1], ends[2] - min(to_disk, ends[2])), 0, min(to_disk, ends[2])
+    if not window.until_ns:
+        return (0, 0, let_go), 0, to_disk
+    waited = (window.until_ns - int(last["t_ns"])) / NS / stream.period_s
+    missing = max(math.ceil(waited - _EDGE) - 1, 0)
+    to_disk = min(to_disk, missing)
+    return (0, 0, min(let_go, missing - to_disk)), max(missing - to_disk - let_go, 0), to_disk
+
+
+def _between(stream: _Stream, seq: int, t_ns: int, next_seq: int, next_ns: int, let_go: int) -> Ends:
+    by_number = next_seq - seq - 1
+    by_time = round((next_ns - t_ns) / NS / stream.period_s - _EDGE) - 1
+    let_go = min(let_go, by_number)
+    return max(by_time - by_number, 0), by_number - let_go, let_go
+
+
+def _close_triggered(stream: _Stream, n_pulses: int, reference_s: float) -> Losses:
+    if not stream.ticks.size:
+        return _finish(stream, head=(0, 0, 0), tail=(0, 0, 0), outage=n_pulses, to_disk=0)
+    events = {e["event"]: e for e in stream.recorded.events}
+    before = max(stream.first_seq, round((stream.start_s - reference_s) / stream.period_s))
+    let_go = int(lost_before(stream.rows)[0])
+    kernel = max(stream.first_seq - let_go, 0)
+    stream.ticks = stream.ticks + before
+    after = n_pulses - int(stream.ticks[-1]) - 1
+    to_disk = min(int(events.get("written", {}).get("lost_to_disk", 0)), max(after, 0))
+    queued = min(int(events.get("closed", {}).get("lost_in_queue", 0)), max(after - to_disk, 0))
+    rest = max(after - to_disk - queued, 0)
+    cut = any(
+        e["event"] in _INTERRUPTIONS and e["at_ns"] > stream.rows[-1]["t_host_ns"] for e in stream.recorded.events
+    )
+    return _finish(
+        stream,
+        head=(before - stream.first_seq, kernel, stream.first_seq - kernel),
+        tail=(0 if cut else rest, 0, queued),
+        outage=rest if cut else 0,
+        to_disk=to_disk,
+        surplus=max(-after, 0),
+    )
+
+
+def _finish(stream: _Stream, *, head: Ends, tail: Ends, outage: int, to_disk: int, surplus: int = 0) -> Losses:
+    gaps = list(stream.gaps)
+    if sum(tail) + to_disk and stream.ticks.size:
+        gaps.append((int(stream.ticks[-1]), sum(tail) + to_disk))
+    if sum(head):
+        gaps.append((-1, sum(head)))
+    if outage:
+        gaps.append((int(stream.ticks[-1]) if stream.ticks.size else 0, outage))
+    return Losses(
+        camera=stream.recorded.camera,
+        ticks=stream.ticks,
+        stored=int(stream.rows.size),
+        in_camera=stream.in_camera + head[0] + tail[0],
+        in_kernel=stream.in_kernel + head[1] + tail[1],
+        in_recorder=stream.in_recorder + head[2] + tail[2],
+        to_disk=to_disk,
+        outage=stream.outage + outage,
+        n_corrupt=int(is_bad(stream.rows).sum()) if stream.rows.size else 0,
+        gaps=tuple(sorted(gaps, key=lambda gap: -gap[1])),
+        period_s=stream.period_s,
+        slow=stream.slow,
+        surplus=surplus,
+    )
+
+
+def _seconds(t_ns: IntArray, first: Rows) -> FloatArray:
+    return np.asarray((t_ns - first["t_ns"][0]) / NS, dtype=np.float64)

@@ -1,0 +1,465 @@
+"""record_take: one process per camera, started and stopped on one clock, watched, and made a take.
+
+IDLE -> OPENING -> ARMED -> RECORDING -> STOPPING -> FINALISING -> DONE
+what fails before RECORDING leaves nothing behind; what fails later leaves a take that says so, or a recording that
+`labsys recover` finishes.
+"""
+
+from __future__ import annotations
+
+import pickle
+import platform
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from labsys import __version__
+from labsys.capture.child_process import end_child, start_child
+from labsys.capture.device import Mode
+from labsys.capture.driver import DriverKind
+from labsys.capture.finalise import Assessment, FinishedTake, assess_recording, finish_recording
+from labsys.capture.part_writer import NS, WriterPlan
+from labsys.capture.rig_base import FreeRun, HardwareTrigger
+from labsys.capture.status import Command, Count, Numbers, WorkerState, make_numbers, map_numbers
+from labsys.capture.trigger import NoTrigger, PulseTrain, TriggerBox
+from labsys.capture.uvc import RollingShutter, UvcRig
+from labsys.capture.worker import WorkerPlan
+from labsys.core.clock import utc_now
+from labsys.core.errors import InputError, LabsysError
+from labsys.storage.recordings import Recording, begin_recording, discard_recording, hold_reserve, save_manifest
+
+_LEAD_S = 0.3
+_SETTLE_S = 1.0
+_RATE_TOLERANCE = 0.005
+_OPEN_S = 60.0
+_DRAIN_S = 0.5
+_WATCH_S = 0.1
+_STOP_S = 10.0
+_RESERVE_BYTES = 2_000_000_000
+_RESERVE_S = 5.0
+
+
+class RecorderState(StrEnum):
+    """Where a recording stands."""
+
+    IDLE = "idle"
+    OPENING = "opening"
+    ARMED = "armed"
+    RECORDING = "recording"
+    STOPPING = "stopping"
+    FINALISING = "finalising"
+    DONE = "done"
+
+
+_NEXT = {
+    RecorderState.IDLE: (RecorderState.OPENING,),
+    RecorderState.OPENING: (RecorderState.ARMED, RecorderState.IDLE),
+    RecorderState.ARMED: (RecorderState.RECORDING, RecorderState.IDLE),
+    RecorderState.RECORDING: (RecorderState.STOPPING,),
+    RecorderState.STOPPING: (RecorderState.FINALISING,),
+    RecorderState.FINALISING: (RecorderState.DONE,),
+    RecorderState.DONE: (),
+}
+
+
+@dataclass(frozen=True)
+class CameraCount:
+    """One camera while it records."""
+
+    camera: str
+    state: WorkerState
+    stored: int
+    lost: int
+    waiting: int
+
+
+@dataclass(frozen=True)
+class RecordRequest:
+    """What is to be recorded.
+
+    Attributes:
+        target: the take's folder to be. seconds: how long; stopped sooner by `stop`.
+        calibration: name of the one that the rig stands in, "" for none. facts: what the manifest is to say besides.
+    """
+
+    target: Path
+    rig: UvcRig
+    seconds: float
+    rig_text: str = ""
+    calibration: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Watcher:
+    """Receives what happens while a take is recorded; does nothing with it."""
+
+    def changed(self, state: RecorderState) -> None:
+        """The recorder went on."""
+
+    def counted(self, elapsed_s: float, cameras: list[CameraCount], free_bytes: int) -> None:
+        """Ten times a second while recording."""
+
+    def judged(self, found: Assessment) -> None:
+        """The verdict, before the take is finished."""
+
+
+def record_take(
+    request: RecordRequest,
+    *,
+    bench: Path | None = None,
+    trigger: TriggerBox | None = None,
+    watcher: Watcher | None = None,
+    stop: threading.Event | None = None,
+) -> FinishedTake:
+    """Record one take. bench: of virtual cameras. stop: set it to end sooner than asked.
+
+    Raises:
+        InputError: what was asked for cannot be (seconds, trigger, disk), or nothing was stored.
+        DriverError: a camera cannot be opened or set. ConcurrencyError: a recording is under way or waits there.
+    """
+    check_request(request)
+    recorder = _Recorder(request, bench, trigger or NoTrigger(), watcher or Watcher(), stop or threading.Event())
+    return recorder.run()
+
+
+def check_request(request: RecordRequest) -> None:
+    """Refuse what cannot be recorded, before anything is touched (InputError)."""
+    rig, most_s = request.rig, 60.0 * request.rig.record.max_minutes
+    if not 0 < request.seconds <= most_s:
+        raise InputError(
+            f"{request.seconds:g} s cannot be recorded", remedy=f"Use more than 0 and at most {most_s:g} s"
+        )
+    if not request.target.parent.is_dir():
+        raise InputError("there is no trial to record", where=str(request.target.parent), remedy="Add it first")
+    free = shutil.disk_usage(request.target.parent).free
+    needed = rig.limits.disk_min_free_gb * 1e9
+    if free < needed:
+        raise InputError(
+            f"the disk has {free / 1e9:.1f} GB free, {needed / 1e9:g} GB are needed",
+            where=str(request.target.parent),
+            remedy="Archive old takes, or lower limits.disk_min_free_GB",
+        )
+
+
+@dataclass
+class _Worker:
+    plan: WorkerPlan
+    counts: Numbers
+    commands: Numbers
+    numbers: Path
+    mailbox: Path
+    process: subprocess.Popen[bytes] | None = None
+    told: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether its process has ended."""
+        return self.process is not None and self.process.poll() is not None
+
+    @property
+    def exit_code(self) -> int:
+        """Of its process; negative: the signal that ended it."""
+        return (self.process.poll() or 0) if self.process is not None else 0
+
+
+class _Recorder:
+    """The supervisor of one take."""
+
+    def __init__(
+        self, request: RecordRequest, bench: Path | None, trigger: TriggerBox, watcher: Watcher, stop: threading.Event
+    ) -> None:
+        self._request, self._rig, self._bench = request, request.rig, bench
+        self._trigger, self._watcher, self._stop = trigger, watcher, stop
+        self._folder = Path(tempfile.mkdtemp(prefix="labsys-record-"))
+        self._state = RecorderState.IDLE
+        self._workers: dict[str, _Worker] = {}
+        self._pulses: int | None = None
+        self._manifest: dict[str, Any] = {}
+
+    def run(self) -> FinishedTake:
+        """All of it."""
+        try:
+            return self._run()
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _run(self) -> FinishedTake:
+        self._go(RecorderState.OPENING)
+        recording = begin_recording(self._request.target)
+        try:
+            self._open(recording)
+            self._arm()
+        except BaseException:
+            self._quit()
+            self._state = RecorderState.IDLE
+            _forget(recording)
+            raise
+        try:
+            self._record(recording)
+        finally:
+            self._quit()
+            self._note_end(recording)
+        self._watcher.judged(assess_recording(recording))
+        self._go(RecorderState.FINALISING)
+        finished = finish_recording(recording)
+        self._go(RecorderState.DONE)
+        return finished
+
+    def _go(self, state: RecorderState) -> None:
+        if state not in _NEXT[self._state]:
+            raise LabsysError(f"the recorder cannot go from {self._state} to {state}")
+        self._state = state
+        self._watcher.changed(state)
+
+    def _open(self, recording: Recording) -> None:
+        for camera in self._rig.cameras:
+            plan = self._plan(camera, recording)
+            numbers, mailbox = self._folder / f"{camera}.numbers", self._folder / f"{camera}.mail"
+            make_numbers(numbers)
+            counts, commands = map_numbers(numbers)
+            self._workers[camera] = _Worker(plan, counts, commands, numbers, mailbox)
+            self._spawn(self._workers[camera])
+        deadline = time.monotonic() + _OPEN_S
+        for camera, worker in self._workers.items():
+            self._hear(camera, worker, deadline)
+
+    def _plan(self, camera: str, recording: Recording) -> WorkerPlan:
+        rig, mode = self._rig, self._rig.mode_of(camera)
+        reserve = hold_reserve(recording, camera)
+        rate_hz = rig.rate_of(camera)
+        size = (mode.width, mode.height)
+        record = rig.record
+        writer = WriterPlan(camera, recording.raw, size, rate_hz, record.flush_packets, record.fsync_s, reserve)
+        return WorkerPlan(
+            camera=camera,
+            port=rig.cameras[camera].by_path,
+            driver=DriverKind(rig.driver),
+            bench=self._bench,
+            mode=Mode(mode.fourcc, mode.width, mode.height, mode.fps),
+            rate_hz=rate_hz,
+            controls=self._controls(camera),
+            optional_controls=rig.defaults.optional_controls,
+            triggered=not isinstance(rig.sync, FreeRun),
+            n_buffers=rig.defaults.buffers,
+            queue_s=record.queue_s,
+            priority=rig.system.priority,
+            writer=writer,
+        )
+
+    def _controls(self, camera: str) -> dict[str, int]:
+        """What is written on every opening: the rig's controls, and the way into triggered mode after them."""
+        controls = self._rig.controls_of(camera)
+        if not isinstance(self._rig.sync, FreeRun):
+            controls |= {step.control: step.value for step in self._rig.defaults.trigger_enter}
+        return controls
+
+    def _spawn(self, worker: _Worker) -> None:
+        worker.process = start_child("labsys.capture.worker:run_worker", worker.plan, worker.numbers, worker.mailbox)
+
+    def _hear(self, camera: str, worker: _Worker, deadline: float) -> None:
+        while not worker.mailbox.exists():
+            time.sleep(0.02)
+            if worker.is_dead and not worker.mailbox.exists():
+                raise InputError(f"the process of {camera} ended before its camera was open")
+            if time.monotonic() > deadline:
+                raise InputError(f"{camera} did not open within {_OPEN_S:g} s", remedy="Run 'labsys rig check'")
+        kind, told = pickle.loads(worker.mailbox.read_bytes())
+        if kind == "failed":
+            raise told
+        if told["mismatches"]:
+            raise InputError(
+                f"{camera} does not take its settings: {'; '.join(told['mismatches'])}",
+                remedy="Correct the rig file, or list the control under optional_controls",
+            )
+        worker.told = told
+
+    def _arm(self) -> None:
+        """Free-running cameras stream for a second before the take; triggered ones wait for pulses."""
+        if isinstance(self._rig.sync, HardwareTrigger):
+            box = self._rig.trigger_box
+            pins = dict(box.pins) if box is not None else {}
+            self._trigger.configure(PulseTrain(self._rig.sync.fps, self._rig.sync.pulse_us, pins))
+        else:
+            self._wait_for_streams()
+        self._go(RecorderState.ARMED)
+
+    def _wait_for_streams(self) -> None:
+        deadline = time.monotonic() + _SETTLE_S + 10.0
+        for camera, worker in self._workers.items():
+            wanted = max(int(_SETTLE_S * worker.plan.rate_hz), self._rig.defaults.settle_frames)
+            while worker.counts[Count.SEEN] < wanted:
+                if time.monotonic() > deadline:
+                    break
+                if worker.is_dead:
+                    raise InputError(f"the process of {camera} ended before the take began")
+                time.sleep(0.02)
+            if not worker.counts[Count.SEEN]:
+                raise InputError(f"{camera} delivers no frames", remedy="Run 'labsys rig check'")
+
+    def _record(self, recording: Recording) -> None:
+        begin_ns = time.monotonic_ns() + (round(_LEAD_S * NS) if self._free else 0)
+        until_ns = begin_ns + round(self._request.seconds * NS)
+        self._begin_manifest(recording, begin_ns, until_ns if self._free else 0)
+        self._command(Command.FROM_NS, begin_ns)
+        if self._free:
+            self._command(Command.UNTIL_NS, until_ns)
+        else:
+            self._trigger.start()
+        self._go(RecorderState.RECORDING)
+        self._watch(recording, begin_ns, until_ns)
+        self._go(RecorderState.STOPPING)
+        self._close_window(recording, until_ns)
+
+    @property
+    def _free(self) -> bool:
+        return isinstance(self._rig.sync, FreeRun)
+
+    def _command(self, which: Command, value: int) -> None:
+        for worker in self._workers.values():
+            worker.commands[which] = value
+
+    def _watch(self, recording: Recording, begin_ns: int, until_ns: int) -> None:
+        looked_s = 0.0
+        while time.monotonic_ns() < until_ns and not self._stop.is_set():
+            self._stop.wait(min(_WATCH_S, max((until_ns - time.monotonic_ns()) / NS, 0.001)))
+            self._revive()
+            free = shutil.disk_usage(recording.folder).free
+            self._watcher.counted((time.monotonic_ns() - begin_ns) / NS, self.counts(), free)
+            if time.monotonic() - looked_s > 1.0:
+                looked_s = time.monotonic()
+                if self._should_stop(free, (time.monotonic_ns() - begin_ns) / NS):
+                    return
+
+    def _should_stop(self, free_bytes: int, elapsed_s: float) -> bool:
+        states = [WorkerState(w.counts[Count.STATE]) for w in self._workers.values()]
+        if WorkerState.DISK_FULL in states:
+            return True
+        written = sum(w.counts[Count.BYTES] for w in self._workers.values())
+        rate = written / max(elapsed_s, 0.1)
+        if free_bytes < max(min(_RESERVE_BYTES, self._rig.limits.disk_min_free_gb * 1e9), rate * _RESERVE_S):
+            self._manifest["stopped_because"] = "the disk is nearly full"
+            return True
+        lost = states.count(WorkerState.FAULT)
+        if lost and self._rig.policy.on_camera_loss == "stop":
+            self._manifest["stopped_because"] = "a camera was lost"
+            return True
+        return False
+
+    def counts(self) -> list[CameraCount]:
+        """Every camera's present counts."""
+        found = []
+        for camera, worker in self._workers.items():
+            c = worker.counts
+            lost = c[Count.SEQ_GAPS] + c[Count.LOST_IN_QUEUE] + c[Count.LOST_TO_DISK]
+            found.append(CameraCount(camera, WorkerState(c[Count.STATE]), c[Count.STORED], lost, c[Count.WAITING]))
+        return found
+
+    def _revive(self) -> None:
+        """A process that died is started again; it goes on in another part."""
+        for camera, worker in self._workers.items():
+            if not worker.is_dead or worker.commands[Command.QUIT]:
+                continue
+            line = f'{{"at_ns": {time.monotonic_ns()}, "event": "died", "code": {worker.exit_code}}}\n'
+            with (worker.plan.writer.raw / f"{camera}.events.jsonl").open("a") as file:
+                file.write(line)
+            worker.plan.writer.reserve.touch()
+            self._spawn(worker)
+
+    def _close_window(self, recording: Recording, until_ns: int) -> None:
+        if not self._free:
+            self._pulses = self._trigger.stop()
+            time.sleep(_DRAIN_S)
+            until_ns = time.monotonic_ns()
+        elif self._stop.is_set() or time.monotonic_ns() < until_ns:
+            until_ns = min(until_ns, time.monotonic_ns() + NS // 10)
+        self._command(Command.UNTIL_NS, until_ns)
+        self._manifest["window"]["until_ns"] = until_ns
+        self._manifest["n_pulses"] = self._pulses
+        save_manifest(recording, self._manifest)
+        if self._free:
+            self._wait_for_ends(until_ns)
+
+    def _wait_for_ends(self, until_ns: int) -> None:
+        deadline_ns = until_ns + round(_DRAIN_S * NS)
+        ended = (WorkerState.DONE, WorkerState.FAULT, WorkerState.DISK_FULL)
+        while time.monotonic_ns() < deadline_ns:
+            if all(w.counts[Count.STATE] in ended for w in self._workers.values()) and time.monotonic_ns() > until_ns:
+                return
+            time.sleep(0.01)
+
+    def _quit(self) -> None:
+        self._command(Command.QUIT, 1)
+        for worker in self._workers.values():
+            if worker.process is not None:
+                end_child(worker.process, wait_s=_STOP_S)
+
+    def _begin_manifest(self, recording: Recording, begin_ns: int, until_ns: int) -> None:
+        rig = self._rig
+        self._manifest = {
+            "schema_version": 1,
+            "uuid": str(uuid.uuid4()),
+            "status": "recording",
+            "history": [{"status": "recording", "at": utc_now()}],
+            "labsys": __version__,
+            "host": platform.node(),
+            "kernel": platform.release(),
+            "rig": rig.name,
+            "rig_file": self._request.rig_text,
+            "clocks": {"start": _anchor()},
+            "window": {"from_ns": begin_ns, "until_ns": until_ns},
+            "n_pulses": None if self._free else 0,
+            "trigger": getattr(self._trigger, "firmware", ""),
+            "rolling": isinstance(rig.defaults.shutter, RollingShutter),
+            "v_max_mps": rig.task.v_max_mps,
+            "grade_cap": rig.grade_cap,
+            "calibration": self._request.calibration,
+            "cameras": {name: self._describe(name) for name in rig.cameras},
+            **self._request.facts,
+        }
+        save_manifest(recording, self._manifest)
+
+    def _describe(self, camera: str) -> dict[str, Any]:
+        mode, worker = self._rig.mode_of(camera), self._workers[camera]
+        return {
+            "port": worker.plan.port,
+            "size_px": [mode.width, mode.height],
+            "rate_hz": worker.plan.rate_hz,
+            "fourcc": mode.fourcc,
+            **worker.told,
+        }
+
+    def _note_end(self, recording: Recording) -> None:
+        """What only the end knows: clocks again, and how each process fared."""
+        if not self._manifest:
+            return
+        self._manifest["clocks"]["stop"] = _anchor()
+        self._manifest["workers"] = {
+            camera: {
+                "priority": int(w.counts[Count.PRIORITY]),
+                "cpu_s": w.counts[Count.CPU_US] / 1e6,
+                "most_waiting": int(w.counts[Count.MOST_WAITING]),
+                "latest_dequeue_ms": w.counts[Count.DEQUEUE_LATE_US] / 1e3,
+            }
+            for camera, w in self._workers.items()
+        }
+        save_manifest(recording, self._manifest)
+
+
+def _anchor() -> dict[str, int]:
+    """The monotonic clock beside the one that people read; two of these show whether the latter was set meanwhile."""
+    return {"monotonic_ns": time.monotonic_ns(), "realtime_ns": time.time_ns()}
+
+
+def _forget(recording: Recording) -> None:
+    for leftover in recording.raw.glob("*.part*"):
+        if leftover.suffix == ".mkv" and leftover.stat().st_size:
+            return
+    discard_recording(recording)

@@ -1,0 +1,249 @@
+"""One camera's process: a capture thread that only moves frames, and a writer thread that only writes them.
+
+The capture thread dequeues, copies, gives the buffer back and offers the copy to the queue; it never waits for the
+disk, for the supervisor or for a lock. It outlives its camera: unplugged, it waits for the port, opens it again with
+all settings, and goes on in another part.
+"""
+
+from __future__ import annotations
+
+import gc
+import pickle
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labsys.capture.device import CameraDriver, DriverError, Failure, Frame, FrameFlag, Mode, StampSource, find_flaw
+from labsys.capture.driver import DriverKind, make_driver
+from labsys.capture.part_writer import FrameQueue, Happening, PartEnd, PartWriter, StoredFrame, WriterPlan
+from labsys.capture.priority import Wish, die_with_parent, raise_priority
+from labsys.capture.status import Command, Count, Numbers, WorkerState, map_numbers
+from labsys.core.errors import LabsysError
+
+NS = 1_000_000_000
+_POLL_S = 0.1
+_RETRY_S = 0.25
+_FROZEN_S = 1.0
+_MOST_QUEUE_BYTES = 512 << 20
+_SPARE_EVERY_NS = NS // 2
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """All that a camera's process needs to know."""
+
+    camera: str
+    port: str
+    driver: DriverKind
+    bench: Path | None
+    mode: Mode
+    rate_hz: float
+    controls: Mapping[str, int]
+    optional_controls: tuple[str, ...]
+    triggered: bool
+    n_buffers: int
+    queue_s: float
+    priority: Wish
+    writer: WriterPlan
+
+
+def run_worker(plan: WorkerPlan, numbers: Path, mailbox: Path) -> None:
+    """Entry point of the process; what opening the camera gave goes to the mailbox, once."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: commands.__setitem__(Command.QUIT, 1))
+    counts, commands = map_numbers(numbers)
+    sys.setswitchinterval(0.001)
+    counts[Count.PRIORITY] = raise_priority(plan.priority)
+    _Worker(plan, counts, commands, mailbox).run()
+
+
+class _Worker:
+    """See the module's text."""
+
+    def __init__(self, plan: WorkerPlan, counts: Numbers, commands: Numbers, mailbox: Path) -> None:
+        self._plan, self._counts, self._commands, self._mailbox = plan, counts, commands, mailbox
+        most = max(int(plan.queue_s * plan.rate_hz), 4)
+        self._queue = FrameQueue(most_frames=most, most_bytes=_MOST_QUEUE_BYTES)
+        self._writer = PartWriter(plan.writer, self._queue, counts)
+        self._driver: CameraDriver = make_driver(plan.driver, plan.bench)
+        self._lost_before = 0
+        self._last_seq, self._last_ns, self._last_seen_ns, self._spare_ns = -1, 0, 0, 0
+        self._fence: tuple[int, int] | None = None
+        self._begun = self._finished = False
+        self._cpu_s = 0.0
+
+    def run(self) -> None:
+        """Stream until told to quit."""
+        writing = threading.Thread(target=self._writer.run, name="writer")
+        writing.start()
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        try:
+            while not self._commands[Command.QUIT]:
+                if self._open():
+                    self._stream_until_lost()
+                elif not self._counts[Count.OPENED]:
+                    break
+                else:
+                    self._rest(_RETRY_S)
+        finally:
+            self._end(writing)
+
+    def _open(self) -> bool:
+        """Open, set and start the camera; what fails before it ever streamed is fatal and told to the supervisor."""
+        try:
+            info = self._driver.open(self._plan.port)
+            controls = {
+                n: v for n, v in self._plan.controls.items()
+                if n not in self._plan.optional_controls or n in info.controls
+            }  # fmt: skip
+            applied = self._driver.configure(self._plan.mode, controls, triggered=self._plan.triggered)
+            if applied.mode != self._plan.mode:
+                raise DriverError(
+                    Failure.IO, f"the mode is {applied.mode}, not {self._plan.mode}", where=self._plan.camera
+                )
+            self._driver.start(self._plan.n_buffers)
+        except LabsysError as error:
+            self._driver.close()
+            if not self._counts[Count.OPENED]:
+                self._post("failed", error)
+            return False
+        facts = {"node": info.node, "model": info.model, "usb_id": info.usb_id, "serial": info.serial, "bus": info.bus}
+        told = {**facts, "controls": dict(applied.controls), "mismatches": list(applied.mismatches)}
+        if not self._counts[Count.OPENED]:
+            self._post("opened", told)
+        else:
+            self._tell("reopened", **told)
+        self._counts[Count.OPENED] += 1
+        self._counts[Count.STATE] = WorkerState.ARMED
+        self._last_seq, self._last_seen_ns = -1, time.monotonic_ns()
+        return True
+
+    def _stream_until_lost(self) -> None:
+        try:
+            while not self._commands[Command.QUIT]:
+                frame = self._driver.next(_POLL_S)
+                now_ns = time.monotonic_ns()
+                self._counts[Count.HEARTBEAT_NS] = now_ns
+                if frame is not None:
+                    self._last_seen_ns = now_ns
+                    self._handle(frame)
+                elif self._is_frozen(now_ns):
+                    self._restart()
+        except DriverError as error:
+            self._lose(error)
+
+    def _lose(self, error: DriverError) -> None:
+        self._tell("lost", kind=error.kind.value, why=error.what)
+        self._queue.note(PartEnd())
+        self._counts[Count.STATE] = WorkerState.FAULT
+        self._driver.close()
+
+    def _is_frozen(self, now_ns: int) -> bool:
+        due = self._begun or (self._commands[Command.FROM_NS] and now_ns > self._commands[Command.FROM_NS] + NS)
+        over = self._commands[Command.UNTIL_NS] and now_ns > self._commands[Command.UNTIL_NS]
+        return bool(due) and not over and not self._finished and now_ns - self._last_seen_ns > _FROZEN_S * NS
+
+    def _restart(self) -> None:
+        self._tell("frozen", why=f"no frame for {_FROZEN_S:g} s")
+        self._queue.note(PartEnd())
+        self._driver.stop()
+        self._driver.start(self._plan.n_buffers)
+        self._last_seq, self._last_seen_ns = -1, time.monotonic_ns()
+
+    def _handle(self, frame: Frame) -> None:
+        t_ns, source = frame.t_ns, frame.source
+        if t_ns <= self._last_ns:
+            # A stamp that stands still or runs back says nothing; the host's own clock is all there is.
+            t_ns, source = max(frame.t_host_ns, self._last_ns + 1), StampSource.HOST
+        self._watch(frame, t_ns)
+        begin_ns, until_ns = self._commands[Command.FROM_NS], self._commands[Command.UNTIL_NS]
+        if not begin_ns or t_ns < begin_ns:
+            self._pass_by(frame, t_ns)
+        elif until_ns and t_ns >= until_ns:
+            self._finish(frame, t_ns)
+        else:
+            self._keep(frame, t_ns, source)
+
+    def _watch(self, frame: Frame, t_ns: int) -> None:
+        counts = self._counts
+        if self._last_seq >= 0 and frame.seq > self._last_seq + 1:
+            counts[Count.SEQ_GAPS] += frame.seq - self._last_seq - 1
+        if counts[Count.SEEN]:
+            counts[Count.PERIOD_NS] = t_ns - self._last_ns
+        else:
+            counts[Count.FIRST_NS] = t_ns
+        late_us = (frame.t_host_ns - frame.t_ns) // 1000
+        counts[Count.DEQUEUE_LATE_US] = max(counts[Count.DEQUEUE_LATE_US], late_us)
+        counts[Count.SEEN] += 1
+        counts[Count.LAST_NS] = t_ns
+        self._last_seq, self._last_ns = frame.seq, t_ns
+
+    def _pass_by(self, frame: Frame, t_ns: int) -> None:
+        """Before the take: remember where the count stood, and keep a sound picture in reserve."""
+        if t_ns - self._spare_ns > _SPARE_EVERY_NS and not find_flaw(frame.picture, frame.flags):
+            self._writer.last_sound, self._spare_ns = bytes(frame.picture), t_ns
+        self._fence = (frame.seq, t_ns)
+        self._driver.release(frame)
+
+    def _keep(self, frame: Frame, t_ns: int, source: StampSource) -> None:
+        picture, flags = bytes(frame.picture), find_flaw(frame.picture, frame.flags)
+        kept = StoredFrame(
+            frame.seq, t_ns, frame.t_device_ns, frame.t_host_ns, picture, source, FrameFlag(flags),
+            self._lost_before, frame.exposure_us, frame.gain,
+        )  # fmt: skip
+        self._driver.release(frame)
+        if not self._begun:
+            self._begun, self._cpu_s = True, time.process_time()
+            self._tell("begin", fence=self._fence)
+        if self._counts[Count.STATE] == WorkerState.ARMED:
+            self._counts[Count.STATE] = WorkerState.RECORDING
+        if self._queue.offer(kept):
+            self._lost_before = 0
+        else:
+            self._lost_before += 1
+            self._counts[Count.LOST_IN_QUEUE] += 1
+        self._counts[Count.MOST_WAITING] = max(self._counts[Count.MOST_WAITING], self._queue.n_waiting)
+
+    def _finish(self, frame: Frame, t_ns: int) -> None:
+        """The first frame after the take: it is not kept, and it tells what was lost at the end."""
+        self._driver.release(frame)
+        if not self._finished:
+            self._finished = True
+            self._tell("end", fence=(frame.seq, t_ns), lost_in_queue=self._lost_before)
+            self._queue.note(PartEnd())
+            if self._counts[Count.STATE] != WorkerState.DISK_FULL:
+                self._counts[Count.STATE] = WorkerState.DONE
+
+    def _post(self, kind: str, told: object) -> None:
+        letter = self._mailbox.with_suffix(".new")
+        letter.write_bytes(pickle.dumps((kind, told)))
+        letter.rename(self._mailbox)
+
+    def _tell(self, event: str, **facts: Any) -> None:
+        self._queue.note(Happening({"event": event, **facts}))
+
+    def _rest(self, seconds: float) -> None:
+        self._counts[Count.HEARTBEAT_NS] = time.monotonic_ns()
+        time.sleep(seconds)
+
+    def _end(self, writing: threading.Thread) -> None:
+        try:
+            controls = self._driver.read_controls() if self._counts[Count.OPENED] else {}
+            self._driver.stop()
+        except DriverError:
+            controls = {}
+        self._driver.close()
+        self._tell("closed", controls=controls, lost_in_queue=self._lost_before)
+        self._writer.ended = True
+        writing.join()
+        self._counts[Count.CPU_US] += round((time.process_time() - self._cpu_s) * 1e6) if self._begun else 0
+        if self._counts[Count.STATE] not in (WorkerState.DISK_FULL, WorkerState.FAULT):
+            self._counts[Count.STATE] = WorkerState.DONE
