@@ -33,7 +33,10 @@ from api.commands import (
     modelling,
     processing,
     recalibrating,
+    recording,
+    rigs,
     service,
+    session_protocol,
     sessions,
     showing,
     subjects,
@@ -78,12 +81,16 @@ def _root(
 
 
 _MODULES = (
-    demo, doctor, calibrating, importing, processing, recalibrating, showing, comparing, exporting, synth, service,
+    demo, doctor, calibrating, importing, recording, processing, recalibrating, showing, comparing, exporting, synth,
+    service,
 )  # fmt: skip
 for _module in _MODULES:
     _module.register(app)
 for _module in (labelling_models, making_models, judging_models):
     _module.register(modelling.model_app)
+session_protocol.register(sessions.app)
+app.add_typer(recording.record_app, name="record")
+app.add_typer(rigs.app, name="rig")
 app.add_typer(boards.board_app, name="board")
 app.add_typer(modelling.model_app, name="model")
 app.add_typer(calibration_files.app, name="calibration")

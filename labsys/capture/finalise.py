@@ -135,7 +135,7 @@ def _cameras(manifest: Mapping[str, Any]) -> list[str]:
 def _assess(recording: Recording, manifest: Mapping[str, Any], *, cut_short: bool) -> Assessment:
     recorded = {camera: _read(recording.raw, camera, manifest) for camera in _cameras(manifest)}
     pulses = manifest.get("n_pulses")
-    window = Window(int(manifest["window"]["from_ns"]), int(manifest["window"]["until_ns"]), pulses)
+    window = Window(int(manifest["window"]["from_ns"]), _until(manifest, recorded), pulses)
     losses = account(recorded, window)
     sync = judge_sync(
         recorded,
@@ -150,6 +150,13 @@ def _assess(recording: Recording, manifest: Mapping[str, Any], *, cut_short: boo
     return Assessment(
         recorded, losses, sync, judge_take(losses, sync, happened=happened, cut_short=cut_short, grade_cap=cap)
     )
+
+
+def _until(manifest: Mapping[str, Any], recorded: Mapping[str, Recorded]) -> int:
+    """When the take ended: as the recorder said, or with the last frame of any camera where it did not live to say."""
+    if "stop" in manifest["clocks"]:
+        return int(manifest["window"]["until_ns"])
+    return max((int(r.rows["t_ns"][-1]) + 1 for r in recorded.values() if r.rows.size), default=0)
 
 
 def _name_happenings(recorded: Mapping[str, Recorded]) -> list[str]:
@@ -260,9 +267,8 @@ def _write_timestamps(path: Path, found: Assessment, manifest: Mapping[str, Any]
     pulses = manifest.get("n_pulses")
     at_s = None
     if pulses is not None and found.sync.clocks:
-        clocks = {c: found.sync.clocks[c] for c in found.sync.clocks}
-        at_s = pulse_times(clocks, found.losses, max(pulses, 1 + max(int(f.ticks[-1]) for f in found.losses.values()
-                                                                   if f.ticks.size)))  # fmt: skip
+        n_pulses = 1 + max(int(f.ticks[-1]) for f in found.losses.values() if f.ticks.size)
+        at_s = pulse_times(found.sync.clocks, found.losses, n_pulses)
     lines = ["cam_id,frame_time,frame,kind"]
     for camera, recorded in found.recorded.items():
         rows, ticks = recorded.rows, found.losses[camera].ticks

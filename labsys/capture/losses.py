@@ -42,7 +42,10 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Window:
-    """From when to when the take lasts, ns on the monotonic clock; 0 where it was cut short. n_pulses: None: none."""
+    """From when to when the take lasts, ns on the monotonic clock; until is 0 where it was cut short.
+
+    n_pulses: pulses sent; 0 where nobody lived to count them; None where the cameras run freely.
+    """
 
     from_ns: int
     until_ns: int
@@ -114,7 +117,8 @@ def account(recorded: Mapping[str, Recorded], window: Window) -> dict[str, Losse
         return {camera: _close_free(s, window) for camera, s in streams.items()}
     first_s = [s.start_s - s.period_s * s.first_seq for s in streams.values() if s.ticks.size]
     reference_s = min(first_s, default=0.0)
-    return {camera: _close_triggered(s, window.n_pulses, reference_s) for camera, s in streams.items()}
+    n_pulses = window.n_pulses or max((_last_pulse(s, reference_s) + 1 for s in streams.values()), default=0)
+    return {camera: _close_triggered(s, n_pulses, reference_s) for camera, s in streams.items()}
 
 
 @dataclass(eq=False)
@@ -234,11 +238,20 @@ def _between(stream: _Stream, seq: int, t_ns: int, next_seq: int, next_ns: int, 
     return max(by_time - by_number, 0), by_number - let_go, let_go
 
 
+def _before_first(stream: _Stream, reference_s: float) -> int:
+    """Pulses before the first stored frame; every camera saw the first pulse at the reference, or lost it."""
+    return max(stream.first_seq, round((stream.start_s - reference_s) / stream.period_s))
+
+
+def _last_pulse(stream: _Stream, reference_s: float) -> int:
+    return _before_first(stream, reference_s) + int(stream.ticks[-1]) if stream.ticks.size else -1
+
+
 def _close_triggered(stream: _Stream, n_pulses: int, reference_s: float) -> Losses:
     if not stream.ticks.size:
         return _finish(stream, head=(0, 0, 0), tail=(0, 0, 0), outage=n_pulses, to_disk=0)
     events = {e["event"]: e for e in stream.recorded.events}
-    before = max(stream.first_seq, round((stream.start_s - reference_s) / stream.period_s))
+    before = _before_first(stream, reference_s)
     let_go = int(lost_before(stream.rows)[0])
     kernel = max(stream.first_seq - let_go, 0)
     stream.ticks = stream.ticks + before

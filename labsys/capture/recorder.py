@@ -7,11 +7,8 @@ what fails before RECORDING leaves nothing behind; what fails later leaves a tak
 
 from __future__ import annotations
 
-import pickle
 import platform
 import shutil
-import subprocess
-import tempfile
 import threading
 import time
 import uuid
@@ -22,27 +19,21 @@ from pathlib import Path
 from typing import Any
 
 from labsys import __version__
-from labsys.capture.child_process import end_child, start_child
-from labsys.capture.device import Mode
-from labsys.capture.driver import DriverKind
+from labsys.capture.crew import CameraCount, Crew
 from labsys.capture.finalise import Assessment, FinishedTake, assess_recording, finish_recording
-from labsys.capture.part_writer import NS, WriterPlan
+from labsys.capture.part_writer import NS
 from labsys.capture.rig_base import FreeRun, HardwareTrigger
-from labsys.capture.status import Command, Count, Numbers, WorkerState, make_numbers, map_numbers
+from labsys.capture.status import Command, Count, WorkerState
 from labsys.capture.trigger import NoTrigger, PulseTrain, TriggerBox
 from labsys.capture.uvc import RollingShutter, UvcRig
-from labsys.capture.worker import WorkerPlan
 from labsys.core.clock import utc_now
 from labsys.core.errors import InputError, LabsysError
 from labsys.storage.recordings import Recording, begin_recording, discard_recording, hold_reserve, save_manifest
 
 _LEAD_S = 0.3
 _SETTLE_S = 1.0
-_RATE_TOLERANCE = 0.005
-_OPEN_S = 60.0
 _DRAIN_S = 0.5
 _WATCH_S = 0.1
-_STOP_S = 10.0
 _RESERVE_BYTES = 2_000_000_000
 _RESERVE_S = 5.0
 
@@ -68,17 +59,6 @@ _NEXT = {
     RecorderState.FINALISING: (RecorderState.DONE,),
     RecorderState.DONE: (),
 }
-
-
-@dataclass(frozen=True)
-class CameraCount:
-    """One camera while it records."""
-
-    camera: str
-    state: WorkerState
-    stored: int
-    lost: int
-    waiting: int
 
 
 @dataclass(frozen=True)
@@ -149,38 +129,16 @@ def check_request(request: RecordRequest) -> None:
         )
 
 
-@dataclass
-class _Worker:
-    plan: WorkerPlan
-    counts: Numbers
-    commands: Numbers
-    numbers: Path
-    mailbox: Path
-    process: subprocess.Popen[bytes] | None = None
-    told: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether its process has ended."""
-        return self.process is not None and self.process.poll() is not None
-
-    @property
-    def exit_code(self) -> int:
-        """Of its process; negative: the signal that ended it."""
-        return (self.process.poll() or 0) if self.process is not None else 0
-
-
 class _Recorder:
     """The supervisor of one take."""
 
     def __init__(
         self, request: RecordRequest, bench: Path | None, trigger: TriggerBox, watcher: Watcher, stop: threading.Event
     ) -> None:
-        self._request, self._rig, self._bench = request, request.rig, bench
+        self._request, self._rig = request, request.rig
         self._trigger, self._watcher, self._stop = trigger, watcher, stop
-        self._folder = Path(tempfile.mkdtemp(prefix="labsys-record-"))
+        self._crew = Crew(request.rig, bench)
         self._state = RecorderState.IDLE
-        self._workers: dict[str, _Worker] = {}
         self._pulses: int | None = None
         self._manifest: dict[str, Any] = {}
 
@@ -189,23 +147,23 @@ class _Recorder:
         try:
             return self._run()
         finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._crew.leave()
 
     def _run(self) -> FinishedTake:
         self._go(RecorderState.OPENING)
         recording = begin_recording(self._request.target)
         try:
-            self._open(recording)
+            self._crew.hire(recording.raw, {c: hold_reserve(recording, c) for c in self._rig.cameras})
             self._arm()
         except BaseException:
-            self._quit()
+            self._crew.dismiss()
             self._state = RecorderState.IDLE
             _forget(recording)
             raise
         try:
             self._record(recording)
         finally:
-            self._quit()
+            self._crew.dismiss()
             self._note_end(recording)
         self._watcher.judged(assess_recording(recording))
         self._go(RecorderState.FINALISING)
@@ -219,68 +177,6 @@ class _Recorder:
         self._state = state
         self._watcher.changed(state)
 
-    def _open(self, recording: Recording) -> None:
-        for camera in self._rig.cameras:
-            plan = self._plan(camera, recording)
-            numbers, mailbox = self._folder / f"{camera}.numbers", self._folder / f"{camera}.mail"
-            make_numbers(numbers)
-            counts, commands = map_numbers(numbers)
-            self._workers[camera] = _Worker(plan, counts, commands, numbers, mailbox)
-            self._spawn(self._workers[camera])
-        deadline = time.monotonic() + _OPEN_S
-        for camera, worker in self._workers.items():
-            self._hear(camera, worker, deadline)
-
-    def _plan(self, camera: str, recording: Recording) -> WorkerPlan:
-        rig, mode = self._rig, self._rig.mode_of(camera)
-        reserve = hold_reserve(recording, camera)
-        rate_hz = rig.rate_of(camera)
-        size = (mode.width, mode.height)
-        record = rig.record
-        writer = WriterPlan(camera, recording.raw, size, rate_hz, record.flush_packets, record.fsync_s, reserve)
-        return WorkerPlan(
-            camera=camera,
-            port=rig.cameras[camera].by_path,
-            driver=DriverKind(rig.driver),
-            bench=self._bench,
-            mode=Mode(mode.fourcc, mode.width, mode.height, mode.fps),
-            rate_hz=rate_hz,
-            controls=self._controls(camera),
-            optional_controls=rig.defaults.optional_controls,
-            triggered=not isinstance(rig.sync, FreeRun),
-            n_buffers=rig.defaults.buffers,
-            queue_s=record.queue_s,
-            priority=rig.system.priority,
-            writer=writer,
-        )
-
-    def _controls(self, camera: str) -> dict[str, int]:
-        """What is written on every opening: the rig's controls, and the way into triggered mode after them."""
-        controls = self._rig.controls_of(camera)
-        if not isinstance(self._rig.sync, FreeRun):
-            controls |= {step.control: step.value for step in self._rig.defaults.trigger_enter}
-        return controls
-
-    def _spawn(self, worker: _Worker) -> None:
-        worker.process = start_child("labsys.capture.worker:run_worker", worker.plan, worker.numbers, worker.mailbox)
-
-    def _hear(self, camera: str, worker: _Worker, deadline: float) -> None:
-        while not worker.mailbox.exists():
-            time.sleep(0.02)
-            if worker.is_dead and not worker.mailbox.exists():
-                raise InputError(f"the process of {camera} ended before its camera was open")
-            if time.monotonic() > deadline:
-                raise InputError(f"{camera} did not open within {_OPEN_S:g} s", remedy="Run 'labsys rig check'")
-        kind, told = pickle.loads(worker.mailbox.read_bytes())
-        if kind == "failed":
-            raise told
-        if told["mismatches"]:
-            raise InputError(
-                f"{camera} does not take its settings: {'; '.join(told['mismatches'])}",
-                remedy="Correct the rig file, or list the control under optional_controls",
-            )
-        worker.told = told
-
     def _arm(self) -> None:
         """Free-running cameras stream for a second before the take; triggered ones wait for pulses."""
         if isinstance(self._rig.sync, HardwareTrigger):
@@ -293,7 +189,7 @@ class _Recorder:
 
     def _wait_for_streams(self) -> None:
         deadline = time.monotonic() + _SETTLE_S + 10.0
-        for camera, worker in self._workers.items():
+        for camera, worker in self._crew.workers.items():
             wanted = max(int(_SETTLE_S * worker.plan.rate_hz), self._rig.defaults.settle_frames)
             while worker.counts[Count.SEEN] < wanted:
                 if time.monotonic() > deadline:
@@ -308,9 +204,9 @@ class _Recorder:
         begin_ns = time.monotonic_ns() + (round(_LEAD_S * NS) if self._free else 0)
         until_ns = begin_ns + round(self._request.seconds * NS)
         self._begin_manifest(recording, begin_ns, until_ns if self._free else 0)
-        self._command(Command.FROM_NS, begin_ns)
+        self._crew.command(Command.FROM_NS, begin_ns)
         if self._free:
-            self._command(Command.UNTIL_NS, until_ns)
+            self._crew.command(Command.UNTIL_NS, until_ns)
         else:
             self._trigger.start()
         self._go(RecorderState.RECORDING)
@@ -322,27 +218,23 @@ class _Recorder:
     def _free(self) -> bool:
         return isinstance(self._rig.sync, FreeRun)
 
-    def _command(self, which: Command, value: int) -> None:
-        for worker in self._workers.values():
-            worker.commands[which] = value
-
     def _watch(self, recording: Recording, begin_ns: int, until_ns: int) -> None:
         looked_s = 0.0
         while time.monotonic_ns() < until_ns and not self._stop.is_set():
             self._stop.wait(min(_WATCH_S, max((until_ns - time.monotonic_ns()) / NS, 0.001)))
-            self._revive()
+            self._crew.revive()
             free = shutil.disk_usage(recording.folder).free
-            self._watcher.counted((time.monotonic_ns() - begin_ns) / NS, self.counts(), free)
+            self._watcher.counted((time.monotonic_ns() - begin_ns) / NS, self._crew.counts(), free)
             if time.monotonic() - looked_s > 1.0:
                 looked_s = time.monotonic()
                 if self._should_stop(free, (time.monotonic_ns() - begin_ns) / NS):
                     return
 
     def _should_stop(self, free_bytes: int, elapsed_s: float) -> bool:
-        states = [WorkerState(w.counts[Count.STATE]) for w in self._workers.values()]
+        states = [WorkerState(w.counts[Count.STATE]) for w in self._crew.workers.values()]
         if WorkerState.DISK_FULL in states:
             return True
-        written = sum(w.counts[Count.BYTES] for w in self._workers.values())
+        written = sum(w.counts[Count.BYTES] for w in self._crew.workers.values())
         rate = written / max(elapsed_s, 0.1)
         if free_bytes < max(min(_RESERVE_BYTES, self._rig.limits.disk_min_free_gb * 1e9), rate * _RESERVE_S):
             self._manifest["stopped_because"] = "the disk is nearly full"
@@ -353,26 +245,6 @@ class _Recorder:
             return True
         return False
 
-    def counts(self) -> list[CameraCount]:
-        """Every camera's present counts."""
-        found = []
-        for camera, worker in self._workers.items():
-            c = worker.counts
-            lost = c[Count.SEQ_GAPS] + c[Count.LOST_IN_QUEUE] + c[Count.LOST_TO_DISK]
-            found.append(CameraCount(camera, WorkerState(c[Count.STATE]), c[Count.STORED], lost, c[Count.WAITING]))
-        return found
-
-    def _revive(self) -> None:
-        """A process that died is started again; it goes on in another part."""
-        for camera, worker in self._workers.items():
-            if not worker.is_dead or worker.commands[Command.QUIT]:
-                continue
-            line = f'{{"at_ns": {time.monotonic_ns()}, "event": "died", "code": {worker.exit_code}}}\n'
-            with (worker.plan.writer.raw / f"{camera}.events.jsonl").open("a") as file:
-                file.write(line)
-            worker.plan.writer.reserve.touch()
-            self._spawn(worker)
-
     def _close_window(self, recording: Recording, until_ns: int) -> None:
         if not self._free:
             self._pulses = self._trigger.stop()
@@ -380,7 +252,7 @@ class _Recorder:
             until_ns = time.monotonic_ns()
         elif self._stop.is_set() or time.monotonic_ns() < until_ns:
             until_ns = min(until_ns, time.monotonic_ns() + NS // 10)
-        self._command(Command.UNTIL_NS, until_ns)
+        self._crew.command(Command.UNTIL_NS, until_ns)
         self._manifest["window"]["until_ns"] = until_ns
         self._manifest["n_pulses"] = self._pulses
         save_manifest(recording, self._manifest)
@@ -391,15 +263,12 @@ class _Recorder:
         deadline_ns = until_ns + round(_DRAIN_S * NS)
         ended = (WorkerState.DONE, WorkerState.FAULT, WorkerState.DISK_FULL)
         while time.monotonic_ns() < deadline_ns:
-            if all(w.counts[Count.STATE] in ended for w in self._workers.values()) and time.monotonic_ns() > until_ns:
+            if (
+                all(w.counts[Count.STATE] in ended for w in self._crew.workers.values())
+                and time.monotonic_ns() > until_ns
+            ):
                 return
             time.sleep(0.01)
-
-    def _quit(self) -> None:
-        self._command(Command.QUIT, 1)
-        for worker in self._workers.values():
-            if worker.process is not None:
-                end_child(worker.process, wait_s=_STOP_S)
 
     def _begin_manifest(self, recording: Recording, begin_ns: int, until_ns: int) -> None:
         rig = self._rig
@@ -427,7 +296,7 @@ class _Recorder:
         save_manifest(recording, self._manifest)
 
     def _describe(self, camera: str) -> dict[str, Any]:
-        mode, worker = self._rig.mode_of(camera), self._workers[camera]
+        mode, worker = self._rig.mode_of(camera), self._crew.workers[camera]
         return {
             "port": worker.plan.port,
             "size_px": [mode.width, mode.height],
@@ -448,7 +317,7 @@ class _Recorder:
                 "most_waiting": int(w.counts[Count.MOST_WAITING]),
                 "latest_dequeue_ms": w.counts[Count.DEQUEUE_LATE_US] / 1e3,
             }
-            for camera, w in self._workers.items()
+            for camera, w in self._crew.workers.items()
         }
         save_manifest(recording, self._manifest)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from labsys.capture.genicam import GenicamRig
+from labsys.capture.rig_base import HardwareTrigger, PrimaryCamera
 from labsys.capture.strict_yaml import check_schema, parse_section, read_mapping
 from labsys.capture.uvc import UvcRig
-from labsys.core.errors import UnknownNameError
+from labsys.core.errors import InputError, UnknownNameError
 
 RIG_SCHEMA = "labsys.hardware/1"
 
@@ -34,3 +35,36 @@ def load_rig_config(path: Path) -> Rig:
     if driver not in RIG_TYPES:
         raise UnknownNameError("driver", str(driver), valid=RIG_TYPES, where=str(path))
     return parse_section(RIG_TYPES[driver], content, path=path)
+
+
+def find_rig_file(folder: Path, text: str) -> Path:
+    """A rig file by its path, or by its name in a folder of rigs.
+
+    Raises:
+        UnknownNameError: no such rig; names the nearest.
+    """
+    path = Path(text).expanduser()
+    if path.is_file():
+        return path
+    known = sorted(p.stem for p in folder.glob("*.yaml"))
+    if text not in known:
+        raise UnknownNameError("rig", text, valid=known, where=str(folder))
+    return folder / f"{text}.yaml"
+
+
+def load_recordable_rig(path: Path) -> UvcRig:
+    """A rig that the recorder can record with (errors: as `load_rig_config`).
+
+    Raises:
+        InputError: a rig whose cameras or trigger box labsys reads but does not drive yet.
+    """
+    rig = load_rig_config(path)
+    if isinstance(rig, GenicamRig):
+        raise InputError("cameras of driver genicam are not recorded yet", where=str(path))
+    if isinstance(rig.sync, PrimaryCamera) or (isinstance(rig.sync, HardwareTrigger) and rig.sync.source != "virtual"):
+        raise InputError(
+            f"pulses of {rig.sync.mode} are not made yet: the trigger box has no firmware",
+            where=str(path),
+            remedy="Use sync: {mode: free_run}",
+        )
+    return rig

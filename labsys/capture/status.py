@@ -47,6 +47,10 @@ class Count(IntEnum):
     DEQUEUE_LATE_US = 15
     OPENED = 16
     PERIOD_NS = 17
+    SEEN_DAMAGED = 18
+    SEEN_BYTES = 19
+    LARGEST_BYTES = 20
+    HOST_STAMPS = 21
 
 
 class Command(IntEnum):

@@ -115,7 +115,8 @@ class _Worker:
             if not self._counts[Count.OPENED]:
                 self._post("failed", error)
             return False
-        facts = {"node": info.node, "model": info.model, "usb_id": info.usb_id, "serial": info.serial, "bus": info.bus}
+        facts = {"node": info.node, "model": info.model, "usb_id": info.usb_id, "serial": info.serial, "bus": info.bus,
+                 "speed_mbps": info.speed_mbps}  # fmt: skip
         told = {**facts, "controls": dict(applied.controls), "mismatches": list(applied.mismatches)}
         if not self._counts[Count.OPENED]:
             self._post("opened", told)
@@ -163,6 +164,7 @@ class _Worker:
         if t_ns <= self._last_ns:
             # A stamp that stands still or runs back says nothing; the host's own clock is all there is.
             t_ns, source = max(frame.t_host_ns, self._last_ns + 1), StampSource.HOST
+            self._counts[Count.HOST_STAMPS] += 1
         self._watch(frame, t_ns)
         begin_ns, until_ns = self._commands[Command.FROM_NS], self._commands[Command.UNTIL_NS]
         if not begin_ns or t_ns < begin_ns:
@@ -183,6 +185,11 @@ class _Worker:
         late_us = (frame.t_host_ns - frame.t_ns) // 1000
         counts[Count.DEQUEUE_LATE_US] = max(counts[Count.DEQUEUE_LATE_US], late_us)
         counts[Count.SEEN] += 1
+        if find_flaw(frame.picture, frame.flags):
+            counts[Count.SEEN_DAMAGED] += 1
+        size = len(frame.picture)
+        counts[Count.LARGEST_BYTES] = max(counts[Count.LARGEST_BYTES], size)
+        counts[Count.SEEN_BYTES] += size
         counts[Count.LAST_NS] = t_ns
         self._last_seq, self._last_ns = frame.seq, t_ns
 

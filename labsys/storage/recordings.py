@@ -15,6 +15,7 @@ from pathlib import Path
 
 from labsys.core.clock import utc_now
 from labsys.core.errors import ConcurrencyError, InputError
+from labsys.core.session import check_code
 from labsys.storage.atomic import hash_file, is_there, make_folder, read_json, sync_folder, sync_tree, write_json_atomic
 from labsys.storage.documents import save_document
 from labsys.storage.lab import Lab
@@ -146,3 +147,13 @@ def _is_zombie(pid: int) -> bool:
         return stat.read_text().rpartition(")")[2].split()[0] == "Z"
     except (OSError, IndexError):
         return False
+
+
+def new_calibration_take(lab: Lab, rig: str) -> Path:
+    """A new folder for the take of a calibration, calibrations/<date>_<rig>_<nnn>/take, with the folder around it."""
+    stem = f"{utc_now()[:10]}_{check_code('rig', rig)}"
+    number = 1
+    while (folder := lab.root / "calibrations" / f"{stem}_{number:03d}").exists():
+        number += 1
+    make_folder(folder)
+    return folder / "take"

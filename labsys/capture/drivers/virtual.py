@@ -9,7 +9,8 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -193,6 +194,11 @@ class SocketLine:
         """Send one line."""
         self._socket.sendall(line)
 
+    def close(self) -> None:
+        """End the talk."""
+        self._file.close()
+        self._socket.close()
+
     def read_line(self) -> bytes:
         """Receive one line."""
         try:
@@ -201,9 +207,14 @@ class SocketLine:
             return b""
 
 
-def open_virtual_trigger(bench: Path) -> LineTriggerBox:
+@contextmanager
+def open_virtual_trigger(bench: Path) -> Iterator[LineTriggerBox]:
     """The bench's trigger bus."""
-    return LineTriggerBox(SocketLine(bench / "trigger"), where="virtual trigger bus")
+    line = SocketLine(bench / "trigger")
+    try:
+        yield LineTriggerBox(line, where="virtual trigger bus")
+    finally:
+        line.close()
 
 
 def list_virtual_cameras(bench: Path) -> list[str]:

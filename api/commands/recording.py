@@ -1,0 +1,269 @@
+"""`labsys record` and `labsys recover`: takes from cameras into the lab."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.commands.stated import (
+    FootwearOption,
+    InclineOption,
+    PainOption,
+    SpeedOption,
+    Stated,
+    SurfaceOption,
+)
+from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
+from labsys.core.errors import GateRefusedError, InputError
+from labsys.core.session import TrialKind, TrialName
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from labsys.capture.finalise import FinishedTake
+    from labsys.capture.preflight.run import Preflight
+    from labsys.capture.recorder import Watcher
+    from labsys.capture.studio import Studio
+    from labsys.capture.uvc import UvcRig
+    from labsys.storage.lab import Lab
+
+record_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Record takes from the cameras of a rig.")
+
+RigOption = Annotated[str, typer.Option("--rig", metavar="RIG", help="Rig of the lab (rigs/RIG.yaml), or a file.")]
+SecondsOption = Annotated[float, typer.Option("--seconds", metavar="S", help="How long; Ctrl-C stops sooner.")]
+NoCheckOption = Annotated[bool, typer.Option("--no-check", help="Do not stream all cameras for 5 s before.")]
+CalibrationOption = Annotated[
+    str, typer.Option("--calibration", metavar="NAME", help="Calibration that the rig stands in.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `recover`."""
+    app.command("recover")(recover)
+
+
+@record_app.command("trial")
+def record_trial(
+    name: Annotated[str, typer.Argument(metavar="SUBJECT/SESSION/TRIAL")],
+    rig: RigOption,
+    seconds: SecondsOption,
+    kind: Annotated[TrialKind | None, typer.Option("--kind", help="Kind of a trial that is new.")] = None,
+    calibration: CalibrationOption = "",
+    surface: SurfaceOption = None,
+    speed_mps: SpeedOption = None,
+    incline_pct: InclineOption = None,
+    footwear: FootwearOption = None,
+    pain: PainOption = None,
+    no_check: NoCheckOption = False,
+    lab: LabOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Record the take of a trial, and say KEEP or REPEAT at once; exit code 3 where it should be repeated.
+
+    \b
+    Example: labsys record trial S01/2026-11-22/run1 --rig treadmill --seconds 45 --kind run --speed-mps 3.0
+    """
+    terminal = Terminal(lab, as_json, quiet)
+    folder, trial = terminal.open_lab(), TrialName.parse(name)
+    stated = Stated(surface, speed_mps, incline_pct, footwear, pain)
+    loaded, text = read_rig(folder, rig)
+    prepare_trial(folder, trial, kind, stated, calibration)
+    with open_hardware(loaded) as studio:
+        if not no_check:
+            require_preflight(terminal, studio, folder, seconds)
+        finished = record_into(terminal, folder, trial, studio, text, seconds=seconds, calibration=calibration)
+    give_verdict(terminal, str(trial), finished)
+
+
+@record_app.command("calibration")
+def record_calibration(
+    rig: RigOption,
+    seconds: SecondsOption,
+    no_check: NoCheckOption = False,
+    lab: LabOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Record a waved board; `labsys calibrate FOLDER` then calibrates from it.
+
+    \b
+    Example: labsys record calibration --rig treadmill --seconds 40
+    """
+    from labsys.capture.recorder import RecordRequest, record_take
+    from labsys.storage.recordings import new_calibration_take
+
+    terminal = Terminal(lab, as_json, quiet)
+    folder = terminal.open_lab()
+    loaded, text = read_rig(folder, rig)
+    with open_hardware(loaded) as studio:
+        if not no_check:
+            require_preflight(terminal, studio, folder, seconds)
+        target = new_calibration_take(folder, studio.rig.name)
+        request = RecordRequest(target, studio.rig, seconds, text, facts={"kind": "calibration"})
+        with stopping_on_interrupt() as stop:
+            finished = record_take(
+                request, bench=studio.bench, trigger=studio.trigger, watcher=make_watcher(terminal), stop=stop
+            )
+    give_verdict(terminal, str(target.parent), finished)
+
+
+def recover(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Finish recordings that a crash or a power cut left unfinished; asking again changes nothing.
+
+    \b
+    Example: labsys recover
+    """
+    from labsys.capture.recover import recover_recordings
+
+    terminal = Terminal(lab, as_json, quiet)
+    folder, found = terminal.open_lab(), []
+    for recovery in recover_recordings(folder):
+        finished = recovery.finished
+        state = recovery.why if finished is None else str(finished.assessment.verdict)
+        found.append({"recording": recovery.recording.what, "recovered": finished is not None, "state": state})
+    lines = [f"{f['recording']}: {f['state']}" for f in found]
+    terminal.give({"recordings": found}, "\n".join(lines) or "nothing to recover")
+
+
+def read_rig(lab: Lab, rig: str) -> tuple[UvcRig, str]:
+    """The rig that was named, and the text of its file."""
+    from labsys.capture.rig import find_rig_file, load_recordable_rig
+
+    path = find_rig_file(lab.root / "rigs", rig)
+    return load_recordable_rig(path), path.read_text(encoding="utf-8")
+
+
+def open_hardware(rig: UvcRig) -> AbstractContextManager[Studio]:
+    """The rig ready to use, for as long as a block runs."""
+    from labsys.capture.studio import open_studio
+
+    return open_studio(rig)
+
+
+def prepare_trial(lab: Lab, name: TrialName, kind: TrialKind | None, stated: Stated, calibration: str) -> None:
+    """Refuse what cannot be recorded, and add the trial where it is new.
+
+    Raises:
+        UnknownNameError: no such subject, session or calibration. InputError: it has a take, or is new without a kind.
+    """
+    from labsys.core.clock import utc_now
+    from labsys.core.errors import UnknownNameError
+    from labsys.core.session import Trial
+    from labsys.storage.calibrations import list_calibrations
+    from labsys.storage.identity import new_uuid
+    from labsys.storage.sessions import load_session
+    from labsys.storage.takes import has_take
+    from labsys.storage.trials import load_trial, save_trial, trial_codes
+
+    load_session(lab, name.subject, name.session)
+    if calibration and calibration not in list_calibrations(lab):
+        raise UnknownNameError("calibration", calibration, valid=list_calibrations(lab), where=str(lab.root))
+    if name.trial in trial_codes(lab, name.subject, name.session):
+        if has_take(lab, name):
+            raise InputError(f"trial {name} has a take already", remedy="Takes are written once; name another trial")
+        trial = load_trial(lab, name)
+    elif kind is None:
+        raise InputError(f"trial {name} is new and needs a kind", remedy="Give --kind static, run, walk or other")
+    else:
+        trial = Trial(uuid=new_uuid(), name=name, kind=kind, recorded_at=utc_now())
+    conditions = stated.conditions(trial.conditions)
+    save_trial(lab, replace(trial, kind=kind or trial.kind, conditions=conditions, recorded_at=utc_now()))
+
+
+def require_preflight(terminal: Terminal, studio: Studio, lab: Lab, seconds: float) -> Preflight:
+    """Check the rig (GateRefusedError names what forbids to record, with the fix)."""
+    from labsys.capture.preflight.check import Outcome
+    from labsys.capture.preflight.run import run_preflight
+
+    terminal.say("checking all cameras together")
+    found = run_preflight(studio.rig, lab.root, planned_s=seconds, bench=studio.bench, trigger=studio.trigger)
+    for result in found.results:
+        if result.outcome is Outcome.WARN:
+            terminal.say(f"warning: {result.what}. {result.fix}")
+    if found.failed:
+        said = "; ".join(f"{r.check}: {r.what}. {r.fix}" for r in found.failed)
+        raise GateRefusedError(said, remedy="Then check again with 'labsys rig check', or record with --no-check")
+    return found
+
+
+def record_into(
+    terminal: Terminal,
+    lab: Lab,
+    name: TrialName,
+    studio: Studio,
+    rig_text: str,
+    *,
+    seconds: float,
+    calibration: str = "",
+) -> FinishedTake:
+    """Record one trial's take, and let the index know."""
+    from api.commands.changes import update_index
+    from labsys.capture.recorder import RecordRequest, record_take
+    from labsys.storage.lab import take_folder
+    from labsys.storage.trials import load_trial
+
+    trial = load_trial(lab, name)
+    facts = {"trial": str(name), "trial_uuid": trial.uuid, "kind": trial.kind.value}
+    request = RecordRequest(take_folder(lab, name), studio.rig, seconds, rig_text, calibration, facts)
+    with stopping_on_interrupt() as stop:
+        finished = record_take(
+            request, bench=studio.bench, trigger=studio.trigger, watcher=make_watcher(terminal), stop=stop
+        )
+    update_index(terminal, lab, name.subject)
+    return finished
+
+
+def give_verdict(terminal: Terminal, name: str, finished: FinishedTake) -> None:
+    """Print the verdict; leaves with exit code 3 where the take should be repeated."""
+    from labsys.capture.finalise import describe
+    from labsys.capture.verdict import Advice
+
+    found = finished.assessment
+    timing = f"grade {found.sync.grade}, {1000 * found.sync.error_m:.1f} mm at task speed"
+    terminal.give({"take": name, **describe(found)}, f"{name}: {found.verdict} ({timing})")
+    if found.verdict.advice is Advice.REPEAT:
+        raise typer.Exit(GateRefusedError.exit_code)
+
+
+@contextmanager
+def stopping_on_interrupt() -> Iterator[threading.Event]:
+    """Ctrl-C (or SIGTERM) ends the take cleanly instead of the program."""
+    import threading
+
+    stop = threading.Event()
+    before = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
+
+
+def make_watcher(terminal: Terminal) -> Watcher:
+    """What a person at the terminal sees while it records."""
+    from labsys.capture.recorder import Watcher
+
+    class Counters(Watcher):
+        """A line that is written over; the verdict on a line of its own."""
+
+        def counted(self, elapsed_s: float, cameras: list[Any], free_bytes: int) -> None:
+            """Elapsed, frames and losses."""
+            if terminal.quiet or terminal.as_json or not sys.stderr.isatty():
+                return
+            counts = "  ".join(f"{c.camera} {c.stored} lost {c.lost}" for c in cameras)
+            sys.stderr.write(f"\r{elapsed_s:6.1f} s  {counts}  {free_bytes / 1e9:.0f} GB free ")
+            sys.stderr.flush()
+
+        def judged(self, found: Any) -> None:
+            """At once, before the files are finished."""
+            terminal.say(f"\n{found.verdict}")
+
+    return Counters()

@@ -1,0 +1,86 @@
+"""`labsys rig`: what rigs the lab has, what cameras are plugged in, and whether a rig is ready."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.commands.recording import open_hardware, read_rig
+from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
+from labsys.core.errors import GateRefusedError, LabsysError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Rigs: list, and check before recording.")
+
+RigArgument = Annotated[str, typer.Argument(metavar="RIG", help="Rig of the lab (rigs/RIG.yaml), or a file.")]
+
+
+@app.command("list")
+def list_rigs(
+    emit_config: Annotated[
+        bool, typer.Option("--emit-config", help="Print a rig file for the cameras that are plugged in.")
+    ] = False,
+    lab: LabOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """List the lab's rigs and the cameras that are plugged in.
+
+    \b
+    Example: labsys rig list --emit-config > rigs/mine.yaml
+    """
+    from labsys.capture.drivers.v4l2 import discover_cameras
+    from labsys.capture.skeleton import write_skeleton
+
+    terminal = Terminal(lab, as_json, quiet)
+    cameras = discover_cameras()
+    if emit_config:
+        typer.echo(write_skeleton(cameras), nl=False)
+        return
+    rigs = [_describe_rig(path) for path in sorted((terminal.open_lab().root / "rigs").glob("*.yaml"))]
+    plugged = [{"port": c.port, "node": c.node, "model": c.model, "usb_id": c.usb_id} for c in cameras]
+    lines = [f"rig {r['rig']}: {r['state']}" for r in rigs]
+    lines += [f"camera {c['model']} ({c['usb_id']}) at {c['port']}, now {c['node']}" for c in plugged]
+    terminal.give({"rigs": rigs, "cameras": plugged}, "\n".join(lines or ["no rigs and no cameras"]))
+
+
+@app.command("check")
+def check_rig(
+    rig: RigArgument,
+    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Length of the takes to come.")] = 60.0,
+    stream: Annotated[float, typer.Option("--stream", metavar="S", help="How long all cameras stream.")] = 5.0,
+    lab: LabOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Check a rig: cameras, buses, streams, controls, trigger, disk, machine; each fault with its fix (exit code 3).
+
+    \b
+    Example: labsys rig check treadmill
+    """
+    from labsys.capture.preflight.run import run_preflight
+
+    terminal = Terminal(lab, as_json, quiet)
+    folder = terminal.open_lab()
+    with open_hardware(read_rig(folder, rig)[0]) as studio:
+        found = run_preflight(
+            studio.rig, folder.root, planned_s=seconds, bench=studio.bench, trigger=studio.trigger, stream_s=stream
+        )
+    rows = [{"check": r.check, "outcome": r.outcome.value, "what": r.what, "fix": r.fix} for r in found.results]
+    lines = [f"{r['outcome']:4} {r['check']}: {r['what']}{'. ' if r['fix'] else ''}{r['fix']}" for r in rows]
+    terminal.give({"seconds": found.seconds, "checks": rows}, "\n".join(lines))
+    if found.failed:
+        raise typer.Exit(GateRefusedError.exit_code)
+
+
+def _describe_rig(path: Path) -> dict[str, Any]:
+    from labsys.capture.rig import load_rig_config
+
+    try:
+        rig = load_rig_config(path)
+    except LabsysError as error:
+        return {"rig": path.stem, "state": str(error)}
+    return {"rig": path.stem, "state": f"{len(rig.cameras)} cameras, driver {rig.driver}, {rig.sync.mode}"}

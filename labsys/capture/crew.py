@@ -1,0 +1,176 @@
+"""The camera processes of a rig: started together, told together, watched, and started again where one dies."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from labsys.capture.child_process import end_child, start_child
+from labsys.capture.device import Mode
+from labsys.capture.driver import DriverKind
+from labsys.capture.part_writer import WriterPlan
+from labsys.capture.rig_base import FreeRun
+from labsys.capture.status import Command, Count, Numbers, WorkerState, make_numbers, map_numbers
+from labsys.capture.uvc import UvcRig
+from labsys.capture.worker import WorkerPlan
+from labsys.core.errors import InputError
+
+_OPEN_S = 60.0
+_STOP_S = 10.0
+
+
+@dataclass(frozen=True)
+class CameraCount:
+    """One camera while it records."""
+
+    camera: str
+    state: WorkerState
+    stored: int
+    lost: int
+    waiting: int
+
+
+@dataclass
+class CameraWorker:
+    """One camera's process, and what it told when its camera was open."""
+
+    plan: WorkerPlan
+    counts: Numbers
+    commands: Numbers
+    numbers: Path
+    mailbox: Path
+    process: subprocess.Popen[bytes] | None = None
+    told: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether its process has ended."""
+        return self.process is not None and self.process.poll() is not None
+
+    @property
+    def exit_code(self) -> int:
+        """Of its process; negative: the signal that ended it."""
+        return (self.process.poll() or 0) if self.process is not None else 0
+
+
+class Crew:
+    """See the module's text."""
+
+    def __init__(self, rig: UvcRig, bench: Path | None) -> None:
+        self._rig, self._bench = rig, bench
+        self._folder = Path(tempfile.mkdtemp(prefix="labsys-record-"))
+        self.workers: dict[str, CameraWorker] = {}
+
+    def hire(self, raw: Path, reserves: Mapping[str, Path]) -> None:
+        """Start a process per camera and wait until each has opened its camera.
+
+        Raises:
+            DriverError: a camera cannot be opened or set. InputError: a control or mode that it does not offer or take.
+        """
+        self.start(raw, reserves)
+        for camera in self.workers:
+            self.await_open(camera)
+
+    def start(self, raw: Path, reserves: Mapping[str, Path]) -> None:
+        """Start a process per camera."""
+        for camera in self._rig.cameras:
+            plan = self._plan(camera, raw, reserves[camera])
+            numbers, mailbox = self._folder / f"{camera}.numbers", self._folder / f"{camera}.mail"
+            make_numbers(numbers)
+            counts, commands = map_numbers(numbers)
+            self.workers[camera] = CameraWorker(plan, counts, commands, numbers, mailbox)
+            self._spawn(self.workers[camera])
+
+    def await_open(self, camera: str, *, strict: bool = True) -> None:
+        """Wait until a camera is open and set as asked (errors: as `hire`). strict: refuse settings not taken."""
+        worker, deadline = self.workers[camera], time.monotonic() + _OPEN_S
+        while not worker.mailbox.exists():
+            time.sleep(0.02)
+            if worker.is_dead and not worker.mailbox.exists():
+                raise InputError(f"the process of {camera} ended before its camera was open")
+            if time.monotonic() > deadline:
+                raise InputError(f"{camera} did not open within {_OPEN_S:g} s", remedy="Run 'labsys rig check'")
+        kind, told = pickle.loads(worker.mailbox.read_bytes())
+        if kind == "failed":
+            raise told
+        worker.told = told
+        if strict and told["mismatches"]:
+            raise InputError(
+                f"{camera} does not take its settings: {'; '.join(told['mismatches'])}",
+                remedy="Correct the rig file, or list the control under optional_controls",
+            )
+
+    def command(self, which: Command, value: int) -> None:
+        """Tell every process."""
+        for worker in self.workers.values():
+            worker.commands[which] = value
+
+    def dismiss(self) -> None:
+        """Tell every process to finish its files, and wait for it."""
+        self.command(Command.QUIT, 1)
+        for worker in self.workers.values():
+            if worker.process is not None:
+                end_child(worker.process, wait_s=_STOP_S)
+
+    def leave(self) -> None:
+        """Remove what the processes and the crew shared."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def counts(self) -> list[CameraCount]:
+        """Every camera's present counts."""
+        found = []
+        for camera, worker in self.workers.items():
+            c = worker.counts
+            lost = c[Count.SEQ_GAPS] + c[Count.LOST_IN_QUEUE] + c[Count.LOST_TO_DISK]
+            found.append(CameraCount(camera, WorkerState(c[Count.STATE]), c[Count.STORED], lost, c[Count.WAITING]))
+        return found
+
+    def revive(self) -> None:
+        """A process that died is started again; it goes on in another part."""
+        for camera, worker in self.workers.items():
+            if not worker.is_dead or worker.commands[Command.QUIT]:
+                continue
+            line = f'{{"at_ns": {time.monotonic_ns()}, "event": "died", "code": {worker.exit_code}}}\n'
+            with (worker.plan.writer.raw / f"{camera}.events.jsonl").open("a") as file:
+                file.write(line)
+            worker.plan.writer.reserve.touch()
+            self._spawn(worker)
+
+    def _plan(self, camera: str, raw: Path, reserve: Path) -> WorkerPlan:
+        rig, mode = self._rig, self._rig.mode_of(camera)
+        rate_hz = rig.rate_of(camera)
+        size = (mode.width, mode.height)
+        record = rig.record
+        writer = WriterPlan(camera, raw, size, rate_hz, record.flush_packets, record.fsync_s, reserve)
+        return WorkerPlan(
+            camera=camera,
+            port=rig.cameras[camera].by_path,
+            driver=DriverKind(rig.driver),
+            bench=self._bench,
+            mode=Mode(mode.fourcc, mode.width, mode.height, mode.fps),
+            rate_hz=rate_hz,
+            controls=self._controls(camera),
+            optional_controls=rig.defaults.optional_controls,
+            triggered=not isinstance(rig.sync, FreeRun),
+            n_buffers=rig.defaults.buffers,
+            queue_s=record.queue_s,
+            priority=rig.system.priority,
+            writer=writer,
+        )
+
+    def _controls(self, camera: str) -> dict[str, int]:
+        """What is written on every opening: the rig's controls, and the way into triggered mode after them."""
+        controls = self._rig.controls_of(camera)
+        if not isinstance(self._rig.sync, FreeRun):
+            controls |= {step.control: step.value for step in self._rig.defaults.trigger_enter}
+        return controls
+
+    def _spawn(self, worker: CameraWorker) -> None:
+        worker.process = start_child("labsys.capture.worker:run_worker", worker.plan, worker.numbers, worker.mailbox)

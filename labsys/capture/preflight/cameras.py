@@ -1,0 +1,206 @@
+"""Checks of the cameras: who they are, their bus, their stream, their controls, their trigger."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from labsys.capture.device import DriverError, Failure
+from labsys.capture.preflight.check import CheckResult, Outcome, Rehearsal
+from labsys.capture.rig_base import FreeRun
+from labsys.capture.status import Count
+
+NS = 1e9
+_HIGH_SPEED_MBPS = 480
+_SUPER_SPEED_MBPS = 5000
+_SUPER_SPEED_BUS_MBPS = 360.0
+_RATE_TOLERANCE = 0.005
+_AUTOMATIC = {"auto_exposure": 1, "white_balance_automatic": 0, "focus_automatic_continuous": 0}
+
+_FIXES = {
+    Failure.GONE: "Plug {camera} into the port {port}",
+    Failure.BUSY: "Close the program that holds {camera}: {why}",
+    Failure.PERMISSION: "Allow this user to open it: add the user to the group video and log in again",
+    Failure.BANDWIDTH: "Plug {camera} into a controller of its own",
+    Failure.IO: "Correct the rig file, or plug {camera} out and in again",
+}
+
+
+class IdentityCheck:
+    """Every configured camera is there, can be opened, and is the one that the file names."""
+
+    name = "identity"
+
+    def look(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
+        """One line per camera."""
+        for camera, config in rehearsal.rig.cameras.items():
+            error = rehearsal.failed.get(camera)
+            if error is not None:
+                yield self._failed(camera, config.by_path, error)
+                continue
+            told = rehearsal.opened[camera]
+            if told["usb_id"] and told["usb_id"] != config.usb_id:
+                yield CheckResult(
+                    self.name,
+                    Outcome.FAIL,
+                    f"{camera} is {told['usb_id']}, not {config.usb_id}",
+                    f"Plug the right camera into the port {config.by_path}, or correct usb_id",
+                )
+            else:
+                yield CheckResult(self.name, Outcome.PASS, f"{camera} is there")
+
+    def _failed(self, camera: str, port: str, error: Any) -> CheckResult:
+        kind = error.kind if isinstance(error, DriverError) else None
+        fix = _FIXES[kind].format(camera=camera, port=port, why=error.what) if kind else error.remedy
+        return CheckResult(self.name, Outcome.FAIL, f"{camera}: {error.what}", fix)
+
+
+class BusCheck:
+    """Speed of every camera's bus, and whether a bus carries what its cameras send."""
+
+    name = "bus"
+
+    def look(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
+        """One line per fault, or one that there is none."""
+        found = [*self._slow(rehearsal), *self._full(rehearsal)]
+        yield from found or [CheckResult(self.name, Outcome.PASS, "every bus carries its cameras")]
+
+    def _slow(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
+        for camera, told in rehearsal.opened.items():
+            speed = _whole(told, "speed_mbps")
+            if 0 < speed < _HIGH_SPEED_MBPS:
+                yield CheckResult(
+                    self.name,
+                    Outcome.FAIL,
+                    f"{camera} hangs on a bus of {speed} Mbit/s",
+                    "Use another cable or port: it should run at 480 Mbit/s or more",
+                )
+
+    def _full(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
+        load, speeds = defaultdict[str, float](float), dict[str, int]()
+        for camera, told in rehearsal.opened.items():
+            bus = str(told.get("bus", ""))
+            if bus:
+                load[bus] += _rate_bytes(rehearsal, camera) / 1e6
+                speeds[bus] = max(speeds.get(bus, 0), _whole(told, "speed_mbps"))
+        for bus, sent in load.items():
+            fast = speeds[bus] >= _SUPER_SPEED_MBPS
+            most = _SUPER_SPEED_BUS_MBPS if fast else rehearsal.rig.limits.hs_bus_mbps
+            if sent > most:
+                yield CheckResult(
+                    self.name,
+                    Outcome.FAIL,
+                    f"bus {bus} would carry {sent:.0f} MB/s, {most:.0f} are safe",
+                    "Give some of its cameras a controller of their own",
+                )
+
+
+class StreamCheck:
+    """All cameras together at the real mode: the only true test of bandwidth."""
+
+    name = "stream"
+
+    def look(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
+        """One line per camera."""
+        for camera in rehearsal.opened:
+            faults = list(self._faults(rehearsal, camera))
+            yield from faults or [CheckResult(self.name, Outcome.PASS, f"{camera} streams as it should")]
+
+    def _faults(self, rehearsal: Rehearsal, camera: str) -> Iterator[CheckResult]:
+        counts = rehearsal.counts[camera]
+        seen, wanted = counts[Count.SEEN], rehearsal.rig.rate_of(camera)
+        if seen < 3:
+            yield self._fail(f"{camera} delivers no frames", "Plug it out and in again; a trigger must pulse")
+            return
+        if counts[Count.HOST_STAMPS] > 0.01 * seen:
+            yield self._fail(
+                f"the timestamps of {camera} stand still", "Update the system's kernel, or use another camera"
+            )
+            return
+        span_s = (counts[Count.LAST_NS] - counts[Count.FIRST_NS]) / NS
+        rate_hz = (seen + counts[Count.SEQ_GAPS] - 1) / span_s
+        if abs(rate_hz / wanted - 1.0) > _RATE_TOLERANCE + 1.0 / seen:
+            yield self._fail(
+                f"{camera} runs at {rate_hz:.2f} fps, not {wanted:g}",
+                "Set a manual exposure shorter than a frame, and exposure_dynamic_framerate as its profile says",
+            )
+        if counts[Count.SEQ_GAPS]:
+            yield self._fail(
+                f"{camera} lost {counts[Count.SEQ_GAPS]} of {seen} frames",
+                "Close other programs, allow real-time priority, or plug it into a controller of its own",
+            )
+        if counts[Count.SEEN_DAMAGED]:
+            yield self._fail(
+                f"{camera} sent {counts[Count.SEEN_DAMAGED]} damaged frames",
+                "Use a shorter cable without a hub, away from the treadmill's motor",
+            )
+
+    def _fail(self, what: str, fix: str) -> CheckResult:
+        return CheckResult(self.name, Outcome.FAIL, what, fix)
+
+
+class ControlCheck:
+    """Controls as they were read back, and none of them automatic."""
+
+    name = "controls"
+
+    def look(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
+        """One line per camera."""
+        for camera, told in rehearsal.opened.items():
+            faults = list(self._faults(rehearsal, camera, told))
+            yield from faults or [CheckResult(self.name, Outcome.PASS, f"{camera} is set as asked")]
+
+    def _faults(self, rehearsal: Rehearsal, camera: str, told: Mapping[str, Any]) -> Iterator[CheckResult]:
+        for wrong in told["mismatches"]:
+            yield CheckResult(
+                self.name, Outcome.FAIL, f"{camera}: {wrong}", "Choose a value that the camera takes, or leave it out"
+            )
+        asked = rehearsal.rig.controls_of(camera)
+        for control, manual in _AUTOMATIC.items():
+            if told["controls"].get(control, manual) != manual and control not in asked:
+                yield CheckResult(
+                    self.name,
+                    Outcome.WARN,
+                    f"{camera} adjusts itself: {control} is {told['controls'][control]}",
+                    f"Set {control}: {manual} under controls",
+                )
+
+
+class TriggerCheck:
+    """The box answers, and every camera gives one frame per pulse."""
+
+    name = "trigger"
+
+    def look(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
+        """One line per fault, or one that there is none."""
+        if isinstance(rehearsal.rig.sync, FreeRun):
+            return
+        if rehearsal.trigger_failed:
+            yield CheckResult(self.name, Outcome.FAIL, rehearsal.trigger_failed, "Check the box's cable and power")
+            return
+        wrong = {c: n[Count.SEEN] for c, n in rehearsal.counts.items() if n[Count.SEEN] != rehearsal.pulses}
+        for camera, seen in wrong.items():
+            yield CheckResult(
+                self.name,
+                Outcome.FAIL,
+                f"{camera} gave {seen} frames for {rehearsal.pulses} pulses",
+                "Check its trigger line, level and trigger_enter; lower sync.fps",
+            )
+        if not wrong:
+            yield CheckResult(self.name, Outcome.PASS, f"{rehearsal.pulses} pulses, as many frames of every camera")
+
+
+def _rate_bytes(rehearsal: Rehearsal, camera: str) -> float:
+    counts = rehearsal.counts[camera]
+    return counts[Count.SEEN_BYTES] / max(counts[Count.SEEN], 1) * rehearsal.rig.rate_of(camera)
+
+
+def expected_bytes_per_s(rehearsal: Rehearsal) -> float:
+    """What all cameras together will send."""
+    return sum(_rate_bytes(rehearsal, camera) for camera in rehearsal.opened)
+
+
+def _whole(told: Mapping[str, object], key: str) -> int:
+    value = told.get(key, 0)
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,131 @@
+"""Checks of the machine: its disk, the right to be served first, and what else it is doing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from labsys.capture.preflight.cameras import expected_bytes_per_s
+from labsys.capture.preflight.check import CheckResult, Outcome, Rehearsal
+from labsys.capture.priority import Priority
+from labsys.capture.status import Count
+
+_ROOM = 1.5
+_TRIAL_WRITE_BYTES = 32 << 20
+_MOST_LOAD = 0.5
+_NETWORK = ("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "vfat", "exfat", "msdos")
+# Without it, one sweep of a full page cache stalls every writer.
+_GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+_POWER = Path("/sys/class/power_supply")
+
+
+class DiskCheck:
+    """Room for what is planned, and a disk that writes twice as fast as the cameras send."""
+
+    name = "disk"
+
+    def look(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
+        """One line per fault, or one that there is none."""
+        found = [*self._room(rehearsal), *self._kind(rehearsal), *self._speed(rehearsal)]
+        yield from found or [CheckResult(self.name, Outcome.PASS, "room and speed enough")]
+
+    def _room(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
+        free = shutil.disk_usage(rehearsal.folder).free
+        limit = rehearsal.rig.limits.disk_min_free_gb * 1e9
+        needed = max(_ROOM * expected_bytes_per_s(rehearsal) * rehearsal.planned_s, 0.0) + limit
+        if free < needed:
+            yield CheckResult(
+                self.name,
+                Outcome.FAIL,
+                f"{free / 1e9:.1f} GB are free, {needed / 1e9:.1f} GB are needed",
+                "Archive or move old takes ('labsys archive')",
+            )
+
+    def _kind(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
+        kind = _filesystem_of(rehearsal.folder)
+        if kind in _NETWORK:
+            yield CheckResult(
+                self.name, Outcome.FAIL, f"the lab lies on {kind}", "Record onto a disk inside this machine"
+            )
+
+    def _speed(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
+        wanted = 2.0 * expected_bytes_per_s(rehearsal)
+        speed = _measure_write(rehearsal.folder)
+        if speed < wanted:
+            yield CheckResult(
+                self.name,
+                Outcome.FAIL if 2 * speed < wanted else Outcome.WARN,
+                f"the disk writes {speed / 1e6:.0f} MB/s, {wanted / 1e6:.0f} MB/s are safe",
+                "Use an internal SSD, and close what writes to it",
+            )
+
+
+class MachineCheck:
+    """Priority, load, power."""
+
+    name = "machine"
+
+    def look(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
+        """One line per thing that may cost frames, or one that there is none."""
+        found = [*self._priority(rehearsal), *self._load(), *self._power()]
+        yield from found or [CheckResult(self.name, Outcome.PASS, "ready")]
+
+    def _priority(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
+        granted = [n[Count.PRIORITY] for n in rehearsal.counts.values()]
+        if granted and min(granted) == Priority.NORMAL:
+            yield CheckResult(
+                self.name,
+                Outcome.WARN,
+                "the recorder may not be served first: a busy machine will lose frames",
+                "Give this user rtprio 20 and nice -20 in /etc/security/limits.d, and log in again",
+            )
+
+    def _load(self) -> Iterator[CheckResult]:
+        load, cores = os.getloadavg()[0], os.cpu_count() or 1
+        if load > _MOST_LOAD * cores + 1:
+            yield CheckResult(
+                self.name,
+                Outcome.WARN,
+                f"the machine is busy (load {load:.1f} on {cores} cores)",
+                "Let other work end first",
+            )
+
+    def _power(self) -> Iterator[CheckResult]:
+        if _GOVERNOR.exists() and _GOVERNOR.read_text().strip() == "powersave":
+            yield CheckResult(
+                self.name, Outcome.WARN, "the processor saves power", "Set the governor to performance while recording"
+            )
+        for supply in _POWER.glob("*/online") if _POWER.exists() else ():
+            if supply.read_text().strip() == "0" and (supply.parent / "type").read_text().strip() == "Mains":
+                yield CheckResult(self.name, Outcome.WARN, "the machine runs on battery", "Plug it in")
+
+
+def _filesystem_of(folder: Path) -> str:
+    mounts = Path("/proc/mounts")
+    if not mounts.exists():
+        return ""
+    path = folder.resolve()
+    best, kind = "", ""
+    for line in mounts.read_text().splitlines():
+        _, place, found, *_ = line.split()
+        at = place.replace("\\040", " ")
+        if (path == Path(at) or Path(at) in path.parents) and len(at) > len(best):
+            best, kind = at, found
+    return kind
+
+
+def _measure_write(folder: Path) -> float:
+    """Bytes per second that reach the disk."""
+    path, block = folder / ".write_test", os.urandom(1 << 20)
+    began = time.monotonic()
+    try:
+        with path.open("wb", buffering=0) as file:
+            for _ in range(_TRIAL_WRITE_BYTES // len(block)):
+                file.write(block)
+            os.fsync(file.fileno())
+    finally:
+        path.unlink(missing_ok=True)
+    return _TRIAL_WRITE_BYTES / max(time.monotonic() - began, 1e-6)

@@ -1,0 +1,115 @@
+"""All checks over one rehearsal: the cameras stream together, nothing is stored, and every check looks at it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labsys.capture.crew import Crew
+from labsys.capture.preflight.cameras import BusCheck, ControlCheck, IdentityCheck, StreamCheck, TriggerCheck
+from labsys.capture.preflight.check import CheckResult, Outcome, PreflightCheck, Rehearsal
+from labsys.capture.preflight.machine import DiskCheck, MachineCheck
+from labsys.capture.rig_base import FreeRun
+from labsys.capture.status import Count
+from labsys.capture.trigger import PulseTrain, TriggerBox
+from labsys.capture.uvc import UvcRig
+from labsys.core.errors import LabsysError
+
+_N_PULSES = 120
+_SETTLE_S = 0.5
+_OWN = (IdentityCheck, BusCheck, StreamCheck, ControlCheck, TriggerCheck, DiskCheck, MachineCheck)
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What all checks found. seconds: how long it took."""
+
+    results: tuple[CheckResult, ...]
+    seconds: float
+
+    @property
+    def failed(self) -> tuple[CheckResult, ...]:
+        """What forbids to record."""
+        return tuple(r for r in self.results if r.outcome is Outcome.FAIL)
+
+
+def run_preflight(
+    rig: UvcRig,
+    folder: Path,
+    *,
+    planned_s: float,
+    bench: Path | None = None,
+    trigger: TriggerBox | None = None,
+    stream_s: float = 5.0,
+    more: Sequence[PreflightCheck] = (),
+) -> Preflight:
+    """Check a rig before a take. folder: where takes will be. more: checks of outer layers."""
+    began = time.monotonic()
+    rehearsal = rehearse(rig, folder, planned_s=planned_s, bench=bench, trigger=trigger, stream_s=stream_s)
+    checks: list[PreflightCheck] = [*(kind() for kind in _OWN), *more]
+    results = [result for check in checks for result in check.look(rehearsal)]
+    return Preflight(tuple(results), time.monotonic() - began)
+
+
+def rehearse(
+    rig: UvcRig,
+    folder: Path,
+    *,
+    planned_s: float,
+    bench: Path | None,
+    trigger: TriggerBox | None,
+    stream_s: float,
+) -> Rehearsal:
+    """Let all cameras stream together, without storing a frame."""
+    crew = Crew(rig, bench)
+    with tempfile.TemporaryDirectory(prefix="labsys-check-") as room:
+        try:
+            crew.start(Path(room), {camera: Path(room) / f".reserve.{camera}" for camera in rig.cameras})
+            failed = _await_all(crew)
+            pulses, trigger_failed = _let_stream(rig, crew, trigger, stream_s, failed)
+        finally:
+            crew.dismiss()
+            crew.leave()
+    opened = {camera: worker.told for camera, worker in crew.workers.items() if camera not in failed}
+    counts = {camera: worker.counts for camera, worker in crew.workers.items() if camera not in failed}
+    return Rehearsal(rig, folder, planned_s, stream_s, opened, failed, counts, pulses, trigger_failed)
+
+
+def _await_all(crew: Crew) -> dict[str, LabsysError]:
+    failed = dict[str, LabsysError]()
+    for camera in crew.workers:
+        try:
+            crew.await_open(camera, strict=False)
+        except LabsysError as error:
+            failed[camera] = error
+    return failed
+
+
+def _let_stream(
+    rig: UvcRig, crew: Crew, trigger: TriggerBox | None, stream_s: float, failed: dict[str, LabsysError]
+) -> tuple[int | None, str]:
+    if len(failed) == len(crew.workers):
+        return None, ""
+    if isinstance(rig.sync, FreeRun) or trigger is None:
+        time.sleep(stream_s)
+        return None, "" if isinstance(rig.sync, FreeRun) else "no trigger box"
+    rate_hz = rig.sync.fps
+    try:
+        trigger.configure(PulseTrain(rate_hz, getattr(rig.sync, "pulse_us", 1000.0), {}))
+        trigger.start(_N_PULSES)
+        time.sleep(_N_PULSES / rate_hz + _SETTLE_S)
+        pulses = trigger.stop()
+    except LabsysError as error:
+        return None, error.what
+    _wait_for_frames(crew, pulses, failed)
+    return pulses, ""
+
+
+def _wait_for_frames(crew: Crew, pulses: int, failed: dict[str, LabsysError]) -> None:
+    deadline = time.monotonic() + _SETTLE_S
+    waiting = [w for camera, w in crew.workers.items() if camera not in failed]
+    while time.monotonic() < deadline and any(w.counts[Count.SEEN] < pulses for w in waiting):
+        time.sleep(0.02)
