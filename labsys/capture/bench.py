@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,7 @@ class _Server:
         (folder / "by-path").mkdir()
         (folder / "truth").mkdir()
         self._triggered = triggered
-        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._events: list[tuple[int, int, Callable[[], object]]] = []
         self._order = itertools.count()
         self._ended = False
         self._cameras = [
@@ -218,7 +219,7 @@ class _Server:
         while self._events and self._events[0][0] <= time.monotonic_ns():
             heapq.heappop(self._events)[2]()
 
-    def _at(self, t_ns: int, action: Callable[[], None]) -> None:
+    def _at(self, t_ns: int, action: Callable[[], object]) -> None:
         heapq.heappush(self._events, (t_ns, next(self._order), action))
 
     def _attend(self, sock: socket.socket) -> None:
@@ -299,7 +300,7 @@ class _Server:
         }
         for command, at_s in planned.items():
             if at_s is not None:
-                self._at(now_ns + round(at_s * NS), lambda c=command: self._fault(camera, c))  # type: ignore[misc]
+                self._at(now_ns + round(at_s * NS), partial(self._fault, camera, command))
 
     def _plan_tick(self, camera: _Camera, wave: int) -> None:
         device = camera.camera

@@ -61,7 +61,8 @@ class CountedPictures:
     def picture(self, tick: int) -> bytes:
         """The JPEG of this exposure."""
         code, which = tick % COUNT_LIMIT, tick % len(self._heads)
-        return self._heads[which] + self._high[code >> _BITS] + self._low[code & 0xFF] + self._tails[which]
+        picture: bytes = self._heads[which] + self._high[code >> _BITS] + self._low[code & 0xFF] + self._tails[which]
+        return picture
 
     @property
     def largest_bytes(self) -> int:

@@ -45,7 +45,7 @@ class V4l2Device:
         """One request; EINTR is asked again."""
         while True:
             try:
-                fcntl.ioctl(self.descriptor, request, argument)  # type: ignore[call-overload]
+                fcntl.ioctl(self.descriptor, request, argument)
             except InterruptedError:
                 continue
             except OSError as error:
@@ -81,9 +81,9 @@ class V4l2Device:
         """Ask with a rising index until the kernel says EINVAL."""
         index = 0
         while True:
-            item.index = index  # type: ignore[attr-defined]
+            item.index = index
             try:
-                fcntl.ioctl(self.descriptor, request, item)  # type: ignore[call-overload]
+                fcntl.ioctl(self.descriptor, request, item)
             except OSError as error:
                 if error.errno in (errno.EINVAL, errno.ENOTTY):
                     return
@@ -93,33 +93,33 @@ class V4l2Device:
 
     def _formats(self) -> list[tuple[str, int]]:
         item = abi.FormatDescription(type=abi.CAPTURE)
-        return [(name_fourcc(f.pixelformat), f.pixelformat) for f in self._enumerate(abi.ENUM_FMT, item)]  # type: ignore[attr-defined]
+        return [(name_fourcc(f.pixelformat), f.pixelformat) for f in self._enumerate(abi.ENUM_FMT, item)]
 
     def _sizes(self, code: int) -> list[tuple[int, int]]:
         item = abi.FrameSize(pixel_format=code)
         found = []
         for size in self._enumerate(abi.ENUM_FRAMESIZES, item):
-            if size.type != abi.FRMSIZE_DISCRETE:  # type: ignore[attr-defined]
+            if size.type != abi.FRMSIZE_DISCRETE:
                 break  # a range holds no list
-            found.append((size.width, size.height))  # type: ignore[attr-defined]
+            found.append((size.width, size.height))
         return found
 
     def _rates(self, code: int, width: int, height: int) -> list[float]:
         item = abi.FrameInterval(pixel_format=code, width=width, height=height)
         found = []
         for interval in self._enumerate(abi.ENUM_FRAMEINTERVALS, item):
-            if interval.type != abi.FRMIVAL_DISCRETE:  # type: ignore[attr-defined]
+            if interval.type != abi.FRMIVAL_DISCRETE:
                 break
-            step = interval.discrete  # type: ignore[attr-defined]
+            step = interval.discrete
             found.append(round(step.denominator / step.numerator, 3))
         return found
 
     def controls(self) -> dict[str, tuple[int, ControlRange]]:
         """Name -> id and range, names as v4l2-ctl spells them."""
-        found, item = {}, abi.ExtendedControlQuery(id=abi.CTRL_FLAG_NEXT)
+        found, item = dict[str, tuple[int, ControlRange]](), abi.ExtendedControlQuery(id=abi.CTRL_FLAG_NEXT)
         while True:
             try:
-                fcntl.ioctl(self.descriptor, abi.QUERY_EXT_CTRL, item)  # type: ignore[call-overload]
+                fcntl.ioctl(self.descriptor, abi.QUERY_EXT_CTRL, item)
             except OSError as error:
                 if error.errno in (errno.EINVAL, errno.ENOTTY):
                     return found

@@ -1,0 +1,120 @@
+"""Each fault of a rig is caught by its name, with the fix, before anything is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labsys.capture.device import DriverError, Failure
+from labsys.capture.preflight.cameras import BusCheck, ControlCheck, IdentityCheck, StreamCheck, TriggerCheck
+from labsys.capture.preflight.check import CheckResult, Outcome, PreflightCheck, Rehearsal
+from labsys.capture.preflight.machine import DiskCheck, MachineCheck
+from labsys.capture.preflight.run import run_preflight
+from labsys.capture.status import Count, make_numbers, map_numbers
+from labsys.capture.studio import open_studio
+from tests.test_labsys.recorded_scene import rig_document, write_rig
+
+
+@pytest.mark.slow
+def test_virtual_faults_are_caught_by_name_with_the_fix(tmp_path: Path) -> None:
+    """Six cameras with a fault each and one without stream together once."""
+    behaviour: dict[str, dict[str, Any]] = {
+        "camA": {"absent": True},
+        "camB": {"no_bandwidth": True},
+        "camC": {"corrupt_p": 0.3},
+        "camD": {"slow_at_s": 0.2},
+        "camE": {"control_rejects": ["exposure_time_absolute"], "usb_speed_mbps": 12},
+        "camF": {"wrong_resolution": True},
+        "camG": {"stuck_timestamp": True},
+    }
+    document = rig_document(cameras=8, fps=30, behaviour=behaviour)
+    document["cameras"]["camH"]["usb_id"] = "046d:085c"
+    rig = write_rig(tmp_path / "rig.yaml", document)
+    with open_studio(rig) as studio:
+        found = run_preflight(rig, tmp_path, planned_s=1.0, bench=studio.bench, stream_s=2.0)
+    said = [f"{r.check}: {r.what} | {r.fix}" for r in found.failed]
+    for expected in (
+        "identity: camA: no camera is plugged in | Plug camA into the port port-A",
+        "identity: camB: the bus has no bandwidth left for this camera | Plug camB into a controller of its own",
+        "stream: camC sent ",
+        "stream: camD runs at 1",
+        "controls: camE: exposure_time_absolute is 166, not 10 | ",
+        "bus: camE hangs on a bus of 12 Mbit/s | Use another cable or port",
+        "identity: camF: the mode is MJPG 256x288 at 30 fps, not MJPG 512x288 at 30 fps",
+        "stream: the timestamps of camG stand still",
+        "identity: camH is 1d6b:0102, not 046d:085c | Plug the right camera into the port port-H",
+    ):
+        assert any(line.startswith(expected) for line in said), (expected, said)
+    assert all(r.fix for r in found.failed), "every fault has its fix"
+    assert {r.what.split()[0].rstrip(":") for r in found.failed} >= {f"cam{c}" for c in "ABCDEFH"}
+
+
+def _rehearsal(folder: Path, counts: Mapping[Count, int] | None = None, **changes: Any) -> Rehearsal:
+    document = rig_document(cameras=1, fps=100, triggered=bool(changes.pop("triggered", False)))
+    document["limits"]["disk_min_free_GB"] = changes.pop("disk_min_free_GB", 0.001)
+    rig = write_rig(folder / "rig.yaml", document)
+    make_numbers(folder / "numbers")
+    numbers, _ = map_numbers(folder / "numbers")
+    sound = {Count.SEEN: 200, Count.FIRST_NS: 1, Count.LAST_NS: 1_990_000_001, Count.SEEN_BYTES: 200 * 50_000,
+             Count.PRIORITY: 2}  # fmt: skip
+    for key, value in {**sound, **(counts or {})}.items():
+        numbers[key] = value
+    told = {"usb_id": "1d6b:0102", "speed_mbps": 480, "bus": "usb1", "mismatches": [], "controls": {}}
+    told |= changes.pop("told", {})
+    return Rehearsal(rig, folder, 10.0, 2.0, {"camA": told}, counts={"camA": numbers}, **changes)
+
+
+CHECKS: list[PreflightCheck] = [
+    IdentityCheck(), BusCheck(), StreamCheck(), ControlCheck(), TriggerCheck(), DiskCheck(),
+]  # fmt: skip
+
+
+def _faults(rehearsal: Rehearsal, *checks: PreflightCheck) -> list[CheckResult]:
+    return [r for check in checks or CHECKS for r in check.look(rehearsal) if r.outcome is not Outcome.PASS]
+
+
+def test_a_sound_rig_passes(tmp_path: Path) -> None:
+    assert _faults(_rehearsal(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("counts", "changes", "expected"),
+    [
+        ({Count.SEEN: 0}, {}, "delivers no frames"),
+        ({Count.SEQ_GAPS: 9}, {}, "lost 9 of 200 frames"),
+        ({Count.SEEN_DAMAGED: 2}, {}, "sent 2 damaged frames"),
+        ({Count.LAST_NS: 3_980_000_001}, {}, "runs at 50.00 fps, not 100"),
+        ({Count.SEEN_BYTES: 200 * 500_000}, {}, "bus usb1 would carry 50 MB/s, 40 are safe"),
+        ({}, {"told": {"mismatches": ["gain is 1, not 2"]}}, "camA: gain is 1, not 2"),
+        ({}, {"told": {"controls": {"focus_automatic_continuous": 1}}}, "camA adjusts itself"),
+        ({}, {"triggered": True, "pulses": 120}, "runs at 100.00 fps, not 90"),
+        ({Count.SEEN: 119}, {"triggered": True, "pulses": 120}, "camA gave 119 frames for 120 pulses"),
+        ({}, {"triggered": True, "trigger_failed": "the trigger box does not answer"}, "does not answer"),
+        ({}, {"disk_min_free_GB": 1e9}, "GB are needed"),
+    ],
+)
+def test_each_fault_is_named(tmp_path: Path, counts: dict[Count, int], changes: dict[str, Any], expected: str) -> None:
+    faults = _faults(_rehearsal(tmp_path, counts, **changes))
+    assert any(expected in f.what for f in faults), faults
+    assert all(f.fix for f in faults)
+
+
+def test_without_the_right_to_be_served_first_it_warns(tmp_path: Path) -> None:
+    (found,) = [
+        f for f in _faults(_rehearsal(tmp_path, {Count.PRIORITY: 0}), MachineCheck()) if "served first" in f.what
+    ]
+    assert found.outcome is Outcome.WARN
+    assert "limits.d" in found.fix
+
+
+@pytest.mark.parametrize("kind", list(Failure))
+def test_every_way_a_camera_fails_has_a_fix(tmp_path: Path, kind: Failure) -> None:
+    sound = _rehearsal(tmp_path)
+    failed = Rehearsal(sound.rig, tmp_path, 1.0, 1.0, failed={"camA": DriverError(kind, "it fails", where="port-A")})
+    (found,) = _faults(failed, IdentityCheck())
+    assert found.outcome is Outcome.FAIL
+    assert "camA" in found.what
+    assert found.fix
