@@ -76,6 +76,35 @@ def check_rig(
         raise typer.Exit(GateRefusedError.exit_code)
 
 
+@app.command("measure")
+def measure(
+    rig: RigArgument,
+    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="How long to record.")] = 60.0,
+    lab: LabOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure a rig on its first day into RIG.bench.json, with the list of what a person has to try by hand.
+
+    \b
+    Example: labsys rig measure treadmill --seconds 1800
+    """
+    from labsys.capture.bench_day import measure_rig, save_measurement
+    from labsys.capture.rig import find_rig_file
+
+    terminal = Terminal(lab, as_json, quiet)
+    folder = terminal.open_lab()
+    loaded, text = read_rig(folder, rig)
+    with open_hardware(loaded) as studio:
+        found = measure_rig(studio, folder.root, rig_text=text, seconds=seconds)
+    path = save_measurement(find_rig_file(folder.root / "rigs", rig), found)
+    report = found["report"]
+    said = "not recorded: a check failed" if report is None else f"{report['verdict']}, grade {report['grade']}"
+    terminal.give({"file": str(path), **found}, f"{said}; what is left to try by hand is listed in {path}")
+    if report is None:
+        raise typer.Exit(GateRefusedError.exit_code)
+
+
 def _describe_rig(path: Path) -> dict[str, Any]:
     from labsys.capture.rig import load_rig_config
 
