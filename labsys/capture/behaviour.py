@@ -36,6 +36,7 @@ class Behaviour(Section):
     wrong_resolution: bool = False
     no_bandwidth: bool = False
     absent: bool = False
+    usb_id: str = ""
     usb_speed_mbps: Annotated[int, Field(gt=0)] = 480
     control_rejects: Annotated[tuple[str, ...], AS_TUPLE] = ()
 

@@ -273,7 +273,7 @@ def _write_timestamps(path: Path, found: Assessment, manifest: Mapping[str, Any]
     for camera, recorded in found.recorded.items():
         rows, ticks = recorded.rows, found.losses[camera].ticks
         times_s = rows["t_ns"] / NS if at_s is None else at_s[ticks]
-        kinds = np.where(is_bad(rows), "bad", "real") if rows.size else []
+        kinds = ["bad" if bad else "real" for bad in is_bad(rows)]
         lines += [
             f"{camera},{moment - begin_s:.9f},{tick},{kind}"
             for moment, tick, kind in zip(times_s, ticks, kinds, strict=True)

@@ -92,7 +92,7 @@ class VirtualCamera:
         return {
             "port": self.plug.port,
             "model": "virtual camera",
-            "usb_id": self.plug.usb_id,
+            "usb_id": self.plug.behaviour.usb_id or self.plug.usb_id,
             "speed_mbps": self.plug.behaviour.usb_speed_mbps,
             "modes": [[mode.fourcc, mode.width, mode.height, mode.rate_hz]],
             "controls": {n: [c.low, c.high, c.step, c.default] for n, c in CONTROLS.items()},

@@ -165,16 +165,17 @@ class _Worker:
             # A stamp that stands still or runs back says nothing; the host's own clock is all there is.
             t_ns, source = max(frame.t_host_ns, self._last_ns + 1), StampSource.HOST
             self._counts[Count.HOST_STAMPS] += 1
-        self._watch(frame, t_ns)
+        flags = find_flaw(frame.picture, frame.flags)
+        self._watch(frame, t_ns, flags)
         begin_ns, until_ns = self._commands[Command.FROM_NS], self._commands[Command.UNTIL_NS]
         if not begin_ns or t_ns < begin_ns:
-            self._pass_by(frame, t_ns)
+            self._pass_by(frame, t_ns, flags)
         elif until_ns and t_ns >= until_ns:
             self._finish(frame, t_ns)
         else:
-            self._keep(frame, t_ns, source)
+            self._keep(frame, t_ns, source, flags)
 
-    def _watch(self, frame: Frame, t_ns: int) -> None:
+    def _watch(self, frame: Frame, t_ns: int, flags: FrameFlag) -> None:
         counts = self._counts
         if self._last_seq >= 0 and frame.seq > self._last_seq + 1:
             counts[Count.SEQ_GAPS] += frame.seq - self._last_seq - 1
@@ -185,7 +186,7 @@ class _Worker:
         late_us = (frame.t_host_ns - frame.t_ns) // 1000
         counts[Count.DEQUEUE_LATE_US] = max(counts[Count.DEQUEUE_LATE_US], late_us)
         counts[Count.SEEN] += 1
-        if find_flaw(frame.picture, frame.flags):
+        if flags:
             counts[Count.SEEN_DAMAGED] += 1
         size = len(frame.picture)
         counts[Count.LARGEST_BYTES] = max(counts[Count.LARGEST_BYTES], size)
@@ -193,17 +194,17 @@ class _Worker:
         counts[Count.LAST_NS] = t_ns
         self._last_seq, self._last_ns = frame.seq, t_ns
 
-    def _pass_by(self, frame: Frame, t_ns: int) -> None:
+    def _pass_by(self, frame: Frame, t_ns: int, flags: FrameFlag) -> None:
         """Before the take: remember where the count stood, and keep a sound picture in reserve."""
-        if t_ns - self._spare_ns > _SPARE_EVERY_NS and not find_flaw(frame.picture, frame.flags):
+        if not flags and t_ns - self._spare_ns > _SPARE_EVERY_NS:
             self._writer.last_sound, self._spare_ns = bytes(frame.picture), t_ns
         self._fence = (frame.seq, t_ns)
         self._driver.release(frame)
 
-    def _keep(self, frame: Frame, t_ns: int, source: StampSource) -> None:
-        picture, flags = bytes(frame.picture), find_flaw(frame.picture, frame.flags)
+    def _keep(self, frame: Frame, t_ns: int, source: StampSource, flags: FrameFlag) -> None:
+        picture = bytes(frame.picture)
         kept = StoredFrame(
-            frame.seq, t_ns, frame.t_device_ns, frame.t_host_ns, picture, source, FrameFlag(flags),
+            frame.seq, t_ns, frame.t_device_ns, frame.t_host_ns, picture, source, flags,
             self._lost_before, frame.exposure_us, frame.gain,
         )  # fmt: skip
         self._driver.release(frame)

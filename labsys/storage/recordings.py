@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from labsys.core.clock import utc_now
 from labsys.core.errors import ConcurrencyError, InputError
@@ -108,7 +109,7 @@ def save_manifest(recording: Recording, manifest: Mapping[str, object]) -> None:
     write_json_atomic(recording.folder / _MANIFEST, dict(manifest))
 
 
-def load_manifest(folder: Path) -> dict[str, object]:
+def load_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a recording or a take; empty where a crash came before it."""
     return read_json(folder / _MANIFEST) if is_there(folder / _MANIFEST) else {}
 

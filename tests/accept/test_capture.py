@@ -193,15 +193,15 @@ def _kill_once(folder: Path, fault: str, moment_s: float) -> None:
     limit = round(3_000_000 * moment_s) + 1_000_000 if fault == "disk" else None
     recorder = start_recording(lab, rig, 6.0, limit_bytes=limit)
     raw = take_folder(lab, name).with_name(".take.recording") / "raw"
-    _wait(lambda: all((raw / f"cam{c}.part1.fts").exists() for c in "AB"), recorder)
+    _wait(lambda: all((raw / f"cam{c}.part1.fts").exists() for c in "AB"), lab.root, recorder)
     time.sleep(moment_s)
     if fault == "worker":
         os.kill(_worker_of(recorder.pid, "camB"), signal.SIGKILL)
     elif fault == "recorder":
         recorder.send_signal(signal.SIGKILL)
-    recorder.communicate(timeout=120)
+    recorder.wait()
     if fault == "recorder":
-        _wait(lambda: all("written" in (raw / f"cam{c}.events.jsonl").read_text() for c in "AB"))
+        _wait(lambda: all("written" in (raw / f"cam{c}.events.jsonl").read_text() for c in "AB"), lab.root)
         (found,) = recover_recordings(lab)
         assert found.finished is not None, found.why
         assert recover_recordings(lab) == []

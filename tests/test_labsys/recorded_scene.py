@@ -146,4 +146,5 @@ def start_recording(lab: Lab, rig: Path, seconds: float, *, limit_bytes: int | N
     if limit_bytes is not None:
         code = "import os, resource, sys; n = int(sys.argv[1]); resource.setrlimit(resource.RLIMIT_FSIZE, (n, n)); "
         words = [sys.executable, "-c", code + "os.execv(sys.argv[2], sys.argv[2:])", str(limit_bytes), *words]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with (lab.root / "said.out").open("w") as out, (lab.root / "said.err").open("w") as err:
+        return subprocess.Popen(words, stdout=out, stderr=err, text=True)

@@ -29,9 +29,9 @@ def test_virtual_faults_are_caught_by_name_with_the_fix(tmp_path: Path) -> None:
         "camE": {"control_rejects": ["exposure_time_absolute"], "usb_speed_mbps": 12},
         "camF": {"wrong_resolution": True},
         "camG": {"stuck_timestamp": True},
+        "camH": {"usb_id": "046d:085c"},
     }
     document = rig_document(cameras=8, fps=30, behaviour=behaviour)
-    document["cameras"]["camH"]["usb_id"] = "046d:085c"
     rig = write_rig(tmp_path / "rig.yaml", document)
     with open_studio(rig) as studio:
         found = run_preflight(rig, tmp_path, planned_s=1.0, bench=studio.bench, stream_s=2.0)
@@ -45,7 +45,7 @@ def test_virtual_faults_are_caught_by_name_with_the_fix(tmp_path: Path) -> None:
         "bus: camE hangs on a bus of 12 Mbit/s | Use another cable or port",
         "identity: camF: the mode is MJPG 256x288 at 30 fps, not MJPG 512x288 at 30 fps",
         "stream: the timestamps of camG stand still",
-        "identity: camH is 1d6b:0102, not 046d:085c | Plug the right camera into the port port-H",
+        "identity: camH is 046d:085c, not 1d6b:0102 | Plug the right camera into the port port-H",
     ):
         assert any(line.startswith(expected) for line in said), (expected, said)
     assert all(r.fix for r in found.failed), "every fault has its fix"
