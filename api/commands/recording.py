@@ -75,6 +75,7 @@ def record_trial(
     folder, trial = terminal.open_lab(), TrialName.parse(name)
     stated = Stated(surface, speed_mps, incline_pct, footwear, pain)
     loaded, text = read_rig(folder, rig)
+    check_length(loaded, seconds, folder)
     prepare_trial(folder, trial, kind, stated, calibration)
     with open_hardware(loaded) as studio:
         if not no_check:
@@ -103,6 +104,7 @@ def record_calibration(
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
     loaded, text = read_rig(folder, rig)
+    check_length(loaded, seconds, folder)
     with open_hardware(loaded) as studio:
         if not no_check:
             require_preflight(terminal, studio, folder, seconds)
@@ -139,6 +141,13 @@ def read_rig(lab: Lab, rig: str) -> tuple[UvcRig, str]:
 
     path = find_rig_file(lab.root / "rigs", rig)
     return load_recordable_rig(path), path.read_text(encoding="utf-8")
+
+
+def check_length(rig: UvcRig, seconds: float, lab: Lab) -> None:
+    """Refuse a length that cannot be, or a disk that is too small for any take (InputError)."""
+    from labsys.capture.recorder import RecordRequest, check_request
+
+    check_request(RecordRequest(lab.root / "take", rig, seconds))
 
 
 def open_hardware(rig: UvcRig) -> AbstractContextManager[Studio]:

@@ -14,6 +14,7 @@ from api.commands.recording import (
     CalibrationOption,
     NoCheckOption,
     RigOption,
+    check_length,
     open_hardware,
     read_rig,
     record_into,
@@ -71,6 +72,7 @@ def start_session(
     asks = sys.stdin.isatty() and not unattended
     given = parse_pairs(answer or [], "--answer", "shoes=Brand-X")
     loaded, rig_text = read_rig(folder, rig)
+    check_length(loaded, max(step.seconds for step in plan.steps if step.kind != "familiarisation"), folder)
     answers = _answer(plan, given, asks=asks)
     speed_mps = _preferred_speed(folder, subject, plan, given, asks=asks)
     visit = _save_session(folder, subject, session, answers)

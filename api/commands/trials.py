@@ -1,4 +1,4 @@
-"""`labsys trial`: recordings with their meaning; exclude with a reason, include again, move."""
+"""`labsys trial`: recordings with their meaning; exclude with a reason, include again, move, delete, restore."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from labsys.core.session import Trial
     from labsys.storage.lab import Lab
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Trials: add, list, show, edit, exclude, move.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Trials: add, list, show, edit, exclude, move, delete."
+)
 
 TrialArgument = Annotated[str, typer.Argument(metavar="SUBJECT/SESSION/TRIAL")]
 KindOption = Annotated[TrialKind | None, typer.Option("--kind")]
@@ -216,6 +218,48 @@ def move_trial_to(
     settle_session(terminal, folder, moved.name.subject, moved.name.session)
     settle_session(terminal, folder, old.subject, old.session)
     terminal.give(_document(moved), str(moved.name))
+
+
+@app.command("delete")
+def delete(
+    name: TrialArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why it is deleted; people will read it.")],
+    lab: LabOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Move a trial with its files into the lab's bin; 'labsys trial restore' brings it back.
+
+    \b
+    Example: labsys trial delete S01/2026-11-22/run1 --reason "consent withdrawn"
+    """
+    from api.commands.changes import settle_session
+    from labsys.storage.trial_bin import delete_trial
+
+    terminal = Terminal(lab, as_json, quiet)
+    folder = terminal.open_lab()
+    entry = delete_trial(folder, TrialName.parse(name), reason=reason)
+    settle_session(terminal, folder, entry.name.subject, entry.name.session)
+    terminal.give(asdict(entry) | {"name": str(entry.name)}, str(entry.name))
+
+
+@app.command("restore")
+def restore(
+    name: TrialArgument, lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOption = False
+) -> None:
+    """Bring a deleted trial back from the lab's bin.
+
+    \b
+    Example: labsys trial restore S01/2026-11-22/run1
+    """
+    from api.commands.changes import settle_session
+    from labsys.storage.trial_bin import restore_trial
+
+    terminal = Terminal(lab, as_json, quiet)
+    folder = terminal.open_lab()
+    entry = restore_trial(folder, TrialName.parse(name))
+    settle_session(terminal, folder, entry.name.subject, entry.name.session)
+    terminal.give(asdict(entry) | {"name": str(entry.name)}, str(entry.name))
 
 
 def _changed(

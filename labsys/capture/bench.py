@@ -240,13 +240,15 @@ class _Server:
         assert camera.listener is not None
         reader, _ = camera.listener.accept()
         if camera.reader is not None:
-            reader.send(b'{"busy": true}')
+            with suppress(OSError):
+                reader.send(b'{"busy": true}')
             reader.close()
             return
         camera.reader = reader
         reader.setblocking(False)
         told = {**camera.camera.info, "memory": f"{camera.camera.plug.name}.mem"}
-        reader.send(json.dumps({**told, "buffer_bytes": camera.camera.plug.buffer_bytes}).encode())
+        with suppress(OSError):  # a reader that went at once is noticed when it is heard next
+            reader.send(json.dumps({**told, "buffer_bytes": camera.camera.plug.buffer_bytes}).encode())
 
     def _hear_reader(self, camera: _Camera) -> None:
         assert camera.reader is not None

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from labsys.capture.device import CameraInfo, ControlRange, Mode, check_controls, check_mode
+from labsys.core.errors import InputError
 from labsys.core.session import TrialName
 from labsys.storage.lab import take_folder
 from labsys.storage.takes import has_take
@@ -37,7 +39,6 @@ def _rig(folder: Path, **changes: Any) -> Path:
         (lambda d: d.update(driver="v4l2"), [], "virtual belong together"),
         (lambda d: d["limits"].update(disk_min_free_GB=1e9), ["--no-check"], "GB are needed"),
         (lambda d: d["defaults"]["controls"].update(gian=4), ["--no-check"], "no control 'gian'. It offers auto_exp"),
-        (lambda d: d["defaults"]["controls"].update(gain=999), ["--no-check"], "gain cannot be 999. It takes 0 to 255"),
         (lambda d: d, ["--seconds", "0", "--no-check"], "0 s cannot be recorded"),
         (lambda d: d, ["--seconds", "99999", "--no-check"], "99999 s cannot be recorded"),
         (lambda d: d, ["--calibration", "absent"], "Unknown calibration 'absent'"),
@@ -58,6 +59,17 @@ def test_what_cannot_be_recorded_is_refused_before_anything_is(
     assert "Traceback" not in answer.err
     assert not has_take(lab, name)
     assert not take_folder(lab, name).with_name(".take.recording").exists(), "nothing is left behind"
+
+
+def test_a_camera_refuses_values_and_modes_that_it_does_not_offer() -> None:
+    """As a recording's first step does; the terminal shows the same message."""
+    info = CameraInfo(
+        "port-A", "video0", modes=(Mode("MJPG", 512, 288, 40.0),), controls={"gain": ControlRange(0, 255)}
+    )
+    with pytest.raises(InputError, match=r"gain cannot be 999.*takes 0 to 255"):
+        check_controls(info, {"gain": 999}, where="camA")
+    with pytest.raises(InputError, match=r"no mode MJPG 640x480 at 40 fps.*MJPG 512x288 at 40 fps"):
+        check_mode(info, Mode("MJPG", 640, 480, 40.0), where="camA")
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,9 @@ class VirtualDriver:
         except OSError as error:
             sock.close()
             raise DriverError(Failure.GONE, "no camera is plugged in", where=port, remedy="Plug it in") from error
+        if not told:
+            sock.close()
+            raise DriverError(Failure.GONE, "the camera was unplugged", where=port, remedy="Plug it in")
         if b'"busy"' in told[:20]:
             sock.close()
             raise DriverError(Failure.BUSY, "another program holds the camera", where=port, remedy="Close it")
