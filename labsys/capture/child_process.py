@@ -5,6 +5,7 @@ multiprocessing would import the starter's main module again in every child (the
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import subprocess
 import sys
@@ -18,11 +19,9 @@ def start_child(entry: str, *arguments: object) -> subprocess.Popen[bytes]:
     code = f"from labsys.capture.child_process import serve; from {module} import {function} as f; serve(f)"
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
     assert child.stdin is not None
-    try:
+    # A child that ended at once breaks the pipe; its exit code says so.
+    with contextlib.suppress(BrokenPipeError), child.stdin:
         child.stdin.write(pickle.dumps(arguments))
-        child.stdin.close()
-    except BrokenPipeError:
-        pass  # it ended at once; its exit code says so
     return child
 
 

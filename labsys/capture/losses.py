@@ -209,7 +209,8 @@ Ends = tuple[int, int, int]  # in the camera, in the kernel, in the recorder
 def _before(stream: _Stream, fence: Sequence[int] | None, part: Rows, window: Window) -> tuple[Ends, int]:
     first_ns, first_seq = int(part["t_ns"][0]), int(part["seq"][0])
     if fence is not None and fence[0] < first_seq:
-        return _between(stream, fence[0], fence[1], first_seq, first_ns, int(lost_before(part)[0])), 0
+        ends = _between(stream, fence[0], fence[1], first_seq, first_ns, int(lost_before(part)[0]))
+        return _cap(ends, _ticks_within(first_ns - window.from_ns, stream)), 0
     waited = (first_ns - window.from_ns) / NS / stream.period_s
     return (0, 0, 0), max(math.floor(waited - _EDGE), 0)
 
@@ -222,6 +223,7 @@ def _after(stream: _Stream, events: Mapping[str, Mapping[str, Any]], window: Win
     fence = None if cut else events.get("end", {}).get("fence")
     if fence is not None and fence[0] > last["seq"]:
         ends = _between(stream, int(last["seq"]), int(last["t_ns"]), fence[0], fence[1], let_go + to_disk)
+        ends = _cap(ends, _ticks_within(window.until_ns - int(last["t_ns"]), stream))
         return (ends[0], ends[1], ends[2] - min(to_disk, ends[2])), 0, min(to_disk, ends[2])
     if not window.until_ns:
         return (0, 0, let_go), 0, to_disk
@@ -229,6 +231,18 @@ def _after(stream: _Stream, events: Mapping[str, Mapping[str, Any]], window: Win
     missing = max(math.ceil(waited - _EDGE) - 1, 0)
     to_disk = min(to_disk, missing)
     return (0, 0, min(let_go, missing - to_disk)), max(missing - to_disk - let_go, 0), to_disk
+
+
+def _ticks_within(span_ns: int, stream: _Stream) -> int:
+    """Ticks between a stored frame and the edge of the take."""
+    return max(math.floor(span_ns / NS / stream.period_s), 0)
+
+
+def _cap(ends: Ends, most: int) -> Ends:
+    """A fence may lie several lost frames away: those beyond the edge of the take were not due."""
+    camera, kernel, recorder = ends
+    camera = min(camera, max(most - recorder, 0))
+    return camera, min(kernel, max(most - recorder - camera, 0)), recorder
 
 
 def _between(stream: _Stream, seq: int, t_ns: int, next_seq: int, next_ns: int, let_go: int) -> Ends:

@@ -96,7 +96,8 @@ def test_nothing_is_lost_with_priority_beside_two_hogs(tmp_path: Path, cameras: 
     _say(f"{cameras} cameras: lost {losses}, {cpu:.1%} of a core, cameras late by at most {late_us / 1000:.1f} ms")
     for camera, exposed in due.items():
         found = finished.assessment.losses[camera]
-        assert found.due == len(exposed) == found.stored + found.lost
+        assert found.due == found.stored + found.lost
+        assert abs(found.due - len(exposed)) <= 1, "a frame lost at the very edge may lie on either side"
     if late_us > 1e6 / 120:
         pytest.skip(f"void: the simulated cameras were late by {late_us / 1000:.1f} ms themselves; lost {losses}")
     assert all(not lost for lost in losses.values()), losses

@@ -72,14 +72,15 @@ def test_every_frame_of_faulty_cameras_is_stored_or_lost_for_a_reason(tmp_path: 
         by_tick = {int(e["tick"]): e for e in exposed}
         shown = [by_tick[int(b)] for b in stored.barcodes[sound]]
         assert [int(e["stamp_ns"]) for e in shown] == stored.rows["t_ns"][sound].tolist(), "stamps are the camera's own"
-    fates = Counter(int(f) for f in due["camA"]["fate"])
-    a = losses["camA"]
-    assert (a.in_camera, a.in_kernel) == (
-        fates[Fate.LOST_IN_CAMERA],
-        fates[Fate.LOST_IN_KERNEL] + fates[Fate.NO_BUFFER],
-    )
-    assert a.n_corrupt == fates[Fate.CORRUPT] == read_stored(take, "camA").kinds.count("bad")
-    assert a.stored + a.lost == a.due == len(due["camA"])
+    a, told = losses["camA"], Counter(int(f) for f in due["camA"]["fate"])
+    # Of a frame that was lost at the take's very edge nobody knows its stamp's jitter, so nor on which side it lay.
+    unsure = [e for e in due["camA"] if min(e["stamp_ns"] - manifest["window"]["from_ns"],
+                                            manifest["window"]["until_ns"] - e["stamp_ns"]) < 4_000_000]  # fmt: skip
+    edge = sum(int(e["fate"]) not in DELIVERED for e in unsure)
+    assert a.in_camera == pytest.approx(told[Fate.LOST_IN_CAMERA], abs=edge)
+    assert a.in_kernel == pytest.approx(told[Fate.LOST_IN_KERNEL] + told[Fate.NO_BUFFER], abs=edge)
+    assert a.n_corrupt == told[Fate.CORRUPT] == read_stored(take, "camA").kinds.count("bad")
+    assert a.stored + a.lost == a.due == pytest.approx(len(due["camA"]), abs=edge)
     for camera in ("camB", "camC"):
         found, window = losses[camera], manifest["window"]
         assert found.outage > 0
