@@ -369,23 +369,6 @@ def test_facing_backwards_is_refused() -> None:
         analyse(backward, heading_known=False)
 
 
-def test_landmarks_lost_for_part_of_the_trial_cost_strides_and_change_no_number() -> None:
-    """The pelvis is out of sight for three seconds: its metrics rest on fewer strides, and are the same."""
-    trial = synthetic(seconds=24.0).anatomy
-    settings = AnalysisSettings(discard_first_strides=0, discard_last_strides=0)
-    xyz = np.array(trial.xyz_m)
-    for name in ("RASIS", "LASIS", "RPSIS", "LPSIS", "S3", "L5"):
-        xyz[1000:1300, trial.index(name)] = np.nan
-    whole, part = (analyse(t, still=still(), settings=settings) for t in (trial, trial.with_positions(xyz)))
-    seen = {(v.id, v.side): dict(zip(v.stride_index, v.values, strict=True)) for v in part.stride_values}
-    for before in whole.stride_values:
-        after = seen[before.id, before.side]
-        pairs = [(v, after[i]) for i, v in zip(before.stride_index, before.values, strict=True) if i in after]
-        assert 20 <= len(pairs) <= before.values.size, before.id
-        assert abs(np.mean(np.subtract(*np.transpose(pairs)))) < 0.002, (before.id, before.side)
-    assert metric(part, "hip_ext_pelvis_peak", Side.LEFT).n <= metric(whole, "hip_ext_pelvis_peak", Side.LEFT).n - 4
-
-
 def test_contradicting_surface_is_refused_with_both_speeds() -> None:
     with pytest.raises(InputError, match=r"declared surface is overground.*[23]\.\d\d m/s.*0\.0\d m/s: treadmill"):
         analyse(synthetic().anatomy, surface=Surface.OVERGROUND)
