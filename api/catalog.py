@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from api.schemas_results import MeasurementError, MetricEntry
 from labsys.core.catalogue import ANGLES, METRICS, AngleDefinition, MetricDefinition
-from labsys.core.measurement_error import default_error
+from labsys.core.measurement_error import ErrorTable
 from labsys.core.skeleton import Tier
 from labsys.core.units import to_outside
 
 
-def list_metrics() -> list[MetricEntry]:
-    """Every metric of the catalogue, in its order."""
-    return [_metric_entry(m) for m in METRICS]
+def list_metrics(errors: ErrorTable) -> list[MetricEntry]:
+    """Every metric of the catalogue, in its order, with its error at every tier."""
+    return [_metric_entry(m, errors) for m in METRICS]
 
 
 def list_angles() -> list[MetricEntry]:
@@ -19,7 +19,7 @@ def list_angles() -> list[MetricEntry]:
     return [_angle_entry(a) for a in ANGLES]
 
 
-def _metric_entry(metric: MetricDefinition) -> MetricEntry:
+def _metric_entry(metric: MetricDefinition, errors: ErrorTable) -> MetricEntry:
     return MetricEntry(
         id=metric.id,
         kind="metric",
@@ -32,12 +32,12 @@ def _metric_entry(metric: MetricDefinition) -> MetricEntry:
         minimum_tier=metric.tier.name,
         source=metric.source,
         definition_version=metric.version,
-        errors=[_error_entry(metric, tier) for tier in Tier if tier >= metric.tier],
+        errors=[_error_entry(metric, tier, errors) for tier in Tier if tier >= metric.tier],
     )
 
 
-def _error_entry(metric: MetricDefinition, tier: Tier) -> MeasurementError:
-    error = default_error(metric.id, tier)
+def _error_entry(metric: MetricDefinition, tier: Tier, errors: ErrorTable) -> MeasurementError:
+    error = errors.find(metric.id, tier)
     if error is None:
         return MeasurementError(tier=tier.name, sem=None, mdc95=None, source=None)
     return MeasurementError(

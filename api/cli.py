@@ -34,6 +34,7 @@ from api.commands import (
     processing,
     recalibrating,
     recording,
+    reliability,
     rigs,
     service,
     session_protocol,
@@ -81,8 +82,8 @@ def _root(
 
 
 _MODULES = (
-    demo, doctor, calibrating, importing, recording, processing, recalibrating, showing, comparing, exporting, synth,
-    service,
+    demo, doctor, calibrating, importing, recording, processing, recalibrating, showing, comparing, reliability,
+    exporting, synth, service,
 )  # fmt: skip
 for _module in _MODULES:
     _module.register(app)

@@ -86,12 +86,13 @@ def gather_run(lab: Lab, name: TrialName, trial: TrialRow, record: RunRecord) ->
 
 def _calibration_columns(lab: Lab, name: str) -> dict[str, Any]:
     if not name:
-        return {"calibration_grade": None, "up_sd_rad": None, "heading_sd_rad": None}
+        return {"calibration_grade": None, "up_sd_rad": None, "heading_sd_rad": None, "camera_turns": {}}
     calibration = read_calibration(calibration_folder(lab, name) / "calibration.toml")
     return {
         "calibration_grade": calibration.grade,
         "up_sd_rad": finite_or_none(calibration.up_sd_rad),
         "heading_sd_rad": finite_or_none(calibration.heading_sd_rad),
+        "camera_turns": {c.name: [float(v) for v in c.T_cam_lab.as_rotvec()] for c in calibration.rig.cameras},
     }
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -12,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from api.moments import show_moment
 from api.tables import EpisodeRow, RunRow, SessionRow, SubjectRow, TrialMetricRow, TrialRow
-from labsys.core.catalogue import METRICS, find_metric, metric_place
+from labsys.core.catalogue import find_metric, metric_place
 from labsys.core.errors import InputError, UnknownNameError
-from labsys.core.measurement_error import ErrorTable, default_error_table
+from labsys.core.measurement_error import ErrorTable
 from labsys.core.motion import Quality
 from labsys.core.session import Conditions, Goal, TrialKind, TrialName
 from labsys.core.skeleton import Side, Tier
@@ -23,12 +22,15 @@ from labsys.longitudinal import (
     Capture,
     CaptureMetric,
     Comparison,
+    Person,
     Trend,
     Visit,
     compare_visits,
     metric_trend,
 )
 
+# Parts of a run's parameters that are no settings: facts of the trial, its visit, its take and its calibration.
+_STATED = frozenset({"trial", "session", "take", "calibration", "name"})
 _WITH_STRIDES = (TrialKind.RUN, TrialKind.WALK)
 
 
@@ -83,8 +85,8 @@ def run_metrics(session: Session, run: RunRow) -> list[TrialMetricRow]:
     return sorted(rows, key=lambda row: (metric_place(row.metric), row.side.value))
 
 
-def compare_sessions(session: Session, subject: str, pre: str, post: str) -> Comparison:
-    """Compare two visits of one subject under their episode's goals and the default errors.
+def compare_sessions(session: Session, errors: ErrorTable, subject: str, pre: str, post: str) -> Comparison:
+    """Compare two visits of one subject under their episode's goals and the lab's errors.
 
     Raises:
         UnknownNameError: no such subject or session. InputError: both are the same visit.
@@ -94,7 +96,7 @@ def compare_sessions(session: Session, subject: str, pre: str, post: str) -> Com
         raise InputError(f"session '{pre}' cannot be compared with itself", remedy="Name two sessions")
     before, after = (_visit(session, row) for row in rows)
     goals = _goals(rows[1].episode or rows[0].episode)
-    return compare_visits(before, after, goals=goals, errors=_errors(), subject=subject)
+    return compare_visits(before, after, goals=goals, errors=errors, subject=subject)
 
 
 def find_visit(session: Session, subject: str, code: str) -> Visit:
@@ -102,7 +104,7 @@ def find_visit(session: Session, subject: str, code: str) -> Visit:
     return _visit(session, find_session(session, subject, code))
 
 
-def find_trend(session: Session, subject: str, metric: str, side: Side) -> Trend:
+def find_trend(session: Session, errors: ErrorTable, subject: str, metric: str, side: Side) -> Trend:
     """One metric and side over all visits of a subject.
 
     Raises:
@@ -116,12 +118,18 @@ def find_trend(session: Session, subject: str, metric: str, side: Side) -> Trend
     rows = session.scalars(mine.order_by(SessionRow.captured_at, SessionRow.id)).all()
     captures = _captures(session, rows, metrics=(metric, "speed"))
     visits = tuple(_as_visit(row, captures.get(row.id, ()), ()) for row in rows)
-    return metric_trend(visits, metric, side, _errors())
+    goals = _goals(next((r.episode for r in reversed(rows) if r.episode is not None), None))
+    return metric_trend(visits, metric, side, errors, goals=goals)
 
 
-@cache
-def _errors() -> ErrorTable:
-    return default_error_table(tuple(metric.id for metric in METRICS))
+def find_people(session: Session) -> list[Person]:
+    """Every subject with all visits, their captures and all metrics: what the lab's own error is learnt from."""
+    rows = session.scalars(select(SessionRow).order_by(SessionRow.captured_at, SessionRow.id)).all()
+    captures = _captures(session, rows)
+    visits: dict[str, list[Visit]] = {}
+    for row in rows:
+        visits.setdefault(row.subject.code, []).append(_as_visit(row, captures.get(row.id, ()), ()))
+    return [Person(code, tuple(found)) for code, found in sorted(visits.items())]
 
 
 def _goals(episode: EpisodeRow | None) -> tuple[Goal, ...]:
@@ -136,7 +144,9 @@ def _visit(session: Session, row: SessionRow) -> Visit:
 
 
 def _as_visit(row: SessionRow, captures: Sequence[Capture], absent: Sequence[AbsentTrial]) -> Visit:
-    return Visit(row.code, show_moment(row.captured_at), row.phase, tuple(captures), tuple(absent))
+    return Visit(
+        row.code, show_moment(row.captured_at), row.phase, tuple(captures), tuple(absent), row.repeats, row.operator
+    )
 
 
 def _absent(session: Session, row: SessionRow, present: set[str]) -> list[AbsentTrial]:
@@ -191,10 +201,20 @@ def _capture(run: RunRow, rows: list[TrialMetricRow]) -> Capture:
         heading_known=run.heading_known,
         not_for_comparison=run.not_for_comparison,
         metrics=tuple(_capture_metric(row) for row in ordered),
+        placement=trial.placement,
         up_sd_rad=_number(run.up_sd_rad),
         heading_sd_rad=_number(run.heading_sd_rad),
         static_shares_calibration=run.static_shares_calibration,
+        calibration=run.calibration,
+        camera_turns={camera: (x, y, z) for camera, (x, y, z) in run.camera_turns.items()},
+        model=run.model,
+        settings=_settings(run.parameters),
     )
+
+
+def _settings(parameters: Mapping[str, str]) -> dict[str, str]:
+    """How a run was processed, without what was stated of its trial (`trial.speed_mps` and so on)."""
+    return {k: v for k, v in parameters.items() if k.partition(".")[0] not in _STATED}
 
 
 def _capture_metric(row: TrialMetricRow) -> CaptureMetric:

@@ -219,6 +219,7 @@ class SessionDocument(BaseModel):
     operator: str
     anthropometry: AnthropometryDocument
     scores: dict[str, float]
+    repeats: str | None
     notes: str
     updated_at: str
 
@@ -238,6 +239,7 @@ class SessionDocument(BaseModel):
             operator=row.operator,
             anthropometry=body,
             scores={s.name: s.value for s in row.scores},
+            repeats=row.repeats or None,
             notes=row.notes,
             updated_at=show_moment(row.updated_at),
         )
@@ -254,6 +256,7 @@ class SessionChange(Sent):
     operator: Word = ""
     anthropometry: AnthropometryDocument = AnthropometryDocument()
     scores: Annotated[dict[Word, Finite], Field(max_length=100)] = {}
+    repeats: Code | None = None
     notes: Notes = ""
 
 
@@ -295,6 +298,7 @@ class TrialDocument(BaseModel):
     recorded_at: str
     conditions: ConditionsDocument
     static: str
+    placement: str
     excluded: bool
     exclusion_reason: str
     accepted_sizes: dict[str, list[int]]
@@ -323,6 +327,7 @@ class TrialDocument(BaseModel):
             recorded_at=show_moment(row.recorded_at),
             conditions=conditions,
             static=row.static,
+            placement=row.placement,
             excluded=row.excluded,
             exclusion_reason=row.exclusion_reason,
             accepted_sizes=row.accepted_sizes,
@@ -343,6 +348,7 @@ class TrialChange(Sent):
     recorded_at: datetime = ABSENT
     conditions: ConditionsDocument = ConditionsDocument()
     static: Code | None = None
+    placement: Word = ""
     excluded: bool = False
     exclusion_reason: Word = ""
     notes: Notes = ""

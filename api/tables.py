@@ -179,6 +179,7 @@ class SessionRow(Base):
     mass_kg: Mapped[float | None]
     height_m: Mapped[float | None]
     leg_length_m: Mapped[float | None]
+    repeats: Mapped[str] = mapped_column(String(_CODE))
     notes: Mapped[str]
     updated_at: Mapped[datetime]
 
@@ -214,6 +215,7 @@ class TrialRow(Base):
     footwear: Mapped[str]
     pain_0_10: Mapped[float | None]
     static: Mapped[str]
+    placement: Mapped[str]
     excluded: Mapped[bool]
     exclusion_reason: Mapped[str]
     accepted_sizes: Mapped[dict[str, Any]]
@@ -242,6 +244,7 @@ class RunRow(Base):
     up_sd_rad: Mapped[float | None]
     heading_sd_rad: Mapped[float | None]
     heading_known: Mapped[bool]
+    camera_turns: Mapped[dict[str, Any]]
     static: Mapped[str]
     static_shares_calibration: Mapped[bool]
     not_for_comparison: Mapped[str | None]

@@ -15,7 +15,16 @@ from labsys.core.catalogue import find_angle, find_metric
 from labsys.core.motion import AngleSummary, Metric, TrialResult
 from labsys.core.skeleton import Side
 from labsys.core.units import Unit, to_outside
-from labsys.longitudinal import Comparison, ComparisonRow, ConditionPair, Trend, TrendSeries, Unpaired
+from labsys.longitudinal import (
+    Comparison,
+    ComparisonRow,
+    ConditionPair,
+    SideDifference,
+    Trend,
+    TrendSeries,
+    TrendSlope,
+    Unpaired,
+)
 
 
 def trial_document(result: TrialResult) -> dict[str, Any]:
@@ -140,6 +149,32 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
         "pairs": [_pair_document(p) for p in comparison.pairs],
         "n_exploratory": comparison.n_exploratory,
         "rows": [_row_document(r) for r in comparison.rows],
+        "symmetry": [_symmetry_document(s) for s in comparison.symmetry],
+    }
+
+
+def _symmetry_document(row: SideDifference) -> dict[str, Any]:
+    """Right minus left; descriptive, so that there is no verdict."""
+    definition = find_metric(row.id)
+    unit = definition.unit
+    return {
+        "pair": row.pair,
+        "id": row.id,
+        "unit": unit.value,
+        "pre": outside(row.pre, unit),
+        "post": outside(row.post, unit),
+        "change": outside(row.change, unit),
+        "pre_ci95": interval(row.pre_ci95, unit),
+        "post_ci95": interval(row.post_ci95, unit),
+        "ci95": interval(row.ci95, unit),
+        "pre_index_pct": outside(row.pre_index, Unit.PERCENT),
+        "post_index_pct": outside(row.post_index, Unit.PERCENT),
+        "mdc95": outside(row.mdc95, unit),
+        "n": row.n,
+        "sem_source": row.sem_source or None,
+        "provisional": row.sem_source not in ("", "lab"),
+        "source": definition.source,
+        "reason": row.reason,
     }
 
 
@@ -166,7 +201,8 @@ def _pair_document(pair: ConditionPair) -> dict[str, Any]:
 
 
 def _row_document(row: ComparisonRow) -> dict[str, Any]:
-    unit = find_metric(row.id).unit
+    definition = find_metric(row.id)
+    unit = definition.unit
     return {
         "pair": row.pair,
         "id": row.id,
@@ -176,6 +212,13 @@ def _row_document(row: ComparisonRow) -> dict[str, Any]:
         "post": outside(row.post, unit),
         "change": outside(row.change, unit),
         "ci95": interval(row.ci95, unit),
+        "pre_sd": outside(row.pre_sd, unit),
+        "post_sd": outside(row.post_sd, unit),
+        "pre_ci95": interval(row.pre_ci95, unit),
+        "post_ci95": interval(row.post_ci95, unit),
+        "tier": row.tier.name if row.tier is not None else None,
+        "quality": row.quality.value,
+        "source": definition.source,
         "threshold": outside(row.threshold, unit),
         "detectable_change": outside(row.detectable_change, unit),
         "mdc95": outside(row.mdc95, unit),
@@ -202,6 +245,7 @@ def trend_document(trend: Trend, subject: str) -> dict[str, Any]:
         "metric": trend.metric,
         "side": trend.side.value,
         "unit": unit.value,
+        "source": find_metric(trend.metric).source,
         "series": [_series_document(s, unit) for s in trend.series],
         "left_out": dict(trend.left_out),
     }
@@ -221,7 +265,11 @@ def _series_document(series: TrendSeries, unit: Unit) -> dict[str, Any]:
                 "date": p.date,
                 "phase": p.phase.value if p.phase else None,
                 "value": outside(p.value, unit),
+                "sd": outside(p.sd, unit),
                 "ci95": interval(p.ci95, unit),
+                "since_first": outside(p.since_first, unit),
+                "since_first_ci95": interval(p.since_first_ci95, unit),
+                "quality": p.quality.value,
                 "n_strides": p.n_strides,
                 "n_captures": p.n_captures,
                 "sem_source": p.sem_source or None,
@@ -229,6 +277,23 @@ def _series_document(series: TrendSeries, unit: Unit) -> dict[str, Any]:
             }
             for p in series.points
         ],
+        "slope": None if series.slope is None else _slope_document(series.slope, unit),
+    }
+
+
+def _slope_document(slope: TrendSlope, unit: Unit) -> dict[str, Any]:
+    return {
+        "n_visits": slope.n_visits,
+        "span_weeks": number(slope.span_weeks),
+        "per_week": outside(slope.per_week, unit),
+        "per_week_ci95": interval(slope.per_week_ci95, unit),
+        "change": outside(slope.change, unit),
+        "ci95": interval(slope.ci95, unit),
+        "threshold": outside(slope.threshold, unit),
+        "detectable_change": outside(slope.detectable_change, unit),
+        "df": number(slope.df),
+        "family": slope.family.value,
+        "verdict": slope.verdict.value,
     }
 
 

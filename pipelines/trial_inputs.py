@@ -64,8 +64,8 @@ def calibrated_take(lab: Lab, trial: Trial) -> Take:
 def choose_static(lab: Lab, trial: Trial) -> TrialName | None:
     """The static trial that a trial is referenced to: the one named, else the latest valid one recorded before it.
 
-    Valid: not excluded, and recorded. Where recording times are equal (imports that state only the day), the latest
-    imported before the trial counts, else the latest imported.
+    Valid: not excluded, recorded, and with the same placement of stickers. Where recording times are equal (imports
+    that state only the day), the latest imported before the trial counts, else the latest imported.
 
     Raises:
         UnknownNameError: the static named by the trial is gone. InputError: it is no static trial, or is excluded.
@@ -79,6 +79,7 @@ def choose_static(lab: Lab, trial: Trial) -> TrialName | None:
         for t in list_trials(lab, trial.name.subject, trial.name.session)
         if t.kind is TrialKind.STATIC
         and not t.excluded
+        and t.placement == trial.placement
         and t.recorded_at <= trial.recorded_at
         and has_take(lab, t.name)
     ]

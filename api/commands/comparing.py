@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
 def compare(
     session_a: Annotated[str, typer.Argument(metavar="SUBJECT/SESSION_A", help="The visit before.")],
     session_b: Annotated[str, typer.Argument(metavar="SUBJECT/SESSION_B", help="The visit after.")],
+    curves: Annotated[bool, typer.Option("--curves", help="Compare angles over the whole stride too.")] = False,
     lab: LabOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -39,7 +40,7 @@ def compare(
     other, post = parse_session(session_b)
     if other != subject:
         raise InputError(f"{session_a} and {session_b} are of two subjects", remedy="Compare visits of one subject")
-    document = compare_visits_of(terminal.open_lab(), subject, pre, post)
+    document = compare_visits_of(terminal.open_lab(), subject, pre, post, curves=curves)
     terminal.give(document, "" if as_json else comparison_text(document))
     if not document["comparable"]:
         raise GateRefusedError(f"{pre} and {post} cannot be compared: {document['reason']}")
@@ -60,6 +61,7 @@ def show_trend(
     """
     from api.database import open_database
     from api.index import ensure_indexed
+    from api.lab_errors import lab_errors
     from api.queries import find_trend
     from api.views import trend_document
     from labsys.core.catalogue import find_metric
@@ -71,25 +73,33 @@ def show_trend(
     try:
         ensure_indexed(folder, database)
         with database.read() as session:
-            trends = [trend_document(find_trend(session, subject, metric, s), subject) for s in sides]
+            trends = [
+                trend_document(find_trend(session, lab_errors(folder), subject, metric, s), subject) for s in sides
+            ]
     finally:
         database.close()
     document = {"subject": subject, "metric": metric, "trends": trends}
     terminal.give(document, "\n\n".join(trend_text(t) for t in trends))
 
 
-def compare_visits_of(lab: Lab, subject: str, pre: str, post: str) -> dict[str, Any]:
-    """Two visits of a subject compared, as `labsys compare --json` prints them."""
+def compare_visits_of(lab: Lab, subject: str, pre: str, post: str, *, curves: bool = False) -> dict[str, Any]:
+    """Two visits of a subject compared, as `labsys compare --json` prints them; with `curves` where asked for."""
+    from api.curve_changes import compare_curves
     from api.database import open_database
     from api.index import ensure_indexed
-    from api.queries import compare_sessions
+    from api.lab_errors import lab_errors
+    from api.queries import compare_sessions, find_visit
     from api.views import comparison_document
 
     database = open_database(lab)
     try:
         ensure_indexed(lab, database)
         with database.read() as session:
-            return comparison_document(compare_sessions(session, subject, pre, post))
+            document = comparison_document(compare_sessions(session, lab_errors(lab), subject, pre, post))
+            if curves:
+                visits = (find_visit(session, subject, code) for code in (pre, post))
+                document["curves"] = compare_curves(lab, *visits)
+            return document
     finally:
         database.close()
 
@@ -102,9 +112,52 @@ def comparison_text(document: Mapping[str, Any]) -> str:
     for i, pair in enumerate(document["pairs"]):
         rows = [r for r in document["rows"] if r["pair"] == i]
         lines += ["", f"{_condition(pair)}: {', '.join(pair['pre'])} -> {', '.join(pair['post'])}", _row_table(rows)]
+    lines += _symmetry_lines(document["symmetry"])
+    lines += _curve_lines(document.get("curves", []))
     if any(r["provisional"] for r in document["rows"]):
         lines += ["", "The measurement error is a default, not this lab's own: verdicts are provisional."]
     return "\n".join(lines)
+
+
+def _symmetry_lines(rows: list[Mapping[str, Any]]) -> list[str]:
+    """Right minus left of both visits, where both sides were measured."""
+    from api.commands.text_table import format_interval, format_number, format_table
+
+    given = [r for r in rows if r["change"] is not None]
+    if not given:
+        return []
+    headers = ("right minus left", "pre", "post", "change", "unit", "95 %", "MDC95")
+    table = [
+        (
+            r["id"],
+            *(format_number(r[k], digits_of(r["unit"])) for k in ("pre", "post", "change")),
+            r["unit"],
+            format_interval(r["ci95"], digits_of(r["unit"])),
+            format_number(r["mdc95"], digits_of(r["unit"])),
+        )
+        for r in given
+    ]
+    return ["", format_table(headers, table, right=("pre", "post", "change", "MDC95"))]
+
+
+def _curve_lines(curves: list[Mapping[str, Any]]) -> list[str]:
+    """Stretches of the stride where the visits differ by more than the error; then how many differ at all."""
+    if not curves:
+        return []
+    lines = ["", "Over the stride, larger than measurement error:"]
+    for curve in curves:
+        for c in (c for c in curve["clusters"] if c["larger_than_error"]):
+            where = f"{c['larger_from_pct']}-{c['larger_to_pct']} % of the stride"
+            lines.append(
+                f"  {curve['id']} {curve['side']}: {where}, up to {c['largest_difference']:+.1f} {curve['unit']} "
+                f"(error {curve['mdc95']:.1f})"
+            )
+    smaller = sum(not c["larger_than_error"] for curve in curves for c in curve["clusters"])
+    lines += ["  nothing"] if len(lines) == 2 else []
+    lines.append(
+        f"  {smaller} further stretches differ between the recordings, but not by more than another day would."
+    )
+    return lines
 
 
 def _condition(part: Mapping[str, Any]) -> str:
@@ -151,14 +204,35 @@ def trend_text(document: Mapping[str, Any]) -> str:
                 p["phase"],
                 format_number(p["value"], digits),
                 format_interval(p["ci95"], digits),
+                format_number(p["since_first"], digits),
+                format_interval(p["since_first_ci95"], digits),
                 p["n_strides"],
             )
             for p in series["points"]
         ]
-        headers = ("session", "phase", "value", "on another day", "strides")
+        headers = ("session", "phase", "value", "on another day", "since first", "95 %", "strides")
         lines += [
             f"{_condition(series)}, {series['tier']}",
-            format_table(headers, rows, right=("value", "strides")),
+            format_table(headers, rows, right=("value", "since first", "strides")),
+            *([_slope_text(series["slope"], document["unit"], digits)] if series["slope"] else []),
         ]
     lines += [f"left out: {trial}: {reason}" for trial, reason in document["left_out"].items()]
     return "\n".join(lines if document["series"] else [*lines, "no visit has this metric"])
+
+
+def _slope_text(slope: Mapping[str, Any], unit: str, digits: int) -> str:
+    """The line through three and more visits, in words."""
+    from api.commands.text_table import format_interval
+
+    over = f"over {slope['span_weeks']:.1f} weeks, {slope['n_visits']} visits"
+    family = "" if slope["family"] == "goal" else " (exploratory)"
+    if slope["verdict"] == "no_detectable_change":
+        return (
+            f"line: no change larger than {slope['detectable_change']:.{digits}f} {unit} could be seen {over}{family}"
+        )
+    said = {
+        "possible_change": "not distinguishable from measurement error",
+        "larger_than_error": "larger than measurement error",
+    }[slope["verdict"]]
+    change = f"{slope['change']:+.{digits}f} {unit} {format_interval(slope['ci95'], digits)}"
+    return f"line: {change} {over}: {said}{family}"

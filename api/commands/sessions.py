@@ -37,7 +37,11 @@ CapturedAt = Annotated[
 ScoreOption = Annotated[
     list[str] | None, typer.Option("--score", metavar="NAME=VALUE", help="Questionnaire score; repeatable.")
 ]
-_CLEARABLE = ("phase", "episode", "operator", "mass_kg", "height_m", "leg_length_m", "notes", "scores")
+RepeatsOption = Annotated[
+    str | None,
+    typer.Option("--repeats", metavar="SESSION", help="Earlier visit that this one repeats, nothing done between."),
+]
+_CLEARABLE = ("repeats", "phase", "episode", "operator", "mass_kg", "height_m", "leg_length_m", "notes", "scores")
 
 
 @app.command("add")
@@ -51,6 +55,7 @@ def add_session(
     leg_length_m: LegLengthOption = None,
     captured_at: CapturedAt = None,
     score: ScoreOption = None,
+    repeats: RepeatsOption = None,
     notes: NotesOption = None,
     conditions: ConditionsFile = None,
     lab: LabOption = None,
@@ -73,7 +78,7 @@ def add_session(
         raise InputError(f"session {name} exists already", remedy=f"Change it with 'labsys session edit {name}'")
     stated = _stated(conditions, phase, episode, operator, mass_kg, height_m, leg_length_m)
     new = Session(uuid=new_uuid(), subject=subject, session=code, captured_at=capture_time(code))
-    _save(terminal, _changed(new, stated, captured_at, score, notes))
+    _save(terminal, _changed(new, stated, captured_at, score, repeats, notes))
 
 
 @app.command("edit")
@@ -87,6 +92,7 @@ def edit_session(
     leg_length_m: LegLengthOption = None,
     captured_at: CapturedAt = None,
     score: ScoreOption = None,
+    repeats: RepeatsOption = None,
     notes: NotesOption = None,
     conditions: ConditionsFile = None,
     clear: ClearOption = None,
@@ -104,7 +110,7 @@ def edit_session(
     terminal = Terminal(lab, as_json, quiet)
     session = _cleared(load_session(terminal.open_lab(), *parse_session(name)), clear or [])
     stated = _stated(conditions, phase, episode, operator, mass_kg, height_m, leg_length_m)
-    _save(terminal, _changed(session, stated, captured_at, score, notes))
+    _save(terminal, _changed(session, stated, captured_at, score, repeats, notes))
 
 
 @app.command("list")
@@ -180,7 +186,12 @@ def _stated(
 
 
 def _changed(
-    session: Session, stated: Stated, captured_at: str | None, score: list[str] | None, notes: str | None
+    session: Session,
+    stated: Stated,
+    captured_at: str | None,
+    score: list[str] | None,
+    repeats: str | None,
+    notes: str | None,
 ) -> Session:
     return replace(
         session,
@@ -190,6 +201,7 @@ def _changed(
         captured_at=session.captured_at if captured_at is None else parse_time(captured_at, "--captured-at"),
         anthropometry=stated.anthropometry(session.anthropometry),
         scores={**session.scores, **_scores(score or [])},
+        repeats=session.repeats if repeats is None else repeats,
         notes=session.notes if notes is None else notes,
     )
 

@@ -112,9 +112,10 @@ def list_metrics(as_json: JsonOption = False, quiet: QuietOption = False) -> Non
     from api.catalog import list_angles
     from api.catalog import list_metrics as list_metric_entries
     from api.commands.text_table import format_table
+    from api.lab_errors import default_errors
 
     terminal = Terminal(None, as_json, quiet)
-    entries = {"metrics": list_metric_entries(), "angles": list_angles()}
+    entries = {"metrics": list_metric_entries(default_errors()), "angles": list_angles()}
     headers = ("id", "side", "unit", "zero", "tier", "positive means", "what")
     tables = []
     for title, listed in entries.items():

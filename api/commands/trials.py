@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,8 +37,12 @@ KindOption = Annotated[TrialKind | None, typer.Option("--kind")]
 StaticOption = Annotated[
     str | None, typer.Option("--static", metavar="TRIAL", help="Static trial of the visit to reference to.")
 ]
+PlacementOption = Annotated[
+    str | None,
+    typer.Option("--placement", help="Which placement of stickers, where they were re-placed within the visit."),
+]
 RecordedAt = Annotated[str | None, typer.Option("--recorded-at", metavar="TIME", help="ISO-8601.")]
-_CLEARABLE = ("surface", "speed_mps", "incline_pct", "footwear", "pain_0_10", "static", "notes")
+_CLEARABLE = ("surface", "speed_mps", "incline_pct", "footwear", "pain_0_10", "static", "placement", "notes")
 
 
 @app.command("add")
@@ -51,6 +55,7 @@ def add_trial(
     footwear: FootwearOption = None,
     pain: PainOption = None,
     static: StaticOption = None,
+    placement: PlacementOption = None,
     recorded_at: RecordedAt = None,
     notes: NotesOption = None,
     conditions: ConditionsFile = None,
@@ -77,7 +82,11 @@ def add_trial(
         raise InputError(f"trial {name} exists already", remedy=f"Change it with 'labsys trial edit {name}'")
     new = Trial(uuid=new_uuid(), name=trial_name, kind=kind, recorded_at=session.captured_at)
     stated = read_stated(conditions, Stated(surface, speed_mps, incline_pct, footwear, pain))
-    _save(terminal, folder, _changed(new, stated, kind=None, static=static, recorded_at=recorded_at, notes=notes))
+    _save(
+        terminal,
+        folder,
+        _changed(new, stated, kind=None, static=static, placement=placement, recorded_at=recorded_at, notes=notes),
+    )
 
 
 @app.command("edit")
@@ -90,6 +99,7 @@ def edit_trial(
     footwear: FootwearOption = None,
     pain: PainOption = None,
     static: StaticOption = None,
+    placement: PlacementOption = None,
     recorded_at: RecordedAt = None,
     notes: NotesOption = None,
     conditions: ConditionsFile = None,
@@ -109,7 +119,11 @@ def edit_trial(
     folder = terminal.open_lab()
     trial = _cleared(load_trial(folder, TrialName.parse(name)), clear or [])
     stated = read_stated(conditions, Stated(surface, speed_mps, incline_pct, footwear, pain))
-    _save(terminal, folder, _changed(trial, stated, kind=kind, static=static, recorded_at=recorded_at, notes=notes))
+    _save(
+        terminal,
+        folder,
+        _changed(trial, stated, kind=kind, static=static, placement=placement, recorded_at=recorded_at, notes=notes),
+    )
 
 
 @app.command("list")
@@ -268,6 +282,7 @@ def _changed(
     *,
     kind: TrialKind | None,
     static: str | None,
+    placement: str | None,
     recorded_at: str | None,
     notes: str | None,
 ) -> Trial:
@@ -277,6 +292,7 @@ def _changed(
         kind=kind or trial.kind,
         conditions=stated.conditions(trial.conditions),
         static=trial.static if static is None else static,
+        placement=trial.placement if placement is None else placement,
         recorded_at=trial.recorded_at if recorded_at is None else parse_time(recorded_at, "--recorded-at"),
         notes=trial.notes if notes is None else notes,
     )
@@ -298,10 +314,9 @@ def _cleared(trial: Trial, names: list[str]) -> Trial:
     for name in names:
         if name not in _CLEARABLE:
             raise UnknownNameError("field", name, valid=_CLEARABLE, where="--clear")
-        if name == "static":
-            trial = replace(trial, static="")
-        elif name == "notes":
-            trial = replace(trial, notes="")
+        if name in ("static", "placement", "notes"):
+            nothing: dict[str, Any] = {name: ""}
+            trial = replace(trial, **nothing)
         else:
             trial = replace(trial, conditions=replace(trial.conditions, **{name: getattr(empty, name)}))
     return trial

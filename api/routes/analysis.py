@@ -8,16 +8,19 @@ from fastapi import APIRouter, Query, Request, Response
 
 import labsys
 from api.catalog import list_angles, list_metrics
+from api.curve_changes import compare_curves
 from api.dependencies import LabDep, SessionDep, refuse_name
 from api.documents import send
 from api.errors import problem_responses
 from api.index import find_problems
-from api.queries import compare_sessions, find_subject, find_trend
+from api.lab_errors import lab_errors, learnt_errors, plan_for
+from api.queries import compare_sessions, find_subject, find_trend, find_visit
 from api.schemas_results import LabDocument, MetricEntry, Page, ProblemEntry
 from api.views import comparison_document, trend_document
-from labsys.core.catalogue import CATALOGUE_VERSION, find_metric
+from api.views_reliability import plan_document, reliability_document
+from labsys.core.catalogue import ANGLES, CATALOGUE_VERSION, find_angle, find_metric
 from labsys.core.errors import UnknownNameError
-from labsys.core.skeleton import Side
+from labsys.core.skeleton import Side, Tier
 
 router = APIRouter(tags=["analysis"])
 
@@ -40,9 +43,9 @@ def get_lab(request: Request, db: SessionDep, lab: LabDep) -> Response:
 
 
 @router.get("/metrics", response_model=Page[MetricEntry], responses=problem_responses())
-def list_catalogue_metrics(request: Request) -> Response:
+def list_catalogue_metrics(request: Request, lab: LabDep) -> Response:
     """Every metric: id, unit, description, sign, zero, minimum tier, error and its source, definition version."""
-    return send(request, Page(items=list_metrics(), next_cursor=None))
+    return send(request, Page(items=list_metrics(lab_errors(lab)), next_cursor=None))
 
 
 @router.get("/angles", response_model=Page[MetricEntry], responses=problem_responses())
@@ -52,14 +55,38 @@ def list_catalogue_angles(request: Request) -> Response:
 
 
 @router.get("/compare", responses=problem_responses(404))
-def compare(request: Request, db: SessionDep, subject: Code, pre: Code, post: Code) -> Response:
+def compare(request: Request, db: SessionDep, lab: LabDep, subject: Code, pre: Code, post: Code) -> Response:
     """Two visits of one subject against the measurement error, as `labsys compare A B --json` prints them."""
-    return send(request, comparison_document(compare_sessions(db, subject, pre, post)))
+    return send(request, comparison_document(compare_sessions(db, lab_errors(lab), subject, pre, post)))
+
+
+@router.get("/compare/curves", responses=problem_responses(404))
+def compare_stride_curves(
+    request: Request,
+    db: SessionDep,
+    lab: LabDep,
+    subject: Code,
+    pre: Code,
+    post: Code,
+    angle: Annotated[str | None, Query(max_length=64)] = None,
+) -> Response:
+    """Angles over the stride of two visits, as `labsys compare A B --curves --json` prints them."""
+    try:
+        find_angle(angle or ANGLES[0].id)
+    except UnknownNameError as error:
+        raise refuse_name(error) from error
+    curves = compare_curves(lab, find_visit(db, subject, pre), find_visit(db, subject, post), angle=angle)
+    return send(request, {"subject": subject, "pre": pre, "post": post, "curves": curves})
 
 
 @router.get("/trend", responses=problem_responses(404))
 def trend(
-    request: Request, db: SessionDep, subject: Code, metric: Annotated[str, Query(max_length=64)], side: Side
+    request: Request,
+    db: SessionDep,
+    lab: LabDep,
+    subject: Code,
+    metric: Annotated[str, Query(max_length=64)],
+    side: Side,
 ) -> Response:
     """One metric and side over all visits of a subject, one series per condition."""
     try:
@@ -67,4 +94,26 @@ def trend(
     except UnknownNameError as error:
         raise refuse_name(error) from error
     find_subject(db, subject)
-    return send(request, trend_document(find_trend(db, subject, metric, side), subject))
+    return send(request, trend_document(find_trend(db, lab_errors(lab), subject, metric, side), subject))
+
+
+@router.get("/reliability", responses=problem_responses())
+def reliability(request: Request, lab: LabDep) -> Response:
+    """What the lab learnt of its own error and what counts now; `name` is null and `rows` empty before the first."""
+    return send(request, reliability_document(learnt_errors(lab)))
+
+
+@router.get("/reliability/plan", responses=problem_responses())
+def plan(
+    request: Request,
+    lab: LabDep,
+    metric: Annotated[str, Query(max_length=64)],
+    change: Annotated[float, Query(gt=0, allow_inf_nan=False, description="In the metric's unit")],
+    tier: Tier = Tier.T3,
+) -> Response:
+    """How many captures per visit see a change of that size, as `labsys reliability --plan` prints it."""
+    try:
+        found = plan_for(lab, metric, change, tier)
+    except UnknownNameError as error:
+        raise refuse_name(error) from error
+    return send(request, plan_document(found))

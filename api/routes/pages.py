@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from api.dependencies import LabDep, SessionDep, SubjectCode, TrialNameDep
 from api.index import find_problems
+from api.lab_errors import lab_errors
 from api.queries import compare_sessions, find_run, find_subject, find_trial, run_metrics
 from api.schemas import EpisodeDocument, SessionDocument, TrialDocument
 from api.schemas_results import MetricDocument, RunDocument
@@ -86,7 +87,7 @@ def show_trial(db: SessionDep, lab: LabDep, name: TrialNameDep) -> HTMLResponse:
 @router.get("/compare")
 def show_comparison(db: SessionDep, lab: LabDep, subject: Code, pre: Code, post: Code) -> HTMLResponse:
     """Two visits against the measurement error: goals first, then all other rows."""
-    comparison = comparison_document(compare_sessions(db, subject, pre, post))
+    comparison = comparison_document(compare_sessions(db, lab_errors(lab), subject, pre, post))
     rows = sorted(comparison["rows"], key=lambda r: (r["pair"], r["family"] != "goal"))
     return _page("compare.html", lab=lab, comparison=comparison, rows=rows)
 

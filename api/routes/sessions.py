@@ -78,8 +78,9 @@ def _changed(visit: Visit, body: SessionChange) -> Visit:
     given = body.given()
     if "anthropometry" in given:
         given["anthropometry"] = replace(visit.anthropometry, **body.anthropometry.given())
-    if "episode" in given:
-        given["episode"] = body.episode or ""
+    for name in ("episode", "repeats"):
+        if name in given:
+            given[name] = given[name] or ""
     return with_fields(visit, given)
 
 

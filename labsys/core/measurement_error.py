@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from labsys.core.arrays import FloatArray, as_floats
 from labsys.core.catalogue import ErrorGroup, find_metric
-from labsys.core.skeleton import Tier
+from labsys.core.skeleton import Side, Tier
 from labsys.core.units import Unit, to_inside
 
 # Two-sided 95 % quantile of the normal distribution; the default error has no degrees of freedom of its own.
 Z_95 = 1.959963984540054
+
+# Weights of capture, palpation and day in the squared error of a visit, or of a change.
+Weights = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,12 @@ class SessionError:
     """Between-session error of one metric at one tier, inside units squared (rad², m², …).
 
     sem² = v_capture + v_palpation + v_day for one capture and one sticker placement. `source` is "default", "mixed" or
-    "lab"; `df` are the degrees of freedom behind it, infinite for a default.
+    "lab"; `df` are the degrees of freedom behind the sum, infinite for a default.
+
+    Attributes:
+        split_source: where the split into the three parts comes from; it matters only where captures or placements
+            were repeated. Empty: from where the sum comes.
+        covariance: (3, 3) sampling covariance of the three, as rows; None where only `df` of the sum is known.
     """
 
     v_capture: float
@@ -32,6 +41,8 @@ class SessionError:
     v_day: float
     source: str
     df: float = math.inf
+    split_source: str = ""
+    covariance: tuple[tuple[float, ...], ...] | None = None
 
     @property
     def sem(self) -> float:
@@ -43,16 +54,61 @@ class SessionError:
         """Minimal detectable change between two single-capture visits, inside unit: 1.96·√2·SEM."""
         return Z_95 * math.sqrt(2.0) * self.sem
 
+    def variance(self, weights: Weights) -> float:
+        """The three parts summed with these weights (1/captures, 1/placements, 1 for one visit)."""
+        return weights[0] * self.v_capture + weights[1] * self.v_palpation + weights[2] * self.v_day
 
-@dataclass(frozen=True)
+    def df_of(self, weights: Weights) -> float:
+        """Degrees of freedom of `variance(weights)`: 2 V² / Var(V) (Satterthwaite 1946); infinite for a default."""
+        if self.covariance is None:
+            return self.df
+        rows = enumerate(self.covariance)
+        spread = sum(weights[i] * weights[j] * c for i, row in rows for j, c in enumerate(row))
+        return 2.0 * self.variance(weights) ** 2 / spread if spread > 0.0 else math.inf
+
+    def source_of(self, *, divided: bool) -> str:
+        """Where the error of a visit comes from; `divided`: captures or placements were repeated in it."""
+        if divided and self.source == "lab" and self.split_source not in ("", "lab"):
+            return "mixed"
+        return self.source
+
+
+def speed_band(speed_mps: float) -> float:
+    """The band that a speed belongs to, by its middle: steps of 0.5 m/s; NaN for an unknown speed. m/s."""
+    return round(2.0 * speed_mps) / 2.0 if math.isfinite(speed_mps) else math.nan
+
+
+@dataclass(frozen=True, eq=False)
+class RowCorrelation:
+    """How session errors of rows go together, learnt from repeats. matrix: (R, R), rows as (metric id, side)."""
+
+    rows: tuple[tuple[str, Side], ...]
+    matrix: FloatArray
+
+    def __post_init__(self) -> None:
+        n = len(self.rows)
+        object.__setattr__(self, "matrix", as_floats("correlation of rows", self.matrix, (n, n), finite=True))
+
+
+@dataclass(frozen=True, eq=False)
 class ErrorTable:
-    """(metric id, tier) -> error. A metric without an entry has no verdict."""
+    """(metric id, tier) -> error. A metric without an entry has no verdict.
+
+    Attributes:
+        banded: (metric id, tier, band of `speed_band`) -> error; where there is one, it goes before `errors`.
+        correlation: of row errors; None: taken as independent.
+        name: of the lab's own table; empty for the defaults.
+    """
 
     errors: Mapping[tuple[str, Tier], SessionError]
+    banded: Mapping[tuple[str, Tier, float], SessionError] = field(default_factory=dict)
+    correlation: RowCorrelation | None = None
+    name: str = ""
 
-    def find(self, metric_id: str, tier: Tier) -> SessionError | None:
-        """The error of this metric at this tier, or None: error unknown."""
-        return self.errors.get((metric_id, tier))
+    def find(self, metric_id: str, tier: Tier, speed_mps: float = math.nan) -> SessionError | None:
+        """The error of this metric at this tier and, where learnt, this speed; None: error unknown."""
+        at_speed = self.banded.get((metric_id, tier, speed_band(speed_mps)))
+        return at_speed if at_speed is not None else self.errors.get((metric_id, tier))
 
 
 # Defaults by group, in outside units (source: chosen defaults, 6.2 of the biomechanics definitions; provisional).
@@ -68,6 +124,19 @@ _DEFAULT_SEM: dict[ErrorGroup, tuple[float, Unit]] = {
 }
 _PELVIS_SEM_BELOW_T3_DEG = 3.5
 
+# Angles whose curves are compared; others have no known error.
+_ANGLE_GROUPS: dict[str, ErrorGroup] = {
+    **dict.fromkeys(
+        ("pelvis_tilt", "hip_flexion", "lumbar_extension", "trunk_pelvis_extension", "lumbar_segment_extension"),
+        ErrorGroup.PELVIS_REFERENCED,
+    ),
+    **dict.fromkeys(("thigh_vertical", "shank_vertical", "trunk_lean"), ErrorGroup.VERTICAL_REFERENCED),
+    **dict.fromkeys(
+        ("knee_flexion", "ankle_dorsiflexion", "foot_pitch", "pelvis_rotation", "pelvis_obliquity"),
+        ErrorGroup.DISTAL_AND_PELVIC_ROTATION,
+    ),
+}
+
 # Shares of SEM² for capture, palpation, day.
 _SPLIT_STICKER_ZERO = (0.10, 0.60, 0.30)
 _SPLIT_ELSEWHERE = (0.20, 0.20, 0.60)
@@ -80,7 +149,15 @@ def default_error(metric_id: str, tier: Tier) -> SessionError | None:
     Raises:
         UnknownNameError: no such metric.
     """
-    group = find_metric(metric_id).error_group
+    return _group_error(find_metric(metric_id).error_group, tier)
+
+
+def default_angle_error(angle_id: str, tier: Tier) -> SessionError | None:
+    """Default error of an angle at any moment of the stride: that of the metrics taken from it; None: unknown."""
+    return _group_error(_ANGLE_GROUPS.get(angle_id, ErrorGroup.UNKNOWN), tier)
+
+
+def _group_error(group: ErrorGroup, tier: Tier) -> SessionError | None:
     if group not in _DEFAULT_SEM:
         return None
     sem, unit = _DEFAULT_SEM[group]
@@ -89,6 +166,11 @@ def default_error(metric_id: str, tier: Tier) -> SessionError | None:
     variance = to_inside(sem, unit) ** 2
     capture, palpation, day = _split(group, tier)
     return SessionError(capture * variance, palpation * variance, day * variance, "default")
+
+
+def default_split(metric_id: str, tier: Tier) -> tuple[float, float, float]:
+    """Shares of SEM² for capture, palpation and day where a lab has not learnt its own (UnknownNameError)."""
+    return _split(find_metric(metric_id).error_group, tier)
 
 
 def _split(group: ErrorGroup, tier: Tier) -> tuple[float, float, float]:

@@ -146,7 +146,10 @@ class Anthropometry:
 
 @dataclass(frozen=True)
 class Session:
-    """One visit. `session` is its readable code, usually the date; `captured_at` is ISO-8601 UTC."""
+    """One visit. `session` is its readable code, usually the date; `captured_at` is ISO-8601 UTC.
+
+    repeats: code of an earlier session that this one repeats, with nothing done to the subject between; empty: none.
+    """
 
     uuid: str
     subject: str
@@ -157,6 +160,7 @@ class Session:
     operator: str = ""
     anthropometry: Anthropometry = Anthropometry()
     scores: Mapping[str, float] = field(default_factory=dict)
+    repeats: str = ""
     notes: str = ""
     updated_at: str = ""
 
@@ -187,6 +191,7 @@ class Trial:
         excluded: kept and visible, never counted; `exclusion_reason` says why.
         accepted_sizes: camera -> (width, height) of videos that differ from their calibration's size, accepted by hand.
         calibration: name of the one that counts instead of the take's, such as a repaired one; empty: the take's.
+        placement: which placement of stickers it was recorded with; empty where they were placed once in the visit.
     """
 
     uuid: str
@@ -199,5 +204,6 @@ class Trial:
     exclusion_reason: str = ""
     accepted_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     calibration: str = ""
+    placement: str = ""
     notes: str = ""
     updated_at: str = ""

@@ -1,7 +1,11 @@
 """Change between visits against the measurement error. Pure: no files, no database."""
 
 from labsys.longitudinal.compare import compare_visits
+from labsys.longitudinal.curves import CurveChange, CurveCluster, compare_group_curves, compare_stride_curves
 from labsys.longitudinal.goals import check_goal
+from labsys.longitudinal.plan import Plan, PlanOption, plan_captures
+from labsys.longitudinal.reliability import learn_reliability
+from labsys.longitudinal.repeats import Person
 from labsys.longitudinal.trend import metric_trend
 from labsys.longitudinal.values import (
     AbsentTrial,
@@ -11,9 +15,11 @@ from labsys.longitudinal.values import (
     ComparisonRow,
     ConditionPair,
     Family,
+    SideDifference,
     Trend,
     TrendPoint,
     TrendSeries,
+    TrendSlope,
     Unpaired,
     Verdict,
     Visit,
@@ -27,15 +33,26 @@ __all__ = [
     "Comparison",
     "ComparisonRow",
     "ConditionPair",
+    "CurveChange",
+    "CurveCluster",
     "Family",
+    "Person",
+    "Plan",
+    "PlanOption",
+    "SideDifference",
     "Trend",
     "TrendPoint",
     "TrendSeries",
+    "TrendSlope",
     "Unpaired",
     "Verdict",
     "Visit",
     "check_goal",
+    "compare_group_curves",
+    "compare_stride_curves",
     "compare_visits",
     "explain_row",
+    "learn_reliability",
     "metric_trend",
+    "plan_captures",
 ]

@@ -10,17 +10,19 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from labsys.core.catalogue import METRICS, ErrorGroup, MetricDefinition
-from labsys.core.measurement_error import ErrorTable, SessionError
-from labsys.core.motion import Quality
+import numpy as np
+
+from labsys.core.catalogue import METRICS, MetricDefinition
+from labsys.core.measurement_error import ErrorTable, RowCorrelation, SessionError
 from labsys.core.session import Goal
 from labsys.core.skeleton import Side, Tier
-from labsys.longitudinal.calibrations import reason_against, uncertainty_unknown
-from labsys.longitudinal.families import holm_levels, page_level
+from labsys.longitudinal.calibrations import depends_on_calibration, largest_differences, reason_against
+from labsys.longitudinal.families import correlated_page_level, holm_levels, page_level
 from labsys.longitudinal.goals import check_goals, goal_direction, is_late
+from labsys.longitudinal.guards import strike_changed, visit_warnings
 from labsys.longitudinal.pairing import advice_for_next_time, pair_captures
+from labsys.longitudinal.symmetry import side_differences
 from labsys.longitudinal.values import (
-    CaptureMetric,
     Comparison,
     ComparisonRow,
     ConditionPair,
@@ -29,9 +31,7 @@ from labsys.longitudinal.values import (
     Visit,
 )
 from labsys.longitudinal.verdict import Change, change_between, judge
-from labsys.longitudinal.visits import Measured, measure_visit
-
-MIN_STRIDES_FOR_VERDICT = 25
+from labsys.longitudinal.visits import MIN_STRIDES_FOR_VERDICT, Measured, measure_visit, worst_quality
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,13 @@ class _Draft:
     goal: Goal | None
     late: bool
     counts: bool
+
+    @property
+    def sem_source(self) -> str:
+        """Where the error of both visits comes from; empty where it is unknown."""
+        if self.error is None:
+            return ""
+        return self.error.source_of(divided=self.pre.divided or self.post.divided)
 
     @property
     def family(self) -> Family:
@@ -80,11 +87,12 @@ def compare_visits(pre: Visit, post: Visit, *, goals: tuple[Goal, ...], errors: 
         post=post.session,
         comparable=comparable,
         reason=None if comparable else advice_for_next_time(pre, post),
-        warnings=(*pairing.warnings, *_goal_warnings(drafts), *_calibration_warnings(pairing.pairs)),
+        warnings=(*pairing.warnings, *_goal_warnings(drafts), *visit_warnings(pre, post, pairing.pairs)),
         unpaired=pairing.unpaired,
         pairs=pairing.pairs,
-        rows=_judge_rows(drafts),
+        rows=_judge_rows(drafts, errors.correlation),
         n_exploratory=_count_exploratory(drafts),
+        symmetry=tuple(row for i, p in enumerate(pairing.pairs) for row in side_differences(i, p, errors=errors)),
     )
 
 
@@ -114,14 +122,14 @@ def _draft_row(
 ) -> _Draft:
     before = measure_visit(pair.pre, definition.id, side)
     after = measure_visit(pair.post, definition.id, side)
-    error = errors.find(definition.id, before.tier) if before.tier is not None else None
+    error = errors.find(definition.id, before.tier, pair.speed_mps) if before.tier is not None else None
     blocked, reason = _obstacle(definition, before, after, error)
     change = None
     if error is not None and blocked in (None, Verdict.INDICATIVE_ONLY):
         change = change_between(before.value(error), after.value(error), error=error)
     # What counts toward the page is fixed by catalogue, tier and error table, before any value is known.
     shown = page_tier is not None and definition.tier <= page_tier
-    counts = page_tier is not None and shown and errors.find(definition.id, page_tier) is not None
+    counts = page_tier is not None and shown and errors.find(definition.id, page_tier, pair.speed_mps) is not None
     return _Draft(index, definition, side, before, after, error, change, blocked, reason, goal, late, counts)
 
 
@@ -136,7 +144,9 @@ def _obstacle(
         return Verdict.NOT_COMPARABLE, f"tiers differ: pre {_names(before.tiers)}, post {_names(after.tiers)}"
     if before.versions != after.versions or len(before.versions) > 1:
         return Verdict.NOT_COMPARABLE, "definition versions differ; process the older trial again"
-    against = reason_against(definition, before.captures + after.captures)
+    moves = depends_on_calibration(definition)
+    differences = largest_differences(before.captures, after.captures) if moves else ()
+    against = reason_against(definition, before.captures + after.captures, differences)
     if against is not None:
         return Verdict.NOT_COMPARABLE, against
     if error is None:
@@ -144,25 +154,29 @@ def _obstacle(
     fewest = min(before.n_strides, after.n_strides)
     if fewest < MIN_STRIDES_FOR_VERDICT:
         return Verdict.INDICATIVE_ONLY, f"{fewest} strides; a verdict needs {MIN_STRIDES_FOR_VERDICT}"
-    if any(_only_indicative(definition, m) for m in before.metrics + after.metrics):
+    if before.only_indicative or after.only_indicative:
         return Verdict.INDICATIVE_ONLY, "the frame rate or the landmarks of a recording make this indicative"
-    return None, None
+    limited = strike_changed(definition, before.captures, after.captures)
+    return (Verdict.INDICATIVE_ONLY, limited) if limited is not None else (None, None)
 
 
-def _only_indicative(definition: MetricDefinition, metric: CaptureMetric) -> bool:
-    """Whether a value is indicative for another reason than few strides, which several captures may make up for."""
-    few = metric.n < MIN_STRIDES_FOR_VERDICT and definition.error_group is not ErrorGroup.CONTACT
-    return metric.quality is Quality.INDICATIVE and not few
-
-
-def _judge_rows(drafts: tuple[_Draft, ...]) -> tuple[ComparisonRow, ...]:
+def _judge_rows(drafts: tuple[_Draft, ...], correlation: RowCorrelation | None) -> tuple[ComparisonRow, ...]:
     """All rows with their verdicts; goals by Holm among themselves, the others at the page's level."""
     goal_rows = [k for k, d in enumerate(drafts) if d.family is Family.GOAL]
     # A goal that could not be judged still counts: it was declared.
     p_values = [_p_value(drafts[k]) for k in goal_rows]
     levels = dict(zip(goal_rows, holm_levels(p_values), strict=True))
-    page = page_level(_count_exploratory(drafts))
+    page = _page_level([d for d in drafts if d.counts and d.family is Family.EXPLORATORY], correlation)
     return tuple(_row(draft, level=levels.get(k, page)) for k, draft in enumerate(drafts))
+
+
+def _page_level(counting: list[_Draft], correlation: RowCorrelation | None) -> float:
+    """The level of exploratory rows. Rows of several conditions on a page, and unknown ones, are independent."""
+    if correlation is None:
+        return page_level(len(counting))
+    place = {row: i for i, row in enumerate(correlation.rows)}
+    first = [place[d.definition.id, d.side] for d in counting if d.pair == 0 and (d.definition.id, d.side) in place]
+    return correlated_page_level(correlation.matrix[np.ix_(first, first)], len(counting) - len(first))
 
 
 def _p_value(draft: _Draft) -> float:
@@ -188,6 +202,12 @@ def _row(draft: _Draft, *, level: float) -> ComparisonRow:
         post=draft.post.mean,
         change=change.change if change is not None else math.nan,
         ci95=change.ci95 if change is not None else (math.nan, math.nan),
+        pre_sd=draft.pre.sd,
+        post_sd=draft.post.sd,
+        pre_ci95=draft.pre.interval(error),
+        post_ci95=draft.post.interval(error),
+        tier=draft.pre.tier if draft.pre.tiers == draft.post.tiers else None,
+        quality=worst_quality((draft.pre.quality, draft.post.quality)),
         threshold=threshold,
         detectable_change=change.detectable(level) if change is not None else math.nan,
         mdc95=error.mdc95 if error is not None else math.nan,
@@ -202,8 +222,8 @@ def _row(draft: _Draft, *, level: float) -> ComparisonRow:
         goal=draft.goal,
         goal_late=draft.late,
         goal_direction=goal_direction(draft.goal, change.change) if toward and draft.goal and change else None,
-        sem_source=error.source if error is not None else "",
-        provisional=error is not None and error.source != "lab",
+        sem_source=draft.sem_source,
+        provisional=draft.sem_source not in ("", "lab"),
         reason=draft.reason,
     )
 
@@ -211,12 +231,6 @@ def _row(draft: _Draft, *, level: float) -> ComparisonRow:
 def _goal_warnings(drafts: tuple[_Draft, ...]) -> tuple[str, ...]:
     late = sorted({f"{d.definition.id} {d.side}" for d in drafts if d.late})
     return tuple(f"the goal on {row} is dated after the post visit and stays exploratory" for row in late)
-
-
-def _calibration_warnings(pairs: tuple[ConditionPair, ...]) -> tuple[str, ...]:
-    if not any(uncertainty_unknown(pair.pre + pair.post) for pair in pairs):
-        return ()
-    return ("how well gravity is known is not on file for every recording; angles against vertical rest on it",)
 
 
 def _names(tiers: frozenset[Tier]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from labsys.core.session import TrialKind
+from labsys.longitudinal.guards import pair_warnings
 from labsys.longitudinal.values import AbsentTrial, Capture, ConditionPair, Unpaired, Visit
 
 SPEED_TOLERANCE = 0.03
@@ -73,7 +74,11 @@ def pair_captures(pre: Visit, post: Visit) -> Pairing:
     ):
         left = [c for k, group in enumerate(groups) if k not in taken for c in group]
         alone += [_unpaired(c, role, "nothing of the other visit was recorded under like conditions") for c in left]
-    return Pairing(pairs, tuple(alone), (*_speed_warnings(pre), *_speed_warnings(post), *_warnings(pairs)))
+    return Pairing(
+        pairs,
+        tuple(alone),
+        (*_speed_warnings(pre), *_speed_warnings(post), *(w for p in pairs for w in pair_warnings(p))),
+    )
 
 
 def advice_for_next_time(pre: Visit, post: Visit) -> str:
@@ -156,21 +161,6 @@ def _absent(trial: AbsentTrial, role: str) -> Unpaired:
         incline_pct=trial.conditions.incline_pct,
         reason=trial.reason,
     )
-
-
-def _warnings(pairs: tuple[ConditionPair, ...]) -> tuple[str, ...]:
-    found: list[str] = []
-    for pair in pairs:
-        where = f"{pair.kind} at {pair.speed_mps:.2f} m/s"
-        before = sorted({c.conditions.footwear or "not stated" for c in pair.pre})
-        after = sorted({c.conditions.footwear or "not stated" for c in pair.post})
-        if before != after:
-            found.append(f"{where}: footwear differs, pre {', '.join(before)}; post {', '.join(after)}")
-        if pair.surface is None:
-            found.append(f"{where}: the surface is not stated in either visit")
-        if any(c.conditions.speed_mps is None for c in pair.pre + pair.post):
-            found.append(f"{where}: a speed was not stated and is taken from the recording")
-    return tuple(found)
 
 
 def _order(capture: Capture) -> tuple[str, str, float, float, str]:

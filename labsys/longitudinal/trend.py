@@ -7,15 +7,20 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labsys.core.catalogue import find_metric
-from labsys.core.measurement_error import ErrorTable
+from labsys.core.catalogue import METRICS, find_metric
+from labsys.core.measurement_error import ErrorTable, SessionError
+from labsys.core.session import Goal
 from labsys.core.skeleton import Side, Tier
 from labsys.longitudinal.calibrations import reason_against
-from labsys.longitudinal.goals import check_goal
+from labsys.longitudinal.families import FAMILY_RATE, page_level
+from labsys.longitudinal.goals import check_goal, is_late
 from labsys.longitudinal.pairing import COMPARED_KINDS, group_alike
-from labsys.longitudinal.values import Capture, Trend, TrendPoint, TrendSeries, Visit
-from labsys.longitudinal.verdict import visit_interval
-from labsys.longitudinal.visits import Measured, measure_visit
+from labsys.longitudinal.slope import DatedVisit, fit_slope
+from labsys.longitudinal.values import Capture, Family, Trend, TrendPoint, TrendSeries, TrendSlope, Visit
+from labsys.longitudinal.verdict import change_between, visit_interval
+from labsys.longitudinal.visits import MIN_STRIDES_FOR_VERDICT, Measured, measure_visit
+
+_NOWHERE = (math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -24,8 +29,20 @@ class _Origin:
     capture: Capture
 
 
-def metric_trend(visits: Sequence[Visit], metric: str, side: Side, errors: ErrorTable) -> Trend:
-    """Series of one metric and side, one per condition, in order of date.
+@dataclass(frozen=True)
+class _Question:
+    """What is followed, against which error, and under which declared goals."""
+
+    metric: str
+    side: Side
+    errors: ErrorTable
+    goals: tuple[Goal, ...]
+
+
+def metric_trend(
+    visits: Sequence[Visit], metric: str, side: Side, errors: ErrorTable, *, goals: tuple[Goal, ...] = ()
+) -> Trend:
+    """Series of one metric and side, one per condition, in order of date; with a slope from three visits on.
 
     Raises:
         UnknownNameError: no such metric.
@@ -39,10 +56,11 @@ def metric_trend(visits: Sequence[Visit], metric: str, side: Side, errors: Error
         for capture in visit.captures
         if capture.kind in COMPARED_KINDS and _counts(capture, metric, side, left_out)
     ]
+    question = _Question(metric, side, errors, goals)
     series = []
     for group in group_alike(o.capture for o in origins):
         members = [o for o in origins if any(o.capture is c for c in group)]
-        series += _series_of(members, metric, side, errors)
+        series += _series_of(members, question)
     return Trend(metric=metric, side=side, series=tuple(series), left_out=left_out)
 
 
@@ -60,60 +78,93 @@ def _counts(capture: Capture, metric: str, side: Side, left_out: dict[str, str])
     return reason is None
 
 
-def _series_of(members: list[_Origin], metric: str, side: Side, errors: ErrorTable) -> list[TrendSeries]:
+def _series_of(members: list[_Origin], question: _Question) -> list[TrendSeries]:
     """One series per tier and definition version of captures under one condition."""
     by_definition: dict[tuple[Tier, int], list[_Origin]] = defaultdict(list)
     for origin in members:
-        found = origin.capture.find(metric, side)
+        found = origin.capture.find(question.metric, question.side)
         if found is not None:
             by_definition[found.tier, found.version].append(origin)
     return [
-        _one_series(origins, metric, side, errors, tier=tier, version=version)
+        _one_series(origins, question, tier=tier, version=version)
         for (tier, version), origins in sorted(by_definition.items())
     ]
 
 
-def _one_series(
-    origins: list[_Origin], metric: str, side: Side, errors: ErrorTable, *, tier: Tier, version: int
-) -> TrendSeries:
+def _one_series(origins: list[_Origin], question: _Question, *, tier: Tier, version: int) -> TrendSeries:
     by_visit: dict[str, list[_Origin]] = defaultdict(list)
     for origin in origins:
         by_visit[origin.visit.session].append(origin)
+    speed_mps = sum(o.capture.speed_mps for o in origins) / len(origins)
+    error = question.errors.find(question.metric, tier, speed_mps)
+    measured = {
+        group[0].visit.session: measure_visit([o.capture for o in group], question.metric, question.side)
+        for group in by_visit.values()
+    }
+    visits = [group[0].visit for group in by_visit.values()]
     first = origins[0].capture
     return TrendSeries(
         kind=first.kind,
         surface=first.conditions.surface,
-        speed_mps=sum(o.capture.speed_mps for o in origins) / len(origins),
+        speed_mps=speed_mps,
         incline_pct=sum(o.capture.conditions.incline_pct for o in origins) / len(origins),
         tier=tier,
         version=version,
-        points=tuple(_point(group, metric, side, errors, tier) for group in by_visit.values()),
+        points=tuple(_point(v, measured[v.session], measured[visits[0].session], error) for v in visits),
+        slope=_slope(visits, measured, question, error, tier),
     )
 
 
-def _point(group: list[_Origin], metric: str, side: Side, errors: ErrorTable, tier: Tier) -> TrendPoint:
-    visit = group[0].visit
-    measured = measure_visit([o.capture for o in group], metric, side)
-    se, ci95, source = _interval(measured, metric, errors, tier)
+def _point(visit: Visit, measured: Measured, first: Measured, error: SessionError | None) -> TrendPoint:
+    se, ci95, since_ci95 = math.nan, _NOWHERE, _NOWHERE
+    if error is not None:
+        se, ci95 = visit_interval(measured.value(error), error=error)
+        if measured is not first:
+            since_ci95 = change_between(first.value(error), measured.value(error), error=error).ci95
+    source = error.source_of(divided=measured.divided) if error is not None else ""
     return TrendPoint(
         session=visit.session,
         date=visit.date,
         phase=visit.phase,
         value=measured.mean,
+        sd=measured.sd,
         ci95=ci95,
         se_visit=se,
+        since_first=measured.mean - first.mean,
+        since_first_ci95=since_ci95,
         n_strides=measured.n_strides,
         n_captures=len(measured.metrics),
         sem_source=source,
         provisional=source not in ("", "lab"),
+        quality=measured.quality,
     )
 
 
-def _interval(
-    measured: Measured, metric: str, errors: ErrorTable, tier: Tier
-) -> tuple[float, tuple[float, float], str]:
-    error = errors.find(metric, tier)
+def _slope(
+    visits: Sequence[Visit],
+    measured: dict[str, Measured],
+    question: _Question,
+    error: SessionError | None,
+    tier: Tier,
+) -> TrendSlope | None:
+    """Over the visits that have strides enough for a verdict."""
     if error is None:
-        return math.nan, (math.nan, math.nan), ""
-    se, ci95 = visit_interval(measured.value(error), error=error)
-    return se, ci95, error.source
+        return None
+    enough = [
+        v
+        for v in visits
+        if measured[v.session].n_strides >= MIN_STRIDES_FOR_VERDICT and not measured[v.session].only_indicative
+    ]
+    dated = [DatedVisit(v.date, measured[v.session].value(error)) for v in enough]
+    family, level = _family(question, tier, enough[-1].date if enough else "")
+    return fit_slope(dated, error=error, level=level, family=family)
+
+
+def _family(question: _Question, tier: Tier, last_date: str) -> tuple[Family, float]:
+    """Goals share their rate equally (Bonferroni: the others' p-values are not known here); else the page's level."""
+    in_time = [g for g in question.goals if not is_late(g, post_date=last_date)]
+    if any(g.metric == question.metric and g.side is question.side for g in in_time):
+        return Family.GOAL, FAMILY_RATE / len(in_time)
+    goals = {(g.metric, g.side) for g in in_time}
+    rows = [(m.id, s) for m in METRICS if m.tier <= tier for s in m.sided.sides if (m.id, s) not in goals]
+    return Family.EXPLORATORY, page_level(sum(question.errors.find(m, tier) is not None for m, _ in rows))

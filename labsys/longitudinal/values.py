@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -68,6 +69,8 @@ class Capture:
             error is not averaged out. Leave it empty unless stickers were taken off and re-placed within the visit.
         up_sd_rad, heading_sd_rad: uncertainty of the calibration's gravity and heading; NaN where unknown.
         static_shares_calibration: the static trial was recorded under the same calibration as this one.
+        calibration: its name. camera_turns: camera -> rotation vector (3) rad that takes LAB into the camera's frame.
+        model: what found the landmarks. settings: how it was processed, key -> value.
     """
 
     name: TrialName
@@ -80,6 +83,10 @@ class Capture:
     up_sd_rad: float = math.nan
     heading_sd_rad: float = math.nan
     static_shares_calibration: bool = False
+    calibration: str = ""
+    camera_turns: Mapping[str, tuple[float, float, float]] = field(default_factory=dict, hash=False)
+    model: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def find(self, metric_id: str, side: Side) -> CaptureMetric | None:
         """The metric of this id and side, or None where the capture does not list it."""
@@ -109,13 +116,21 @@ class AbsentTrial:
 
 @dataclass(frozen=True)
 class Visit:
-    """One session with the captures that count. `date` is ISO-8601 (a date, or a time in UTC)."""
+    """One session with the captures that count.
+
+    Attributes:
+        date: ISO-8601 (a date, or a time in UTC).
+        repeats: session that this one repeats, with nothing done between; empty: none.
+        operator: who recorded and palpated; empty where not stated.
+    """
 
     session: str
     date: str
     phase: Phase | None
     captures: tuple[Capture, ...]
     absent: tuple[AbsentTrial, ...] = ()
+    repeats: str = ""
+    operator: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,6 +164,8 @@ class ComparisonRow:
     Attributes:
         pair: index into `Comparison.pairs`.
         pre, post, change: visit values and post minus pre; NaN where not measured.
+        pre_sd, post_sd: pooled between-stride SD. pre_ci95, post_ci95: of what another day would show.
+        tier: of the landmarks of both visits; None where they differ. quality: the worst of all captures'.
         ci95: total 95 % interval of the change, per row (not widened for the number of rows).
         threshold: T, the change at which the verdict turns; detectable_change: the true change that would be called in
             80 % of pairs; mdc95: between two single-capture visits, for orientation.
@@ -168,6 +185,12 @@ class ComparisonRow:
     post: float
     change: float
     ci95: tuple[float, float]
+    pre_sd: float
+    post_sd: float
+    pre_ci95: tuple[float, float]
+    post_ci95: tuple[float, float]
+    tier: Tier | None
+    quality: Quality
     threshold: float
     detectable_change: float
     mdc95: float
@@ -184,6 +207,32 @@ class ComparisonRow:
     goal_direction: str | None
     sem_source: str
     provisional: bool
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class SideDifference:
+    """Right minus left of one metric in both visits; descriptive.
+
+    Attributes:
+        pre, post, change: inside unit; NaN where not given, with a `reason`. ci95: total interval of the change.
+        pre_index, post_index: difference over the mean of both sides; NaN for angles.
+        mdc95: of the difference, between two single-capture visits. n: strides of the side that has fewest.
+    """
+
+    pair: int
+    id: str
+    pre: float
+    post: float
+    change: float
+    pre_ci95: tuple[float, float]
+    post_ci95: tuple[float, float]
+    ci95: tuple[float, float]
+    pre_index: float
+    post_index: float
+    mdc95: float
+    n: int
+    sem_source: str
     reason: str | None
 
 
@@ -206,27 +255,65 @@ class Comparison:
     pairs: tuple[ConditionPair, ...]
     rows: tuple[ComparisonRow, ...]
     n_exploratory: int
+    symmetry: tuple[SideDifference, ...] = ()
 
 
 @dataclass(frozen=True)
 class TrendPoint:
-    """One visit's value under one condition. ci95: of what would be measured on another day; NaN where unknown."""
+    """One visit's value under one condition.
+
+    Attributes:
+        sd: pooled between-stride SD. ci95: of what would be measured on another day; NaN where unknown.
+        since_first, since_first_ci95: value minus that of the series' first visit, with its total 95 % interval.
+        quality: the worst of its captures'.
+    """
 
     session: str
     date: str
     phase: Phase | None
     value: float
+    sd: float
     ci95: tuple[float, float]
     se_visit: float
+    since_first: float
+    since_first_ci95: tuple[float, float]
     n_strides: int
     n_captures: int
     sem_source: str
     provisional: bool
+    quality: Quality
+
+
+@dataclass(frozen=True)
+class TrendSlope:
+    """The line through three and more visits.
+
+    Attributes:
+        per_week, per_week_ci95: slope. change, ci95: the line's change from first to last visit, over span_weeks.
+        threshold, detectable_change: of that change, as in a comparison of two visits. se, df: of that change.
+        family: which rows share the error rate of `verdict`.
+    """
+
+    n_visits: int
+    span_weeks: float
+    per_week: float
+    per_week_ci95: tuple[float, float]
+    change: float
+    ci95: tuple[float, float]
+    threshold: float
+    detectable_change: float
+    se: float
+    df: float
+    family: Family
+    verdict: Verdict
 
 
 @dataclass(frozen=True)
 class TrendSeries:
-    """Points that may be joined: one condition, one tier, one definition version. speed_mps: their mean."""
+    """Points that may be joined: one condition, one tier, one definition version. speed_mps: their mean.
+
+    slope: None for fewer than three visits, where the error is unknown, or where strides are too few for a verdict.
+    """
 
     kind: TrialKind
     surface: Surface | None
@@ -235,6 +322,7 @@ class TrendSeries:
     tier: Tier
     version: int
     points: tuple[TrendPoint, ...]
+    slope: TrendSlope | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from scipy.special import stdtr, stdtrit
 
-from labsys.core.measurement_error import SessionError, effective_n, strides_variance
+from labsys.core.measurement_error import SessionError, Weights, effective_n, strides_variance
 from labsys.longitudinal.values import CaptureMetric, Verdict
 
 CONFIDENCE = 0.95
@@ -32,7 +32,8 @@ class VisitValue:
     """Mean of a visit's captures under one condition.
 
     Attributes:
-        strides: one part per capture. session: what was learnt from repeats (capture, palpation, day).
+        strides: one part per capture. session: what was learnt from repeats.
+        weights: of capture, palpation and day in it.
         reconstruction: stands in for the capture part where reconstruction alone is worse than that; else 0.
         stride_sd: pooled between-stride SD.
     """
@@ -40,14 +41,16 @@ class VisitValue:
     value: float
     strides: tuple[VariancePart, ...]
     session: float
+    weights: Weights
     reconstruction: float
     stride_sd: float
     n_strides: int
     n_captures: int
 
-    def parts(self, session_df: float) -> tuple[VariancePart, ...]:
+    def parts(self, error: SessionError) -> tuple[VariancePart, ...]:
         """All independent parts of SE_visit²."""
-        return (*self.strides, VariancePart(self.session, session_df), VariancePart(self.reconstruction, math.inf))
+        session = VariancePart(self.session, error.df_of(self.weights))
+        return (*self.strides, session, VariancePart(self.reconstruction, math.inf))
 
 
 @dataclass(frozen=True)
@@ -90,12 +93,13 @@ def visit_value(metrics: Sequence[CaptureMetric], *, error: SessionError, n_plac
     """Mean over a visit's captures; only what was repeated is divided: V_capture/k + V_palpation/p + V_day."""
     k = len(metrics)
     reconstruction = _mean_known([m.se_reconstruction**2 for m in metrics])
-    capture = error.v_capture / k
-    reconstruction_rules = reconstruction > capture
+    reconstruction_rules = reconstruction > error.v_capture / k
+    weights = (0.0 if reconstruction_rules else 1.0 / k, 1.0 / n_placements, 1.0)
     return VisitValue(
         value=sum(m.mean for m in metrics) / k,
         strides=tuple(_strides_part(m, k) for m in metrics),
-        session=error.v_palpation / n_placements + error.v_day + (0.0 if reconstruction_rules else capture),
+        session=error.variance(weights),
+        weights=weights,
         reconstruction=reconstruction if reconstruction_rules else 0.0,
         stride_sd=math.sqrt(sum(m.sd**2 for m in metrics) / k),
         n_strides=sum(m.n for m in metrics),
@@ -105,7 +109,7 @@ def visit_value(metrics: Sequence[CaptureMetric], *, error: SessionError, n_plac
 
 def visit_interval(visit: VisitValue, *, error: SessionError) -> tuple[float, tuple[float, float]]:
     """SE_visit and the total 95 % interval of what would be measured on another day."""
-    parts = visit.parts(error.df)
+    parts = visit.parts(error)
     se = math.sqrt(sum(p.variance for p in parts))
     half = quantile(0.5 + CONFIDENCE / 2.0, welch_satterthwaite(parts)) * se
     return se, (visit.value - half, visit.value + half)
@@ -113,10 +117,11 @@ def visit_interval(visit: VisitValue, *, error: SessionError) -> tuple[float, tu
 
 def change_between(pre: VisitValue, post: VisitValue, *, error: SessionError) -> Change:
     """Post minus pre. Both visits rest on one estimate of the session error, which therefore counts as one part."""
+    weights = (pre.weights[0] + post.weights[0], pre.weights[1] + post.weights[1], 2.0)
     parts = (
         *pre.strides,
         *post.strides,
-        VariancePart(pre.session + post.session, error.df),
+        VariancePart(pre.session + post.session, error.df_of(weights)),
         VariancePart(pre.reconstruction + post.reconstruction, math.inf),
     )
     difference = post.value - pre.value

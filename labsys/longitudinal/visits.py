@@ -6,12 +6,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from labsys.core.catalogue import ErrorGroup, find_metric
 from labsys.core.measurement_error import SessionError
+from labsys.core.motion import Quality
 from labsys.core.skeleton import Side, Tier
 from labsys.longitudinal.values import Capture, CaptureMetric
-from labsys.longitudinal.verdict import VisitValue, visit_value
+from labsys.longitudinal.verdict import VisitValue, visit_interval, visit_value
 
 MIN_STRIDES = 10
+MIN_STRIDES_FOR_VERDICT = 25
+# From the most trusted to the least.
+_QUALITIES = (Quality.OK, Quality.LOW, Quality.INDICATIVE, Quality.EXCLUDED)
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,23 @@ class Measured:
     def mean(self) -> float:
         """Mean over captures, NaN where not measured."""
         return sum(m.mean for m in self.metrics) / len(self.metrics) if self.metrics else math.nan
+
+    @property
+    def sd(self) -> float:
+        """Pooled between-stride SD, NaN where not measured."""
+        if not self.metrics:
+            return math.nan
+        return math.sqrt(sum(m.sd**2 for m in self.metrics) / len(self.metrics))
+
+    @property
+    def quality(self) -> Quality:
+        """The worst of the captures' qualities; EXCLUDED where not measured."""
+        return worst_quality([m.quality for m in self.metrics])
+
+    @property
+    def only_indicative(self) -> bool:
+        """Whether a value is indicative for another reason than few strides, which several captures may make up for."""
+        return any(_only_indicative(m) for m in self.metrics)
 
     @property
     def n_strides(self) -> int:
@@ -49,8 +71,33 @@ class Measured:
 
     def value(self, error: SessionError) -> VisitValue:
         """The visit's value with the parts of its error."""
-        placements = len({c.placement for c in self.captures})
-        return visit_value(self.metrics, error=error, n_placements=placements)
+        return visit_value(self.metrics, error=error, n_placements=self.n_placements)
+
+    def interval(self, error: SessionError | None) -> tuple[float, float]:
+        """95 % interval of what another day would show; NaN where not measured or the error is unknown."""
+        if error is None or not self.metrics:
+            return math.nan, math.nan
+        return visit_interval(self.value(error), error=error)[1]
+
+    @property
+    def n_placements(self) -> int:
+        """How many times stickers were placed for these captures."""
+        return len({c.placement for c in self.captures})
+
+    @property
+    def divided(self) -> bool:
+        """Whether captures or placements were repeated, so that the split of the session error matters."""
+        return len(self.metrics) > 1 or self.n_placements > 1
+
+
+def tiers_of(captures: Sequence[Capture]) -> frozenset[Tier]:
+    """Tiers that the measured metrics of these captures come from."""
+    return frozenset(m.tier for c in captures for m in c.metrics if m.measured)
+
+
+def worst_quality(qualities: Sequence[Quality]) -> Quality:
+    """The least trusted of these; EXCLUDED where there is none."""
+    return max(qualities, key=_QUALITIES.index, default=Quality.EXCLUDED)
 
 
 def measure_visit(captures: Sequence[Capture], metric_id: str, side: Side) -> Measured:
@@ -69,6 +116,11 @@ def measure_visit(captures: Sequence[Capture], metric_id: str, side: Side) -> Me
         metrics=tuple(m for _, m in usable),
         reason=None if usable else "; ".join(reasons) or "no capture",
     )
+
+
+def _only_indicative(metric: CaptureMetric) -> bool:
+    few = metric.n < MIN_STRIDES_FOR_VERDICT and find_metric(metric.id).error_group is not ErrorGroup.CONTACT
+    return metric.quality is Quality.INDICATIVE and not few
 
 
 def _reason_against(metric: CaptureMetric | None) -> str | None:

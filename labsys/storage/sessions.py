@@ -17,7 +17,7 @@ def save_session(lab: Lab, session: Session) -> Session:
     """Write session.json; returns the session with `updated_at` (and a uuid, where it had none) set.
 
     Raises:
-        UnknownNameError: no such subject or episode. InputError: bad code, or writing fails.
+        UnknownNameError: no such subject, episode or session to repeat. InputError: bad code, or writing fails.
     """
     folder = session_folder(lab, session.subject, session.session)
     if session.session.casefold() == EPISODES:
@@ -26,6 +26,8 @@ def save_session(lab: Lab, session: Session) -> Session:
     check_new_code("session", session.session, session_codes(lab, session.subject))
     if session.episode:
         require_episode(lab, session.subject, session.episode)
+    if session.repeats:
+        _check_repeats(lab, session)
     return stamp_and_save(folder / _FILE, session)
 
 
@@ -53,3 +55,9 @@ def require_session(lab: Lab, subject: str, session: str) -> None:
     """UnknownNameError, naming the nearest, unless subject and session exist."""
     require_subject(lab, subject)
     require_known("session", session, session_codes(lab, subject), where=f"subject {subject}")
+
+
+def _check_repeats(lab: Lab, session: Session) -> None:
+    require_known("session", session.repeats, session_codes(lab, session.subject), where=f"subject {session.subject}")
+    if session.repeats == session.session:
+        raise InputError(f"session {session.session} cannot repeat itself", remedy="Name an earlier session")

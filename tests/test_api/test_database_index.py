@@ -10,6 +10,7 @@ from sqlalchemy import func, select, update
 
 from api.database import open_database
 from api.index import find_problems, index_lab, index_subject
+from api.lab_errors import default_errors
 from api.queries import compare_sessions, find_run, find_trend, find_visit, run_metrics
 from api.tables import FileRow, IndexState, SubjectRow, TrialMetricRow
 from labsys.core.errors import InputError, UnknownNameError
@@ -19,6 +20,7 @@ from labsys.longitudinal import Verdict
 from labsys.storage.lab import Lab
 from labsys.storage.results import load_trial_result
 
+ERRORS = default_errors()
 RUN1 = TrialName("S01", "2026-11-01", "run1")
 
 
@@ -134,12 +136,12 @@ def test_comparison_from_rows(any_lab: Lab) -> None:
     index_lab(any_lab)
     database = open_database(any_lab)
     with database.read() as session:
-        comparison = compare_sessions(session, "S01", "2026-11-01", "2026-12-13")
+        comparison = compare_sessions(session, ERRORS, "S01", "2026-11-01", "2026-12-13")
         visit = find_visit(session, "S01", "2026-12-13")
         with pytest.raises(UnknownNameError, match="2026-11-01"):
-            compare_sessions(session, "S01", "2026-11-02", "2026-12-13")
+            compare_sessions(session, ERRORS, "S01", "2026-11-02", "2026-12-13")
         with pytest.raises(InputError, match="itself"):
-            compare_sessions(session, "S01", "2026-11-01", "2026-11-01")
+            compare_sessions(session, ERRORS, "S01", "2026-11-01", "2026-11-01")
     database.close()
     assert [c.name.trial for c in visit.captures] == ["run1", "run2"]
     assert all(c.kind is TrialKind.RUN and c.static_shares_calibration for c in visit.captures)
@@ -155,8 +157,8 @@ def test_trend_from_rows(lab: Lab) -> None:
     index_lab(lab)
     database = open_database(lab)
     with database.read() as session:
-        trend = find_trend(session, "S01", "hip_ext_excursion_stance", Side.LEFT)
+        trend = find_trend(session, ERRORS, "S01", "hip_ext_excursion_stance", Side.LEFT)
         with pytest.raises(InputError, match="kept for"):
-            find_trend(session, "S01", "cadence", Side.LEFT)
+            find_trend(session, ERRORS, "S01", "cadence", Side.LEFT)
     database.close()
     assert [[p.session for p in s.points] for s in trend.series] == [["2026-11-01", "2026-12-13"]]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 import labsys.longitudinal
 from labsys.core.catalogue import METRICS, MetricDefinition, Reference, find_metric
@@ -25,6 +26,7 @@ from labsys.longitudinal import (
     Comparison,
     ComparisonRow,
     Family,
+    SideDifference,
     Verdict,
     Visit,
     check_goal,
@@ -331,3 +333,182 @@ def test_no_source_of_the_package_speaks_of_better_or_worse() -> None:
         text = path.read_text(encoding="utf-8").lower().replace('no word for "better"', "")
         for word in ("improved", "improvement", "better", "deteriorat"):
             assert word not in text, f"{path.name} says '{word}'"
+
+
+# ---- what differs between visits besides the person
+
+
+def _turned(yaw_deg: float = 0.0, tilt_deg: float = 0.0, *, moved_deg: float = 0.0) -> dict[str, tuple[float, ...]]:
+    """Turns of two cameras in a LAB turned about Y and tilted about X; `moved_deg`: the second camera turned."""
+    lab = Rotation.from_euler("YX", [yaw_deg, tilt_deg], degrees=True)
+    cameras = {
+        "a": Rotation.from_euler("XYZ", [180.0, 40.0, 5.0], degrees=True),
+        "b": Rotation.from_euler("XYZ", [175.0, -60.0 + moved_deg, -4.0], degrees=True),
+    }
+    return {name: tuple((turn * lab).as_rotvec()) for name, turn in cameras.items()}
+
+
+GRAVITY_ROWS = ("trunk_lean_stance_mean", "thigh_ext_vertical_peak", "trailing_limb_angle_at_to", "shank_angle_at_fs")
+
+
+def _calibrated(name: str, turns: dict[str, tuple[float, ...]]) -> dict[str, Any]:
+    return {"calibration": name, "camera_turns": turns, "up_sd_rad": radians(0.1), "heading_sd_rad": radians(0.1)}
+
+
+@pytest.mark.parametrize("other", [_turned(yaw_deg=0.8), _turned(tilt_deg=0.5)])
+def test_calibration_frames_that_differ_are_refused_by_name_with_the_remedy(other: dict[str, Any]) -> None:
+    pre, post = (
+        _visit(day, {"trunk_lean_stance_mean": shift}, **_calibrated(name, turns))
+        for day, shift, name, turns in (("2026-01-01", 0.0, "one", _turned()), ("2026-03-01", 0.2, "two", other))
+    )
+    comparison = _compare(pre, post)
+    for metric in GRAVITY_ROWS:
+        row = _row(comparison, metric)
+        assert row.verdict is Verdict.NOT_COMPARABLE
+        assert math.isnan(row.change)
+        assert "calibrations one and two differ by 0." in (row.reason or "")
+    assert _row(comparison).verdict is Verdict.NO_DETECTABLE_CHANGE, "an excursion does not see a constant turn"
+    (warning,) = [w for w in comparison.warnings if "calibrations one and two" in w]
+    assert "place the wrong one in the lab anew" in warning
+
+
+@pytest.mark.parametrize(
+    ("name", "turns"),
+    [("two", _turned(yaw_deg=0.2)), ("two", _turned(yaw_deg=40.0, moved_deg=5.0)), ("one", _turned(yaw_deg=0.8))],
+)
+def test_frames_that_agree_or_cannot_be_compared_stay(name: str, turns: dict[str, Any]) -> None:
+    pre = _visit("2026-01-01", **_calibrated("one", _turned()))
+    comparison = _compare(pre, _visit("2026-03-01", **_calibrated(name, turns)))
+    assert all(_row(comparison, m).verdict is Verdict.NO_DETECTABLE_CHANGE for m in GRAVITY_ROWS)
+    assert not any("calibrations" in w for w in comparison.warnings)
+
+
+def test_mixed_tiers_are_refused_row_by_row_and_named_with_the_remedy() -> None:
+    comparison = _compare(PRE, _visit("2026-03-01", {HIP: radians(20.0)}, tier=Tier.T1))
+    assert {r.verdict for r in comparison.rows} == {Verdict.NOT_COMPARABLE}
+    assert all(math.isnan(r.change) for r in comparison.rows)
+    (warning,) = [w for w in comparison.warnings if "tiers" in w]
+    assert "pre T3; post T1" in warning
+    assert "process both visits with models of one tier" in warning
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"conditions": Conditions(Surface.TREADMILL, 3.0, footwear="spikes")}, "footwear differs"),
+        ({"model": "other 1234"}, "model that found the landmarks differs"),
+        ({"settings": {"analysis.cutoff_hz": "6"}}, "other settings (analysis.cutoff_hz)"),
+        ({"conditions": Conditions(Surface.TREADMILL, 3.0, footwear="shoe", pain_0_10=6.0)}, "pain differs"),
+    ],
+)
+def test_what_else_differs_is_warned_of_with_the_remedy(changes: dict[str, Any], said: str) -> None:
+    same = {
+        "conditions": Conditions(Surface.TREADMILL, 3.0, footwear="shoe", pain_0_10=1.0),
+        "model": "pack abcd",
+        "settings": {"analysis.cutoff_hz": "8"},
+    }
+    pre, post = _visit("2026-01-01", **same), _visit("2026-03-01", **{**same, **changes})
+    assert _compare(pre, _visit("2026-03-01", **same)).warnings == _compare(pre, pre_of(pre)).warnings
+    assert any(said in w for w in _compare(pre, post).warnings)
+
+
+def pre_of(visit: Visit) -> Visit:
+    return replace(visit, session="2026-03-01", date="2026-03-01")
+
+
+def test_another_hand_that_places_stickers_is_named() -> None:
+    pre, post = replace(PRE, operator="MK"), replace(_visit("2026-03-01"), operator="JS")
+    assert any("other operators (pre MK, post JS)" in w for w in _compare(pre, post).warnings)
+    assert not any("operators" in w for w in _compare(pre, replace(post, operator="MK")).warnings)
+
+
+def test_feet_that_land_otherwise_make_contact_times_indicative() -> None:
+    def landing(day: str, angle_deg: float) -> Visit:
+        visit = _visit(day, {"contact_time": 0.05} if day > "2026-02" else None)
+        foot = tuple(_metric("foot_angle_at_fs", s, radians(angle_deg)) for s in (Side.LEFT, Side.RIGHT))
+        (capture,) = visit.captures
+        kept = tuple(m for m in capture.metrics if m.id != "foot_angle_at_fs")
+        return replace(visit, captures=(replace(capture, metrics=kept + foot),))
+
+    row = _row(_compare(landing("2026-01-01", 15.0), landing("2026-03-01", -5.0)), "contact_time")
+    assert row.verdict is Verdict.INDICATIVE_ONLY
+    assert "rearfoot before and lands on the forefoot now" in (row.reason or "")
+    same = _row(_compare(landing("2026-01-01", 15.0), landing("2026-03-01", 12.0)), "contact_time")
+    assert same.verdict is Verdict.LARGER_THAN_ERROR
+
+
+def test_every_row_carries_what_a_reader_needs_to_judge_it() -> None:
+    row = _row(_compare(PRE, _visit("2026-03-01", {HIP: radians(9.0)}), _goal()))
+    half = (row.pre_ci95[1] - row.pre_ci95[0]) / 2
+    assert half == pytest.approx(radians(1.95996 * math.sqrt(2.5**2 + 1.5**2 / (40 * 0.7 / 1.3))), rel=1e-4)
+    assert (row.pre_sd, row.post_sd) == (pytest.approx(radians(1.5)), pytest.approx(radians(1.5)))
+    assert (row.tier, row.quality, row.n_pre, row.n_post) == (Tier.T3, Quality.OK, 40, 40)
+
+
+def test_a_visit_of_several_captures_rests_on_the_split_and_says_so() -> None:
+    error = SessionError(*(radians(1.0) ** 2,) * 3, "lab", 12.0, "default")
+    errors = ErrorTable({(HIP, Tier.T3): error})
+    one = _row(_compare(PRE, _visit("2026-03-01"), errors=errors))
+    two = _row(_compare(PRE, _visit("2026-03-01", n_captures=2), errors=errors))
+    assert (one.sem_source, one.provisional) == ("lab", False)
+    assert (two.sem_source, two.provisional) == ("mixed", True)
+
+
+def test_an_error_learnt_at_the_speed_goes_before_that_of_all_speeds() -> None:
+    slow, fast = (SessionError(radians(v) ** 2, 0.0, 0.0, "lab", 12.0) for v in (1.0, 3.0))
+    errors = ErrorTable({(HIP, Tier.T3): slow}, {(HIP, Tier.T3, 3.0): fast})
+    assert _row(_compare(PRE, _visit("2026-03-01"), errors=errors)).mdc95 == pytest.approx(fast.mdc95)
+
+
+# ---- right against left
+
+
+def _sided(day: str, right_deg: float, **changes: Any) -> Visit:
+    (capture,) = (visit := _visit(day, **changes)).captures
+    metrics = tuple(
+        replace(m, mean=m.mean + radians(right_deg)) if (m.id, m.side) == (HIP, Side.RIGHT) else m
+        for m in capture.metrics
+    )
+    return replace(visit, captures=(replace(capture, metrics=metrics),))
+
+
+def _asymmetry(comparison: Comparison, metric_id: str = HIP) -> SideDifference:
+    return next(s for s in comparison.symmetry if s.id == metric_id)
+
+
+def test_side_differences_by_hand() -> None:
+    row = _asymmetry(_compare(_sided("2026-01-01", 2.0), _sided("2026-03-01", -4.0)))
+    assert (row.pre, row.post, row.change) == pytest.approx((radians(2.0), radians(-4.0), radians(-6.0)))
+    se_visit = math.sqrt(2 * (2.5**2 + 1.5**2 / (40 * 0.7 / 1.3)))
+    assert row.pre_ci95 == pytest.approx(
+        (radians(2.0 - 1.95996 * se_visit), radians(2.0 + 1.95996 * se_visit)), rel=1e-3
+    )
+    half = (row.ci95[1] - row.ci95[0]) / 2
+    assert half == pytest.approx(radians(1.95996 * math.sqrt(2) * se_visit), rel=1e-3)
+    assert row.mdc95 == pytest.approx(radians(1.96 * 2 * 2.5), rel=1e-3)
+    assert math.isnan(row.pre_index), "a share of an angle near zero says nothing"
+    times = _asymmetry(_compare(_visit("2026-01-01"), _visit("2026-03-01")), "contact_time")
+    assert (times.pre, times.pre_index) == (0.0, 0.0)
+
+
+def test_a_side_that_was_not_measured_gives_no_difference() -> None:
+    comparison = _compare(_visit("2026-01-01", n=9), _visit("2026-03-01"))
+    row = _asymmetry(comparison)
+    assert "9 strides" in (row.reason or "")
+    assert all(math.isnan(v) for v in (row.pre, row.post, row.change, *row.ci95))
+    tiers = _asymmetry(_compare(PRE, _visit("2026-03-01", tier=Tier.T2)))
+    assert (tiers.reason, math.isnan(tiers.change)) == ("tiers or definition versions differ", True)
+
+
+def test_an_error_of_the_difference_that_was_learnt_goes_before_that_of_the_sides() -> None:
+    learnt = SessionError(radians(1.0) ** 2, 0.0, 0.0, "lab", 20.0)
+    errors = ErrorTable({**ERRORS.errors, (f"{HIP}_asym", Tier.T3): learnt})
+    row = _asymmetry(_compare(PRE, _visit("2026-03-01"), errors=errors))
+    assert (row.mdc95, row.sem_source) == (pytest.approx(learnt.mdc95), "lab")
+
+
+def test_mirrored_runners_have_mirrored_differences() -> None:
+    there = _asymmetry(_compare(_sided("2026-01-01", 3.0), _sided("2026-03-01", 1.0)))
+    back = _asymmetry(_compare(_sided("2026-01-01", -3.0), _sided("2026-03-01", -1.0)))
+    assert there.change == pytest.approx(-back.change)
+    assert there.ci95 == pytest.approx((-back.ci95[1], -back.ci95[0]))

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
+from labsys.core.catalogue import METRICS
 from labsys.core.errors import InputError, UnknownNameError
-from labsys.core.measurement_error import default_error_table
-from labsys.core.session import Conditions, Surface, TrialKind, TrialName
+from labsys.core.measurement_error import SessionError, default_error_table
+from labsys.core.session import Conditions, Goal, GoalDirection, Surface, TrialKind, TrialName
 from labsys.core.skeleton import Side, Tier
-from labsys.longitudinal import Capture, CaptureMetric, Trend, Visit, metric_trend
+from labsys.longitudinal import Capture, CaptureMetric, Family, Trend, Verdict, Visit, metric_trend
+from labsys.longitudinal.slope import DatedVisit, fit_slope
+from labsys.longitudinal.verdict import visit_value
 
 ERRORS = default_error_table(("cadence", "duty_factor", "hip_ext_excursion_stance"))
 
@@ -99,3 +103,73 @@ def test_a_metric_or_side_that_does_not_exist_is_refused() -> None:
 
 def test_no_visit_no_series() -> None:
     assert _trend().series == ()
+
+
+# ---- the line through three and more visits
+
+
+def _dated(day: int, mean: float, **changes: Any) -> Visit:
+    session = f"2026-01-{day:02d}"
+    return _visit(session, _capture(session, mean, **changes))
+
+
+def test_two_visits_have_no_line() -> None:
+    assert _trend(_dated(1, 2.8), _dated(8, 2.9)).series[0].slope is None
+
+
+def test_a_line_by_hand() -> None:
+    # Equal errors: weeks 0, 1, 2; slope = (y2 - y0) / 2, its SE = SE_visit / sqrt(2).
+    (series,) = _trend(_dated(1, 2.8), _dated(8, 2.83), _dated(15, 2.9)).series
+    slope = series.slope
+    assert slope is not None
+    se_visit = math.sqrt((1.5 / 60) ** 2 + 0.02**2 / 40)
+    assert (slope.n_visits, slope.span_weeks) == (3, pytest.approx(2.0))
+    assert slope.per_week == pytest.approx(0.05)
+    assert slope.change == pytest.approx(0.1)
+    assert slope.se == pytest.approx(2.0 * se_visit / math.sqrt(2.0))
+    assert slope.ci95 == pytest.approx((0.1 - 1.96 * slope.se, 0.1 + 1.96 * slope.se), abs=1e-4)
+    assert slope.per_week_ci95 == pytest.approx(tuple(b / 2.0 for b in slope.ci95))
+    assert [p.since_first for p in series.points] == pytest.approx([0.0, 0.03, 0.1])
+    low, high = series.points[2].since_first_ci95
+    assert (high - low) / 2 == pytest.approx(1.96 * math.sqrt(2) * se_visit, rel=1e-3)
+    assert math.isnan(series.points[0].since_first_ci95[0])
+
+
+def test_a_declared_goal_asks_for_less_than_a_row_among_many() -> None:
+    visits = (_dated(1, 2.8), _dated(8, 2.84), _dated(15, 2.88))
+    goal = Goal("cadence", Side.BOTH, GoalDirection.TOWARD_HIGHER, "2026-01-02")
+    every = default_error_table(tuple(m.id for m in METRICS))
+    slopes = [metric_trend(visits, "cadence", Side.BOTH, every, goals=g).series[0].slope for g in ((goal,), ())]
+    declared, undeclared = slopes
+    assert declared is not None
+    assert undeclared is not None
+    assert (declared.family, declared.verdict) == (Family.GOAL, Verdict.LARGER_THAN_ERROR)
+    assert (undeclared.family, undeclared.verdict) == (Family.EXPLORATORY, Verdict.POSSIBLE_CHANGE)
+    assert undeclared.threshold > 1.5 * declared.threshold
+    late = Goal("cadence", Side.BOTH, GoalDirection.TOWARD_HIGHER, "2026-01-16")
+    found = metric_trend(visits, "cadence", Side.BOTH, every, goals=(late,)).series[0].slope
+    assert found is not None
+    assert found.family is Family.EXPLORATORY
+
+
+def test_visits_with_few_strides_are_points_but_do_not_bend_the_line() -> None:
+    (series,) = _trend(_dated(1, 2.8), _dated(8, 2.8), _dated(15, 2.8), _dated(22, 9.9, n=12)).series
+    assert len(series.points) == 4
+    assert series.slope is not None
+    assert (series.slope.n_visits, series.slope.change) == (3, pytest.approx(0.0))
+
+
+def test_lines_through_unchanged_visits_err_at_their_rate() -> None:
+    rng = np.random.default_rng(3)
+    error = SessionError(1.0, 3.0, 2.25, "lab")
+    goal, called = Family.GOAL, []
+    for _ in range(1500):
+        values = [visit_value([_still(2.5 * rng.standard_normal())], error=error, n_placements=1) for _ in range(4)]
+        dated = [DatedVisit(f"2026-0{k + 1}-01", v) for k, v in enumerate(values)]
+        slope = fit_slope(dated, error=error, level=0.05, family=goal)
+        called.append(slope is not None and slope.verdict is Verdict.LARGER_THAN_ERROR)
+    assert float(np.mean(called)) == pytest.approx(0.05, abs=0.017)
+
+
+def _still(mean: float) -> CaptureMetric:
+    return CaptureMetric("cadence", Side.BOTH, mean, 1e-6, 40, 0.0, math.nan, Tier.T3, 1)
