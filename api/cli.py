@@ -34,6 +34,7 @@ from api.commands import (
     processing,
     recalibrating,
     recording,
+    references,
     reliability,
     rigs,
     service,
@@ -95,6 +96,7 @@ app.add_typer(rigs.app, name="rig")
 app.add_typer(boards.board_app, name="board")
 app.add_typer(modelling.model_app, name="model")
 app.add_typer(calibration_files.app, name="calibration")
+app.add_typer(references.app, name="reference")
 for _name, _nouns in (("subject", subjects), ("episode", episodes), ("session", sessions), ("trial", trials)):
     app.add_typer(_nouns.app, name=_name)
 

@@ -10,9 +10,11 @@ import math
 from typing import Any
 
 from api.views_drift import drift_document
+from api.views_findings import finding_document, references_of
 from labsys.core.camera_audit import CameraAudit, SyncAudit
 from labsys.core.catalogue import find_angle, find_metric
 from labsys.core.motion import AngleSummary, Metric, TrialResult
+from labsys.core.references import PUBLISHED, ReferenceTable
 from labsys.core.skeleton import Side
 from labsys.core.units import Unit, to_outside
 from labsys.longitudinal import (
@@ -27,8 +29,8 @@ from labsys.longitudinal import (
 )
 
 
-def trial_document(result: TrialResult) -> dict[str, Any]:
-    """One run of one trial as `labsys show TRIAL --json` prints it."""
+def trial_document(result: TrialResult, *, references: ReferenceTable = PUBLISHED, sex: str = "") -> dict[str, Any]:
+    """One run of one trial as `labsys show TRIAL --json` prints it. sex: "men", "women" or "", for references."""
     trial, motion = result.trial, result.motion
     conditions = trial.conditions
     return {
@@ -43,8 +45,10 @@ def trial_document(result: TrialResult) -> dict[str, Any]:
         "n_frames": int(result.landmarks.times_s.size),
         "n_strides": {side.value: motion.n_strides(side) for side in (Side.LEFT, Side.RIGHT)},
         "angles": [_angle_document(a) for a in motion.summaries],
-        "metrics": [metric_document(m) for m in motion.metrics],
-        "findings": [{"id": f.id, "side": f.side.value, "status": f.status, "text": f.text} for f in motion.findings],
+        "metrics": [
+            {**metric_document(m), "references": references_of(result, m, references, sex)} for m in motion.metrics
+        ],
+        "findings": [finding_document(f) for f in motion.findings],
         "notes": dict(motion.notes),
         "excluded": trial.excluded,
         "exclusion_reason": trial.exclusion_reason or None,

@@ -9,6 +9,7 @@ from labsys.core.landmarks import Landmarks3D
 from labsys.core.measurement_error import default_error_table
 from labsys.core.motion import MotionResult
 from labsys.core.session import Session, Trial
+from pipelines.screening import Screening, with_findings
 
 
 def analyse(
@@ -19,13 +20,16 @@ def analyse(
     session: Session,
     heading_known: bool,
     settings: AnalysisSettings,
+    screening: Screening | None,
 ) -> MotionResult:
-    """Angles, events, strides and metrics of one trial, with this trial's conditions and the default errors.
+    """Angles, events, strides, metrics and findings of one trial, with this trial's conditions and the default errors.
+
+    screening: None for trials that are no gait, and where nothing is to be held against rules.
 
     Raises:
         InputError: landmarks that biomechanics cannot analyse, or conditions that contradict them.
     """
-    return analyse_motion(
+    motion = analyse_motion(
         landmarks,
         static=static,
         kind=trial.kind,
@@ -37,3 +41,4 @@ def analyse(
         leg_length_m=session.anthropometry.leg_length_m,
         height_m=session.anthropometry.height_m,
     )
+    return motion if screening is None else with_findings(motion, trial, screening)

@@ -56,6 +56,7 @@ from pipelines.recalibrated import doubt_about_calibration
 from pipelines.reconstruct import Reconstruction, marked, matching_rig, reconstruct_trial
 from pipelines.retiming.stamps import TIMESTAMPS
 from pipelines.run_plan import RunPlan, Stage, plan_run
+from pipelines.screening import Screening, gather_screening
 from pipelines.trajectory import SOLVE_FILE
 from pipelines.trial_inputs import TrialInputs, gather_inputs, load_calibration
 
@@ -97,7 +98,10 @@ def run_trial(
     trial = gather_inputs(lab, name)
     estimator = open_model(lab, config) if needs_model(trial.take) else None
     static_run = _run_static(lab, trial, config, progress, open_model)
-    plan = plan_run(lab, trial, config, static_run=static_run, from_stage=from_stage, estimator=estimator)
+    screening = gather_screening(lab, trial.trial)
+    plan = plan_run(
+        lab, trial, config, static_run=static_run, from_stage=from_stage, screening=screening, estimator=estimator
+    )
     model = "" if estimator is None else estimator.identity
     static = trial.static.trial if trial.static else ""
     if is_complete(lab, name, plan.run):
@@ -106,7 +110,7 @@ def run_trial(
         return RunOutcome(name, plan.run, static, is_new=False, model=model)
     with open_run(lab, name, plan.run) as staged:
         notes = () if estimator is None else _pose_stage(lab, staged, trial, plan, estimator, progress)
-        _make_run(lab, staged, trial, plan, config, static_run=static_run, progress=progress)
+        _make_run(lab, staged, trial, plan, config, static_run=static_run, screening=screening, progress=progress)
     return RunOutcome(name, plan.run, static, is_new=True, model=model, notes=notes)
 
 
@@ -159,6 +163,7 @@ def _make_run(
     config: PipelineConfig,
     *,
     static_run: str,
+    screening: Screening | None,
     progress: Progress,
 ) -> None:
     calibration = load_calibration(lab, trial.take)
@@ -175,6 +180,7 @@ def _make_run(
                 session=trial.session,
                 heading_known=heading_known,
                 settings=config.analyse,
+                screening=screening,
             )
             differing = differs_from_calibration(fingerprint_take(trial.take), calibration)
             if differing:

@@ -15,6 +15,7 @@ from labsys.storage.runs import RunRecord, current_run, load_run, run_identity
 from pipelines.code_version import code_version
 from pipelines.config import PipelineConfig
 from pipelines.pose2d import PoseEstimator
+from pipelines.screening import Screening
 from pipelines.trial_inputs import STATIC_PREFIX, TrialInputs
 
 
@@ -75,21 +76,22 @@ def plan_run(
     *,
     static_run: str,
     from_stage: Stage | None,
+    screening: Screening | None,
     estimator: PoseEstimator | None = None,
 ) -> RunPlan:
     """Name the run that these inputs, this configuration and this version make.
 
     static_run: run of the static trial that is referred to, "" for none. estimator: looks at the videos of a take that
-    has no 2D landmarks.
+    has no 2D landmarks. screening: None for trials that are no gait.
 
     Raises:
         InputError: a stage was asked for, and there is no run to begin from or it was made differently up to there.
     """
-    inputs = dict(trial.hashes)
+    inputs = {**trial.hashes, **(screening.inputs if screening else {})}
     if static_run and trial.static:
         inputs[f"{STATIC_PREFIX}{trial.static.trial}"] = static_run
     settings = _settings(config, estimator)
-    parameters = {**settings, **trial.facts}
+    parameters = {**settings, **trial.facts, **(screening.facts if screening else {})}
     parent, keeps = "", frozenset[Stage]()
     if from_stage is not None:
         parent = _parent(lab, trial.trial.name, from_stage)

@@ -7,12 +7,13 @@ from labsys.core.session import TrialName
 from labsys.storage.lab import Lab
 from labsys.storage.runs import clear_current_run, current_run, load_run
 from labsys.storage.takes import has_take
-from labsys.storage.trials import list_trials
-from pipelines.trial_inputs import gather_inputs, is_outdated, made_by_other_code
+from labsys.storage.trials import list_trials, load_trial
+from pipelines.screening import gather_screening
+from pipelines.trial_inputs import gather_inputs, is_outdated, made_by_other_code, screened_otherwise
 
 
 def find_unprocessed(lab: Lab, subject: str, session: str) -> tuple[TrialName, ...]:
-    """Recorded trials of a session whose current run is missing, outdated or made by another version of labsys."""
+    """Recorded trials of a session whose current run is missing, outdated, otherwise screened or of other code."""
     names = [t.name for t in list_trials(lab, subject, session) if has_take(lab, t.name)]
     return tuple(n for n in names if _wants_processing(lab, n))
 
@@ -33,7 +34,10 @@ def retire_stale_runs(lab: Lab, subject: str, session: str) -> tuple[TrialName, 
 
 def _wants_processing(lab: Lab, name: TrialName) -> bool:
     run = current_run(lab, name)
-    return run is None or made_by_other_code(load_run(lab, name, run)) or _is_outdated(lab, name)
+    if run is None:
+        return True
+    record, screening = load_run(lab, name, run), gather_screening(lab, load_trial(lab, name))
+    return made_by_other_code(record) or screened_otherwise(record, screening) or _is_outdated(lab, name)
 
 
 def _is_outdated(lab: Lab, name: TrialName) -> bool:

@@ -19,6 +19,7 @@ from labsys.storage.takes import Take, has_take, load_take
 from labsys.storage.trials import list_trials, load_trial
 from pipelines.code_version import code_version
 from pipelines.recalibrated import calibration_facts
+from pipelines.screening import SCREENING_INPUTS, Screening
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,9 +141,19 @@ def made_by_other_code(record: RunRecord) -> bool:
 def is_outdated(record: RunRecord, inputs: TrialInputs) -> bool:
     """Whether a run rests on inputs or stated facts that no longer are the trial's: it answers another question."""
     made = record.provenance
-    own = {path: digest for path, digest in made.inputs.items() if not path.startswith(STATIC_PREFIX)}
+    beside = (STATIC_PREFIX, *SCREENING_INPUTS)
+    own = {path: digest for path, digest in made.inputs.items() if not path.startswith(beside)}
     stated = {key: made.parameters.get(key) for key in inputs.facts}
     return own != dict(inputs.hashes) or stated != dict(inputs.facts)
+
+
+def screened_otherwise(record: RunRecord, screening: Screening | None) -> bool:
+    """Whether a run's findings rest on other rules, references or another sex than those that hold now."""
+    made = record.provenance
+    wanted = screening.inputs if screening else {}
+    found = {path: digest for path, digest in made.inputs.items() if path in SCREENING_INPUTS}
+    stated = screening.facts if screening else {}
+    return found != dict(wanted) or any(made.parameters.get(key) != value for key, value in stated.items())
 
 
 # Inputs under this prefix are those of the static trial's own run.

@@ -49,7 +49,10 @@ def show_trial(
     Example: labsys show S01/2026-11-22/run1 --why --picture why.html
     """
     from api.views import trial_document
+    from labsys.core.references import sex_word
     from labsys.storage.results import load_trial_result
+    from labsys.storage.subjects import load_subject
+    from pipelines.screening import lab_references
 
     terminal, name = Terminal(lab, as_json, quiet), TrialName.parse(trial)
     if why:
@@ -57,7 +60,10 @@ def show_trial(
         return
     if picture is not None:
         raise InputError("--picture belongs to --why", remedy=f"labsys show {name} --why --picture {picture}")
-    document = trial_document(load_trial_result(terminal.open_lab(), name, run))
+    folder = terminal.open_lab()
+    result = load_trial_result(folder, name, run)
+    sex = sex_word(load_subject(folder, name.subject).sex)
+    document = trial_document(result, references=lab_references(folder), sex=sex)
     terminal.give(document, "" if as_json else trial_text(document))
 
 
@@ -154,6 +160,8 @@ def trial_text(document: Mapping[str, Any]) -> str:
         lines.append(f"valid strides: {strides['left']} left, {strides['right']} right")
     if any(m["mean"] is not None for m in metrics):
         lines += ["", _metric_table(metrics)]
+        lines += _reference_lines(metrics)
+    lines += finding_lines(document["findings"])
     lines += ["", _angle_table(document["angles"]), "", _provenance_line(document["provenance"])]
     missing = _missing([*metrics, *document["angles"]])
     return "\n".join([*lines, *(["", "not measured:", *missing] if missing else [])])
@@ -205,6 +213,33 @@ def _metric_table(metrics: Sequence[Mapping[str, Any]]) -> str:
             )
         )
     return format_table(headers, rows, right=("mean", "SE of 3D", "SD", "n"))
+
+
+def _reference_lines(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What others show at this speed and on this surface, a line per metric and source."""
+    lines = []
+    for m in metrics:
+        for reference in m["references"] if m["mean"] is not None else ():
+            away = reference["sds_away"]
+            distance = "" if away is None else f": {away:+.1f} SD away"
+            side = "" if m["side"] == "both" else f" {m['side']}"
+            lines.append(f"  {m['id']}{side}: {reference['text']}{distance} ({reference['compared_as']})")
+    return ["", "references, not norms, at this speed and on this surface:", *lines] if lines else []
+
+
+def finding_lines(findings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Findings as people read them: what stands out in full, the rest in a line each."""
+    if not findings:
+        return []
+    lines = ["", f"findings by the rules '{findings[0]['rules']}':"]
+    for f in findings:
+        side = "" if f["side"] == "both" else f" {f['side']}"
+        head = f"  {f['id']}{side}  {f['title']}: {f['status'].replace('_', ' ')}"
+        if f["status"] in ("flagged", "borderline"):
+            lines.append(f"{head}{' (low confidence)' if f['confidence'] == 'low' else ''}\n      {f['text']}")
+        else:
+            lines.append(head if f["reason"] is None else f"{head}: {f['reason']}")
+    return lines
 
 
 def _angle_table(angles: Sequence[Mapping[str, Any]]) -> str:

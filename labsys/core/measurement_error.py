@@ -52,7 +52,12 @@ class SessionError:
     @property
     def mdc95(self) -> float:
         """Minimal detectable change between two single-capture visits, inside unit: 1.96·√2·SEM."""
-        return Z_95 * math.sqrt(2.0) * self.sem
+        return mdc95_of(self.sem)
+
+
+def mdc95_of(sem: float) -> float:
+    """Minimal detectable change between two single-capture visits of a standard error of measurement."""
+    return Z_95 * math.sqrt(2.0) * sem
 
     def variance(self, weights: Weights) -> float:
         """The three parts summed with these weights (1/captures, 1/placements, 1 for one visit)."""

@@ -11,6 +11,7 @@ from labsys.core.camera_audit import ReconstructionAudit
 from labsys.core.errors import UnknownNameError
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.provenance import Provenance
+from labsys.core.screening import Confidence, FindingStatus
 from labsys.core.session import Trial
 from labsys.core.skeleton import Side, Tier
 
@@ -181,13 +182,56 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class FindingValue:
+    """One metric as a finding saw it, and what it was held against; inside units, None where not known.
+
+    Attributes:
+        status: what this value says by itself. borderline, flagged: its thresholds; None where there is none.
+        strides_beyond: share of single strides beyond `flagged`, where the rule asks for it.
+    """
+
+    metric: str
+    side: Side
+    unit: str
+    mean: float
+    sd: float | None
+    n: int
+    ci95: tuple[float, float] | None
+    ci95_strides: tuple[float, float] | None
+    se_reconstruction: float | None
+    quality: Quality
+    provisional: bool
+    status: FindingStatus
+    borderline: float | None = None
+    flagged: float | None = None
+    strides_beyond: float | None = None
+
+
+@dataclass(frozen=True)
 class Finding:
-    """One screening rule's answer; text is what a person reads."""
+    """One screening rule's answer; text is what a person reads.
+
+    Attributes:
+        reason: why it is not assessable, or None. left_out: metric -> why it was not looked at.
+        quality: the worst of the values'. provisional: a threshold is chosen, or an interval rests on a default error.
+        source: of the thresholds. reference: what the value stands beside, as text. rules: name and version of the set.
+    """
 
     id: str
     side: Side
-    status: str
+    status: FindingStatus
     text: str
+    title: str = ""
+    reason: str | None = None
+    values: tuple[FindingValue, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    tier: Tier | None = None
+    quality: Quality = Quality.OK
+    confidence: Confidence = Confidence.USUAL
+    provisional: bool = True
+    source: str = ""
+    reference: str = ""
+    rules: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,6 @@ from labsys.core.session import TrialName
 from labsys.core.skeleton import Tier
 from labsys.storage import motion_tables, stride_tables
 from labsys.storage.atomic import read_json, write_json_atomic
-from labsys.storage.columns import RESULT_SCHEMA_VERSION
 from labsys.storage.documents import check_schema, from_document, load_document, save_document, to_document
 from labsys.storage.finished_runs import RunRecord, current_run, load_run, run_file, run_folder
 from labsys.storage.lab import Lab
@@ -35,6 +34,7 @@ __all__ = [
 LANDMARKS3D_FILE = "landmarks3d.parquet"
 AUDIT_FILE = "cameras.json"
 _FINDINGS = "findings.json"
+FINDINGS_SCHEMA_VERSION = 2  # 1 knew id, side, status and text only
 MOTION_FILES: tuple[str, ...] = (
     "angles.parquet",
     "angle_summaries.parquet",
@@ -123,7 +123,7 @@ def _audit_of(lab: Lab, name: TrialName, record: RunRecord) -> ReconstructionAud
 
 def _write_findings(path: Path, motion: MotionResult) -> None:
     document = {
-        "schema_version": RESULT_SCHEMA_VERSION,
+        "schema_version": FINDINGS_SCHEMA_VERSION,
         "tier": None if motion.tier is None else motion.tier.name,
         "findings": [to_document(finding) for finding in motion.findings],
         "notes": dict(motion.notes),
@@ -133,6 +133,6 @@ def _write_findings(path: Path, motion: MotionResult) -> None:
 
 def _read_findings(path: Path) -> tuple[Tier | None, tuple[Finding, ...], dict[str, str]]:
     document: dict[str, Any] = read_json(path)
-    check_schema(document.get("schema_version"), str(path), known=RESULT_SCHEMA_VERSION)
+    check_schema(document.get("schema_version"), str(path), known=FINDINGS_SCHEMA_VERSION)
     findings = tuple(from_document(f, Finding, where=str(path)) for f in document["findings"])
     return (None if document["tier"] is None else Tier[document["tier"]]), findings, document["notes"]

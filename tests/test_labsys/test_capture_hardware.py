@@ -22,6 +22,7 @@ from labsys.capture.tags import TagSet
 from labsys.capture.uvc import UvcRig
 from labsys.core.board import Board
 from labsys.core.errors import InputError, NewerSchemaError, UnknownNameError
+from pipelines.screening_file import ScreeningFile
 
 TEMPLATES = Path(__file__).parents[2] / "hardware_configs"
 ELP, BASLER, WEBCAM = "rigs/elp4_gs_trigger.yaml", "rigs/basler6_usb3.yaml", "rigs/webcam2_freerun.yaml"
@@ -278,7 +279,7 @@ def _sections_in(annotation: Any) -> Iterator[type[Section]]:
 
 def _all_sections() -> dict[str, type[Section]]:
     found: dict[str, type[Section]] = {}
-    waiting: list[type[Section]] = [UvcRig, GenicamRig, BoardFile, Protocol, TagSet]
+    waiting: list[type[Section]] = [UvcRig, GenicamRig, BoardFile, Protocol, TagSet, ScreeningFile]
     while waiting:
         section = waiting.pop()
         if found.get(section.section) is section:

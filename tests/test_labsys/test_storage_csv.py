@@ -86,6 +86,7 @@ def test_a_folder_gets_one_table_per_thing(tmp_path: Path) -> None:
     paths = write_csv(tmp_path / "out", _result())
     assert {p.name for p in paths} == {
         "landmarks3d.csv", "angles.csv", "events.csv", "strides.csv", "stride_values.csv", "curves.csv", "metrics.csv",
+        "findings.csv",
     }  # fmt: skip
     assert _rows(tmp_path / "out/landmarks3d.csv")[:2] == [
         {"time_s": "0", "RHip_x_mm": "100", "RHip_y_mm": "1000", "RHip_z_mm": "-200"},

@@ -25,6 +25,7 @@ from labsys.core.motion import (
     AngleSummary,
     EventKind,
     Finding,
+    FindingValue,
     GaitEvent,
     GaitEvents,
     JointAngles,
@@ -36,6 +37,7 @@ from labsys.core.motion import (
     StrideValues,
 )
 from labsys.core.provenance import Provenance
+from labsys.core.screening import Confidence, FindingStatus
 from labsys.core.session import Session, Subject, Trial, TrialKind, TrialName
 from labsys.core.skeleton import Side, Tier
 from labsys.storage.lab import Lab, create_lab
@@ -157,8 +159,36 @@ def _motion(seed: int, n_frames: int = 30) -> MotionResult:
             for i, m in enumerate(METRICS)
             for side in m.sided.sides
         ),
-        findings=(Finding("F1", Side.LEFT, "not_flagged", "Nothing to say – yet"),),
+        findings=(_finding(),),
         notes={"filter": "6 Hz", "ü": "°"},
+    )
+
+
+def _finding() -> Finding:
+    value = FindingValue(
+        metric="hip_ext_pelvis_peak",
+        side=Side.LEFT,
+        unit="rad",
+        mean=0.1,
+        sd=None,
+        n=12,
+        ci95=(-0.1, 0.3),
+        ci95_strides=None,
+        se_reconstruction=None,
+        quality=Quality.INDICATIVE,
+        provisional=True,
+        status=FindingStatus.BORDERLINE,
+        borderline=0.15,
+    )
+    return Finding(
+        "F1",
+        Side.LEFT,
+        FindingStatus.BORDERLINE,
+        "Nothing to say – yet",
+        values=(value,),
+        left_out={"lhci_dyn": "no reference"},
+        tier=Tier.T3,
+        confidence=Confidence.LOW,
     )
 
 

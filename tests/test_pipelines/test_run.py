@@ -16,6 +16,7 @@ from labsys.core.clock import utc_now
 from labsys.core.errors import InputError, MissingPartError
 from labsys.core.progress import SilentProgress
 from labsys.core.session import TrialKind, TrialName
+from labsys.core.skeleton import Side
 from labsys.storage.exchange.trc import write_trc
 from labsys.storage.lab import Lab, create_lab, open_lab, runs_folder
 from labsys.storage.results import load_trial_result
@@ -162,6 +163,38 @@ def test_changed_facts_make_a_run_stale(lab: Lab) -> None:
     assert set(retire_stale_runs(lab, *place)) == {RUN, STILL}
     assert current_run(lab, RUN) is None
     assert [r.run for r in list_runs(lab, RUN)] == [run], "the run itself stays"
+
+
+def test_other_screening_rules_make_another_run_and_take_nothing_away(lab: Lab) -> None:
+    first = run_trial(lab, RUN, config=CONFIG, progress=SILENT).run
+    findings = load_trial_result(lab, RUN).motion.findings
+    assert {f.id for f in findings} >= {"F1", "F1b", "F2", "F2b", "F3", "F5", "F7"}
+    assert {f.reason for f in findings if f.id == "F1"} == {load_few(lab)}
+    assert all(f.rules == "labsys 1" for f in findings)
+    rules = lab.root / "screening" / "running.yaml"
+    text = (
+        rules.read_text(encoding="utf-8")
+        .replace("name: labsys", "name: mine")
+        .replace("min_strides: 10", "min_strides: 3")
+    )
+    rules.write_text(text, encoding="utf-8")
+    place = (RUN.subject, RUN.session)
+    assert retire_stale_runs(lab, *place) == (), "findings of other rules count until the trial is processed again"
+    assert find_unprocessed(lab, *place) == (RUN,)
+    second = run_trial(lab, RUN, config=CONFIG, from_stage=Stage.ANALYSE, progress=SILENT).run
+    assert second != first
+    assert all(f.rules == "mine 1" for f in load_trial_result(lab, RUN).motion.findings)
+    rules.write_text(text.replace("title: Trunk posture", "title: Weak trunk"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"running\.yaml"):
+        run_trial(lab, RUN, config=CONFIG, progress=SILENT)
+    assert current_run(lab, RUN) == second
+
+
+def load_few(lab: Lab) -> str:
+    """The reason that a run of so few strides gives."""
+    motion = load_trial_result(lab, RUN).motion
+    counts = ", ".join(f"{motion.n_strides(s)} {s}" for s in (Side.LEFT, Side.RIGHT))
+    return f"too few strides that count ({counts}); 10 per side are needed"
 
 
 def test_anipose_engine_agrees_on_clean_input(lab: Lab) -> None:

@@ -14,7 +14,7 @@ from labsys.core.arrays import FloatArray
 from labsys.core.catalogue import find_metric
 from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks3D
-from labsys.core.motion import JointAngles, Metric, MotionResult, TrialResult
+from labsys.core.motion import Finding, FindingValue, JointAngles, Metric, MotionResult, TrialResult
 from labsys.core.units import Unit, to_outside, to_outside_array
 from labsys.storage.atomic import write_text_atomic
 
@@ -28,7 +28,7 @@ def write_csv(path: Path, trial_result: TrialResult) -> tuple[Path, ...]:
     """Write a result as CSV; returns the paths written.
 
     A path that ends in .csv becomes one table over time (angles and landmarks); any other becomes a folder with that
-    table's halves, events, strides, values per stride, curves and metrics.
+    table's halves, events, strides, values per stride, curves, metrics and findings.
 
     Raises:
         InputError: one table is asked for and angles and landmarks have different times, or writing fails.
@@ -49,6 +49,7 @@ def _tables(result: TrialResult) -> dict[str, Callable[[], Table]]:
         "stride_values": lambda: _stride_values(motion),
         "curves": lambda: _curves(motion),
         "metrics": lambda: _metrics(motion.metrics),
+        "findings": lambda: _findings(motion.findings),
     }
 
 
@@ -136,6 +137,28 @@ def _metric_row(m: Metric) -> Sequence[Cell]:
     inside = (m.mean, m.sd, *m.ci95_strides, m.se_reconstruction, m.sem_measurement, *m.ci95)
     outside = (to_outside(value, unit) for value in inside)
     return (m.id, m.side, unit, *outside, m.n, m.sem_source, m.quality, m.provisional, m.reason)
+
+
+def _findings(findings: Sequence[Finding]) -> Table:
+    """One row per finding and value that it looked at; one without a value where there is none."""
+    head = ("finding", "side", "status", "title", "metric", "unit", "mean", "sd", "ci95_low", "ci95_high", "n",
+            "borderline", "flagged", "tier", "quality", "confidence", "provisional", "source", "rules", "reason",
+            "text")  # fmt: skip
+    rows = [_finding_row(f, v) for f in findings for v in f.values or (None,)]
+    return head, rows
+
+
+def _finding_row(f: Finding, v: FindingValue | None) -> Sequence[Cell]:
+    tier = None if f.tier is None else f.tier.name
+    after = (tier, f.quality, f.confidence, f.provisional, f.source, f.rules, f.reason, f.text)
+    if v is None:
+        return (f.id, f.side, f.status, f.title, *(None,) * 9, *after)
+    unit = find_metric(v.metric).unit
+    low, high = v.ci95 or (None, None)
+    inside = (v.mean, v.sd, low, high)
+    outside = [None if x is None else to_outside(x, unit) for x in inside]
+    thresholds = (None if x is None else to_outside(x, unit) for x in (v.borderline, v.flagged))
+    return (f.id, f.side, f.status, f.title, v.metric, unit, *outside, v.n, *thresholds, *after)
 
 
 def _write(path: Path, table: Table) -> Path:

@@ -1,0 +1,159 @@
+"""Screening against truth: runners with and without a deficit, seen through landmark noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from labsys.biomechanics.analyse import analyse_motion
+from labsys.biomechanics.screening import ScreenedTrial, screen
+from labsys.biomechanics.settings import AnalysisSettings
+from labsys.core.catalogue import METRICS
+from labsys.core.landmarks import Landmarks3D
+from labsys.core.measurement_error import default_error_table
+from labsys.core.motion import Finding, MotionResult
+from labsys.core.references import PUBLISHED
+from labsys.core.screening import FindingStatus, RuleSet
+from labsys.core.session import Surface, TrialKind
+from labsys.core.skeleton import LANDMARK_SETS, Side, Tier
+from pipelines.synthetic.parameters import RunnerParameters, Strike
+from pipelines.synthetic.trial import SyntheticTrial, make_trial
+
+SECONDS, RATE_HZ = 14.0, 100.0
+ERRORS = default_error_table(tuple(m.id for m in METRICS))
+SIDES = (Side.LEFT, Side.RIGHT)
+Answers = Mapping[tuple[str, Side], Finding]
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One runner without and with a deficit of hip extension that pelvis and low back make up for."""
+
+    plain: SyntheticTrial
+    short: SyntheticTrial
+    still: SyntheticTrial
+
+
+def runner_for(seed: int) -> RunnerParameters:
+    """A runner of whom nothing is to be said: trunk well inside its thresholds, any strike and speed."""
+    rng = np.random.default_rng([seed, 7331])
+    return RunnerParameters(
+        speed_mps=float(rng.uniform(2.3, 4.4)),
+        strike=list(Strike)[seed % 3],
+        trunk_lean_rad=math.radians(float(rng.uniform(10.0, 14.0))),
+        height_m=float(rng.uniform(1.58, 1.92)),
+    )
+
+
+def natural_peak_rad(trial: SyntheticTrial) -> float:
+    """True peak hip extension, mean of both sides."""
+    return float(np.mean([trial.metric("hip_ext_pelvis_peak", side).mean for side in SIDES]))
+
+
+def make_pair(seed: int, deficit_rad: float, *, lumbar_gain: float = 1.0) -> Pair:
+    """The same body and visit twice: as the runner runs, and with peak hip extension capped that much lower."""
+    parameters = runner_for(seed)
+    plain = _make(parameters, TrialKind.RUN, seed)
+    capped = replace(parameters, hip_extension_cap_rad=natural_peak_rad(plain) - deficit_rad, lumbar_gain=lumbar_gain)
+    return Pair(plain, _make(capped, TrialKind.RUN, seed), _make(parameters, TrialKind.STATIC, seed))
+
+
+def _make(parameters: RunnerParameters, kind: TrialKind, seed: int) -> SyntheticTrial:
+    seconds = 3.0 if kind is TrialKind.STATIC else SECONDS
+    return make_trial(parameters, kind=kind, seconds=seconds, rate_hz=RATE_HZ, seed=seed, visit_seed=seed)
+
+
+def noisy(trial: SyntheticTrial, noise_m: float, seed: int, names: Sequence[str] | None = None) -> Landmarks3D:
+    """The landmarks with white noise on every axis; names: only these."""
+    xyz_m = trial.landmarks.xyz_m
+    xyz_m = xyz_m + np.random.default_rng([seed, 5]).normal(0.0, noise_m, xyz_m.shape)
+    every = trial.landmarks.landmarks
+    kept = every if names is None else tuple(names)
+    columns = [every.index(n) for n in kept]
+    return Landmarks3D.from_positions(kept, trial.landmarks.times_s, xyz_m[:, columns])
+
+
+def analyse_noisy(run: SyntheticTrial, still: SyntheticTrial, noise_m: float, seed: int) -> MotionResult:
+    """What labsys makes of a run and its static under white landmark noise."""
+    return analyse(noisy(run, noise_m, seed), noisy(still, noise_m, seed + 1_000_000), run.parameters.speed_mps)
+
+
+def analyse(run: Landmarks3D, still: Landmarks3D | None, speed_mps: float) -> MotionResult:
+    """Angles to metrics with the default settings and errors."""
+    return analyse_motion(
+        run,
+        static=still,
+        kind=TrialKind.RUN,
+        surface=Surface.TREADMILL,
+        declared_speed_mps=speed_mps,
+        heading_known=True,
+        settings=AnalysisSettings(),
+        errors=ERRORS,
+        leg_length_m=None,
+    )
+
+
+def answers_of(motion: MotionResult, speed_mps: float, rules: RuleSet) -> Answers:
+    """Every rule's answer."""
+    assert motion.tier is not None
+    screened = ScreenedTrial(
+        kind=TrialKind.RUN,
+        tier=motion.tier,
+        surface=Surface.TREADMILL,
+        speed_mps=speed_mps,
+        sex="",
+        n_strides={side: motion.n_strides(side) for side in SIDES},
+        metrics=motion.metrics,
+        stride_values=motion.stride_values,
+    )
+    return {(f.id, f.side): f for f in screen(screened, rules=rules, references=PUBLISHED)}
+
+
+def true_answers(trial: SyntheticTrial, rules: RuleSet) -> Answers:
+    """What the rules say of the true metrics, known without any error: every interval is the value itself."""
+    exact = tuple(replace(m, ci95=(m.mean, m.mean)) for m in trial.metrics)
+    screened = ScreenedTrial(
+        kind=TrialKind.RUN,
+        tier=Tier.T3,
+        surface=Surface.TREADMILL,
+        speed_mps=trial.parameters.speed_mps,
+        sex="",
+        n_strides=dict.fromkeys(SIDES, 99),
+        metrics=exact,
+        stride_values=trial.stride_values,
+    )
+    return {(f.id, f.side): f for f in screen(screened, rules=rules, references=PUBLISHED)}
+
+
+STANDING_OUT = (FindingStatus.BORDERLINE, FindingStatus.FLAGGED)
+
+
+def share(found: Sequence[bool]) -> float:
+    """Percent that are true; NaN of nothing."""
+    return 100.0 * float(np.mean(found)) if found else math.nan
+
+
+def keypoint_sets() -> Iterator[str]:
+    """Landmark sets that reach T0 or T1 only."""
+    yield from ("COCO-17", "HALPE-26", "BODY_25", "BODY_25B")
+
+
+def keypoints_of(trial: SyntheticTrial, set_name: str, noise_m: float, seed: int) -> Landmarks3D:
+    """A keypoint model's landmarks of the same motion: joint centres and shoe points where it has them."""
+    full = noisy(trial, noise_m, seed)
+    at = dict(zip(full.landmarks, np.moveaxis(full.xyz_m, 1, 0), strict=True))
+    middle = 0.5 * (at["RAC"] + at["LAC"])
+    places = {"Neck": middle, "MidHip": None, "Hip": None, "Head": at["HEAD"], "Nose": at["HEAD"]}
+    centres = trial.joint_centres
+    for letter in "RL":
+        joints = {"Hip": centres[f"{letter}HJC"], "Knee": centres[f"{letter}KJC"], "Ankle": centres[f"{letter}AJC"]}
+        marks = {"Shoulder": "AC", "Elbow": "ELB", "Wrist": "WRI", "Heel": "HEEL", "BigToe": "TOE", "SmallToe": "MT5"}
+        places |= {f"{letter}{name}": joint for name, joint in joints.items()}
+        places |= {f"{letter}{name}": at[f"{letter}{mark}"] for name, mark in marks.items()}
+        places |= {f"{letter}Eye": at["HEAD"], f"{letter}Ear": at["HEAD"]}
+    places["MidHip"] = places["Hip"] = 0.5 * (centres["RHJC"] + centres["LHJC"])
+    names = LANDMARK_SETS[set_name].landmarks
+    return Landmarks3D.from_positions(names, full.times_s, np.stack([places[n] for n in names], axis=1))
