@@ -5,7 +5,7 @@
 #   make check    the same without the slow tests, for the minutes between two edits
 #   make pose     DeepLabCut too, without which no landmarks are found in videos
 #   make demo     the main job on a synthetic runner, into demo-lab/
-#   make docs     the tables in docs/ that follow from the code
+#   make docs     the tables and figures in docs/ that follow from the code
 #   make bench    ours beside the peers, into benchmarks/results.json
 #   make accept   the long suite; writes docs/accuracy.md and docs/performance.md
 
@@ -55,6 +55,7 @@ check: lint
 
 docs: $(INSTALLED)
 	$(BIN)/python docs/tables.py
+	$(BIN)/python docs/figures.py
 
 # DeepLabCut and torch: 7 GB that only looking at videos needs.
 pose: $(POSE_INSTALLED)

@@ -18,13 +18,17 @@ from pydantic import BaseModel
 
 from api.cli import app
 from api.settings import ServiceSettings
+from labsys.biomechanics.reference_text import range_text
 from labsys.biomechanics.settings import AnalysisSettings
-from labsys.core.catalogue import ANGLES, METRICS, Sided
+from labsys.core.catalogue import ANGLES, METRICS, Sided, find_metric
 from labsys.core.errors import LabsysError
 from labsys.core.measurement_error import default_error
+from labsys.core.references import PUBLISHED, ReferenceValue
+from labsys.core.screening import Beyond, Measure, Threshold
 from labsys.core.skeleton import LANDMARK_SETS, Tier, tier_of
 from labsys.core.units import to_outside
 from pipelines.config import PipelineConfig, Profile, load_config
+from pipelines.screening_file import shipped_rules
 
 DOCS = Path(__file__).parent
 Rows = Iterator[tuple[str, ...]]
@@ -46,6 +50,83 @@ def metrics() -> Rows:
             (f"{to_outside(error.sem, m.unit):g}", f"{to_outside(error.mdc95, m.unit):.2g}") if error else ("–", "–")
         )
         yield f"`{m.id}`", _sides(m.sided), m.unit.value, m.description, m.positive, m.tier.name, sem, mdc95
+
+
+def angle_definitions() -> Rows:
+    """Every angle with its figure, frame and source."""
+    yield "figure", "id", "positive", "zero", "measured against", "from", "source", "version"
+    for a in ANGLES:
+        picture = f"![{a.id}](figures/{a.id}.svg)"
+        yield (picture, f"`{a.id}`", a.positive, a.zero, a.reference.value, a.tier.name, a.source, str(a.version))
+
+
+def metric_definitions() -> Rows:
+    """Every metric per stride with its frame, error group and source."""
+    yield "id", "unit", "what", "measured against", "zero", "error group", "source", "version"
+    for m in METRICS:
+        zero = "static" if m.static_referenced else "absolute"
+        yield (
+            f"`{m.id}`", m.unit.value, m.description, m.reference.value, zero, m.error_group.value, m.source,
+            str(m.version),
+        )  # fmt: skip
+
+
+def screening_rules() -> Rows:
+    """Every shipped screening rule."""
+    yield "rule", "what", "side", "from", "looks at", "borderline", "flagged", "source"
+    for rule in shipped_rules().rules:
+        looked = [(m, " or ".join(f"`{i}`" for i in m.metrics)) for m in rule.measures]
+        joint = f" {rule.combine} " if len(looked) > 1 else ""
+        tiers = rule.tier.name if rule.highest_tier is Tier.T3 else f"{rule.tier.name} to {rule.highest_tier.name}"
+        yield (
+            rule.id,
+            rule.title + (f" (where {rule.requires[0]} is {' or '.join(rule.requires[1])})" if rule.requires else ""),
+            "per side" if rule.per_side else "both",
+            tiers,
+            (f"{joint.strip()} of: " if joint else "") + "; ".join(name for _, name in looked),
+            "; ".join(_threshold(m, m.borderline) for m, _ in looked),
+            "never" if rule.never_flag else "; ".join(_threshold(m, m.flagged) for m, _ in looked),
+            rule.source,
+        )
+
+
+def references() -> Rows:
+    """Every published reference value."""
+    yield "metric", "value", "unit", "runners", "speed m/s", "surface", "method", "source"
+    for r in PUBLISHED.published:
+        speeds = "not retrieved" if r.speeds_mps is None else f"{r.speeds_mps[0]:.2f} to {r.speeds_mps[1]:.2f}"
+        yield _reference(r, speeds)
+    for s in PUBLISHED.series:
+        for v in s.speeds_mps:
+            found = s.at(v)
+            if found is not None:
+                yield _reference(found, f"{v:g}")
+
+
+def _reference(r: ReferenceValue, speeds: str) -> tuple[str, ...]:
+    who = f"{r.n} {r.sex}".strip()
+    unit = find_metric(r.metric).unit.value
+    return f"`{r.metric}`", range_text(r), unit, who, speeds, r.surface.value, r.method, r.source
+
+
+def _threshold(measure: Measure, threshold: Threshold | None) -> str:
+    if threshold is None:
+        return "–"
+    unit = find_metric(measure.metrics[0]).unit
+    said = [] if threshold.value is None else [f"{to_outside(threshold.value, unit):g}"]
+    said += ["MDC95"] if threshold.mdc95 else []
+    said += (
+        [f"own mean {'−' if measure.beyond is Beyond.BELOW else '+'} {threshold.lab_sds:g} SD"]
+        if threshold.lab_sds
+        else []
+    )
+    word = {Beyond.BELOW: "below", Beyond.ABOVE: "above", Beyond.FROM_ZERO: "beyond ±"}[measure.beyond]
+    often = (
+        f" in > {100 * measure.stride_share:g} % of strides"
+        if measure.stride_share and threshold is measure.flagged
+        else ""
+    )
+    return f"{word} {' and '.join(said)}{often}"
 
 
 def landmark_sets() -> Rows:
@@ -109,6 +190,10 @@ def service_settings() -> Rows:
 TABLES: dict[str, Callable[[], Rows]] = {
     "angles": angles,
     "metrics": metrics,
+    "angle definitions": angle_definitions,
+    "metric definitions": metric_definitions,
+    "screening rules": screening_rules,
+    "references": references,
     "landmark sets": landmark_sets,
     "errors": errors,
     "commands": commands,

@@ -29,10 +29,16 @@ def _read(path: Path) -> str:
 
 
 def _tables() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_tables", DOCS / "tables.py")
+    return _script("tables")
+
+
+def _script(name: str) -> ModuleType:
+    """A script of docs/, as a module."""
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
@@ -64,7 +70,7 @@ def test_no_chapter_and_no_table_stands_twice(path: Path) -> None:
     assert len(opened) == len(set(opened)) == len(re.findall(r"^<!-- end.* -->$", text, flags=re.M))
 
 
-@pytest.mark.parametrize("name", ["conventions.md", "commands.md", "settings.md"])
+@pytest.mark.parametrize("name", ["conventions.md", "commands.md", "settings.md", "biomechanics.md"])
 def test_tables_are_what_the_code_says(name: str) -> None:
     text = _read(DOCS / name)
     assert "<!-- table:" in text
@@ -109,6 +115,25 @@ def test_every_key_of_the_lab_file_is_documented(tmp_path: Path) -> None:
     keys = tomllib.loads(_read(lab.root / "labsys.toml"))
     settings = _read(DOCS / "settings.md")
     assert [key for key in keys if f"| `labsys.toml` | `{key}` |" not in settings] == []
+
+
+# ---- figures of the angles
+
+
+def test_every_angle_is_drawn_as_it_is_computed() -> None:
+    from labsys.core.catalogue import ANGLES
+
+    figures = _script("figures")
+    text = _read(DOCS / "biomechanics.md")
+    for angle in ANGLES:
+        drawn = figures.draw_angle(angle.id)
+        assert abs(abs(drawn.computed_rad) - abs(drawn.on_paper_rad)) < 1e-3, angle.id
+        assert drawn.computed_rad > 0.1, f"{angle.id} is not drawn on its positive side"
+        assert _read(DOCS / "figures" / f"{angle.id}.svg") == drawn.svg, f"{angle.id}: run make docs"
+        assert f"(figures/{angle.id}.svg)" in text
+        assert drawn.svg.count("<text") == 2
+        ET.fromstring(drawn.svg)
+    assert {p.stem for p in (DOCS / "figures").iterdir()} == {a.id for a in ANGLES}
 
 
 # ---- architecture
