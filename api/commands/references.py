@@ -38,7 +38,11 @@ def learn(
     learnt = learn_references(terminal.open_lab(), speed_mps=speed, surface=surface, subjects=subject or ())
     groups = [{"sex": sex, "tier": tier, "runners": n} for (sex, tier), n in learnt.runners.items()]
     metrics = sorted({v.metric for v in learnt.values})
-    told = ", ".join(f"{g['runners']} {g['sex']} at {g['tier']}" for g in groups)
+    taken = {(v.sex, v.tier) for v in learnt.values}
+    told = ", ".join(
+        f"{n} {sex} at {tier}" + ("" if (sex, tier) in taken else " (too few, left out)")
+        for (sex, tier), n in learnt.runners.items()
+    )
     terminal.give(
         {"speed_mps": speed, "surface": surface.value, "groups": groups, "metrics": metrics},
         f"{len(metrics)} metrics at {speed:g} m/s from {told}",
