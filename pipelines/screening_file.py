@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from labsys.capture.strict_yaml import AS_TUPLE, Section, check_schema, parse_section, read_mapping
-from labsys.core.catalogue import METRICS, MetricDefinition, find_metric
+from labsys.core.catalogue import DERIVED_METRICS, METRICS, MetricDefinition, find_metric
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.screening import Beyond, Combine, FindingStatus, Measure, Rule, RuleSet, Threshold
 from labsys.core.skeleton import Tier
@@ -240,7 +240,7 @@ def _check_all_known(names: Mapping[str, str], where: str) -> None:
 
 
 def _known_metric(metric: str, where: str) -> MetricDefinition:
-    valid = [m.id for m in METRICS]
+    valid = [m.id for m in METRICS + DERIVED_METRICS]
     if metric not in valid:
         raise UnknownNameError("metric", metric, valid=valid, where=where)
     return find_metric(metric)

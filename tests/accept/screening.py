@@ -11,14 +11,15 @@ import numpy as np
 from labsys.biomechanics.analyse import analyse_motion
 from labsys.biomechanics.screening import ScreenedTrial, screen
 from labsys.biomechanics.settings import AnalysisSettings
-from labsys.core.catalogue import METRICS
+from labsys.core.catalogue import METRICS, find_metric
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.measurement_error import default_error_table
-from labsys.core.motion import Finding, MotionResult
+from labsys.core.motion import Finding, Metric, MotionResult
 from labsys.core.references import PUBLISHED
 from labsys.core.screening import FindingStatus, RuleSet
 from labsys.core.session import Surface, TrialKind
 from labsys.core.skeleton import LANDMARK_SETS, Side, Tier
+from labsys.core.units import Unit
 from pipelines.synthetic.parameters import RunnerParameters, Strike
 from pipelines.synthetic.trial import SyntheticTrial, make_trial
 
@@ -93,6 +94,7 @@ def analyse(run: Landmarks3D, still: Landmarks3D | None, speed_mps: float) -> Mo
         settings=AnalysisSettings(),
         errors=ERRORS,
         leg_length_m=None,
+        height_m=None,
     )
 
 
@@ -114,7 +116,8 @@ def answers_of(motion: MotionResult, speed_mps: float, rules: RuleSet) -> Answer
 
 def true_answers(trial: SyntheticTrial, rules: RuleSet) -> Answers:
     """What the rules say of the true metrics, known without any error: every interval is the value itself."""
-    exact = tuple(replace(m, ci95=(m.mean, m.mean)) for m in trial.metrics)
+    exact = [replace(m, ci95=(m.mean, m.mean)) for m in trial.metrics]
+    exact += _true_differences(exact)
     screened = ScreenedTrial(
         kind=TrialKind.RUN,
         tier=Tier.T3,
@@ -122,10 +125,19 @@ def true_answers(trial: SyntheticTrial, rules: RuleSet) -> Answers:
         speed_mps=trial.parameters.speed_mps,
         sex="",
         n_strides=dict.fromkeys(SIDES, 99),
-        metrics=exact,
+        metrics=tuple(exact),
         stride_values=trial.stride_values,
     )
     return {(f.id, f.side): f for f in screen(screened, rules=rules, references=PUBLISHED)}
+
+
+def _true_differences(metrics: Sequence[Metric]) -> Iterator[Metric]:
+    """Right minus left of every angle that both sides have."""
+    known = {(m.id, m.side): m for m in metrics}
+    for m in metrics:
+        if m.side is Side.RIGHT and find_metric(m.id).unit is Unit.DEG:
+            apart = m.mean - known[m.id, Side.LEFT].mean
+            yield replace(m, id=f"{m.id}_asym", side=Side.BOTH, mean=apart, ci95=(apart, apart))
 
 
 STANDING_OUT = (FindingStatus.BORDERLINE, FindingStatus.FLAGGED)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labsys.biomechanics.screening import ScreenedTrial, screen
@@ -20,7 +20,7 @@ from labsys.core.references import PUBLISHED, OwnReference, ReferenceTable
 from labsys.core.screening import Confidence, FindingStatus, RuleSet
 from labsys.core.session import Surface, TrialKind
 from labsys.core.skeleton import Side, Tier
-from labsys.core.units import to_inside
+from labsys.core.units import INSIDE, Unit, to_inside
 from pipelines.screening_file import shipped_rules
 
 RULES = shipped_rules()
@@ -35,6 +35,15 @@ PLAIN = {
     "vertical_oscillation": 75.0,
     "vertical_oscillation_pelvis": 80.0,
     "trunk_lean_stance_mean": 7.0,
+    "pelvis_tilt_rise_late_stance": 4.0,
+    "lhci_dyn": 15.0,
+    "shank_angle_at_fs": 2.0,
+    "ahead_at_fs_per_leg": 0.15,
+    "behind_body_at_to_per_leg": 0.4,
+    "front_back_ratio": 0.4,
+    "waist_break": 5.0,
+    "hip_ext_pelvis_peak_asym": 1.0,
+    "thigh_ext_vertical_peak_asym": 1.0,
 }
 
 
@@ -111,6 +120,7 @@ def test_the_whole_interval_flags(peak: float, half: float, expected: str) -> No
     assert status(trial({"hip_ext_pelvis_peak": peak}, half=half), "F1") == expected
 
 
+@settings(deadline=None, max_examples=40)
 @given(peak=st.floats(-20.0, 40.0), half=st.floats(0.0, 15.0), wider=st.floats(0.0, 10.0))
 def test_a_wider_interval_never_says_more(peak: float, half: float, wider: float) -> None:
     rank = ["not_flagged", "borderline", "flagged"]
@@ -182,6 +192,52 @@ def test_the_low_back_counts_only_where_hip_extension_is_reduced() -> None:
     assert status(trial({**lumbar, "hip_ext_pelvis_peak": 3.0}, half=6.0), "F2") == "borderline"
 
 
+def test_at_t2_the_pelvis_answers_for_the_low_back() -> None:
+    short = {"hip_ext_pelvis_peak": 3.0}
+    for rise, expected in ((8.0, "not_flagged"), (10.0, "borderline"), (14.0, "flagged")):
+        found = answers(trial({**short, "pelvis_tilt_rise_late_stance": rise}, tier=Tier.T2))["F2", LEFT]
+        assert found.status.value == expected
+        assert set(found.left_out) == {"lumbar_ext_at_peak_hip_ext", "lhci_dyn"}
+
+
+def test_a_foot_ahead_flags_only_with_both_measures() -> None:
+    assert status(trial({"shank_angle_at_fs": 4.0, "ahead_at_fs_per_leg": 0.4}, half=0.01), "F4") == "not_flagged"
+    assert status(trial({"shank_angle_at_fs": 12.0}, half=0.01), "F4") == "borderline"
+    assert status(trial({"shank_angle_at_fs": 12.0, "ahead_at_fs_per_leg": 0.3}, half=0.01), "F4") == "flagged"
+
+
+@pytest.mark.parametrize(
+    ("right_minus_left", "half", "expected"),
+    [(2.5, 0.1, "not_flagged"), (4.0, 5.0, "not_flagged"), (-4.0, 0.1, "borderline"), (-9.0, 0.1, "flagged")],
+)
+def test_sides_differ_only_where_the_interval_excludes_zero(
+    right_minus_left: float, half: float, expected: str
+) -> None:
+    made = trial({"thigh_ext_vertical_peak_asym": right_minus_left}, half=half)
+    sure = tuple(replace(m, sem_measurement=to_inside(1.5, Unit.DEG)) for m in made.metrics)
+    assert status(replace(made, metrics=sure), "F6", Side.BOTH) == expected
+
+
+def test_what_has_no_published_norm_waits_for_the_labs_own() -> None:
+    found = answers(trial())["F8", LEFT]
+    assert found.status is FindingStatus.NOT_ASSESSABLE
+    assert "labsys reference learn" in (found.reason or "")
+    own = tuple(
+        OwnReference(m, "women", 3.0, Surface.TREADMILL, "T3", find_metric(m).version, 22, mean, 0.05).as_value()
+        for m, mean in (("behind_body_at_to_per_leg", 0.45), ("front_back_ratio", 0.35))
+    )
+    table = replace(PUBLISHED, own=own)
+    expected = {
+        (0.45, 0.35): "not_flagged",
+        (0.38, 0.35): "not_flagged",
+        (0.38, 0.42): "borderline",
+        (0.3, 0.5): "flagged",
+    }
+    for (behind, ratio), said in expected.items():
+        made = trial({"behind_body_at_to_per_leg": behind, "front_back_ratio": ratio}, half=0.01)
+        assert answers(made, references=table)["F8", LEFT].status.value == said
+
+
 def test_out_of_phase_needs_the_strides_too() -> None:
     made = trial({"pelvis_rot_to_ext_side_at_to": -4.0})
     assert status(made, "F3") == "flagged"
@@ -224,10 +280,10 @@ def test_a_finding_carries_all_that_it_rests_on() -> None:
             assert finding.reason
             assert finding.quality is Quality.EXCLUDED
         for value in finding.values:
-            assert (value.n, value.unit) == (30, "m" if "oscillation" in value.metric else "rad")
+            assert (value.n, value.unit) == (30, INSIDE[find_metric(value.metric).unit])
             assert value.sd is not None
             assert value.ci95 is not None
-            assert value.flagged is not None
+            assert value.flagged is not None or value.metric == "waist_break"
 
 
 def test_few_strides_and_other_surfaces_lower_the_confidence() -> None:
