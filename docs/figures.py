@@ -59,6 +59,7 @@ class Drawing:
         moving: line that the angle is of. against: line of the segment that it is measured against, None for LAB.
         zero: direction on paper (right, up) of an absolute zero; None where zero is the standing posture.
         reach_m: half the height of what is shown.
+        bent_deg: how far L1 is turned back about L3: the synthetic lumbar spine is one piece.
     """
 
     view: View
@@ -68,6 +69,7 @@ class Drawing:
     zero: tuple[float, float] | None = None
     counter: tuple[tuple[str, int, float], ...] = ()
     reach_m: float = 0.55
+    bent_deg: float = 0.0
 
 
 _PELVIS, _PELVIS_ACROSS = ("PSIS", "ASIS"), ("LASIS", "RASIS")
@@ -102,7 +104,7 @@ DRAWINGS: Mapping[str, Drawing] = {
     "lumbar_rotation": Drawing(TRANSVERSE, ("lumbar", 2, 25), ("LAC", "RAC"), _PELVIS_ACROSS, reach_m=0.35),
     "trunk_pelvis_extension": Drawing(SAGITTAL, ("lumbar", 0, 20), _TRUNK, _PELVIS),
     "lumbar_segment_extension": Drawing(SAGITTAL, ("lumbar", 0, 20), ("L5", "L1"), _PELVIS, reach_m=0.35),
-    "lordosis_3pt": Drawing(SAGITTAL, ("lumbar", 0, 20), ("L3", "L1"), ("L5", "L3"), reach_m=0.3),
+    "lordosis_3pt": Drawing(SAGITTAL, ("lumbar", 0, 0), ("L3", "L1"), ("L5", "L3"), reach_m=0.3, bent_deg=18),
     "trunk_lean": Drawing(SAGITTAL, ("lumbar", 0, -18), ("HIPS", "C7"), zero=_UP),
 }  # fmt: skip
 
@@ -124,8 +126,9 @@ def draw_angle(angle_id: str) -> Drawn:
     posed = standing
     for joint in (drawing.joint, *drawing.counter):
         posed = _turned(posed, *joint)
-    computed = _computed(angle_id, _landmarks(body, posed), _landmarks(body, standing))
-    before, after = _points(body, standing), _points(body, posed)
+    bent_rad = math.radians(drawing.bent_deg)
+    computed = _computed(angle_id, _landmarks(body, posed, bent_rad), _landmarks(body, standing, 0.0))
+    before, after = _points(body, standing, 0.0), _points(body, posed, bent_rad)
     zero = _zero_rad(drawing, before, after)
     turn = _wrapped(_direction(drawing.moving, after, drawing.view) - zero)
     return Drawn(computed, turn, _picture(angle_id, drawing, after, zero, turn, computed))
@@ -154,8 +157,19 @@ def _added(angles_rad: FloatArray, component: int, change_rad: float) -> FloatAr
     return out
 
 
-def _landmarks(body: Body, pose: PoseAngles) -> Landmarks3D:
+def _placed(body: Body, pose: PoseAngles, bent_rad: float) -> FloatArray:
+    """Landmarks (T, 37, 3) m, L1 turned back about L3."""
     xyz_m = place_landmarks(body, pose_segments(body, pose))
+    top, middle = (LABSYS_RUN_37.landmarks.index(name) for name in ("L1", "L3"))
+    arm = xyz_m[:, top] - xyz_m[:, middle]
+    cos, sin = math.cos(bent_rad), math.sin(bent_rad)
+    turned = np.stack([cos * arm[:, 0] - sin * arm[:, 1], sin * arm[:, 0] + cos * arm[:, 1], arm[:, 2]], axis=1)
+    xyz_m[:, top] = xyz_m[:, middle] + turned
+    return xyz_m
+
+
+def _landmarks(body: Body, pose: PoseAngles, bent_rad: float) -> Landmarks3D:
+    xyz_m = _placed(body, pose, bent_rad)
     return Landmarks3D.from_positions(LABSYS_RUN_37.landmarks, pose.times_s, xyz_m)
 
 
@@ -165,10 +179,10 @@ def _computed(angle_id: str, run: Landmarks3D, still: Landmarks3D) -> float:
     return float(np.mean(reported(angles.find(angle_id, Side.RIGHT if Side.RIGHT in sides else Side.BOTH))[0]))
 
 
-def _points(body: Body, pose: PoseAngles) -> Points:
+def _points(body: Body, pose: PoseAngles, bent_rad: float) -> Points:
     """Landmarks, joint centres and the mid-points that lines run between, m."""
     poses = pose_segments(body, pose)
-    at = dict(zip(LABSYS_RUN_37.landmarks, place_landmarks(body, poses)[0], strict=True))
+    at = dict(zip(LABSYS_RUN_37.landmarks, _placed(body, pose, bent_rad)[0], strict=True))
     at |= {name: track[0] for name, track in joint_centres(poses).items()}
     pairs = {"PSIS": ("RPSIS", "LPSIS"), "ASIS": ("RASIS", "LASIS"), "HIPS": ("RHJC", "LHJC"), "BALL": ("RMT1", "RMT5")}
     pairs |= {"LOW": ("T10", "XP"), "HIGH": ("C7", "IJ")}
