@@ -60,7 +60,8 @@ def references_of(result: TrialResult, metric: Metric, table: ReferenceTable, se
     motion, conditions = result.motion, result.trial.conditions
     if motion.events is None:
         return []
-    surface = conditions.surface or Surface(motion.notes["surface"])
+    said = motion.notes.get("surface")
+    surface = conditions.surface or (Surface(said) if said else None)
     found = table.find(
         metric.id,
         surface=surface,
