@@ -23,6 +23,11 @@ Z_95 = 1.959963984540054
 Weights = tuple[float, float, float]
 
 
+def mdc95_of(sem: float) -> float:
+    """Minimal detectable change between two single-capture visits of a standard error of measurement."""
+    return Z_95 * math.sqrt(2.0) * sem
+
+
 @dataclass(frozen=True)
 class SessionError:
     """Between-session error of one metric at one tier, inside units squared (rad², m², …).
@@ -53,11 +58,6 @@ class SessionError:
     def mdc95(self) -> float:
         """Minimal detectable change between two single-capture visits, inside unit: 1.96·√2·SEM."""
         return mdc95_of(self.sem)
-
-
-def mdc95_of(sem: float) -> float:
-    """Minimal detectable change between two single-capture visits of a standard error of measurement."""
-    return Z_95 * math.sqrt(2.0) * sem
 
     def variance(self, weights: Weights) -> float:
         """The three parts summed with these weights (1/captures, 1/placements, 1 for one visit)."""
