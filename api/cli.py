@@ -28,6 +28,7 @@ from api.commands import (
     exporting,
     importing,
     judging_models,
+    keys,
     labelling_models,
     making_models,
     modelling,
@@ -43,6 +44,7 @@ from api.commands import (
     subjects,
     synth,
     trials,
+    users,
 )
 from api.commands.terminal import root_lab
 from labsys import __version__
@@ -95,6 +97,8 @@ app.add_typer(rigs.app, name="rig")
 app.add_typer(boards.board_app, name="board")
 app.add_typer(modelling.model_app, name="model")
 app.add_typer(calibration_files.app, name="calibration")
+app.add_typer(users.app, name="user")
+app.add_typer(keys.app, name="key")
 for _name, _nouns in (("subject", subjects), ("episode", episodes), ("session", sessions), ("trial", trials)):
     app.add_typer(_nouns.app, name=_name)
 
