@@ -19,7 +19,23 @@ from api.database import Database, open_database
 from api.dependencies import refuse_unknown_parameters
 from api.errors import Problem, install_error_handlers
 from api.index import ensure_indexed
-from api.routes import access, analysis, audit, episodes, keys, pages, runs, sessions, subjects, tables, trials, users
+from api.routes import (
+    access,
+    analysis,
+    audit,
+    episodes,
+    files,
+    identity,
+    jobs,
+    keys,
+    pages,
+    runs,
+    sessions,
+    subjects,
+    tables,
+    trials,
+    users,
+)
 from api.settings import ServiceSettings
 from labsys.storage.lab import Lab
 
@@ -61,6 +77,7 @@ def create_app(lab: Lab, settings: ServiceSettings | None = None) -> FastAPI:
     # A name may be tried ten times, then every half minute.
     app.state.login_throttle = Throttle(burst=10, every_s=30.0)
     app.state.export_throttle = Throttle(burst=120, every_s=0.5)
+    app.state.seen_files = Throttle(burst=1, every_s=600.0)
     install_error_handlers(app)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **_CORS)
@@ -75,7 +92,21 @@ def create_app(lab: Lab, settings: ServiceSettings | None = None) -> FastAPI:
 
 def _api_router() -> APIRouter:
     router = APIRouter(prefix=API)
-    for module in (access, subjects, episodes, sessions, trials, runs, analysis, tables, users, audit):
+    for module in (
+        access,
+        subjects,
+        identity,
+        episodes,
+        sessions,
+        trials,
+        runs,
+        analysis,
+        tables,
+        users,
+        audit,
+        jobs,
+        files,
+    ):
         router.include_router(module.router)
     for own in (keys.keys, keys.links):
         router.include_router(own)

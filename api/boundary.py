@@ -20,8 +20,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.errors import problem_response
 from api.settings import ServiceSettings
 
-# Files come in here; their bodies have a limit of their own.
-UPLOADS = "/api/v1/uploads"
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
@@ -54,16 +52,12 @@ class Boundary:
             await send(message)
 
         headers = Headers(scope=scope)
-        limit_bytes = self._limit_bytes(scope)
+        limit_bytes = self.settings.max_body_bytes
         problem = self._stranger(headers) or _too_long(headers, limit_bytes)
         if problem is not None:
             await problem_response(Request(scope), problem)(scope, receive, send_with_headers)
             return
         await self.app(scope, _limited(receive, limit_bytes), send_with_headers)
-
-    def _limit_bytes(self, scope: Scope) -> int:
-        is_upload = scope["path"].startswith(UPLOADS)
-        return self.settings.max_upload_bytes if is_upload else self.settings.max_body_bytes
 
     def _stranger(self, headers: Headers) -> dict[str, Any] | None:
         """The problem of a request that does not come from this service's own pages or programs, or None."""

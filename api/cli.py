@@ -45,6 +45,7 @@ from api.commands import (
     synth,
     trials,
     users,
+    working,
 )
 from api.commands.terminal import root_lab
 from labsys import __version__
@@ -85,7 +86,7 @@ def _root(
 
 _MODULES = (
     demo, doctor, calibrating, importing, recording, processing, recalibrating, showing, comparing, reliability,
-    exporting, synth, service,
+    exporting, synth, service, working,
 )  # fmt: skip
 for _module in _MODULES:
     _module.register(app)

@@ -46,13 +46,18 @@ _RULES: dict[Rule, tuple[str, ...]] = {
         "runs-get_trial_metrics", "runs-get_run_curves", "runs-get_trial_curves", "runs-get_run_result",
         "runs-get_trial_result", "analysis-get_lab", "analysis-list_catalogue_metrics",
         "analysis-list_catalogue_angles", "analysis-compare", "analysis-trend", "tables-trial_metrics",
+        "files-get_file",
     ),
     _WRITES: (
         "subjects-create", "subjects-change", "episodes-create", "episodes-change", "sessions-create",
         "sessions-change", "trials-create", "trials-change",
         "links-list_all", "links-create", "links-revoke",
     ),
+    _NAMES: ("identity-get_identity", "identity-put_identity"),
+    _OPERATES: ("jobs-create", "jobs-cancel"),
+    _KNOWS: ("jobs-list_all", "jobs-get", "jobs-watch"),
     _ADMINISTERS: (
+        "identity-delete_identity",
         "users-list_all", "users-create", "users-change", "users-list_grants", "users-grant_subject",
         "users-withdraw_subject", "keys-list_all", "keys-create", "keys-revoke", "audit-list_all",
     ),
