@@ -76,6 +76,8 @@ def create_app(lab: Lab, settings: ServiceSettings | None = None) -> FastAPI:
     app.state.settings = settings
     # A name may be tried ten times, then every half minute.
     app.state.login_throttle = Throttle(burst=10, every_s=30.0)
+    # Many people may come through one address (a proxy).
+    app.state.address_throttle = Throttle(burst=100, every_s=3.0)
     app.state.export_throttle = Throttle(burst=120, every_s=0.5)
     app.state.seen_files = Throttle(burst=1, every_s=600.0)
     install_error_handlers(app)

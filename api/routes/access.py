@@ -42,7 +42,9 @@ def set_up_lab(request: Request, database: DatabaseDep, body: Credentials) -> Re
 @router.post("/login", response_model=AccessDocument, responses=problem_responses(413, 429))
 def log_in(request: Request, database: DatabaseDep, body: Credentials) -> Response:
     """Sign in; the answer sets a cookie. Too many tries for a name, or from an address, must wait."""
-    _wait(request, f"name {body.name.casefold().strip()}", f"address {actor_of(request).address}")
+    name = body.name.casefold().strip()
+    _wait(request)
+    refuse_hurry(request.app.state.login_throttle.take(name), "too-many-tries", "too many tries for this name")
     with database.read() as session:
         user = check_password(session, body.name, body.password.get_secret_value())
     with database.write() as session:
@@ -52,7 +54,7 @@ def log_in(request: Request, database: DatabaseDep, body: Credentials) -> Respon
         raise RefusedError(
             HTTPStatus.UNAUTHORIZED, "wrong", "name and password do not belong together", remedy="Try again"
         )
-    request.app.state.login_throttle.forgive(f"name {body.name.casefold().strip()}")
+    request.app.state.login_throttle.forgive(name)
     return _signed_in(request, database, cookie)
 
 
@@ -73,7 +75,7 @@ def log_out(request: Request, database: DatabaseDep) -> Response:
 @router.post("/link", response_model=AccessDocument, responses=problem_responses(413, 429))
 def open_link(request: Request, database: DatabaseDep, body: LinkToken) -> Response:
     """Come in through a read-only link; the answer sets a cookie that shows its one subject."""
-    _wait(request, f"address {actor_of(request).address}")
+    _wait(request)
     token = Token.parse(body.token.get_secret_value())
     with database.write() as session:
         link = find_link(session, token) if token is not None and token.kind == "link" else None
@@ -88,9 +90,10 @@ def open_link(request: Request, database: DatabaseDep, body: LinkToken) -> Respo
     return _signed_in(request, database, cookie)
 
 
-def _wait(request: Request, *names: str) -> None:
-    throttle: Throttle = request.app.state.login_throttle
-    refuse_hurry(max(throttle.take(name) for name in names), "too-many-tries", "too many tries")
+def _wait(request: Request) -> None:
+    throttle: Throttle = request.app.state.address_throttle
+    address = actor_of(request).address or ""
+    refuse_hurry(throttle.take(address), "too-many-tries", "too many tries from this address")
 
 
 def _signed_in(request: Request, database: DatabaseDep, cookie: str, status: int = HTTPStatus.OK) -> Response:
