@@ -179,7 +179,7 @@ class SessionRow(Base):
     mass_kg: Mapped[float | None]
     height_m: Mapped[float | None]
     leg_length_m: Mapped[float | None]
-    repeats: Mapped[str] = mapped_column(String(_CODE))
+    repeats: Mapped[str] = mapped_column(String(CODE_LENGTH))
     notes: Mapped[str]
     updated_at: Mapped[datetime]
 

@@ -45,7 +45,8 @@ _RULES: dict[Rule, tuple[str, ...]] = {
         "trials-list_all", "trials-get", "runs-list_runs", "runs-get_run", "runs-list_files", "runs-get_run_metrics",
         "runs-get_trial_metrics", "runs-get_run_curves", "runs-get_trial_curves", "runs-get_run_result",
         "runs-get_trial_result", "analysis-get_lab", "analysis-list_catalogue_metrics",
-        "analysis-list_catalogue_angles", "analysis-compare", "analysis-trend", "tables-trial_metrics",
+        "analysis-list_catalogue_angles", "analysis-compare", "analysis-compare_stride_curves", "analysis-trend", "analysis-plan",
+        "tables-trial_metrics",
         "files-get_file",
     ),
     _WRITES: (
@@ -55,7 +56,7 @@ _RULES: dict[Rule, tuple[str, ...]] = {
     ),
     _NAMES: ("identity-get_identity", "identity-put_identity"),
     _OPERATES: ("jobs-create", "jobs-cancel"),
-    _KNOWS: ("jobs-list_all", "jobs-get", "jobs-watch"),
+    _KNOWS: ("jobs-list_all", "jobs-get", "jobs-watch", "analysis-reliability"),
     _ADMINISTERS: (
         "identity-delete_identity",
         "users-list_all", "users-create", "users-change", "users-list_grants", "users-grant_subject",
