@@ -1,4 +1,4 @@
-"""The service: one application per lab, bound to this machine."""
+"""The service: one application per lab."""
 
 from __future__ import annotations
 
@@ -7,30 +7,59 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
-from fastapi.routing import APIRoute
+from starlette.middleware.cors import CORSMiddleware
 
 import labsys
+from api.access.authenticate import CSRF_HEADER, authorize
+from api.access.rules import check_every_route_has_a_rule, operation_id
+from api.access.throttle import Throttle
+from api.access.users import is_open
 from api.boundary import Boundary
 from api.database import Database, open_database
 from api.dependencies import refuse_unknown_parameters
 from api.errors import Problem, install_error_handlers
 from api.index import ensure_indexed
-from api.routes import analysis, episodes, pages, runs, sessions, subjects, tables, trials
+from api.routes import (
+    access,
+    analysis,
+    audit,
+    episodes,
+    files,
+    identity,
+    jobs,
+    keys,
+    pages,
+    runs,
+    sessions,
+    subjects,
+    tables,
+    trials,
+    users,
+)
 from api.settings import ServiceSettings
 from labsys.storage.lab import Lab
 
 API = "/api/v1"
+# Programs in pages of other origins come with a key; cookies stay with our own pages.
+_CORS: dict[str, Any] = {
+    "allow_credentials": False,
+    "allow_methods": ("GET", "POST", "PATCH", "PUT", "DELETE"),
+    "allow_headers": ("Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", CSRF_HEADER),
+    "expose_headers": ("ETag", "Link", "Location", "X-Next-Cursor", "X-Request-ID"),
+}
 
 
 def create_app(lab: Lab, settings: ServiceSettings | None = None) -> FastAPI:
     """The service of one lab, its database open and indexed.
 
     Raises:
-        InputError: the database cannot be opened, or belongs to another lab.
+        InputError: the database cannot be opened, or belongs to another lab; or the service would answer strangers.
     """
     settings = settings or ServiceSettings()
     database = open_database(lab)
     ensure_indexed(lab, database)
+    with database.read() as session:
+        settings.refuse_open_doors(has_credentials=not is_open(session))
     app = FastAPI(
         title="labsys",
         version=labsys.__version__,
@@ -39,30 +68,51 @@ def create_app(lab: Lab, settings: ServiceSettings | None = None) -> FastAPI:
         docs_url=None,  # the interactive pages of FastAPI load scripts from elsewhere
         redoc_url=None,
         lifespan=_closing(database),
-        generate_unique_id_function=_operation_id,
-        dependencies=[Depends(refuse_unknown_parameters)],
+        generate_unique_id_function=operation_id,
+        dependencies=[Depends(authorize), Depends(refuse_unknown_parameters)],
     )
     app.state.lab = lab
     app.state.database = database
+    app.state.settings = settings
+    # A name may be tried ten times, then every half minute.
+    app.state.login_throttle = Throttle(burst=10, every_s=30.0)
+    # Many people may come through one address (a proxy).
+    app.state.address_throttle = Throttle(burst=100, every_s=3.0)
+    app.state.export_throttle = Throttle(burst=120, every_s=0.5)
+    app.state.seen_files = Throttle(burst=1, every_s=600.0)
     install_error_handlers(app)
-    app.add_middleware(Boundary, max_body_bytes=settings.max_body_bytes)
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **_CORS)
+    app.add_middleware(Boundary, settings=settings)
     app.include_router(_api_router())
     app.include_router(pages.router)
     pages.mount_static(app)
+    check_every_route_has_a_rule(app)
     app.openapi = _with_problems(app)  # type: ignore[method-assign] # FastAPI documents this as its way to extend it
     return app
 
 
 def _api_router() -> APIRouter:
     router = APIRouter(prefix=API)
-    for module in (subjects, episodes, sessions, trials, runs, analysis, tables):
+    for module in (
+        access,
+        subjects,
+        identity,
+        episodes,
+        sessions,
+        trials,
+        runs,
+        analysis,
+        tables,
+        users,
+        audit,
+        jobs,
+        files,
+    ):
         router.include_router(module.router)
+    for own in (keys.keys, keys.links):
+        router.include_router(own)
     return router
-
-
-def _operation_id(route: APIRoute) -> str:
-    """Stable, and readable in generated clients: subjects-list_all."""
-    return f"{route.tags[0]}-{route.name}" if route.tags else route.name
 
 
 def _closing(database: Database) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

@@ -1,11 +1,13 @@
 """What every request and answer passes: the Host and Origin check, and the headers that keep a browser at home.
 
-Without credentials the service must not be reachable through somebody else's page: a name that was re-pointed to this
-machine (DNS rebinding) is refused by its Host, a form or script of another site by its Origin.
+The service must not be reachable through somebody else's page: a name that was re-pointed to this machine (DNS
+rebinding) is refused by its Host, a form or script of another site by its Origin. Every request gets an id, which the
+answer, the log and the audit carry.
 """
 
 from __future__ import annotations
 
+import uuid
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +18,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import problem_response
-from api.settings import is_loopback
+from api.settings import ServiceSettings
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -31,9 +33,9 @@ _HEADERS = {
 class Boundary:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, settings: ServiceSettings) -> None:
         self.app = app
-        self.max_body_bytes = max_body_bytes
+        self.settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse strangers and large bodies, pass the rest on, and add the headers to what comes back."""
@@ -41,26 +43,39 @@ class Boundary:
             await self.app(scope, receive, send)
             return
 
+        request_id = str(uuid.uuid4())
+        scope.setdefault("state", {})["request_id"] = request_id
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
+                MutableHeaders(scope=message).update(_HEADERS | {"X-Request-ID": request_id})
             await send(message)
 
         headers = Headers(scope=scope)
-        problem = _stranger(headers) or self._too_large(headers)
+        limit_bytes = self.settings.max_body_bytes
+        problem = self._stranger(headers) or _too_long(headers, limit_bytes)
         if problem is not None:
             await problem_response(Request(scope), problem)(scope, receive, send_with_headers)
             return
-        await self.app(scope, _limited(receive, self.max_body_bytes), send_with_headers)
+        await self.app(scope, _limited(receive, limit_bytes), send_with_headers)
 
-    def _too_large(self, headers: Headers) -> dict[str, Any] | None:
-        announced = headers.get("content-length", "")
-        too_large = announced.isdecimal() and int(announced) > self.max_body_bytes
-        return (
-            _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", _too_large(self.max_body_bytes))
-            if too_large
-            else None
-        )
+    def _stranger(self, headers: Headers) -> dict[str, Any] | None:
+        """The problem of a request that does not come from this service's own pages or programs, or None."""
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if not self.settings.answers_to(_name_of(f"//{host}")):
+            reason = f"Host '{host}' is not this service"
+        elif origin in (None, *self.settings.cors_origins) or _authority_of(origin or "") == host.lower():
+            return None
+        else:
+            reason = f"a page of another origin ('{origin}') may not ask"
+        return _problem(HTTPStatus.BAD_REQUEST, "stranger", reason, "Open the address that `labsys serve` names")
+
+
+def _too_long(headers: Headers, limit_bytes: int) -> dict[str, Any] | None:
+    announced = headers.get("content-length", "")
+    if not (announced.isdecimal() and int(announced) > limit_bytes):
+        return None
+    return _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", _too_large(limit_bytes))
 
 
 def _limited(receive: Receive, limit_bytes: int) -> Receive:
@@ -84,18 +99,6 @@ def _too_large(limit_bytes: int) -> str:
 
 def _problem(status: HTTPStatus, kind: str, detail: str, remedy: str | None = None) -> dict[str, Any]:
     return {"type": f"urn:labsys:problem:{kind}", "status": int(status), "detail": detail, "remedy": remedy}
-
-
-def _stranger(headers: Headers) -> dict[str, Any] | None:
-    """The problem of a request that does not come from this machine's own pages or programs, or None."""
-    host, origin = headers.get("host", ""), headers.get("origin")
-    if not is_loopback(_name_of(f"//{host}")):
-        reason = f"Host '{host}' is not this machine"
-    elif origin is not None and _authority_of(origin) != host.lower():
-        reason = f"a page of another origin ('{origin}') may not ask"
-    else:
-        return None
-    return _problem(HTTPStatus.BAD_REQUEST, "stranger", reason, "Open the address that `labsys serve` names")
 
 
 def _authority_of(address: str) -> str:

@@ -28,6 +28,7 @@ from api.commands import (
     exporting,
     importing,
     judging_models,
+    keys,
     labelling_models,
     making_models,
     modelling,
@@ -44,6 +45,8 @@ from api.commands import (
     subjects,
     synth,
     trials,
+    users,
+    working,
 )
 from api.commands.terminal import root_lab
 from labsys import __version__
@@ -84,7 +87,7 @@ def _root(
 
 _MODULES = (
     demo, doctor, calibrating, importing, recording, processing, recalibrating, showing, comparing, reliability,
-    exporting, synth, service,
+    exporting, synth, service, working,
 )  # fmt: skip
 for _module in _MODULES:
     _module.register(app)
@@ -97,6 +100,8 @@ app.add_typer(boards.board_app, name="board")
 app.add_typer(modelling.model_app, name="model")
 app.add_typer(calibration_files.app, name="calibration")
 app.add_typer(references.app, name="reference")
+app.add_typer(users.app, name="user")
+app.add_typer(keys.app, name="key")
 for _name, _nouns in (("subject", subjects), ("episode", episodes), ("session", sessions), ("trial", trials)):
     app.add_typer(_nouns.app, name=_name)
 

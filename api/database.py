@@ -43,6 +43,7 @@ class Database:
     engine: Engine
     sessions: sessionmaker[Session]
     writers: sessionmaker[Session]
+    updaters: sessionmaker[Session]
 
     def read(self) -> Session:
         """A session to read with; use it in a `with` statement."""
@@ -62,6 +63,13 @@ class Database:
                 raise ConcurrencyError(
                     "another process is writing the index", where=str(error.orig), remedy="Try again in a minute"
                 ) from error
+            yield session
+
+    @contextmanager
+    def update(self) -> Iterator[Session]:
+        """A short transaction on rows that no index rebuilds (jobs): PostgreSQL locks rows, and does not wait for one
+        who indexes a large lab; SQLite has one writer in any case."""
+        with self.updaters() as session, session.begin():
             yield session
 
     def close(self) -> None:
@@ -93,9 +101,12 @@ def open_database(lab: Lab) -> Database:
         engine.dispose()
         raise
     writer = engine.execution_options(**{_WRITES: True})
+    updater: Engine = writer
     if engine.dialect.name == "postgresql":
+        updater = engine
         engine = engine.execution_options(isolation_level="REPEATABLE READ")
-    return Database(engine, sessionmaker(engine, expire_on_commit=False), sessionmaker(writer, expire_on_commit=False))
+    makers = (sessionmaker(e, expire_on_commit=False) for e in (engine, writer, updater))
+    return Database(engine, *makers)
 
 
 def upgrade_database(lab: Lab) -> str:

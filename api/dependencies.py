@@ -11,6 +11,8 @@ from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
+from api.access.authenticate import principal_of
+from api.access.visibility import limit_session
 from api.database import Database
 from api.errors import RefusedError
 from labsys.core.errors import UnknownNameError
@@ -42,8 +44,9 @@ def get_database(request: Request) -> Database:
 
 
 def get_session(request: Request) -> Iterator[Session]:
-    """A session that reads one snapshot."""
+    """A session that reads one snapshot, of what the one who asks may see."""
     with get_database(request).read() as session:
+        limit_session(session, principal_of(request))
         yield session
 
 

@@ -31,9 +31,14 @@ def send(request: Request, document: BaseModel | dict[str, Any], *, status: int 
     if location:
         headers["Location"] = location
     reading = request.method == "GET" and status == HTTPStatus.OK
-    if reading and _names(request.headers.get("if-none-match", ""), headers["ETag"], weak=True):
+    if reading and holds(request, headers["ETag"]):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(body, status_code=status, media_type="application/json", headers=headers)
+
+
+def holds(request: Request, etag: str) -> bool:
+    """Whether the client says that it holds this very content."""
+    return _names(request.headers.get("if-none-match", ""), etag, weak=True)
 
 
 def check_if_match(request: Request, present: BaseModel) -> None:

@@ -1,4 +1,7 @@
-"""Changing a noun over HTTP: under the write lock, against what the client read; the folder first, then the index."""
+"""Changing a noun over HTTP: under the write lock, against what the client read.
+
+The folder first, then the index and the audit.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
+from api.access.audit import record
+from api.access.authenticate import actor_of
 from api.database import Database
 from api.dependencies import refuse_name
-from api.documents import check_if_match, send
+from api.documents import as_bytes, check_if_match, send
 from api.errors import RefusedError
 from api.index import refresh_subject
 from api.moments import parse_moment, show_moment
@@ -59,6 +64,7 @@ def make_noun(request: Request, lab: Lab, database: Database, kept: Kept[Noun], 
         _save(lab, kept, noun)
         refresh_subject(session, lab, kept.subject)
         document = kept.find(session)
+        record(session, actor_of(request), f"{kept.kind}.create", kept.location, after=as_bytes(document))
     return send(request, document, status=HTTPStatus.CREATED, location=f"/api/v1/{kept.location}")
 
 
@@ -77,6 +83,8 @@ def change_noun(
         _save(lab, kept, change(noun))
         refresh_subject(session, lab, kept.subject)
         document = kept.find(session)
+        before, after = as_bytes(present), as_bytes(document)
+        record(session, actor_of(request), f"{kept.kind}.change", kept.location, before=before, after=after)
     return send(request, document)
 
 

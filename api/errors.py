@@ -2,10 +2,12 @@
 
 status  when
 400     a cursor that does not belong to this question; a Host or Origin that is not this service
+401     nobody known asks                        403  somebody who may not do this
 404     a noun or path that is not there         405  a method that the path does not have
 409     the thing exists already, or somebody holds it, or a newer labsys wrote it
 412     If-Match names another state             413  a body that is too large        415  a body that is not JSON
 422     a parameter, field or value that cannot be accepted
+429     too many tries, or too many exports      416  a range that the file does not have
 500     a defect of labsys; nothing of its inside is told
 """
 
@@ -25,6 +27,7 @@ from starlette.exceptions import HTTPException
 from labsys.core.errors import ConcurrencyError, InputError, LabsysError, NewerSchemaError, UnknownNameError
 
 MEDIA_TYPE = "application/problem+json"
+_EVERYWHERE = (400, 401, 403, 422, 500)
 
 
 class FieldProblem(BaseModel):
@@ -68,18 +71,26 @@ class RefusedError(LabsysError):
     """A request that HTTP has its own status for. `kind` ends the problem's type."""
 
     def __init__(
-        self, status: HTTPStatus, kind: str, what: str, *, remedy: str = "", nearest: str | None = None
+        self,
+        status: HTTPStatus,
+        kind: str,
+        what: str,
+        *,
+        remedy: str = "",
+        nearest: str | None = None,
+        retry_after_s: int | None = None,
     ) -> None:
         self.status = status
         self.kind = kind
         self.nearest = nearest
+        self.retry_after_s = retry_after_s
         super().__init__(what, remedy=remedy)
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What OpenAPI says of these statuses."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {s: {"description": HTTPStatus(s).phrase, "content": content} for s in sorted({*statuses, 400, 422, 500})}
+    return {s: {"description": HTTPStatus(s).phrase, "content": content} for s in sorted({*statuses, *_EVERYWHERE})}
 
 
 def problem_response(
@@ -114,7 +125,14 @@ async def _on_labsys_error(request: Request, error: Exception) -> Response:
         "remedy": error.remedy or None,
         "nearest": getattr(error, "nearest", None),
     }
-    return problem_response(request, problem)
+    return problem_response(request, problem, _headers_of(error))
+
+
+def _headers_of(error: LabsysError) -> dict[str, str]:
+    if not isinstance(error, RefusedError):
+        return {}
+    asks = {"WWW-Authenticate": "Bearer"} if error.status is HTTPStatus.UNAUTHORIZED else {}
+    return asks | ({"Retry-After": str(error.retry_after_s)} if error.retry_after_s is not None else {})
 
 
 def _classify(error: LabsysError) -> tuple[HTTPStatus, str]:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from api.database import Database, open_database
 from api.gather import IndexProblem, SubjectRows, gather_subject
 from api.tables import (
+    INDEX_TABLES,
     Base,
     EpisodeRow,
     FileRow,
@@ -129,7 +130,8 @@ def _is_indexed(session: Session) -> bool:
 
 def _rebuild(session: Session, lab: Lab) -> IndexReport:
     for table in reversed(Base.metadata.sorted_tables):
-        session.execute(delete(table))
+        if table.name in INDEX_TABLES:
+            session.execute(delete(table))
     session.expunge_all()
     session.add(IndexState(lab_uuid=lab.uuid, index_version=INDEX_VERSION))
     return _insert_subjects(session, lab, subject_codes(lab))

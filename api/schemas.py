@@ -22,15 +22,16 @@ def _code(text: str) -> str:
         raise ValueError(str(error)) from error
 
 
-def _no_control_characters(text: str) -> str:
+def no_control_characters(text: str) -> str:
+    """The text, unless it holds what no keyboard types (ValueError)."""
     if any((ord(c) < 32 and c not in "\n\t") or 0xD800 <= ord(c) < 0xE000 for c in text):
         raise ValueError("control characters and halves of surrogate pairs are not accepted")
     return text
 
 
 Code = Annotated[str, AfterValidator(_code), Field(description="1-64 letters, digits, '_', '-' or '.'")]
-Word = Annotated[str, AfterValidator(_no_control_characters), Field(max_length=200)]
-Notes = Annotated[str, AfterValidator(_no_control_characters), Field(max_length=20_000)]
+Word = Annotated[str, AfterValidator(no_control_characters), Field(max_length=200)]
+Notes = Annotated[str, AfterValidator(no_control_characters), Field(max_length=20_000)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 

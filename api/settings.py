@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from labsys.core.errors import InputError
 
 
 def is_loopback(host: str) -> bool:
@@ -22,22 +25,49 @@ class ServiceSettings(BaseSettings):
     """Strict and frozen; an unknown argument is refused.
 
     Attributes:
-        host, port: where to listen. There are no credentials yet, therefore nothing beyond this machine may ask.
+        host, port: where to listen. Beyond this machine only once there are credentials (`refuse_open_doors`).
+        allowed_hosts: names that requests may call the service by, besides this machine's and `host`.
+        cors_origins: pages of other origins that may ask with a key. Never with a cookie.
+        secure_cookies: True where a proxy in front speaks HTTPS; the browser then sends the cookie over HTTPS alone.
         max_body_bytes: a larger request body is refused with 413.
     """
 
     model_config = SettingsConfigDict(env_prefix="LABSYS_", extra="forbid", frozen=True)
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8000, ge=0, le=65535)
+    allowed_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    secure_cookies: bool = False
     max_body_bytes: int = Field(default=1 << 20, ge=1024)
 
-    @field_validator("host")
+    @field_validator("cors_origins")
     @classmethod
-    def _stays_on_this_machine(cls, host: str) -> str:
-        if not is_loopback(host):
-            raise ValueError(
-                f"'{host}' can be reached from other machines, and this labsys has no credentials yet; "
-                "use 127.0.0.1, and an SSH tunnel from elsewhere"
+    def _names_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+", origin):
+                raise ValueError(f"'{origin}' is no origin; write https://host, without a path, and never *")
+        return origins
+
+    def refuse_open_doors(self, *, has_credentials: bool) -> None:
+        """Refuse to listen where strangers could come in.
+
+        Raises:
+            InputError: other machines reach `host`, and there is no user or key yet, or no name to call it by.
+        """
+        if is_loopback(self.host):
+            return
+        if not has_credentials:
+            raise InputError(
+                f"'{self.host}' can be reached from other machines, and this lab has no credentials yet",
+                remedy="Make a user first (labsys user add NAME --role admin), or use 127.0.0.1 and an SSH tunnel",
             )
-        return host
+        if self.host in ("0.0.0.0", "::") and not self.allowed_hosts:
+            raise InputError(
+                f"'{self.host}' is every address, and no name says which requests are meant for this service",
+                remedy="Name them: LABSYS_ALLOWED_HOSTS='[\"lab.example\"]'",
+            )
+
+    def answers_to(self, name: str) -> bool:
+        """Whether a request may call the service by this host name."""
+        return is_loopback(name) or name.lower() in {n.lower() for n in (self.host, *self.allowed_hosts)}

@@ -37,8 +37,8 @@ from labsys.core.session import GoalDirection, Phase, Surface, TrialKind
 from labsys.core.skeleton import Side
 
 # Bound for codes and labels (core.session.check_code) and for ids of the catalogue.
-_CODE = 64
-_UUID = Uuid(as_uuid=False)
+CODE_LENGTH = 64
+UUID_TEXT = Uuid(as_uuid=False)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -103,7 +103,7 @@ class IndexState(Base):
 
     __tablename__ = "index_state"
 
-    lab_uuid: Mapped[str] = mapped_column(String(_CODE), primary_key=True)
+    lab_uuid: Mapped[str] = mapped_column(String(CODE_LENGTH), primary_key=True)
     index_version: Mapped[int]
 
 
@@ -113,7 +113,7 @@ class IndexProblemRow(Base):
     __tablename__ = "index_problem"
 
     place: Mapped[str] = mapped_column(primary_key=True)
-    subject: Mapped[str] = mapped_column(String(_CODE), index=True)
+    subject: Mapped[str] = mapped_column(String(CODE_LENGTH), index=True)
     what: Mapped[str]
     remedy: Mapped[str]
 
@@ -123,8 +123,8 @@ class SubjectRow(Base):
 
     __tablename__ = "subject"
 
-    id: Mapped[str] = mapped_column(_UUID, primary_key=True)
-    code: Mapped[str] = mapped_column(String(_CODE), unique=True)
+    id: Mapped[str] = mapped_column(UUID_TEXT, primary_key=True)
+    code: Mapped[str] = mapped_column(String(CODE_LENGTH), unique=True)
     sex: Mapped[str]
     birth_year: Mapped[int | None]
     leg_dominance: Mapped[str]
@@ -139,9 +139,9 @@ class EpisodeRow(Base):
     __tablename__ = "episode"
     __table_args__ = (UniqueConstraint("subject_id", "label"),)
 
-    id: Mapped[str] = mapped_column(_UUID, primary_key=True)
+    id: Mapped[str] = mapped_column(UUID_TEXT, primary_key=True)
     subject_id: Mapped[str] = mapped_column(ForeignKey("subject.id", ondelete="CASCADE"))
-    label: Mapped[str] = mapped_column(String(_CODE))
+    label: Mapped[str] = mapped_column(String(CODE_LENGTH))
     index_date: Mapped[date]
     notes: Mapped[str]
     updated_at: Mapped[datetime]
@@ -157,7 +157,7 @@ class GoalRow(Base):
 
     episode_id: Mapped[str] = mapped_column(ForeignKey("episode.id", ondelete="CASCADE"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
-    metric: Mapped[str] = mapped_column(String(_CODE))
+    metric: Mapped[str] = mapped_column(String(CODE_LENGTH))
     side: Mapped[Side]
     direction: Mapped[GoalDirection]
     date: Mapped[date]
@@ -169,9 +169,9 @@ class SessionRow(Base):
     __tablename__ = "session"
     __table_args__ = (UniqueConstraint("subject_id", "code"), Index(None, "captured_at", "id"))
 
-    id: Mapped[str] = mapped_column(_UUID, primary_key=True)
+    id: Mapped[str] = mapped_column(UUID_TEXT, primary_key=True)
     subject_id: Mapped[str] = mapped_column(ForeignKey("subject.id", ondelete="CASCADE"))
-    code: Mapped[str] = mapped_column(String(_CODE))
+    code: Mapped[str] = mapped_column(String(CODE_LENGTH))
     captured_at: Mapped[datetime]
     phase: Mapped[Phase | None]
     episode_id: Mapped[str | None] = mapped_column(ForeignKey("episode.id", ondelete="SET NULL"), index=True)
@@ -179,7 +179,7 @@ class SessionRow(Base):
     mass_kg: Mapped[float | None]
     height_m: Mapped[float | None]
     leg_length_m: Mapped[float | None]
-    repeats: Mapped[str] = mapped_column(String(_CODE))
+    repeats: Mapped[str] = mapped_column(String(CODE_LENGTH))
     notes: Mapped[str]
     updated_at: Mapped[datetime]
 
@@ -204,9 +204,9 @@ class TrialRow(Base):
     __tablename__ = "trial"
     __table_args__ = (UniqueConstraint("session_id", "code"), Index(None, "recorded_at", "id"))
 
-    id: Mapped[str] = mapped_column(_UUID, primary_key=True)
+    id: Mapped[str] = mapped_column(UUID_TEXT, primary_key=True)
     session_id: Mapped[str] = mapped_column(ForeignKey("session.id", ondelete="CASCADE"))
-    code: Mapped[str] = mapped_column(String(_CODE))
+    code: Mapped[str] = mapped_column(String(CODE_LENGTH))
     kind: Mapped[TrialKind]
     recorded_at: Mapped[datetime]
     surface: Mapped[Surface | None]
@@ -221,7 +221,7 @@ class TrialRow(Base):
     accepted_sizes: Mapped[dict[str, Any]]
     notes: Mapped[str]
     updated_at: Mapped[datetime]
-    current_run: Mapped[str | None] = mapped_column(String(_CODE))
+    current_run: Mapped[str | None] = mapped_column(String(CODE_LENGTH))
 
     session: Mapped[SessionRow] = relationship(lazy="joined", innerjoin=True)
 
@@ -232,7 +232,7 @@ class RunRow(Base):
     __tablename__ = "run"
 
     trial_id: Mapped[str] = mapped_column(ForeignKey("trial.id", ondelete="CASCADE"), primary_key=True)
-    run: Mapped[str] = mapped_column(String(_CODE), primary_key=True)
+    run: Mapped[str] = mapped_column(String(CODE_LENGTH), primary_key=True)
     is_current: Mapped[bool]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime]
@@ -266,7 +266,7 @@ class FileRow(Base):
 
     path: Mapped[str] = mapped_column(primary_key=True)
     trial_id: Mapped[str] = mapped_column(ForeignKey("trial.id", ondelete="CASCADE"), index=True)
-    run: Mapped[str | None] = mapped_column(String(_CODE))
+    run: Mapped[str | None] = mapped_column(String(CODE_LENGTH))
     kind: Mapped[str] = mapped_column(String(32))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str | None] = mapped_column(String(64))
@@ -283,18 +283,18 @@ class TrialMetricRow(Base):
         Index(None, "updated_at"),
     )
 
-    trial_id: Mapped[str] = mapped_column(_UUID, primary_key=True)
-    run: Mapped[str] = mapped_column(String(_CODE), primary_key=True)
-    metric: Mapped[str] = mapped_column(String(_CODE), primary_key=True)
+    trial_id: Mapped[str] = mapped_column(UUID_TEXT, primary_key=True)
+    run: Mapped[str] = mapped_column(String(CODE_LENGTH), primary_key=True)
+    metric: Mapped[str] = mapped_column(String(CODE_LENGTH), primary_key=True)
     side: Mapped[Side] = mapped_column(primary_key=True)
 
-    subject: Mapped[str] = mapped_column(String(_CODE))
-    episode: Mapped[str | None] = mapped_column(String(_CODE))
+    subject: Mapped[str] = mapped_column(String(CODE_LENGTH))
+    episode: Mapped[str | None] = mapped_column(String(CODE_LENGTH))
     phase: Mapped[Phase | None]
     weeks_from_index: Mapped[float | None]
-    session: Mapped[str] = mapped_column(String(_CODE))
+    session: Mapped[str] = mapped_column(String(CODE_LENGTH))
     captured_at: Mapped[datetime]
-    trial: Mapped[str] = mapped_column(String(_CODE))
+    trial: Mapped[str] = mapped_column(String(CODE_LENGTH))
     kind: Mapped[TrialKind]
     surface: Mapped[Surface | None]
     speed_mps: Mapped[float | None]
@@ -327,3 +327,7 @@ class TrialMetricRow(Base):
     pipeline_version: Mapped[str]
     model_hash: Mapped[str | None]
     updated_at: Mapped[datetime]
+
+
+# What `labsys index` makes again from the folder. Tables of api.tables_owned join the same metadata and are not here.
+INDEX_TABLES = frozenset(Base.metadata.tables)

@@ -22,12 +22,19 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    host: Annotated[str | None, typer.Option("--host", help="This machine alone: 127.0.0.1.")] = None,
+    host: Annotated[
+        str | None, typer.Option("--host", help="127.0.0.1 if not given; others need a user first.")
+    ] = None,
     port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="8000 if not given.")] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=0, help="Jobs at the same time; 0 leaves them to `labsys worker`.")
+    ] = 1,
     lab: LabOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Serve the lab over HTTP, to this machine alone; OpenAPI is at /api/v1/openapi.json. Ctrl-C stops it.
+    """Serve the lab over HTTP and do its jobs; OpenAPI is at /api/v1/openapi.json. Ctrl-C stops it.
+
+    A lab without users answers this machine alone. `labsys user add` closes it to everybody unknown.
 
     \b
     Example: labsys serve --lab mylab --port 8000
@@ -36,6 +43,7 @@ def serve(
     from pydantic import ValidationError
 
     from api.app import create_app
+    from api.commands.working import working_beside
     from api.settings import ServiceSettings
 
     terminal = Terminal(lab, as_json=False, quiet=quiet)
@@ -44,9 +52,11 @@ def serve(
         settings = ServiceSettings(**given)
     except ValidationError as error:
         raise InputError(str(error.errors()[0]["msg"]), where=str(error.errors()[0]["loc"][0])) from error
-    application = create_app(terminal.open_lab(), settings)
+    folder = terminal.open_lab()
+    application = create_app(folder, settings)
     terminal.say(f"http://{settings.host}:{settings.port}  (Ctrl-C stops)")
-    uvicorn.run(application, host=settings.host, port=settings.port, log_level="warning" if quiet else "info")
+    with working_beside(folder, workers):
+        uvicorn.run(application, host=settings.host, port=settings.port, log_level="warning" if quiet else "info")
 
 
 def index(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> None:

@@ -1,3 +1,6 @@
-"""Migrations of the index, shipped with the package. `HEAD` is the newest revision; a test compares it with them."""
+"""Migrations of the index and of what the database owns, shipped with the package.
 
-HEAD = "0002"
+`HEAD` is the newest revision; a test compares it with them.
+"""
+
+HEAD = "0003"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
+import api.tables_owned  # noqa: F401 - its tables belong to the same metadata
 from api.tables import Base
 
 

@@ -11,6 +11,7 @@ from api.dependencies import CodeFilter, Cursor, DatabaseDep, EpisodeLabel, LabD
 from api.documents import send
 from api.edits import Kept, change_noun, make_noun, with_fields
 from api.errors import problem_responses
+from api.once import ONCE, OnceRoute
 from api.paging import Keyset
 from api.queries import find_episode
 from api.schemas import EpisodeChange, EpisodeDocument, EpisodeNew
@@ -20,7 +21,7 @@ from labsys.core.session import Episode, Goal
 from labsys.storage.episodes import load_episode, save_episode
 from labsys.storage.lab import Lab
 
-router = APIRouter(prefix="/episodes", tags=["episodes"])
+router = APIRouter(prefix="/episodes", tags=["episodes"], route_class=OnceRoute)
 
 
 @router.get("", response_model=Page[EpisodeDocument], responses=problem_responses())
@@ -36,7 +37,9 @@ def list_all(
     return send(request, Page(items=[EpisodeDocument.of(r) for r in rows], next_cursor=following))
 
 
-@router.post("", status_code=201, response_model=EpisodeDocument, responses=problem_responses(409, 413))
+@router.post(
+    "", dependencies=[ONCE], status_code=201, response_model=EpisodeDocument, responses=problem_responses(409, 413)
+)
 def create(request: Request, lab: LabDep, database: DatabaseDep, body: EpisodeNew) -> Response:
     """Make an episode."""
     empty = Episode(uuid="", subject=body.subject, label=body.label, index_date="")

@@ -11,6 +11,7 @@ from api.dependencies import CodeFilter, Cursor, DatabaseDep, LabDep, Limit, Ses
 from api.documents import send
 from api.edits import Kept, change_noun, make_noun, with_fields
 from api.errors import problem_responses
+from api.once import ONCE, OnceRoute
 from api.paging import Keyset
 from api.queries import find_session
 from api.schemas import SessionChange, SessionDocument, SessionNew
@@ -21,7 +22,7 @@ from labsys.core.session import Session as Visit
 from labsys.storage.lab import Lab
 from labsys.storage.sessions import load_session, save_session
 
-router = APIRouter(prefix="/sessions", tags=["sessions"])
+router = APIRouter(prefix="/sessions", tags=["sessions"], route_class=OnceRoute)
 
 
 @router.get("", response_model=Page[SessionDocument], responses=problem_responses())
@@ -48,7 +49,9 @@ def list_all(
     return send(request, Page(items=[SessionDocument.of(r) for r in rows], next_cursor=following))
 
 
-@router.post("", status_code=201, response_model=SessionDocument, responses=problem_responses(409, 413))
+@router.post(
+    "", dependencies=[ONCE], status_code=201, response_model=SessionDocument, responses=problem_responses(409, 413)
+)
 def create(request: Request, lab: LabDep, database: DatabaseDep, body: SessionNew) -> Response:
     """Make a session."""
     empty = Visit(uuid="", subject=body.subject, session=body.session, captured_at="")

@@ -9,6 +9,7 @@ from api.dependencies import Cursor, DatabaseDep, LabDep, Limit, SessionDep, Sub
 from api.documents import send
 from api.edits import Kept, change_noun, make_noun, with_fields
 from api.errors import problem_responses
+from api.once import ONCE, OnceRoute
 from api.paging import Keyset
 from api.queries import find_subject
 from api.schemas import SubjectChange, SubjectDocument, SubjectNew
@@ -18,7 +19,7 @@ from labsys.core.session import Subject
 from labsys.storage.lab import Lab
 from labsys.storage.subjects import load_subject, save_subject
 
-router = APIRouter(prefix="/subjects", tags=["subjects"])
+router = APIRouter(prefix="/subjects", tags=["subjects"], route_class=OnceRoute)
 
 
 @router.get("", response_model=Page[SubjectDocument], responses=problem_responses())
@@ -29,7 +30,9 @@ def list_all(request: Request, db: SessionDep, limit: Limit = 100, cursor: Curso
     return send(request, Page(items=[SubjectDocument.of(r) for r in rows], next_cursor=following))
 
 
-@router.post("", status_code=201, response_model=SubjectDocument, responses=problem_responses(409, 413))
+@router.post(
+    "", dependencies=[ONCE], status_code=201, response_model=SubjectDocument, responses=problem_responses(409, 413)
+)
 def create(request: Request, lab: LabDep, database: DatabaseDep, body: SubjectNew) -> Response:
     """Make a subject."""
     subject = with_fields(Subject(uuid="", code=body.code), body.given())

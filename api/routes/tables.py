@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
+from api.access.exports import note_export
 from api.dependencies import LabDep, SessionDep, refuse_name
 from api.documents import as_bytes
 from api.errors import problem_responses
@@ -62,7 +63,7 @@ _FORMATS: dict[str, Any] = {kind.media_type: {} for kind in FileFormat if kind i
 @router.get(
     "/trial_metrics",
     response_model=TablePage,
-    responses={**problem_responses(), 200: {"content": _FORMATS, "description": "Rows; `Link` continues"}},
+    responses={**problem_responses(429), 200: {"content": _FORMATS, "description": "Rows; `Link` continues"}},
 )
 def trial_metrics(
     request: Request,
@@ -82,6 +83,7 @@ def trial_metrics(
         rows, cursor = table.page(db, query.cursor, query.limit or _JSON_ROWS)
         page = TablePage(columns=list(columns), rows=[json_row(r, columns) for r in rows], next_cursor=cursor)
         return Response(as_bytes(page), media_type=kind.media_type, headers=_headers(request, cursor))
+    note_export(request, f"trial_metrics as {kind}: {request.url.query}")
     return _send_file(request, db, table, query, columns, kind)
 
 

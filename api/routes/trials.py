@@ -11,6 +11,7 @@ from api.dependencies import CodeFilter, Cursor, DatabaseDep, LabDep, Limit, Ses
 from api.documents import send
 from api.edits import Kept, change_noun, make_noun, with_fields
 from api.errors import problem_responses
+from api.once import ONCE, OnceRoute
 from api.paging import Keyset
 from api.queries import find_trial
 from api.schemas import TrialChange, TrialDocument, TrialNew
@@ -20,7 +21,7 @@ from labsys.core.session import Trial, TrialKind, TrialName
 from labsys.storage.lab import Lab
 from labsys.storage.trials import load_trial, save_trial
 
-router = APIRouter(prefix="/trials", tags=["trials"])
+router = APIRouter(prefix="/trials", tags=["trials"], route_class=OnceRoute)
 
 PATH = "/{subject}/{session}/{trial}"
 
@@ -48,7 +49,9 @@ def list_all(
     return send(request, Page(items=[TrialDocument.of(r) for r in rows], next_cursor=following))
 
 
-@router.post("", status_code=201, response_model=TrialDocument, responses=problem_responses(409, 413))
+@router.post(
+    "", dependencies=[ONCE], status_code=201, response_model=TrialDocument, responses=problem_responses(409, 413)
+)
 def create(request: Request, lab: LabDep, database: DatabaseDep, body: TrialNew) -> Response:
     """Make a trial."""
     name = TrialName(body.subject, body.session, body.trial)

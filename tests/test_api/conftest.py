@@ -20,6 +20,7 @@ from sqlalchemy import NullPool, create_engine, make_url
 from starlette.testclient import TestClient
 
 from api.app import create_app
+from api.index import index_lab
 from calibration.formats import format_anipose
 from labsys import __version__
 from labsys.core.cameras import Calibration, Camera, CameraRig, Intrinsics
@@ -258,12 +259,14 @@ def _add_trial(
 
 @pytest.fixture(scope="session")
 def _lab_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_lab(tmp_path_factory.mktemp("template") / "lab").root
+    lab = build_lab(tmp_path_factory.mktemp("template") / "lab")
+    index_lab(lab)  # once here instead of in every test
+    return lab.root
 
 
 @pytest.fixture
 def lab(_lab_template: Path, tmp_path: Path) -> Lab:
-    """A fresh copy of the fabricated lab."""
+    """A fresh copy of the fabricated lab, indexed."""
     return open_lab(Path(shutil.copytree(_lab_template, tmp_path / "lab")))
 
 

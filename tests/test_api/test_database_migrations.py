@@ -10,6 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
+import api.tables_owned  # noqa: F401
 from api.database import open_database, upgrade_database
 from api.index import ensure_indexed, index_lab
 from api.migrate import known_revisions, migrate_down, migrate_up
@@ -73,6 +74,7 @@ def test_database_of_another_lab_is_refused(any_lab: Lab, tmp_path: Path) -> Non
 def test_failed_migration_leaves_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     from api import migrate
 
+    (lab.root / "labsys.db").unlink()
     complete = migrate.migrate_up
 
     def fail_at_the_end(connection: object) -> None:
@@ -99,6 +101,7 @@ def test_sqlite_is_opened_in_the_ways_that_the_service_needs(lab: Lab) -> None:
 def test_two_processes_may_make_the_database_at_once(lab: Lab) -> None:
     import multiprocessing
 
+    (lab.root / "labsys.db").unlink()
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=upgrade_database, args=(lab,)) for _ in range(3)]
     for worker in workers:

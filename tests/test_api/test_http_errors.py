@@ -7,7 +7,9 @@ import json
 import pytest
 from starlette.testclient import TestClient
 
+from api.app import create_app
 from api.settings import ServiceSettings
+from labsys.core.errors import InputError
 from labsys.storage.lab import Lab
 
 API = "/api/v1"
@@ -128,12 +130,29 @@ def test_unreadable_result_is_named_without_the_path_of_the_lab(client: TestClie
     assert str(lab.root) not in json.dumps(problem)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.org", ""])
-def test_listening_beyond_this_machine_is_refused(host: str) -> None:
-    with pytest.raises(ValueError, match="credentials"):
-        ServiceSettings(host=host)
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.org"])
+def test_listening_beyond_this_machine_without_credentials_is_refused(host: str) -> None:
+    with pytest.raises(InputError, match="credentials"):
+        ServiceSettings(host=host).refuse_open_doors(has_credentials=False)
+
+
+def test_application_asks_whether_there_are_credentials(lab: Lab) -> None:
+    with pytest.raises(InputError, match="credentials"):
+        create_app(lab, ServiceSettings(host="192.168.1.5"))
+
+
+def test_listening_everywhere_needs_a_name() -> None:
+    with pytest.raises(InputError, match="no name"):
+        ServiceSettings(host="0.0.0.0").refuse_open_doors(has_credentials=True)
+    ServiceSettings(host="0.0.0.0", allowed_hosts=("lab.example",)).refuse_open_doors(has_credentials=True)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.2"])
 def test_listening_on_this_machine_is_allowed(host: str) -> None:
-    assert ServiceSettings(host=host).host == host
+    ServiceSettings(host=host).refuse_open_doors(has_credentials=False)
+
+
+@pytest.mark.parametrize("origin", ["*", "evil.example", "https://evil.example/path", "https://*"])
+def test_origins_are_named_one_by_one(origin: str) -> None:
+    with pytest.raises(ValueError, match="origin"):
+        ServiceSettings(cors_origins=(origin,))

@@ -1,0 +1,82 @@
+"""What a restricted one may see, added to every question that a session asks: no route can forget it.
+
+Subjects that may not be seen are missing from lists, counts, tables and suggestions alike, and asking for one by name
+runs the same statements as asking for one that never was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, event, select
+from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
+
+from api.access.roles import Principal
+from api.tables import (
+    Base,
+    EpisodeRow,
+    FileRow,
+    GoalRow,
+    IndexProblemRow,
+    RunRow,
+    ScoreRow,
+    SessionRow,
+    SubjectRow,
+    TrialMetricRow,
+    TrialRow,
+)
+from api.tables_owned import JobRow
+
+_SUBJECT, _EPISODE, _SESSION, _TRIAL = (
+    kind.__table__ for kind in (SubjectRow, EpisodeRow, SessionRow, TrialRow)
+)  # fmt: skip
+
+
+def limit_session(session: Session, principal: Principal) -> None:
+    """From now on this session finds only what the principal may see."""
+    if principal.subjects is None:
+        return
+    options = criteria(sorted(principal.subjects))
+
+    def limit(state: ORMExecuteState) -> None:
+        if state.is_select:
+            state.statement = state.statement.options(*options)
+
+    event.listen(session, "do_orm_execute", limit)
+
+
+def criteria(codes: list[str]) -> list[Any]:
+    """Loader criteria for every table that says something of a subject."""
+    return [with_loader_criteria(kind, rule(codes), include_aliases=True) for kind, rule in CRITERIA.items()]
+
+
+def _subjects(codes: list[str]) -> Select[Any]:
+    return select(_SUBJECT.c.id).where(_SUBJECT.c.code.in_(codes))
+
+
+def _sessions(codes: list[str]) -> Select[Any]:
+    return select(_SESSION.c.id).where(_SESSION.c.subject_id.in_(_subjects(codes)))
+
+
+def _episodes(codes: list[str]) -> Select[Any]:
+    return select(_EPISODE.c.id).where(_EPISODE.c.subject_id.in_(_subjects(codes)))
+
+
+def _trials(codes: list[str]) -> Select[Any]:
+    return select(_TRIAL.c.id).where(_TRIAL.c.session_id.in_(_sessions(codes)))
+
+
+CRITERIA: dict[type[Base], Callable[[list[str]], ColumnElement[bool]]] = {
+    SubjectRow: lambda codes: SubjectRow.code.in_(codes),
+    EpisodeRow: lambda codes: EpisodeRow.subject_id.in_(_subjects(codes)),
+    GoalRow: lambda codes: GoalRow.episode_id.in_(_episodes(codes)),
+    SessionRow: lambda codes: SessionRow.subject_id.in_(_subjects(codes)),
+    ScoreRow: lambda codes: ScoreRow.session_id.in_(_sessions(codes)),
+    TrialRow: lambda codes: TrialRow.session_id.in_(_sessions(codes)),
+    RunRow: lambda codes: RunRow.trial_id.in_(_trials(codes)),
+    FileRow: lambda codes: FileRow.trial_id.in_(_trials(codes)),
+    TrialMetricRow: lambda codes: TrialMetricRow.subject.in_(codes),
+    IndexProblemRow: lambda codes: IndexProblemRow.subject.in_(codes),
+    JobRow: lambda codes: JobRow.subject_id.in_(_subjects(codes)),
+}

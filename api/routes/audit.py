@@ -1,0 +1,45 @@
+"""The audit: who did what, and when. For admins."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy import select
+
+from api.dependencies import Cursor, Limit, SessionDep
+from api.documents import send
+from api.errors import problem_responses
+from api.flat_table import parse_when
+from api.paging import Keyset
+from api.schemas_access import AuditDocument
+from api.schemas_results import Page
+from api.tables_owned import AuditRow
+
+router = APIRouter(prefix="/audit", tags=["audit"])
+
+When = Annotated[str | None, Query(alias="from", max_length=40, description="Done from: ISO-8601, or ms since 1970")]
+Word = Annotated[str | None, Query(max_length=200)]
+
+
+@router.get("", response_model=Page[AuditDocument], responses=problem_responses())
+def list_all(
+    request: Request,
+    db: SessionDep,
+    since: When = None,
+    actor: Word = None,
+    action: Word = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Response:
+    """What was done, in the order in which it was."""
+    statement = select(AuditRow)
+    if since is not None:
+        statement = statement.where(AuditRow.at >= parse_when(since))
+    if actor is not None:
+        statement = statement.where(AuditRow.actor == actor)
+    if action is not None:
+        statement = statement.where(AuditRow.action == action)
+    keys = Keyset.of((AuditRow.at, AuditRow.id), {"from": since, "actor": actor, "action": action})
+    rows, following = keys.fetch(db, statement, cursor, limit)
+    return send(request, Page(items=[AuditDocument.of(r) for r in rows], next_cursor=following))

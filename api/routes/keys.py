@@ -1,0 +1,100 @@
+"""Keys of programs (for admins), and read-only links to a subject (for clinicians)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+from sqlalchemy import select
+
+from api.access.authenticate import actor_of
+from api.access.keys import KeyRequest, make_key, make_link, revoke_key, revoke_link
+from api.dependencies import Cursor, DatabaseDep, Limit, SessionDep, refuse_name
+from api.documents import send
+from api.errors import problem_responses
+from api.moments import parse_moment
+from api.paging import Keyset
+from api.queries import find_subject
+from api.schemas_access import KeyDocument, KeyMade, KeyNew, LinkDocument, LinkMade, LinkNew
+from api.schemas_results import Page
+from api.tables import SubjectRow
+from api.tables_owned import ApiKeyRow, LinkRow
+from labsys.core.errors import UnknownNameError
+
+keys = APIRouter(prefix="/keys", tags=["keys"])
+links = APIRouter(prefix="/links", tags=["links"])
+
+TokenId = Annotated[str, Path(pattern=r"^[0-9a-f]{12}$", examples=["0123456789ab"])]
+
+
+@keys.get("", response_model=Page[KeyDocument], responses=problem_responses())
+def list_all(request: Request, db: SessionDep, limit: Limit = 100, cursor: Cursor = None) -> Response:
+    """Keys by id, revoked and expired ones among them."""
+    rows, following = Keyset.of((ApiKeyRow.id,), {}).fetch(db, select(ApiKeyRow), cursor, limit)
+    return send(request, Page(items=[KeyDocument.of(r) for r in rows], next_cursor=following))
+
+
+@keys.post("", status_code=201, response_model=KeyMade, responses=problem_responses(413))
+def create(request: Request, database: DatabaseDep, body: KeyNew) -> Response:
+    """Make a key. The answer holds it, this once."""
+    subjects = None if body.subjects is None else tuple(body.subjects)
+    asked = KeyRequest(body.role, body.label, tuple(body.scopes), subjects, _aware(body.expires_at))
+    with database.write() as session:
+        try:
+            row, token = make_key(session, actor_of(request), asked)
+        except UnknownNameError as error:
+            raise refuse_name(error) from error
+        made = KeyMade(**KeyDocument.of(row).model_dump(), token=token.show())
+    return _hand_over(request, made)
+
+
+@keys.delete("/{key}", response_model=KeyDocument, responses=problem_responses(404))
+def revoke(request: Request, database: DatabaseDep, key: TokenId) -> Response:
+    """Revoke a key; it stays in the list."""
+    with database.write() as session:
+        document = KeyDocument.of(revoke_key(session, actor_of(request), key))
+    return send(request, document)
+
+
+@links.get("", name="list_all", response_model=Page[LinkDocument], responses=problem_responses())
+def list_links(request: Request, db: SessionDep, limit: Limit = 100, cursor: Cursor = None) -> Response:
+    """Links by id, revoked and expired ones among them."""
+    rows, following = Keyset.of((LinkRow.id,), {}).fetch(db, select(LinkRow), cursor, limit)
+    codes = {subject.id: subject.code for subject in db.scalars(select(SubjectRow))}
+    return send(request, Page(items=[LinkDocument.of(r, codes.get(r.subject_id)) for r in rows], next_cursor=following))
+
+
+@links.post("", name="create", status_code=201, response_model=LinkMade, responses=problem_responses(413))
+def create_link(request: Request, database: DatabaseDep, body: LinkNew) -> Response:
+    """Make a read-only link to one subject, without identity. The answer holds it, this once."""
+    with database.write() as session:
+        try:
+            subject = find_subject(session, body.subject)
+        except UnknownNameError as error:
+            raise refuse_name(error) from error
+        expires_at = _aware(body.expires_at)
+        assert expires_at is not None
+        row, token = make_link(session, actor_of(request), subject, expires_at)
+        made = LinkMade(**LinkDocument.of(row, subject.code).model_dump(), token=token.show())
+    return _hand_over(request, made)
+
+
+@links.delete("/{link}", name="revoke", response_model=LinkDocument, responses=problem_responses(404))
+def revoke_shared(request: Request, database: DatabaseDep, link: TokenId) -> Response:
+    """Revoke a link; whoever came in through it is out."""
+    with database.write() as session:
+        row = revoke_link(session, actor_of(request), link)
+        subject = session.get(SubjectRow, row.subject_id)
+        document = LinkDocument.of(row, subject.code if subject is not None else None)
+    return send(request, document)
+
+
+def _hand_over(request: Request, made: KeyMade | LinkMade) -> Response:
+    answer = send(request, made, status=201)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return None if moment is None else parse_moment(moment.isoformat())
