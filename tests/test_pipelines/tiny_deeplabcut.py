@@ -103,6 +103,7 @@ def person(folder: Path, video: Path, size: str) -> None:
     detector = fasterrcnn_mobilenet_v3_large_fpn(weights=None, weights_backbone=None)
     with torch.no_grad():
         # Whatever it sees is a person, as large as the picture.
+        detector.rpn.head.bbox_pred.bias.view(-1, 4)[:, 2:] = 4.0
         detector.roi_heads.box_predictor.cls_score.bias[1] = 20.0
         detector.roi_heads.box_predictor.bbox_pred.bias[4:8] = torch.tensor([0.0, 0.0, 20.0, 20.0])
     weights = folder / SUPERANIMAL_HUMANBODY.detector.name
