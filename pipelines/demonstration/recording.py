@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from calibration.align import WorldAxes
+from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.motion import TrialResult
@@ -84,13 +85,13 @@ def compare_published(found: Landmarks3D, published: Path) -> tuple[PublishedRow
             where=str(published),
         )
     ours_m = found.xyz_m[:, [found.index(name) for name in theirs.markers]]
-    apart_m = np.linalg.norm(ours_m - theirs.xyz_m, axis=-1)
-    either = np.isfinite(ours_m).all(axis=-1) | np.isfinite(theirs.xyz_m).all(axis=-1)
+    apart_m = np.asarray(np.linalg.norm(ours_m - theirs.xyz_m, axis=-1))
+    either = np.asarray(np.isfinite(ours_m).all(axis=-1) | np.isfinite(theirs.xyz_m).all(axis=-1))
     rows = [_row(name, apart_m[:, k], either[:, k]) for k, name in enumerate(theirs.markers)]
     return (*rows, _row("all", apart_m, either))
 
 
-def _row(landmark: str, apart_m: np.ndarray, either: np.ndarray) -> PublishedRow:
+def _row(landmark: str, apart_m: FloatArray, either: BoolArray) -> PublishedRow:
     both = apart_m[np.isfinite(apart_m)]
     median_m, p95_m = (float(np.percentile(both, q)) if both.size else None for q in (50, 95))
     close = float((apart_m[either] < _CLOSE_M).mean()) if either.any() else 0.0
