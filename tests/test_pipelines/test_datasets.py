@@ -68,9 +68,13 @@ def data_set(tmp_path: Path, server: _Server, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("LABSYS_DATA", raising=False)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    sums = tmp_path / "sums.txt"
-    sums.write_text("".join(f"{n} {hashlib.sha256(c).hexdigest()}\n" for n, c in FILES.items()))
-    return replace(POSE2SIM, name="small", folder="small", sums=sums, address=lambda path: f"{server.url}/{path}")
+    return _register(tmp_path / "table.txt", {name: f"{server.url}/{name}" for name in FILES})
+
+
+def _register(table: Path, addresses: dict[str, str]) -> DataSet:
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
+    table.write_text("".join(f"from {name} {addresses[name]}\n{name} {sums[name]}\n" for name in FILES))
+    return replace(POSE2SIM, name="small", folder="small", table=table)
 
 
 def _fetch(data_set: DataSet) -> Path:
@@ -101,7 +105,8 @@ def test_another_content_than_the_registered_one_is_refused(data_set: DataSet, t
 def test_without_internet_it_is_said_what_to_do_and_what_was_fetched_is_kept(
     data_set: DataSet, server: _Server, tmp_path: Path
 ) -> None:
-    away = replace(data_set, address=lambda path: data_set.address(path) if "one" in path else "http://127.0.0.1:9/x")
+    addresses = {"a/one.txt": data_set.address("a/one.txt"), "two.txt": "http://127.0.0.1:9/two.txt"}
+    away = _register(tmp_path / "away.txt", addresses)
     with pytest.raises(MissingPartError, match=r"two\.txt cannot be fetched.*set LABSYS_DATA"):
         _fetch(away)
     _fetch(data_set)
