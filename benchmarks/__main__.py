@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.calibration import measure_calibration
 from benchmarks.measure import Result, describe_commit, describe_machine
+from benchmarks.pose import measure_pose
 from benchmarks.trajectory import measure_trajectory
 from benchmarks.trial import measure_engine_trial, measure_trial
 from benchmarks.triangulation import measure_ransac, measure_robust
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "engine_trial": measure_engine_trial,
     "trial_2d_to_metrics": measure_trial,
     "trial_60s": measure_whole_trial,
+    "pose_2d": measure_pose,
 }
 
 

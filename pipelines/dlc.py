@@ -31,10 +31,11 @@ from pipelines.config import CropChoice, PipelineConfig
 from pipelines.pose.job import JobCamera, PoseJob
 from pipelines.pose.parts import Parts
 from pipelines.pose.process import WORKER, WorkDone, run_job
+from pipelines.pose.public import PUBLIC_MODELS, public_folder, say_how_to_get
 from pipelines.pose2d import PoseEstimate, PoseVideo
 
 # Sources that decide what is found in a frame.
-_LOOKING = ("dlc.py", "inference.py", "job.py", "views.py")
+_LOOKING = ("dlc.py", "inference.py", "job.py", "person.py", "views.py")
 _SCORER = "labsys"
 
 
@@ -142,6 +143,8 @@ class DeepLabCutEstimator:
             crop=self._shown,
             batch_size=self.batch_size,
             device=self.device,
+            detector="" if self.stored.detector is None else str(self.stored.detector),
+            detect_every=model.detect_every,
         )
         folder = self._parts(min(keys[v.camera] for v in videos))
         make_folder(folder)
@@ -184,7 +187,7 @@ def open_estimator(lab: Lab, model: str, crop: CropMode | None = None) -> DeepLa
         MissingPartError: the lab has no model. InputError: several and none named, or the pack is damaged or gives no
             measure at all. UnknownNameError.
     """
-    stored = load_model(lab, model or only_model(lab))
+    stored = find_model(lab, model)
     verify_model(stored)
     if check_landmarks(stored.model.landmarks).tier is None:
         raise InputError(
@@ -193,6 +196,8 @@ def open_estimator(lab: Lab, model: str, crop: CropMode | None = None) -> DeepLa
         )
     if (crop or stored.model.crop) is CropMode.FOLLOW and stored.model.net_input_px is None:
         raise InputError(f"model {stored.name} has no network input size, so no box can be shown to it")
+    if crop is CropMode.NONE and stored.detector is not None:
+        raise InputError(f"model {stored.name} is shown the people that its detector finds, never a whole frame")
     return DeepLabCutEstimator(stored, lab.root / "cache" / "pose2d", crop)
 
 
@@ -202,6 +207,23 @@ def open_configured(lab: Lab, config: PipelineConfig) -> DeepLabCutEstimator:
     return open_estimator(lab, config.pose2d.model, None if crop is CropChoice.MODEL else CropMode(crop.value))
 
 
+def find_model(lab: Lab, name: str) -> StoredModel:
+    """A lab's model by its name; "" is its only one.
+
+    Raises:
+        MissingPartError: the lab has no model, or a public one that it has not added yet. InputError: several and none
+            named. UnknownNameError.
+    """
+    public = PUBLIC_MODELS.get(name)
+    if public is not None and name not in list_models(lab):
+        raise MissingPartError(
+            f"public model {name} is not among the lab's models",
+            where=str(models_folder(lab)),
+            remedy=say_how_to_get(public, public_folder(public)),
+        )
+    return load_model(lab, name or only_model(lab))
+
+
 def only_model(lab: Lab) -> str:
     """Name of the lab's only model (MissingPartError: none; InputError: several)."""
     names = list_models(lab)
@@ -209,7 +231,8 @@ def only_model(lab: Lab) -> str:
         raise MissingPartError(
             "there are no 2D landmarks, and the lab has no model to find them in the videos",
             where=str(models_folder(lab)),
-            remedy="Copy a model pack there, or import 2D landmarks with --landmarks2d (DeepLabCut h5/csv or OpenPose)",
+            remedy="Copy a model pack there, see 'labsys model add', or import 2D landmarks with --landmarks2d "
+            "(DeepLabCut h5/csv or OpenPose)",
         )
     if len(names) > 1:
         raise InputError(f"the lab has several models: {', '.join(names)}", remedy="Name one with --model")

@@ -187,8 +187,12 @@ def test_quick_demo_says_indicative(labsys: Run, tmp_path: Path) -> None:
 
 def test_demo_of_a_recording_that_is_not_here(labsys: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LABSYS_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # no internet
     answer = labsys("demo", "--dataset", "pose2sim", "--out", tmp_path / "demo", code=2)
     assert "LABSYS_DATA" in answer.err
+    assert "cannot be fetched" in answer.err
+    assert not (tmp_path / "demo").exists()
 
 
 @pytest.mark.real_data

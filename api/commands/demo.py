@@ -6,6 +6,7 @@ import itertools
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,9 +18,10 @@ from labsys.core.errors import InputError, UnknownNameError
 if TYPE_CHECKING:
     from labsys.storage.lab import Lab
     from labsys.storage.models import StoredModel
+    from pipelines.demonstration.recording import PublishedRow
     from pipelines.demonstration.settings import DemoSettings, DemoVisit
 
-_DATASETS = ("synthetic", "pose2sim")
+_SYNTHETIC = "synthetic"
 
 
 def register(app: typer.Typer) -> None:
@@ -41,8 +43,11 @@ def demonstrate(
         Path | None, typer.Option("--model", metavar="DIR", help="With --film: the model pack to find landmarks with.")
     ] = None,
     dataset: Annotated[
-        str, typer.Option("--dataset", metavar="synthetic|pose2sim", help="pose2sim: a public recording.")
-    ] = "synthetic",
+        str, typer.Option("--dataset", metavar="NAME", help="A public recording instead; see --datasets.")
+    ] = _SYNTHETIC,
+    datasets: Annotated[
+        bool, typer.Option("--datasets", help="List the public recordings: source, licence, and whether they are here.")
+    ] = False,
     hip_extension_cap_deg: Annotated[
         float, typer.Option("--hip-extension-cap-deg", help="Peak hip extension that the first visit can reach.")
     ] = 4.0,
@@ -58,30 +63,54 @@ def demonstrate(
     \b
     Example: labsys demo --out demo-lab
     Example: labsys demo --film --model mylab/models/rendered37
+    Example: labsys demo --dataset pose2sim
     Example: labsys demo --hip-extension-cap-deg 2 --lumbar-gain 0.8 --seed 7
     """
+    terminal = Terminal(None, as_json, quiet)
+    if datasets:
+        _list_recordings(terminal)
+        return
     from api.database import upgrade_database
     from labsys.core.units import radians
     from labsys.storage.lab import create_lab
+    from pipelines.datasets.fetch import fetch_data_set
+    from pipelines.datasets.registry import DATASETS
     from pipelines.demonstration.filmed import check_film
     from pipelines.demonstration.settings import DemoSettings
 
-    terminal = Terminal(None, as_json, quiet)
-    if dataset not in _DATASETS:
-        raise UnknownNameError("data set", dataset, valid=_DATASETS, where="--dataset")
+    if dataset != _SYNTHETIC and dataset not in DATASETS:
+        raise UnknownNameError("data set", dataset, valid=(_SYNTHETIC, *DATASETS), where="--dataset")
     began = time.monotonic()
     settings = DemoSettings(seed=seed, hip_extension_cap_rad=radians(hip_extension_cap_deg), lumbar_gain=lumbar_gain)
     settings = settings.filmed() if film else settings
     settings = settings.quick() if quick else settings
     if model is not None and not film:
         raise InputError("--model is for a runner that is filmed", remedy="Add --film")
-    pack = check_film(model) if film and dataset == "synthetic" else None
+    pack = check_film(model) if film and dataset == _SYNTHETIC else None
+    recording = None
+    if dataset != _SYNTHETIC:
+        with terminal.progress() as progress:
+            recording = fetch_data_set(DATASETS[dataset], progress=progress)
     lab = create_lab(_free_folder() if out is None else out, name="demo")
     upgrade_database(lab)
-    if dataset == "pose2sim":
-        _demonstrate_recording(terminal, lab, began)
-    else:
+    if recording is None:
         _demonstrate_runner(terminal, lab, settings, began, pack)
+    else:
+        _demonstrate_recording(terminal, lab, recording, began)
+
+
+def _list_recordings(terminal: Terminal) -> None:
+    from api.commands.text_table import format_table
+    from pipelines.datasets.fetch import locate_data_set
+    from pipelines.datasets.registry import DATASETS
+
+    rows = []
+    for found in DATASETS.values():
+        where, folder = locate_data_set(found)
+        rows.append((found.name, found.title, found.source, found.license, f"{found.size_mb:g}", where.value, folder))
+    names = ("name", "what", "source", "licence", "MB", "state", "folder")
+    document = [{**dict(zip(names, row, strict=True)), "folder": str(row[-1])} for row in rows]
+    terminal.give({"datasets": document}, format_table(names, rows, right=("MB",)))
 
 
 def _free_folder() -> Path:
@@ -114,19 +143,33 @@ def _demonstrate_runner(
     terminal.give(document, text)
 
 
-def _demonstrate_recording(terminal: Terminal, lab: Lab, began: float) -> None:
+def _demonstrate_recording(terminal: Terminal, lab: Lab, recording: Path, began: float) -> None:
     from api.commands.changes import update_index
     from api.commands.showing import trial_text
     from api.views import trial_document
     from pipelines.demonstration.recording import make_pose2sim_demo
 
     with terminal.progress() as progress:
-        result = make_pose2sim_demo(lab, progress=progress)
+        result, published = make_pose2sim_demo(lab, recording, progress=progress)
     update_index(terminal, lab, result.trial.name.subject)
     seconds = round(time.monotonic() - began, 1)
     shown = trial_document(result)
+    beside = [asdict(row) for row in published]
     document = {"seconds": seconds, "rows": [], "comparison": None, "report": None, "lab": str(lab.root), "show": shown}
-    terminal.give(document, f"{trial_text(shown)}\n\n{_closing(lab, seconds)}")
+    text = "\n\n".join((trial_text(shown), _published_text(published), _closing(lab, seconds)))
+    terminal.give({**document, "published": beside}, text)
+
+
+def _published_text(published: Sequence[PublishedRow]) -> str:
+    from api.commands.text_table import format_number, format_table
+    from labsys.core.units import millimetres
+
+    headers = ("landmark", "frames", "within 1 mm %", "median mm", "95 % mm")
+    rows = []
+    for row in published:
+        apart = (None if m is None else millimetres(m) for m in (row.median_m, row.p95_m))
+        rows.append((row.landmark, row.cells, f"{100.0 * row.close:.1f}", *(format_number(v, 2) for v in apart)))
+    return f"our 3D landmarks beside the published ones\n{format_table(headers, rows, right=headers[1:])}"
 
 
 def _truth_rows(visit: DemoVisit) -> list[dict[str, Any]]:

@@ -48,7 +48,8 @@ def export(
     Example: labsys export S01/2026-11-22/run1 --format trc --out run1.trc
     """
     from labsys.core.session import TrialName
-    from pipelines.export_trial import export_anipose, export_csv, export_mot, export_parquet, export_trc
+    from pipelines.export_anipose import export_anipose
+    from pipelines.export_trial import export_csv, export_mot, export_parquet, export_trc
 
     writers = {
         ExportFormat.TRC: export_trc,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,13 +24,20 @@ def list_packs(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietO
     Example: labsys model list
     """
     from labsys.storage.models import list_models, load_model
+    from pipelines.pose.public import PUBLIC_MODELS
 
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
     stored = [load_model(folder, name) for name in list_models(folder)]
     lines = [f"{s.identity}  {_tier(_contract(s))}, {len(s.model.body_parts)} landmarks" for s in stored]
-    document = {"models": [{"name": s.name, "sha256": s.model.digest, "tier": _tier(_contract(s))} for s in stored]}
-    terminal.give(document, "\n".join(lines) or "no models; copy a model pack into models/ of the lab")
+    document: dict[str, Any] = {
+        "models": [{"name": s.name, "sha256": s.model.digest, "tier": _tier(_contract(s))} for s in stored]
+    }
+    addable = sorted(set(PUBLIC_MODELS) - {s.name for s in stored})
+    document["addable"] = addable
+    lines = lines or ["no models; copy a model pack into models/ of the lab"]
+    lines += [f"{name}  public, not in this lab: labsys model add {name}" for name in addable]
+    terminal.give(document, "\n".join(lines))
 
 
 @model_app.command("check")
@@ -44,12 +52,50 @@ def check_pack(
     \b
     Example: labsys model check runner37
     """
-    from labsys.storage.models import load_model, verify_model
+    from labsys.storage.models import verify_model
+    from pipelines.dlc import find_model
 
     terminal = Terminal(lab, as_json, quiet)
-    stored = load_model(terminal.open_lab(), model)
+    stored = find_model(terminal.open_lab(), model)
     verify_model(stored)
     terminal.give(_document(stored), f"{contract_text(stored)}\nfiles: as they were packed{_details(stored)}")
+
+
+@model_app.command("add")
+def add_pack(
+    model: Annotated[str, typer.Argument(metavar="NAME", help="superanimal_humanbody.")],
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="DIR", help="Where its two files lie; else labsys's cache of this machine."),
+    ] = None,
+    detect_every: Annotated[
+        int,
+        typer.Option(
+            "--detect-every", metavar="N", help="Frames from one look of the detector to the next: 4, 8, … 256."
+        ),
+    ] = 16,
+    lab: LabOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Make a public model a model of the lab, from its published files; which, and where to get them, is said.
+
+    \b
+    Example: labsys model add superanimal_humanbody --from downloads
+    """
+    from labsys.core.errors import UnknownNameError
+    from pipelines.pose.public import PUBLIC_MODELS, add_public_model, public_folder
+
+    terminal = Terminal(lab, as_json, quiet)
+    if model not in PUBLIC_MODELS:
+        raise UnknownNameError("public model", model, valid=PUBLIC_MODELS)
+    public = PUBLIC_MODELS[model]
+    stored = add_public_model(terminal.open_lab(), public, source or public_folder(public), detect_every=detect_every)
+    hashes = {"snapshot": stored.model.snapshot_sha256, "detector": stored.model.detector_sha256}
+    lines = [contract_text(stored), *(f"SHA-256 of {what}: {found}" for what, found in hashes.items())]
+    if not public.pose.sha256_starts:
+        lines.append(f"compare that of the snapshot with the one that {public.pose.url} is published with")
+    terminal.give({**_document(stored), "files_sha256": hashes}, "\n".join(lines))
 
 
 def contract_text(stored: StoredModel) -> str:

@@ -115,14 +115,15 @@ def _process_all(
 def _tell_model(terminal: Terminal, lab: Lab, names: Sequence[TrialName], config: PipelineConfig) -> None:
     """Before any video is looked at: which model will do it, and which metrics it cannot give."""
     from api.commands.modelling import contract_text
-    from labsys.storage.models import list_models, load_model
+    from labsys.storage.models import list_models
     from labsys.storage.takes import has_take, load_take
+    from pipelines.dlc import find_model
     from pipelines.pose2d import needs_model
 
     models = (config.pose2d.model,) if config.pose2d.model else list_models(lab)
     if len(models) != 1:
         return  # a trial that needs one says so itself
-    stored = load_model(lab, models[0])
+    stored = find_model(lab, models[0])
     if any(has_take(lab, name) and needs_model(load_take(lab, name)) for name in names):
         terminal.say(contract_text(stored))
     elif config.pose2d.model:

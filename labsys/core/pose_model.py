@@ -11,6 +11,10 @@ from enum import StrEnum
 from labsys.core.errors import InputError
 from labsys.core.names import check_unique
 
+# How far apart a detector may look: so divide the blocks of frames that are shown together, and the parts that
+# interrupted work resumes at.
+DETECT_EVERY_FRAMES = (4, 8, 16, 32, 64, 128, 256)
+
 
 class CropMode(StrEnum):
     """What of a frame the network is shown: all of it, or a box that follows the subject."""
@@ -30,6 +34,8 @@ class PoseModel:
         net_input_px: (width, height) that every picture is brought to; None shows the network frames as they are.
         crop: how the model was trained to be shown a frame; FOLLOW needs `net_input_px`.
         knows: in plain words, what the model has seen and so can be trusted with.
+        detector_sha256: of the weights of a person detector that says where the box is; "" where the model needs none.
+        detect_every: frames of a camera from one look of the detector to the next; the box is carried between.
         recipe: how to make it again, key -> text. evaluation: name with unit -> value.
         license, created_at: "" where unknown.
     """
@@ -40,6 +46,8 @@ class PoseModel:
     aliases: Mapping[str, str] = field(default_factory=dict)
     net_input_px: tuple[int, int] | None = None
     crop: CropMode = CropMode.NONE
+    detector_sha256: str = ""
+    detect_every: int = 0
     knows: str = ""
     recipe: Mapping[str, str] = field(default_factory=dict)
     evaluation: Mapping[str, float] = field(default_factory=dict)
@@ -58,6 +66,15 @@ class PoseModel:
             raise InputError(f"network input of {self.net_input_px[0]}x{self.net_input_px[1]} px")
         if self.crop is CropMode.FOLLOW and self.net_input_px is None:
             raise InputError("a model that is shown a box needs the size that boxes are brought to (net_input_px)")
+        if self.detector_sha256:
+            self._check_detector()
+
+    def _check_detector(self) -> None:
+        if self.crop is not CropMode.FOLLOW:
+            raise InputError("a model with a detector is shown boxes (crop: follow)")
+        if self.detect_every not in DETECT_EVERY_FRAMES:
+            valid = ", ".join(map(str, DETECT_EVERY_FRAMES))
+            raise InputError(f"a detector that looks at every {self.detect_every}th frame; can be: {valid}")
 
     @property
     def landmarks(self) -> tuple[str, ...]:
@@ -67,7 +84,7 @@ class PoseModel:
     @property
     def digest(self) -> str:
         """SHA-256 of all that decides what the model finds; words about it leave it as it is."""
-        deciding = {
+        deciding: dict[str, object] = {
             "snapshot": self.snapshot_sha256,
             "config": self.config_sha256,
             "body_parts": self.body_parts,
@@ -75,4 +92,6 @@ class PoseModel:
             "net_input_px": self.net_input_px,
             "crop": self.crop,
         }
+        if self.detector_sha256:
+            deciding |= {"detector": self.detector_sha256, "detect_every": self.detect_every}
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()

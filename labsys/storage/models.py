@@ -20,6 +20,7 @@ from labsys.storage.nouns import check_new_code, list_codes, require_known
 MODEL_FILE = "model.json"
 SNAPSHOT_FILE = "snapshot.pt"
 CONFIG_FILE = "pytorch_config.yaml"
+DETECTOR_FILE = "detector.pt"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class StoredModel:
     def config(self) -> Path:
         """DeepLabCut's PyTorch configuration."""
         return self.folder / CONFIG_FILE
+
+    @property
+    def detector(self) -> Path | None:
+        """Weights of the person detector; None where the model needs none."""
+        return self.folder / DETECTOR_FILE if self.model.detector_sha256 else None
 
     @property
     def identity(self) -> str:
@@ -68,13 +74,16 @@ def read_pack(folder: Path) -> StoredModel:
 
 
 def verify_model(stored: StoredModel) -> None:
-    """Compare weights and configuration with model.json.
+    """Compare weights, detector and configuration with model.json.
 
     Raises:
         InputError: a file is missing or differs from its hash, or the configuration is of other body parts.
     """
     model = stored.model
-    for path, expected in ((stored.snapshot, model.snapshot_sha256), (stored.config, model.config_sha256)):
+    files = {stored.snapshot: model.snapshot_sha256, stored.config: model.config_sha256}
+    if stored.detector is not None:
+        files[stored.detector] = model.detector_sha256
+    for path, expected in files.items():
         if not is_there(path):
             raise InputError(
                 f"model {stored.name} lacks {path.name}", where=str(path), remedy="Copy the whole pack again"
@@ -89,11 +98,19 @@ def verify_model(stored: StoredModel) -> None:
 
 
 def save_model(
-    lab: Lab, name: str, model: PoseModel, *, snapshot: Path, config: Path, beside: Sequence[Path] = ()
+    lab: Lab,
+    name: str,
+    model: PoseModel,
+    *,
+    snapshot: Path,
+    config: Path,
+    detector: Path | None = None,
+    beside: Sequence[Path] = (),
 ) -> StoredModel:
     """Make a model pack from its files, all at once; models are written once.
 
     Args:
+        detector: weights of the person detector that `model` names.
         beside: other files that go with it under their own names.
 
     Raises:
@@ -110,7 +127,10 @@ def save_model(
         shutil.rmtree(staging, ignore_errors=True)  # what a crash left
         make_folder(staging)
         try:
-            _fill(StoredModel(name, staging, model), {snapshot: SNAPSHOT_FILE, config: CONFIG_FILE}, beside)
+            files = {snapshot: SNAPSHOT_FILE, config: CONFIG_FILE}
+            if detector is not None:
+                files[detector] = DETECTOR_FILE
+            _fill(StoredModel(name, staging, model), files, beside)
             staging.rename(folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -26,6 +25,7 @@ from calibration.board.detector import Sighting
 from labsys.core.board import Board
 from labsys.core.errors import InputError
 from labsys.storage.atomic import hash_file, is_there, write_bytes_atomic
+from labsys.storage.cache import cache_folder
 
 # Sources that decide what is found in a video.
 _SEARCHING = (
@@ -70,9 +70,8 @@ class DetectionCache:
 
 
 def user_cache_folder() -> Path:
-    """Where a program keeps what it can make again: $XDG_CACHE_HOME/labsys, else ~/.cache/labsys."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base else Path.home() / ".cache") / "labsys" / "detections"
+    """Where found boards are kept outside of a lab."""
+    return cache_folder() / "detections"
 
 
 def detection_key(video: Path, board: Board, sampling: Sampling) -> str:

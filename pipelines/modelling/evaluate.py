@@ -172,6 +172,8 @@ def _look(
             crop=model.crop,
             batch_size=machine.batch_size,
             device=machine.device,
+            detector="" if model.detector is None else str(model.detector),
+            detect_every=model.detect_every,
         )
         for camera in cameras:
             Path(camera.parts).mkdir()

@@ -21,6 +21,7 @@ class JudgedModel:
     Attributes:
         name: what people call it. body_parts: K names. landmarks: K names in labsys.
         knows: in words. seen: digests of the pictures that it was trained on; None where nobody noted them.
+        detector, detect_every: as in the pack.
     """
 
     name: str
@@ -33,6 +34,8 @@ class JudgedModel:
     knows: str
     snapshot_sha256: str
     seen: frozenset[str] | None
+    detector: Path | None = None
+    detect_every: int = 0
 
 
 def open_judged(folder: Path) -> JudgedModel:
@@ -63,6 +66,8 @@ def judge_pack(stored: StoredModel) -> JudgedModel:
         knows=model.knows,
         snapshot_sha256=model.snapshot_sha256,
         seen=load_seen(stored.folder),
+        detector=stored.detector,
+        detect_every=model.detect_every,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from pipelines.pose.job import BLOCK_FRAMES, JobCamera, PoseJob
 from pipelines.pose.network import DeviceMemoryError, Network
 from pipelines.pose.parts import Parts
 from pipelines.pose.stills import read_pictures
-from pipelines.pose.views import View, around, whole_frame
+from pipelines.pose.views import View, around, around_person, choose_person, whole_frame
 
 _DECODED_AHEAD = 2 * BLOCK_FRAMES
 _BATCHES_AHEAD = 2
@@ -34,13 +35,13 @@ Frame = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
-    """One frame as the network is shown it."""
+    """One frame as the network is shown it; without a view it is not, as nobody is in it."""
 
     camera: str
     frame: int
-    view: View
-    prepared: Any
-    size_px: tuple[int, ...]
+    view: View | None
+    prepared: Any = None
+    size_px: tuple[int, ...] = ()
 
 
 @dataclass(eq=False)
@@ -60,6 +61,9 @@ class Inference:
     network_s: float = 0.0
     batch_size: int = field(init=False)
     _stills: set[str] = field(init=False)
+    _held: dict[str, View | None] = field(init=False, default_factory=dict)
+    _looks: Counter[str] = field(init=False, default_factory=Counter)
+    _crowds: Counter[str] = field(init=False, default_factory=Counter)
 
     def __post_init__(self) -> None:
         n = len(self.job.body_parts)
@@ -80,8 +84,12 @@ class Inference:
         # What a box follows is known only after the block before it: then only decoding runs ahead.
         with closing(self._rounds() if follow else read_ahead(self._rounds(), _BATCHES_AHEAD)) as rounds:
             for shown in rounds:
-                for same in _by_size(shown):
-                    self._look(same)
+                self._look(shown)
+        for camera, n in (+self._crowds).items():
+            self.say(
+                f"camera {camera}: the detector saw several people in {n} of {self._looks[camera]} looks; followed was "
+                "the one who was largest when the subject was first seen"
+            )
         for parts in self.found.values():
             parts.complete()
 
@@ -127,19 +135,40 @@ class Inference:
 
     def _show(self, camera: str, block: Sequence[tuple[int, Frame]]) -> Iterator[_Shown]:
         view = None
-        for number, frame in block:
-            if view is None or camera in self._stills:
-                view = self._view(camera, frame)
+        for place, (number, frame) in enumerate(block):
+            if place == 0 or camera in self._stills:
+                view = self._view(camera, number, frame)
+            if view is None:
+                yield _Shown(camera, number, None)
+                continue
             picture = view.cut(frame)
             yield _Shown(camera, number, view, self.network.prepare(picture), picture.shape)
 
-    def _view(self, camera: str, frame: Frame) -> View:
+    def _view(self, camera: str, number: int, frame: Frame) -> View | None:
         size_px, frame_px = self.job.net_input_px, (frame.shape[1], frame.shape[0])
         if self.job.crop is not CropMode.FOLLOW or size_px is None:
             return whole_frame(frame_px, size_px)
         before = self.found[camera].last(0 if camera in self._stills else BLOCK_FRAMES)
         view = around(before, size_px) if len(before) else None
+        if self.job.detector:
+            return self._detect(camera, number, frame, view, size_px)
         return view or self._locate(frame, whole_frame(frame_px, size_px), size_px)
+
+    def _detect(
+        self, camera: str, number: int, frame: Frame, followed: View | None, size_px: tuple[int, int]
+    ) -> View | None:
+        """The person in a frame: looked for when it is time or the subject is lost, else where they last were.
+
+        Work resumes at frames at which it is time, so that an interruption changes nothing.
+        """
+        if followed is not None and number % self.job.detect_every and camera in self._held:
+            return self._held[camera]
+        people = self.network.detect(frame)
+        self._looks[camera] += 1
+        self._crowds[camera] += len(people) > 1
+        person = choose_person(people, followed)
+        self._held[camera] = followed if person is None else around_person(person[:4], size_px)
+        return self._held[camera]
 
     def _locate(self, frame: Frame, view: View, size_px: tuple[int, int]) -> View:
         """Find the subject in a frame of which nothing is known, looking closer each time."""
@@ -152,9 +181,16 @@ class Inference:
         return view
 
     def _look(self, shown: Sequence[_Shown]) -> None:
-        poses = self._predict([s.prepared for s in shown])
+        """Answer the frames of a round, each camera's in order."""
+        poses = [np.full((len(self.job.body_parts), 3), np.nan)] * len(shown)
+        for size_px in dict.fromkeys(s.size_px for s in shown if s.view is not None):
+            # One call of the network takes pictures of one size.
+            same = [(i, s.view) for i, s in enumerate(shown) if s.view is not None and s.size_px == size_px]
+            answers = self._predict([shown[i].prepared for i, _ in same])
+            for (i, view), pose in zip(same, answers, strict=True):
+                poses[i] = view.to_frame(pose)
         for s, pose in zip(shown, poses, strict=True):
-            self.found[s.camera].add(s.frame, s.view.to_frame(pose))
+            self.found[s.camera].add(s.frame, pose)
         for camera in dict.fromkeys(s.camera for s in shown):
             self.advance(camera, sum(s.camera == camera for s in shown))
 
@@ -182,9 +218,3 @@ class Inference:
             )
         self.batch_size //= 2
         self.say(f"{self.network.device} ran out of memory; going on with {self.batch_size} frames at once")
-
-
-def _by_size(shown: Sequence[_Shown]) -> Iterator[list[_Shown]]:
-    """Frames that one call of the network can take together, each camera's in order."""
-    for size in dict.fromkeys(s.size_px for s in shown):
-        yield [s for s in shown if s.size_px == size]

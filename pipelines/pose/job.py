@@ -34,6 +34,7 @@ class PoseJob:
     """One call of the network's process; paths as text.
 
     Attributes:
+        detector: weights of a person detector, "" where the network needs none. detect_every: as in the model.
         body_parts: K names that the network must have. net_input_px, crop: as in the model.
         batch_size: frames that the network is shown at once. device: "" lets torch choose.
     """
@@ -46,6 +47,8 @@ class PoseJob:
     crop: CropMode = CropMode.NONE
     batch_size: int = 16
     device: str = ""
+    detector: str = ""
+    detect_every: int = 0
 
 
 class Kind(StrEnum):

@@ -36,5 +36,11 @@ class Network(Protocol):
         All are pictures of one size. Raises DeviceMemoryError.
         """
 
+    def detect(self, frame: NDArray[np.uint8]) -> FloatArray:
+        """People in a (height, width, 3) RGB frame, (N, 5): left, top, right, bottom px and score.
+
+        Only asked of networks whose job names a detector. Raises DeviceMemoryError.
+        """
+
 
 Loader = Callable[[PoseJob], Network]

@@ -17,6 +17,11 @@ _LOST_SHARE = 0.3
 # Space around the points on each side, a share of the larger of their width and height.
 _MARGIN = 0.2
 _SMALLEST_PX = 32.0
+# Space around a detected person on each side, a share of the larger of their width and height: networks learn on boxes
+# wider than the person, and limbs move until the detector looks again.
+_PERSON_MARGIN = 0.1
+# A detected person is the one followed so far where the boxes share this much (intersection over union).
+_SAME_OVERLAP = 0.2
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,34 @@ def around(poses: FloatArray, size_px: tuple[int, int]) -> View | None:
     extent = high - low
     margin = _MARGIN * max(float(extent.max()), _SMALLEST_PX)
     return _fitted((low + high) / 2.0, extent + 2.0 * margin, size_px)
+
+
+def around_person(box_px: FloatArray, size_px: tuple[int, int]) -> View:
+    """The box around a detected person, (4,) left, top, right, bottom px."""
+    low, high = box_px[:2], box_px[2:4]
+    extent = np.maximum(high - low, 1.0)
+    return _fitted((low + high) / 2.0, extent + 2.0 * _PERSON_MARGIN * float(extent.max()), size_px)
+
+
+def choose_person(people: FloatArray, followed: View | None) -> FloatArray | None:
+    """Of detected people (N, 5) the one who was followed so far, else the largest; None where there is nobody."""
+    if not len(people):
+        return None
+    if followed is not None:
+        overlaps = _overlaps(people, np.asarray(followed.box_px, dtype=np.float64))
+        if overlaps.max() >= _SAME_OVERLAP:
+            return np.asarray(people[overlaps.argmax()])
+    return np.asarray(people[_areas(people).argmax()])
+
+
+def _areas(boxes_px: FloatArray) -> FloatArray:
+    return np.asarray((boxes_px[..., 2] - boxes_px[..., 0]) * (boxes_px[..., 3] - boxes_px[..., 1]))
+
+
+def _overlaps(boxes_px: FloatArray, box_px: FloatArray) -> FloatArray:
+    low, high = np.maximum(boxes_px[:, :2], box_px[:2]), np.minimum(boxes_px[:, 2:4], box_px[2:])
+    shared = np.prod(np.maximum(high - low, 0.0), axis=1)
+    return np.asarray(shared / (_areas(boxes_px) + _areas(box_px) - shared))
 
 
 def _fitted(centre_px: FloatArray, extent_px: FloatArray, size_px: tuple[int, int]) -> View:

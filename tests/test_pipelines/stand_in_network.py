@@ -1,7 +1,8 @@
 """A stand-in for the network's process in tests: it finds coloured squares, runs out of memory or dies on demand.
 
 Started as `python stand_in_network.py JOB.json`. The snapshot's text is a JSON object of what shall happen:
-`memory` (frames at once that fit), `die_after` (frames), `sizes` (a file that notes how many frames came at once).
+`memory` (frames at once that fit), `die_after` (frames), `sizes` (a file that notes how many frames came at once),
+`looks` (a file that notes the boxes of every look of the detector). People are what has colour, and what is white.
 A picture's answer for landmark k is the centre of what has its colour, with likelihood 1; NaN where there is none.
 """
 
@@ -55,6 +56,15 @@ class StandIn:
                 file.write(f"{len(prepared)} {'x'.join(str(s) for s in prepared[0].shape[1::-1])}\n")
         return [self._find(picture) for picture in prepared]
 
+    def detect(self, frame: NDArray[np.uint8]) -> FloatArray:
+        """The box around all that is coloured, and one around all that is white."""
+        bright, white = frame.max(axis=2) > 20, frame.min(axis=2) > 200
+        people = [_box(part) for part in (bright & ~white, white) if part.any()]
+        if "looks" in self._plan:
+            with Path(self._plan["looks"]).open("a") as file:
+                file.write(f"{json.dumps(people)}\n")
+        return np.array(people, dtype=np.float64).reshape(-1, 5)
+
     def _find(self, picture: NDArray[np.uint8]) -> FloatArray:
         found = np.full((self._n, 3), np.nan)
         rows, columns = np.nonzero(picture.max(axis=2) > 20)
@@ -66,6 +76,11 @@ class StandIn:
             if mine.any():
                 found[k] = (columns * mine).sum() / mine.sum(), (rows * mine).sum() / mine.sum(), 1.0
         return found
+
+
+def _box(part: NDArray[np.bool_]) -> list[float]:
+    rows, columns = np.nonzero(part)
+    return [float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1), 1.0]
 
 
 if __name__ == "__main__":

@@ -1,24 +1,31 @@
-"""The real thing: DeepLabCut's own network behind our process agrees with DeepLabCut, frame by frame."""
+"""The real thing: DeepLabCut's own networks behind our process agree with DeepLabCut, frame by frame."""
 
 from __future__ import annotations
 
 import importlib.util
-import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+import yaml
 
 from labsys.core.errors import InputError
 from labsys.core.pose_model import PoseModel
 from labsys.core.progress import SilentProgress
 from labsys.storage.atomic import hash_file
+from labsys.storage.exchange.dlc import read_dlc
 from labsys.storage.lab import create_lab
 from labsys.storage.models import StoredModel, save_model
 from pipelines.dlc import DeepLabCutEstimator
+from pipelines.pose import public
+from pipelines.pose.dlc import DeepLabCutNetwork
+from pipelines.pose.network import DeviceMemoryError
+from pipelines.pose.public import SUPERANIMAL_HUMANBODY, add_public_model
 from pipelines.pose2d import PoseEstimate, PoseVideo, estimate_pose, write_estimate
 
 pytestmark = [
@@ -33,6 +40,7 @@ BODYPARTS = ("RHip", "LHip", "RKnee")
 TINY = Path(__file__).parent / "tiny_deeplabcut.py"
 # Two sizes, and lengths that fill no batch.
 CAMERAS = {"a": ((160, 128), 21), "b": ((128, 160), 13)}
+PERSON_FRAMES = 6
 
 
 def _film(path: Path, size_px: tuple[int, int], n_frames: int) -> None:
@@ -59,18 +67,36 @@ def _estimate(stored: StoredModel, cache: Path, videos: list[PoseVideo], batch_s
     return estimate_pose(videos, estimator, progress=SilentProgress())
 
 
-def test_network_process_agrees_with_deeplabcut_for_any_batch_and_deeplabcut_reads_its_files(tmp_path: Path) -> None:
-    videos = []
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of DeepLabCut with an untrained network, two cameras' videos, and what analyze_videos found in one."""
+    folder = tmp_path_factory.mktemp("dlc")
     for camera, (size_px, n_frames) in CAMERAS.items():
-        path = tmp_path / f"{camera}.mkv"
-        _film(path, size_px, n_frames)
-        videos.append(PoseVideo(camera, path, hash_file(path), n_frames))
-    _tiny("make", tmp_path, videos[0].path, *BODYPARTS)
-    reference = np.load(tmp_path / "reference.npy")
-    snapshot, config = tmp_path / "snapshot.pt", tmp_path / "pytorch_config.yaml"
-    model = PoseModel(BODYPARTS, hash_file(snapshot), hash_file(config))
-    stored = save_model(create_lab(tmp_path / "lab"), "tiny", model, snapshot=snapshot, config=config)
+        _film(folder / f"{camera}.mkv", size_px, n_frames)
+    _tiny("make", folder, folder / "a.mkv", *BODYPARTS)
+    return folder
 
+
+def _train(made: Path) -> Path:
+    (train,) = made.glob("dlc/dlc-models-pytorch/*/*/train")
+    return train
+
+
+def _video(made: Path, camera: str) -> PoseVideo:
+    path = made / f"{camera}.mkv"
+    return PoseVideo(camera, path, hash_file(path), CAMERAS[camera][1])
+
+
+def _store(folder: Path, snapshot: Path, config: Path, parts: tuple[str, ...] = BODYPARTS) -> StoredModel:
+    model = PoseModel(parts, hash_file(snapshot), hash_file(config))
+    return save_model(create_lab(folder / "lab"), "tiny", model, snapshot=snapshot, config=config)
+
+
+def test_results_equal_analyze_videos_for_any_batch_and_deeplabcut_filters_and_reads_our_files(
+    made: Path, tmp_path: Path
+) -> None:
+    stored = _store(tmp_path, _train(made) / "snapshot-001.pt", _train(made) / "pytorch_config.yaml")
+    videos = [_video(made, camera) for camera in CAMERAS]
     found = {size: _estimate(stored, tmp_path / f"cache{size}", videos, size) for size in (5, 16)}
 
     for camera, (_, n_frames) in CAMERAS.items():
@@ -78,26 +104,100 @@ def test_network_process_agrees_with_deeplabcut_for_any_batch_and_deeplabcut_rea
         assert five.n_frames == sixteen.n_frames == n_frames
         np.testing.assert_allclose(five.xy_px, sixteen.xy_px, atol=0.001)
         np.testing.assert_allclose(five.confidence, sixteen.confidence, atol=1e-5)
-    seen = found[16].tracks["a"]
-    believed = reference[..., 2] > 0
-    np.testing.assert_allclose(seen.xy_px[believed], reference[..., :2][believed], atol=0.1)
-    np.testing.assert_allclose(seen.confidence, np.clip(reference[..., 2], 0, 1), atol=1e-4)
-    assert believed.any()
+    (analysed,) = (made / "dlc").glob("a*.h5")
+    reference, seen = read_dlc(analysed), found[16].tracks["a"]
+    believed = np.isfinite(reference.xy_px) & np.isfinite(seen.xy_px)
+    assert believed.mean() > 0.9
+    np.testing.assert_allclose(seen.xy_px[believed], reference.xy_px[believed], atol=0.1)
+    np.testing.assert_allclose(seen.confidence, reference.confidence, atol=1e-4)
 
     write_estimate(tmp_path / "run", found[16])
-    shutil.copy(tmp_path / "run/pose2d/a.h5", tmp_path / "run" / f"a{found[16].scorer}.h5")
-    said = _tiny("read", tmp_path / "run", videos[0].path, found[16].scorer)
-    assert said.strip().endswith(".h5 21 21 ['scorer', 'bodyparts', 'coords']")
+    # DeepLabCut finds a file by the name that its own analyze_videos gives: the project's scorer.
+    (made / analysed.name).write_bytes((tmp_path / "run/pose2d/a.h5").read_bytes())
+    said = _tiny("read", made, made / "a.mkv").strip().splitlines()[-1]
+    assert said == f"{analysed.name} 21 {analysed.stem}_filtered.h5 21 ['scorer', 'bodyparts', 'coords']"
+    smooth = read_dlc(made / f"{analysed.stem}_filtered.h5")
+    assert smooth.landmarks == BODYPARTS
+    assert smooth.n_frames == 21
 
 
-def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.mkv"
-    _film(path, *CAMERAS["a"])
-    video = PoseVideo("a", path, hash_file(path), CAMERAS["a"][1])
-    _tiny("make", tmp_path, path, *BODYPARTS)
+@pytest.mark.parametrize("what", ["torn", "another network", "another number of landmarks", "no configuration"])
+def test_a_pack_of_another_network_than_it_says_is_refused_with_code_2(made: Path, tmp_path: Path, what: str) -> None:
     snapshot, config = tmp_path / "snapshot.pt", tmp_path / "pytorch_config.yaml"
-    snapshot.write_bytes(snapshot.read_bytes()[:5000])
-    model = PoseModel(BODYPARTS, hash_file(snapshot), hash_file(config))
-    stored = save_model(create_lab(tmp_path / "lab"), "torn", model, snapshot=snapshot, config=config)
-    with pytest.raises(InputError, match="weights and configuration do not make a network"):
-        _estimate(stored, tmp_path / "cache", [video], 4)
+    snapshot.write_bytes((_train(made) / "snapshot-001.pt").read_bytes())
+    document = yaml.safe_load((_train(made) / "pytorch_config.yaml").read_text())
+    parts = BODYPARTS
+    match what:
+        case "torn":
+            snapshot.write_bytes(snapshot.read_bytes()[:5000])
+        case "another network":
+            document["model"]["backbone"]["model_name"] = "hrnet_w18"
+        case "another number of landmarks":
+            parts = (*BODYPARTS, "LKnee")
+            document["metadata"]["bodyparts"] = list(parts)
+        case _:
+            del document["model"]["heads"]["bodypart"]["predictor"]
+    config.write_text(yaml.safe_dump(document))
+    stored = _store(tmp_path, snapshot, config, parts)
+    with pytest.raises(InputError, match=r"do not make a network|finds 3 landmarks, the model has 4") as refused:
+        _estimate(stored, tmp_path / "cache", [_video(made, "a")], 4)
+    assert refused.value.exit_code == 2
+    assert not list((tmp_path / "cache").glob("*.h5"))
+
+
+def test_torch_out_of_memory_halves_the_batch() -> None:
+    """The error that torch itself raises, from a network that holds three frames at once."""
+    torch = pytest.importorskip("torch")
+
+    class Runner:
+        def preprocessor(self, picture: np.ndarray, context: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+            return torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None], context
+
+        def predict(self, inputs: Any) -> list[Any]:
+            if len(inputs) > 3:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            return [np.full((1, 3), float(i[0, 0, 0])) for i in inputs]
+
+        def postprocessor(self, heads: list[Any], context: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+            return {"bodyparts": np.stack(heads)}, context
+
+    network = DeepLabCutNetwork(Runner(), torch, "cpu")
+    pictures = [np.full((4, 4, 3), i, dtype=np.uint8) for i in range(4)]
+    prepared = [network.prepare(picture) for picture in pictures]
+    with pytest.raises(DeviceMemoryError, match="Tried to allocate"):
+        network.predict(prepared)
+    assert [answer[0, 0] for answer in network.predict(prepared[1:])] == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("size", ["small"])
+def test_a_public_model_agrees_with_deeplabcuts_own_code_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: str
+) -> None:
+    judge_public_model(tmp_path, monkeypatch, size)
+
+
+def judge_public_model(folder: Path, monkeypatch: pytest.MonkeyPatch, size: str) -> None:
+    """superanimal_humanbody from files to landmarks, with weights from nothing whose hashes this test makes known.
+
+    A person 224 x 320 px fills the pictures, and with the space around them the network's 288 x 384: the detector's
+    box, the crop and the answers must then be DeepLabCut's own.
+    """
+    path = folder / "p.mkv"
+    _film(path, (224, 320), PERSON_FRAMES)
+    _tiny("person", folder, path, size)
+    if size == "small":
+        monkeypatch.setattr(public, "find_zoo_config", lambda name: folder / "zoo.yaml")
+    pose, detector = (
+        replace(file, sha256_starts=hash_file(folder / file.name))
+        for file in (SUPERANIMAL_HUMANBODY.pose, SUPERANIMAL_HUMANBODY.detector)
+    )
+    published = replace(SUPERANIMAL_HUMANBODY, pose=pose, detector=detector)
+    stored = add_public_model(create_lab(folder / "lab"), published, folder, detect_every=4)
+    found = _estimate(stored, folder / "cache", [PoseVideo("p", path, hash_file(path), PERSON_FRAMES)], 3)
+    np.testing.assert_allclose(np.load(folder / "boxes.npy"), [[0, 0, 224, 320]] * PERSON_FRAMES, atol=1e-3)
+    reference = np.load(folder / "reference.npy")
+    seen = found.tracks["p"]
+    assert seen.landmarks[11] == "LHip"
+    np.testing.assert_allclose(seen.xy_px, reference[..., :2], atol=0.1)
+    np.testing.assert_allclose(seen.confidence, np.clip(reference[..., 2], 0, 1), atol=1e-4)
+    assert np.ptp(seen.xy_px, axis=0).max() > 1.0, "answers that hang on the picture"

@@ -31,7 +31,7 @@ from labsys.storage.runs import list_runs, load_run, run_file
 from labsys.storage.takes import load_take
 from pipelines.config import PipelineConfig, load_config
 from pipelines.dlc import DeepLabCutEstimator, open_configured
-from pipelines.export_trial import export_anipose
+from pipelines.export_anipose import export_anipose
 from pipelines.importing.request import ImportRequest
 from pipelines.importing.trial import import_trial
 from pipelines.pose2d import find_landmarks2d

@@ -87,6 +87,17 @@ def read_config_elsewhere(path: Path) -> str:
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 
+def read_config_of_one(path: Path) -> str:
+    """A PyTorch configuration of a network that looks at one person, as text: for one individual, of no project.
+
+    Raises:
+        InputError: unreadable, or no configuration.
+    """
+    document: Any = yaml.safe_load(read_config_elsewhere(path))
+    document["metadata"]["individuals"] = ["subject"]
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+
 def _read_h5(path: Path) -> pd.DataFrame:
     try:
         with pd.HDFStore(path, mode="r") as store:
