@@ -94,7 +94,7 @@ def train(
     ] = CropMode.FOLLOW,
     batch_size: Annotated[int, typer.Option("--batch-size", min=2)] = 16,
     learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", help="1.5e-3 from nothing, 3e-4 with --start.")
+        float | None, typer.Option("--learning-rate", help="1e-3, or 3e-4 with --start.")
     ] = None,
     held_out: Annotated[
         float, typer.Option("--held-out", help="Share of recordings kept for the evaluation, where none is marked.")

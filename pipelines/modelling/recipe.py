@@ -8,8 +8,8 @@ from labsys.core.errors import InputError
 from labsys.core.pose_model import CropMode
 from labsys.storage.models import StoredModel
 
-_RATE_FROM_MODEL = 3e-4  # a fifth of that from nothing: more would undo what the model knows
-_DIVISOR = 32  # of the network's picture: other sizes would be padded, and HRNet pads at random
+_RATE_FROM_MODEL = 3e-4  # a third of that without a model: more would undo what it knows
+_DIVISOR = 32  # of the network's picture: other sizes would be padded
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class TrainingRecipe:
     """How a model is trained.
 
     Attributes:
-        net: DeepLabCut's network type. backbone: timm's name of the backbone; "" the type's own. merged: heads see all
-            four branches of an HRNet, not the finest alone.
+        backbone: timm's name of the backbone. pretrained: it begins with what a classifier of photographs knows, and
+            its first still_stages stages stay so. head_channels: between the backbone and the landmarks.
         net_input_px: (width, height) that boxes are brought to. crop: how the model will be shown frames.
         epochs, batch_size, learning_rate: one cosine from the rate to zero, after one epoch of warming up.
         heatmap_px: radius of DeepLabCut's targets (its `pos_dist_thresh`; 1.5 standard deviations).
@@ -26,14 +26,15 @@ class TrainingRecipe:
         held_out: share of the captures (of the pictures, where they belong to none) that is not trained on.
     """
 
-    net: str = "hrnet_w18"
-    backbone: str = "hrnet_w18_small"
-    merged: bool = True
+    backbone: str = "tf_efficientnet_lite0"
+    pretrained: bool = True
+    still_stages: int = 2
+    head_channels: int = 64
     net_input_px: tuple[int, int] = (288, 384)
     crop: CropMode = CropMode.FOLLOW
     epochs: int = 30
     batch_size: int = 16
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 1e-3
     heatmap_px: int = 10
     turn_deg: float = 10.0
     scale: tuple[float, float] = (0.85, 1.15)
@@ -60,7 +61,7 @@ def begin_with(recipe: TrainingRecipe, stored: StoredModel) -> TrainingRecipe:
         InputError: the pack does not say what network it is, as those that labsys made do.
     """
     told = stored.model.recipe
-    if not {"net", "backbone", "merged"} <= told.keys():
+    if not {"backbone", "head_channels"} <= told.keys():
         raise InputError(
             f"model {stored.name} does not say what network it is, so nothing can start from it",
             where=str(stored.folder),
@@ -68,9 +69,8 @@ def begin_with(recipe: TrainingRecipe, stored: StoredModel) -> TrainingRecipe:
         )
     return replace(
         recipe,
-        net=told["net"],
         backbone=told["backbone"],
-        merged=told["merged"] == str(True),
+        head_channels=int(told["head_channels"]),
         net_input_px=stored.model.net_input_px or recipe.net_input_px,
         learning_rate=_RATE_FROM_MODEL,
     )

@@ -18,9 +18,8 @@ from pipelines.pose.dlc import EXTRA
 from pipelines.pose.job import Kind, failure, message
 
 CONFIG_FILE = "pytorch_config.yaml"
-# Channels of HRNet-W18's four branches; a small one has as many.
-_BRANCHES = (18, 36, 72, 144)
-_SMALL_BRANCHES = (16, 32, 64, 128)
+# DeepLabCut's configuration is built for this one; its backbone and head are exchanged then.
+_NET_TYPE = "hrnet_w18"
 
 
 def train(job: TrainingJob) -> None:
@@ -36,17 +35,19 @@ def train(job: TrainingJob) -> None:
         from deeplabcut.pose_estimation_pytorch.config import PoseConfig
         from deeplabcut.pose_estimation_pytorch.task import Task
         from deeplabcut.pose_estimation_pytorch.utils import fix_seeds
+
+        import pipelines.pose.backbones  # noqa: F401  (makes the backbone known)
     except ImportError as error:
         raise MissingPartError(f"DeepLabCut is not installed ({error})", remedy=EXTRA) from error
     if job.threads:
         torch.set_num_threads(job.threads)
     path = Path(job.out) / CONFIG_FILE
-    config = PoseConfig.build(job.project_config, path, top_down=False, net_type=job.recipe.net)
+    config = PoseConfig.build(job.project_config, path, top_down=False, net_type=_NET_TYPE)
     for key, value in settings(job.recipe, len(config.metadata.bodyparts), job.symmetries).items():
         config.set_nested(key, value)
     config.to_yaml(path, overwrite=True)
     fix_seeds(job.recipe.seed)
-    start = job.start or _untrained(config, Path(job.out) / "untrained.pt")
+    start = job.start or _first_snapshot(config, job.recipe, Path(job.out) / "first.pt")
     loader = COCOLoader(job.data, model_config=path)
     device = job.device or ("cuda" if torch.cuda.is_available() else "cpu")
     keep_head = job.keep_head or not job.start
@@ -75,7 +76,6 @@ def settings(recipe: TrainingRecipe, n_parts: int, symmetries: Sequence[tuple[in
     changed: dict[str, Any] = {
         "data.inference.auto_padding": {"pad_width_divisor": 32, "pad_height_divisor": 32, "position": "top_left"},
         "data.train": _augmentation(recipe, symmetries),
-        "model.backbone.freeze_bn_stats": False,
         "runner.optimizer": {"type": "AdamW", "params": {"lr": recipe.learning_rate, "weight_decay": 0.01}},
         "runner.scheduler": _schedule(recipe.epochs),
         "runner.eval_interval": max(1, recipe.epochs // 6),
@@ -94,27 +94,31 @@ def settings(recipe: TrainingRecipe, n_parts: int, symmetries: Sequence[tuple[in
         # the offsets', and a network from nothing would learn for hours that there is nothing to see.
         "model.heads.bodypart.criterion.heatmap.weight": _HEATMAP_WEIGHT,
     }
-    if recipe.backbone:
-        changed["model.backbone.model_name"] = recipe.backbone
-    if recipe.merged:
-        channels = sum(_SMALL_BRANCHES if recipe.backbone == "hrnet_w18_small" else _BRANCHES)
-        changed |= {
-            "model.backbone.interpolate_branches": True,
-            "model.backbone_output_channels": channels,
-            "model.heads.bodypart.heatmap_config": _head(channels, n_parts),
-            "model.heads.bodypart.locref_config": _head(channels, 2 * n_parts),
-        }
-    return changed
+    return changed | _network(recipe, n_parts)
 
 
-def _head(channels: int, outputs: int) -> dict[str, Any]:
-    """One convolution at a quarter of the picture's resolution; the offsets give back what that loses."""
+def _network(recipe: TrainingRecipe, n_parts: int) -> dict[str, Any]:
+    from pipelines.pose.backbones import TIMM_BRANCHES, count_channels
+
+    channels = count_channels(recipe.backbone)
     return {
-        "channels": [channels],
-        "kernel_size": [],
-        "strides": [],
-        "final_conv": {"out_channels": outputs, "kernel_size": 1},
+        "model.backbone": {
+            "type": TIMM_BRANCHES,
+            "model_name": recipe.backbone,
+            "still_stages": recipe.still_stages,
+            "freeze_bn_weights": False,
+            # Batches are small, and what is normalised is known from photographs.
+            "freeze_bn_stats": recipe.pretrained,
+        },
+        "model.backbone_output_channels": channels,
+        "model.heads.bodypart.heatmap_config": _head(channels, recipe.head_channels, n_parts),
+        "model.heads.bodypart.locref_config": _head(channels, recipe.head_channels, 2 * n_parts),
     }
+
+
+def _head(channels: int, between: int, outputs: int) -> dict[str, Any]:
+    """Two layers in every cell by itself: what is coarse says where to look, what is fine where exactly."""
+    return {"channels": [channels, between, outputs], "kernel_size": [1, 1], "strides": [1, 1]}
 
 
 def _augmentation(recipe: TrainingRecipe, symmetries: Sequence[tuple[int, int]]) -> dict[str, Any]:
@@ -139,12 +143,16 @@ def _schedule(epochs: int) -> dict[str, Any]:
     return {"type": "SequentialLR", "params": {"schedulers": [warm, cosine], "milestones": [1]}}
 
 
-def _untrained(config: Any, path: Path) -> str:
-    """A snapshot of a network that nothing was taught: DeepLabCut would fetch weights from the internet else."""
+def _first_snapshot(config: Any, recipe: TrainingRecipe, path: Path) -> str:
+    """A snapshot of a network that knows photographs, or nothing: DeepLabCut would fetch weights from the internet."""
     import torch
     from deeplabcut.pose_estimation_pytorch.models import PoseModel
 
     model = PoseModel.build(config["model"], weight_init=None, pretrained_backbone=False)
+    if recipe.pretrained:
+        from pipelines.modelling.beginning import begin, find_weights
+
+        begin(model.backbone, torch.load(find_weights(), map_location="cpu", weights_only=True))
     torch.save({"metadata": {"epoch": 0}, "model": model.state_dict()}, path)
     return str(path)
 

@@ -94,6 +94,8 @@ def load_network(job: PoseJob) -> DeepLabCutNetwork:
         import torch
         from deeplabcut.pose_estimation_pytorch.apis.utils import get_pose_inference_runner
         from deeplabcut.pose_estimation_pytorch.config import PoseConfig
+
+        import pipelines.pose.backbones  # noqa: F401  (makes labsys's backbones known)
     except ImportError as error:
         raise MissingPartError(f"DeepLabCut is not installed ({error})", remedy=EXTRA) from error
     device = job.device or ("cuda" if torch.cuda.is_available() else "cpu")
