@@ -29,7 +29,7 @@ def write_report(answers: Sequence[Answer]) -> None:
         "same strides. Between visits: standard deviation of one visit, from two visits of every runner with stickers "
         "placed again and other errors of detection, the motion being the same. "
         f"Trials refused: {len(refused)} of {len(answers)}. Figures of twenty runners that were "
-        "measured before definitions changed (docs/adr/0017) are of version 1.",
+        "measured before definitions changed (docs/adr/0015) are of version 1.",
         "",
         "| metric | unit | no noise: bias | RMSE | dlc_like: bias | SD between runners | RMSE | between visits |",
         "|---|---|---|---|---|---|---|---|",
