@@ -38,7 +38,7 @@ _NOT_REACHED = {
         "covariance expects is charged to the pixels as well",
     ),
     ("ranges over the stride", "dlc_like"): NotReached(
-        (0.85, 0.93), "noise widened a range about twice as much as draws show; measured before docs/adr/0017"
+        (0.85, 0.93), "noise widened a range about twice as much as draws show; measured before docs/adr/0015"
     ),
 }
 Case = tuple[str, bool]
