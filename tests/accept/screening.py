@@ -13,7 +13,7 @@ from labsys.biomechanics.screening import ScreenedTrial, screen
 from labsys.biomechanics.settings import AnalysisSettings
 from labsys.core.catalogue import METRICS, find_metric
 from labsys.core.landmarks import Landmarks3D
-from labsys.core.measurement_error import default_error_table
+from labsys.core.measurement_error import default_error, default_error_table
 from labsys.core.motion import Finding, Metric, MotionResult
 from labsys.core.references import PUBLISHED
 from labsys.core.screening import FindingStatus, RuleSet
@@ -23,7 +23,9 @@ from labsys.core.units import Unit
 from pipelines.synthetic.parameters import RunnerParameters, Strike
 from pipelines.synthetic.trial import SyntheticTrial, make_trial
 
-SECONDS, RATE_HZ = 14.0, 100.0
+SECONDS, RATE_HZ = 18.0, 100.0
+# Mean of the published references for peak hip extension, from which a deficit counts.
+USUAL_PEAK_RAD = math.radians(14.0)
 ERRORS = default_error_table(tuple(m.id for m in METRICS))
 SIDES = (Side.LEFT, Side.RIGHT)
 Answers = Mapping[tuple[str, Side], Finding]
@@ -39,26 +41,21 @@ class Pair:
 
 
 def runner_for(seed: int) -> RunnerParameters:
-    """A runner of whom nothing is to be said: trunk well inside its thresholds, any strike and speed."""
+    """Any strike and speed that the references cover; an upright trunk, as the published styles have it."""
     rng = np.random.default_rng([seed, 7331])
     return RunnerParameters(
         speed_mps=float(rng.uniform(2.3, 4.4)),
         strike=list(Strike)[seed % 3],
-        trunk_lean_rad=math.radians(float(rng.uniform(10.0, 14.0))),
+        trunk_lean_rad=math.radians(float(rng.uniform(5.0, 7.0))),
         height_m=float(rng.uniform(1.58, 1.92)),
     )
 
 
-def natural_peak_rad(trial: SyntheticTrial) -> float:
-    """True peak hip extension, mean of both sides."""
-    return float(np.mean([trial.metric("hip_ext_pelvis_peak", side).mean for side in SIDES]))
-
-
 def make_pair(seed: int, deficit_rad: float, *, lumbar_gain: float = 1.0) -> Pair:
-    """The same body and visit twice: as the runner runs, and with peak hip extension capped that much lower."""
+    """The same body and visit twice: as the runner runs, and with peak hip extension so far below what is usual."""
     parameters = runner_for(seed)
     plain = _make(parameters, TrialKind.RUN, seed)
-    capped = replace(parameters, hip_extension_cap_rad=natural_peak_rad(plain) - deficit_rad, lumbar_gain=lumbar_gain)
+    capped = replace(parameters, hip_extension_cap_rad=USUAL_PEAK_RAD - deficit_rad, lumbar_gain=lumbar_gain)
     return Pair(plain, _make(capped, TrialKind.RUN, seed), _make(parameters, TrialKind.STATIC, seed))
 
 
@@ -116,7 +113,7 @@ def answers_of(motion: MotionResult, speed_mps: float, rules: RuleSet) -> Answer
 
 def true_answers(trial: SyntheticTrial, rules: RuleSet) -> Answers:
     """What the rules say of the true metrics, known without any error: every interval is the value itself."""
-    exact = [replace(m, ci95=(m.mean, m.mean)) for m in trial.metrics]
+    exact = [replace(m, ci95=(m.mean, m.mean), sem_measurement=_sem(m.id)) for m in trial.metrics]
     exact += _true_differences(exact)
     screened = ScreenedTrial(
         kind=TrialKind.RUN,
@@ -137,7 +134,13 @@ def _true_differences(metrics: Sequence[Metric]) -> Iterator[Metric]:
     for m in metrics:
         if m.side is Side.RIGHT and find_metric(m.id).unit is Unit.DEG:
             apart = m.mean - known[m.id, Side.LEFT].mean
-            yield replace(m, id=f"{m.id}_asym", side=Side.BOTH, mean=apart, ci95=(apart, apart))
+            sem = math.sqrt(2.0) * m.sem_measurement
+            yield replace(m, id=f"{m.id}_asym", side=Side.BOTH, mean=apart, ci95=(apart, apart), sem_measurement=sem)
+
+
+def _sem(metric_id: str) -> float:
+    error = default_error(metric_id, Tier.T3)
+    return math.nan if error is None else error.sem
 
 
 STANDING_OUT = (FindingStatus.BORDERLINE, FindingStatus.FLAGGED)

@@ -1,6 +1,6 @@
 """Do findings answer what is there: deficits, noise, and landmarks that cannot tell; into docs/accuracy.md.
 
-Long: run by `make accept`. SCREENING_RUNNERS=60 chooses how many runners.
+Long: run by `make accept`. SCREENING_RUNNERS=48 chooses how many runners.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.accept.screening import (
     true_answers,
 )
 
-N_RUNNERS = int(os.environ.get("SCREENING_RUNNERS", "60"))
+N_RUNNERS = int(os.environ.get("SCREENING_RUNNERS", "48"))
 DEFICIT_RAD = math.radians(8.0)
 NOISE_M = 0.005
 RULES = shipped_rules()
@@ -43,6 +43,7 @@ def rows() -> list[tuple[Answers, Answers, Answers, Answers]]:
     """Of every runner: answers without and with the deficit, and of the truth of both."""
     found = []
     for seed in range(N_RUNNERS):
+        print(f"runner {seed}", flush=True)  # noqa: T201
         pair = make_pair(seed, DEFICIT_RAD)
         speed = pair.plain.parameters.speed_mps
         seen = [
@@ -55,7 +56,9 @@ def rows() -> list[tuple[Answers, Answers, Answers, Answers]]:
 
 def test_deficits_move_what_they_should_and_nothing_else(rows: list[tuple[Answers, ...]]) -> None:
     stands_out = {rule: share([r[1][rule, s].status in STANDING_OUT for r in rows for s in SIDES]) for rule in MOVED}
-    moved = {rule: share([_rose(r[0], r[1], rule, s) for r in rows for s in _sides(r[0], rule)]) for rule in STILL}
+    moved = {
+        rule: share([_newly_flagged(r[0], r[1], rule, s) for r in rows for s in _sides(r[0], rule)]) for rule in STILL
+    }
     false = _false_flags(rows)
     _report(rows, stands_out, moved, false)
     assert all(value >= 90.0 for value in stands_out.values()), stands_out
@@ -79,10 +82,9 @@ def _sides(answers: Answers, rule: str) -> tuple[Side, ...]:
     return SIDES if (rule, Side.LEFT) in answers else (Side.BOTH,)
 
 
-def _rose(before: Answers, after: Answers, rule: str, side: Side) -> bool:
-    """Whether the deficit alone made something stand out more."""
-    order = (FindingStatus.NOT_ASSESSABLE, FindingStatus.NOT_FLAGGED, FindingStatus.BORDERLINE, FindingStatus.FLAGGED)
-    return order.index(after[rule, side].status) > order.index(before[rule, side].status)
+def _newly_flagged(before: Answers, after: Answers, rule: str, side: Side) -> bool:
+    """Whether a rule flags with the deficit that did not without it."""
+    return after[rule, side].status is FindingStatus.FLAGGED and before[rule, side].status is not FindingStatus.FLAGGED
 
 
 def _false_flags(rows: list[tuple[Answers, ...]]) -> dict[str, float]:
@@ -104,12 +106,13 @@ def _report(
         "",
         measured_at(),
         "",
-        f"{len(rows)} runners (2.3-4.4 m/s, all strikes, {SECONDS:g} s at 100 Hz, so 10 to 14 strides per side) as "
-        "they run, and with peak hip extension capped 8° lower, the loss made up by pelvis and low back. Landmarks "
-        "with white noise of 5 mm on every axis, static alike; default errors. Percent of sides (or runners, where a "
-        "rule is not per side).",
+        f"{len(rows)} runners (2.3-4.4 m/s, all strikes, {SECONDS:g} s at 100 Hz) as they run, and with peak hip "
+        "extension capped at 6°, 8° below the published mean of 14° at 2.5 m/s, the loss made up by pelvis and low "
+        "back. Landmarks with white noise of 5 mm on every axis, static alike; default errors. Percent of sides (or "
+        "runners, where a rule is not per side). F1's threshold does not rise with speed: a runner whose 18° at "
+        "4 m/s became 10° is not pointed out.",
         "",
-        "| rule | deficit: borderline or flagged | flagged | none: borderline or flagged | flagged | false | rose |",
+        "| rule | deficit: borderline or flagged | flagged | none: borderline or flagged | flagged | false | newly |",
         "|---|---|---|---|---|---|---|",
     ]
     for rule in dict.fromkeys(key[0] for key in rows[0][0]):
@@ -124,9 +127,10 @@ def _report(
         lines.append(f"| {rule} | {cells} | {false.get(rule, math.nan):.1f} | {rose} |")
     lines += [
         "",
-        "False: flagged where the true value is not even borderline. Rose: stands out more with the deficit than "
-        "without it. F1 and F2 are meant to (bar: 90 % borderline or flagged; found "
-        f"{min(stands_out.values()):.0f} %), F3 to F7 are not.",
+        "False: flagged where the true value is not even borderline. Newly: flagged with the deficit and not without it. "
+        "F1 and F2 are meant to stand out with the deficit (bar: 90 % borderline or flagged; found "
+        f"{min(stands_out.values()):.0f} %), F3 to F7 to stay as they are: near a threshold a value of 5 mm of noise is "
+        "borderline or not by chance, in both conditions alike.",
     ]
     write_section("screening", lines)
 
