@@ -46,8 +46,7 @@ _RULES: dict[Rule, tuple[str, ...]] = {
         "runs-get_trial_metrics", "runs-get_run_curves", "runs-get_trial_curves", "runs-get_run_result",
         "runs-get_trial_result", "analysis-get_lab", "analysis-list_catalogue_metrics",
         "analysis-list_catalogue_angles", "analysis-compare", "analysis-compare_stride_curves", "analysis-trend",
-        "analysis-plan", "tables-trial_metrics",
-        "files-get_file",
+        "analysis-plan", "tables-trial_metrics", "files-get_file",
     ),
     _WRITES: (
         "subjects-create", "subjects-change", "episodes-create", "episodes-change", "sessions-create",
