@@ -40,7 +40,8 @@ def demonstrate(
         typer.Option("--film", help="Film the runner (rendered videos), and let DeepLabCut find the landmarks."),
     ] = False,
     model: Annotated[
-        Path | None, typer.Option("--model", metavar="DIR", help="With --film: the model pack to find landmarks with.")
+        Path | None,
+        typer.Option("--model", metavar="DIR", help="With --film: another model pack to find landmarks with."),
     ] = None,
     dataset: Annotated[
         str, typer.Option("--dataset", metavar="NAME", help="A public recording instead; see --datasets.")
@@ -62,7 +63,7 @@ def demonstrate(
 
     \b
     Example: labsys demo --out demo-lab
-    Example: labsys demo --film --model mylab/models/rendered37
+    Example: labsys demo --film --quick
     Example: labsys demo --dataset pose2sim
     Example: labsys demo --hip-extension-cap-deg 2 --lumbar-gain 0.8 --seed 7
     """
@@ -75,7 +76,7 @@ def demonstrate(
     from labsys.storage.lab import create_lab
     from pipelines.datasets.fetch import fetch_data_set
     from pipelines.datasets.registry import DATASETS
-    from pipelines.demonstration.filmed import check_film
+    from pipelines.demonstration.filmed import SHIPPED_MODEL, check_film
     from pipelines.demonstration.settings import DemoSettings
 
     if dataset != _SYNTHETIC and dataset not in DATASETS:
@@ -86,7 +87,7 @@ def demonstrate(
     settings = settings.quick() if quick else settings
     if model is not None and not film:
         raise InputError("--model is for a runner that is filmed", remedy="Add --film")
-    pack = check_film(model) if film and dataset == _SYNTHETIC else None
+    pack = check_film(model or SHIPPED_MODEL) if film and dataset == _SYNTHETIC else None
     recording = None
     if dataset != _SYNTHETIC:
         with terminal.progress() as progress:

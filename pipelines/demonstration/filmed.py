@@ -16,7 +16,6 @@ import numpy as np
 from calibration.align import WorldAxes
 from labsys.core.board import Board
 from labsys.core.cameras import Camera, CameraRig, Intrinsics
-from labsys.core.errors import MissingPartError
 from labsys.core.progress import Progress
 from labsys.core.rigid import look_at
 from labsys.core.session import Conditions, Phase, Surface, TrialKind, TrialName
@@ -41,6 +40,8 @@ from pipelines.synthetic.pictures.take import FilmedTake, Filming, format_board,
 from pipelines.synthetic.trial import SyntheticTrial, make_trial
 from pipelines.synthetic.truth_document import truth_document
 
+# The model that comes with labsys; docs/accuracy.md says how good it is.
+SHIPPED_MODEL = Path(__file__).parent / "rendered37"
 BOARD = Board(5, 4, 0.16, 0.12, "DICT_4X4_50")
 CALIBRATION = "demo"
 # The first camera stands beside the treadmill on a level tripod and looks straight across: that is how it is placed.
@@ -64,18 +65,13 @@ class _Shoot:
     progress: Progress
 
 
-def check_film(pack: Path | None) -> StoredModel:
+def check_film(pack: Path = SHIPPED_MODEL) -> StoredModel:
     """The model pack to film a demonstration with, before anything is made.
 
     Raises:
-        MissingPartError: DeepLabCut is not installed, or no pack was named. InputError: the pack is damaged.
+        MissingPartError: DeepLabCut is not installed. InputError: the pack is damaged.
     """
     require_deeplabcut()
-    if pack is None:
-        raise MissingPartError(
-            "no model is named that finds a rendered runner's landmarks",
-            remedy="Make one: labsys model render, train and pack (docs/commands.md); then --model LAB/models/NAME",
-        )
     stored = read_pack(pack)
     verify_model(stored)
     return stored

@@ -12,6 +12,7 @@ from calibration.align import WorldAxes
 from calibration.projection import project
 from labsys.core.errors import MissingPartError
 from labsys.core.session import Phase, TrialKind
+from labsys.core.skeleton import LABSYS_RUN_37
 from pipelines.demonstration import filmed
 from pipelines.demonstration.filmed import WORLD_AXES, check_film, demo_rig
 from pipelines.demonstration.settings import DemoSettings
@@ -53,8 +54,11 @@ def test_without_deeplabcut_nothing_is_filmed(monkeypatch: pytest.MonkeyPatch, t
         check_film(tmp_path)
 
 
-def test_without_a_model_it_says_how_to_make_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shipped_model_is_whole_small_and_owns_up_to_what_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filmed, "require_deeplabcut", lambda: None)
-    with pytest.raises(MissingPartError, match="no model") as refused:
-        check_film(None)
-    assert "labsys model render" in refused.value.remedy
+    stored = check_film()
+    assert set(LABSYS_RUN_37.landmarks) <= set(stored.model.landmarks)
+    assert sum(f.stat().st_size for f in stored.folder.iterdir()) <= 10_000_000
+    assert "never saw a real person" in stored.model.knows
+    assert stored.model.evaluation["error_median_px720"] <= 5.0
+    assert {"project.n_labs", "epochs", "backbone"} <= stored.model.recipe.keys()
