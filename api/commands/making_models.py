@@ -93,9 +93,7 @@ def train(
         CropMode, typer.Option("--crop", help="follow: the network is shown a box around the runner; none: all.")
     ] = CropMode.FOLLOW,
     batch_size: Annotated[int, typer.Option("--batch-size", min=2)] = 16,
-    learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", help="1e-3, or 3e-4 with --start.")
-    ] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="1e-3, or 3e-4 with --start.")] = None,
     held_out: Annotated[
         float, typer.Option("--held-out", help="Share of recordings kept for the evaluation, where none is marked.")
     ] = 0.05,
