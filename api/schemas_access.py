@@ -20,6 +20,10 @@ Password = Annotated[SecretStr, Field(max_length=LONGEST, examples=["four words 
 class Credentials(Sent):
     """A name and its password."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "mk", "password": "four words that go together"}]}
+    )
+
     name: UserName
     password: Password
 
@@ -53,6 +57,10 @@ class AccessDocument(BaseModel):
 
 class UserNew(Credentials):
     """A person who may sign in."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "mk", "password": "four words that go together", "role": "clinician"}]}
+    )
 
     role: Role
 
@@ -179,6 +187,8 @@ class LinkMade(LinkDocument):
 
 class LinkToken(Sent):
     """What somebody was handed to see a subject."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"token": f"link_0123456789ab_{'x' * 43}"}]})
 
     token: SecretStr = Field(max_length=200)
 

@@ -121,7 +121,8 @@ def test_viewer_sees_what_there_is_in_a_lab_without_the_others(
 ) -> None:
     # One trend of twenty: they all ask the same question.
     urls = [u for i, u in enumerate(every_url(open_client(any_lab))) if "/trend" not in u or i % 20 == 0]
-    urls = [u for u in urls if not u.endswith("/identity")]  # no viewer may ask that, of anybody
+    # What no viewer may ask, of anybody.
+    urls = [u for u in urls if not u.endswith(("/identity", "/reliability"))]
     whole, rest = open_client(any_lab), open_client(_lab_without(lab, "S01", tmp_path / "rest"))
     index_lab(rest.app.state.lab, database=_database(rest))  # type: ignore[attr-defined]
     viewer, admin = _headers(whole, Role.VIEWER, subjects=("S02",)), _headers(rest, Role.ADMIN)

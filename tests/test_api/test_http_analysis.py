@@ -11,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.cli import main
+from api.index import index_subject
 from api.views import trial_document
 from labsys.core.catalogue import ANGLES, METRICS
 from labsys.core.measurement_error import Z_95
@@ -89,6 +90,7 @@ def test_catalogue_is_whole_and_has_no_good_direction(client: TestClient) -> Non
 
 def test_lab_names_what_could_not_be_read(lab: Lab, open_client: Callable[[Lab], TestClient]) -> None:
     (lab.root / "subjects/S02/subject.json").write_text("{", encoding="utf-8")
+    index_subject(lab, "S02")
     client = open_client(lab)
     problems = client.get(f"{API}/lab").json()["problems"]
     assert [p["place"] for p in problems] == ["subjects/S02"]
@@ -106,7 +108,7 @@ def test_openapi_is_stable_and_has_examples(client: TestClient) -> None:
     for method, path, operation in operations:
         assert operation["description"], path
         assert "application/problem+json" in json.dumps(operation["responses"]["422"]), path
-        if method in ("post", "patch"):
+        if method in ("post", "patch") and operation["operationId"] != "access-log_out":  # that one sends nothing
             reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[-1]
             assert document["components"]["schemas"][reference]["examples"], path
     references = {r.split('"')[0] for r in json.dumps(document).split("#/components/schemas/")[1:]}
