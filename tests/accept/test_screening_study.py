@@ -127,10 +127,10 @@ def _report(
         lines.append(f"| {rule} | {cells} | {false.get(rule, math.nan):.1f} | {rose} |")
     lines += [
         "",
-        "False: flagged where the true value is not even borderline. Newly: flagged with the deficit, not without. "
-        "F1 and F2 are meant to stand out with the deficit (bar: 90 % borderline or flagged; found "
-        f"{min(stands_out.values()):.0f} %), F3 to F7 to stay as they are: near a threshold 5 mm of noise make a value "
-        "borderline or not by chance, in both conditions alike.",
+        "False: flagged where the true value is not even borderline. Newly: flagged with the deficit and not without "
+        "it. F1 and F2 are meant to stand out with the deficit (bar: 90 % borderline or flagged; found "
+        f"{min(stands_out.values()):.0f} %), F3 to F7 to stay as they are: near a threshold, 5 mm of noise make a "
+        "value borderline or not by chance, in both conditions alike.",
     ]
     write_section("screening", lines)
 
