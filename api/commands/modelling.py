@@ -94,7 +94,7 @@ def add_pack(
     hashes = {"snapshot": stored.model.snapshot_sha256, "detector": stored.model.detector_sha256}
     lines = [contract_text(stored), *(f"SHA-256 of {what}: {found}" for what, found in hashes.items())]
     if not public.pose.sha256_starts:
-        lines.append(f"compare that of the snapshot with the one that {public.pose.url} is published with")
+        lines.append(f"compare that of the snapshot with the one that {public.pose.source} is published with")
     terminal.give({**_document(stored), "files_sha256": hashes}, "\n".join(lines))
 
 

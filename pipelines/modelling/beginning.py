@@ -10,8 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from labsys.core.errors import InputError, MissingPartError
 from labsys.storage.atomic import hash_file, is_there
 from pipelines.pose.dlc import EXTRA
@@ -40,7 +38,7 @@ def find_weights() -> Path:
     return path
 
 
-def begin(backbone: Any, weights: dict[str, torch.Tensor]) -> None:
+def begin(backbone: Any, weights: dict[str, Any]) -> None:
     """Give a TimmBranches of EfficientNet-Lite0 the weights of its classifier, in place.
 
     The parts come in the same order under other names; the classifier's own last layers are left out. The first
@@ -49,6 +47,8 @@ def begin(backbone: Any, weights: dict[str, torch.Tensor]) -> None:
     Raises:
         InputError: weights of another network.
     """
+    import torch
+
     own = backbone.model.state_dict()
     chosen = dict(zip(own, weights.values(), strict=False))
     if len(weights) < len(own) or any(own[name].shape != chosen[name].shape for name in own):

@@ -14,6 +14,7 @@ from labsys.core.errors import LabsysError, MissingPartError
 from labsys.storage.documents import load_document
 from pipelines.modelling.job import TrainingJob
 from pipelines.modelling.recipe import TrainingRecipe
+from pipelines.pose.backbones import TIMM_BRANCHES, count_channels, register_backbones
 from pipelines.pose.dlc import EXTRA
 from pipelines.pose.job import Kind, failure, message
 
@@ -36,7 +37,7 @@ def train(job: TrainingJob) -> None:
         from deeplabcut.pose_estimation_pytorch.task import Task
         from deeplabcut.pose_estimation_pytorch.utils import fix_seeds
 
-        import pipelines.pose.backbones  # noqa: F401  (makes the backbone known)
+        register_backbones()
     except ImportError as error:
         raise MissingPartError(f"DeepLabCut is not installed ({error})", remedy=EXTRA) from error
     if job.threads:
@@ -98,8 +99,6 @@ def settings(recipe: TrainingRecipe, n_parts: int, symmetries: Sequence[tuple[in
 
 
 def _network(recipe: TrainingRecipe, n_parts: int) -> dict[str, Any]:
-    from pipelines.pose.backbones import TIMM_BRANCHES, count_channels
-
     channels = count_channels(recipe.backbone)
     return {
         "model.backbone": {

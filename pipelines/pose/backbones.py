@@ -1,48 +1,61 @@
-"""Backbones that DeepLabCut does not bring. Imported in a network's own process only, before a model is built.
+"""Backbones that DeepLabCut does not bring. Used in a network's own process only, before a model is built.
 
-Importing this module makes them known to DeepLabCut; a program of its own that opens a pack does the same first.
+A program of its own that opens a pack calls `register_backbones` first.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
-
-import timm
-import torch
-from deeplabcut.pose_estimation_pytorch.models.backbones.base import BACKBONES, BaseBackbone
-from torch.nn.functional import interpolate
 
 TIMM_BRANCHES = "TimmBranches"
 _BRANCHES = (1, 2, 3, 4)  # of timm's stages: those at 1/4, 1/8, 1/16 and 1/32 of the picture
 STRIDE = 4
 
 
-@BACKBONES.register_module
-class TimmBranches(BaseBackbone):  # type: ignore[misc]
-    """A classifier of timm whose four last resolutions are laid over each other at the finest.
+@cache
+def register_backbones() -> Any:
+    """Make labsys's backbone known to DeepLabCut, once; returns its class.
 
-    Args:
-        model_name: timm's name of it. still_stages: so many of its first stages, the stem before them too, do not
-            learn: what edges and textures look like is known, and they cost most of the time.
-        options: of DeepLabCut's own (freeze_bn_weights, freeze_bn_stats).
+    Raises:
+        ImportError: DeepLabCut is not installed.
     """
+    import timm
+    import torch
+    from deeplabcut.pose_estimation_pytorch.models.backbones.base import BACKBONES, BaseBackbone
+    from torch.nn.functional import interpolate
 
-    def __init__(self, model_name: str, *, still_stages: int = 0, pretrained: bool = False, **options: Any) -> None:
-        if pretrained:
-            raise ValueError("weights come from a snapshot; nothing is fetched")
-        super().__init__(stride=STRIDE, **options)
-        self.model = timm.create_model(model_name, features_only=True, out_indices=_BRANCHES)
-        if still_stages:
-            for part in (self.model.conv_stem, self.model.bn1, *self.model.blocks[:still_stages]):
-                part.requires_grad_(False)
+    class TimmBranches(BaseBackbone):  # type: ignore[misc]
+        """A classifier of timm whose four last resolutions are laid over each other at the finest.
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Pictures (N, 3, H, W) to (N, channels, H/4, W/4)."""
-        finest, *coarser = self.model(x)
-        size = finest.shape[-2:]
-        return torch.cat([finest, *(interpolate(branch, size=size, mode="bilinear") for branch in coarser)], dim=1)
+        Args:
+            model_name: timm's name of it. still_stages: so many of its first stages, the stem before them too, do not
+                learn: what edges and textures look like is known, and they cost most of the time.
+            options: of DeepLabCut's own (freeze_bn_weights, freeze_bn_stats).
+        """
+
+        def __init__(self, model_name: str, *, still_stages: int = 0, pretrained: bool = False, **options: Any) -> None:
+            if pretrained:
+                raise ValueError("weights come from a snapshot; nothing is fetched")
+            super().__init__(stride=STRIDE, **options)
+            self.model = timm.create_model(model_name, features_only=True, out_indices=_BRANCHES)
+            if still_stages:
+                for part in (self.model.conv_stem, self.model.bn1, *self.model.blocks[:still_stages]):
+                    part.requires_grad_(False)
+
+        def forward(self, x: Any) -> Any:
+            """Pictures (N, 3, H, W) to (N, channels, H/4, W/4)."""
+            finest, *coarser = self.model(x)
+            size = finest.shape[-2:]
+            return torch.cat([finest, *(interpolate(b, size=size, mode="bilinear") for b in coarser)], dim=1)
+
+    BACKBONES.register_module(TimmBranches)
+    return TimmBranches
 
 
 def count_channels(model_name: str) -> int:
     """Channels of TimmBranches of a timm network."""
-    return sum(timm.create_model(model_name, features_only=True, out_indices=_BRANCHES).feature_info.channels())
+    import timm
+
+    network = timm.create_model(model_name, features_only=True, out_indices=_BRANCHES)
+    return sum(map(int, network.feature_info.channels()))

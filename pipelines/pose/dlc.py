@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from labsys.core.arrays import FloatArray
 from labsys.core.errors import InputError, LabsysError, MissingPartError
+from pipelines.pose.backbones import register_backbones
 from pipelines.pose.job import PoseJob
 from pipelines.pose.network import DeviceMemoryError
 from pipelines.pose.person import PersonDetector, load_detector
@@ -95,7 +96,7 @@ def load_network(job: PoseJob) -> DeepLabCutNetwork:
         from deeplabcut.pose_estimation_pytorch.apis.utils import get_pose_inference_runner
         from deeplabcut.pose_estimation_pytorch.config import PoseConfig
 
-        import pipelines.pose.backbones  # noqa: F401  (makes labsys's backbones known)
+        register_backbones()
     except ImportError as error:
         raise MissingPartError(f"DeepLabCut is not installed ({error})", remedy=EXTRA) from error
     device = job.device or ("cuda" if torch.cuda.is_available() else "cpu")

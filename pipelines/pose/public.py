@@ -23,12 +23,13 @@ class PublicFile:
     """A published file.
 
     Attributes:
+        source: its address, or where that stands.
         sha256_starts: how its SHA-256 starts, as its publisher says; "" where the publisher says nothing: then what is
             added to a lab first is what every use is checked against.
     """
 
     name: str
-    url: str
+    source: str
     sha256_starts: str = ""
 
 
@@ -67,7 +68,7 @@ SUPERANIMAL_HUMANBODY = PublicModel(
     ),
     detector=PublicFile(
         "fasterrcnn_mobilenet_v3_large_fpn-fb6a3cc7.pth",
-        "https://download.pytorch.org/models/fasterrcnn_mobilenet_v3_large_fpn-fb6a3cc7.pth",
+        "what torchvision names in FasterRCNN_MobileNet_V3_Large_FPN_Weights.COCO_V1.url",
         sha256_starts="fb6a3cc7",
     ),
     config="rtmpose_x.yaml",
@@ -104,7 +105,7 @@ def add_public_model(lab: Lab, public: PublicModel, folder: Path, *, detect_ever
             detector_sha256=hash_file(detector),
             detect_every=detect_every,
             knows=public.knows,
-            recipe={"published": f"{public.pose.url} and {public.detector.url}"},
+            recipe={"published": f"{public.pose.source} and {public.detector.source}"},
             license=public.license,
         )
         return save_model(lab, public.name, model, snapshot=pose, config=config, detector=detector)
@@ -135,7 +136,7 @@ def public_folder(public: PublicModel) -> Path:
 
 def say_how_to_get(public: PublicModel, folder: Path) -> str:
     """Which files to place where, in one sentence."""
-    files = " and ".join(f"{file.url} as {folder / file.name}" for file in (public.pose, public.detector))
+    files = " and ".join(f"{file.source} as {folder / file.name}" for file in (public.pose, public.detector))
     return f"On a machine with internet fetch {files}; then run: labsys model add {public.name}"
 
 
@@ -153,5 +154,5 @@ def _check_files(public: PublicModel, folder: Path) -> None:
             raise InputError(
                 f"is not the file that was published: SHA-256 {found[:16]}…, published {file.sha256_starts}…",
                 where=str(folder / file.name),
-                remedy=f"Fetch it again from {file.url}",
+                remedy=f"Fetch it again from {file.source}",
             )

@@ -14,7 +14,7 @@ import torch
 
 from labsys.core.errors import InputError
 from pipelines.modelling.beginning import BACKBONE, begin, find_weights
-from pipelines.pose.backbones import TimmBranches
+from pipelines.pose.backbones import register_backbones
 
 MEAN, SD = (torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
@@ -22,7 +22,7 @@ MEAN, SD = (torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.2
 def main() -> None:
     """Compare the finest branch of both, as each is shown pictures."""
     weights = torch.load(find_weights(), map_location="cpu", weights_only=True)
-    network = TimmBranches(BACKBONE)
+    network = register_backbones()(BACKBONE)
     network.eval()
     begin(network, weights)
     classifier = timm.create_model(BACKBONE).eval()

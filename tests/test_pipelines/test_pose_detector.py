@@ -250,7 +250,7 @@ def test_the_terminal_says_which_two_files_go_where(
     folder = tmp_path / "cache/labsys/models/superanimal_humanbody"
     said = _terminal(capsys, "model", "add", "superanimal_humanbody", "--lab", str(lab.root), code=2)
     for file in (SUPERANIMAL_HUMANBODY.pose, SUPERANIMAL_HUMANBODY.detector):
-        assert f"{file.url} as {folder / file.name}" in said.replace("\n", " ")
+        assert f"{file.source} as {folder / file.name}" in said.replace("\n", " ")
     said = _terminal(capsys, "model", "check", "superanimal_humanbody", "--lab", str(lab.root), code=2)
     assert "labsys model add superanimal_humanbody" in said
     said = _terminal(capsys, "model", "add", "superanimal_human", "--lab", str(lab.root), code=2)
