@@ -205,7 +205,8 @@ def metric_errors(
         moved = _low_passed(source, stretch.model.draw_stretch(rng, factors))
         found = _values(stretch.perturbed(moved, still), travel, _move_events(rng, window), known)
         for key, values in base.items():
-            if key in found and found[key].size == values.size:
+            # A metric that no stride of the window gives has no error either.
+            if values.size and key in found and found[key].size == values.size:
                 changes[key][draw] = found[key] - values
     single = {k: _lasting_error(np.array(list(d.values()))) for k, d in changes.items() if len(d) > 1}
     return single | _asymmetry_errors(base, changes)

@@ -96,7 +96,7 @@ def test_unexpected_error_is_one_line_with_the_place_of_its_traceback(tmp_path: 
     script = (
         "import api.cli, api.commands.showing as s, sys\n"
         "import api.catalog\n"
-        "def broken(): raise KeyError('left foot')\n"
+        "def broken(*_): raise KeyError('left foot')\n"
         "api.catalog.list_metrics = broken\n"
         "sys.argv = ['labsys', *sys.argv[1:]]\n"
         "api.cli.main()\n"

@@ -10,7 +10,7 @@ from api import database
 from api.database import open_database
 from api.filesystem import network_file_system
 from labsys.core.errors import InputError
-from labsys.storage.lab import Lab
+from labsys.storage.lab import create_lab
 
 MOUNTS = r"""22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 40 22 0:50 / /mnt/clinic rw,relatime shared:3 - nfs4 server:/export rw
@@ -40,7 +40,10 @@ def test_machine_without_a_mount_table_is_not_judged(tmp_path: Path) -> None:
     assert network_file_system(tmp_path, mounts=tmp_path / "absent") is None
 
 
-def test_sqlite_on_a_network_file_system_is_refused_with_advice(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sqlite_on_a_network_file_system_is_refused_with_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = create_lab(tmp_path / "lab")
     monkeypatch.setattr(database, "network_file_system", lambda _path: "nfs4")
     with pytest.raises(InputError, match="nfs4") as caught:
         open_database(lab)

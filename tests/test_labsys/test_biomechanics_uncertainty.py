@@ -99,7 +99,7 @@ def test_angles_err_as_much_as_they_say() -> None:
         factors = rng.standard_normal(2)
         found = analysed(moved(said[0], rng, factors), moved(said[1], rng, factors), TrialKind.OTHER)
         by_angle = squared_angle_errors(found, truth)
-        assert len(by_angle) == 27
+        assert len(by_angle) == 28
         squares.append(list(by_angle.values()))
     # Of 12 trials and about 8 independent angles; a covariance off by 1.5 would give 0.67 or 1.5.
     assert 0.75 <= np.mean(squares) <= 1.33
