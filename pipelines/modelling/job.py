@@ -14,7 +14,7 @@ class TrainingJob:
     Attributes:
         project_config: config.yaml of the project. data: folder with COCO data. out: folder for snapshots.
         symmetries: pairs of body parts that change places in a mirror, by number.
-        start: snapshot to start from; "" starts from nothing, with the recipe's seed. keep_head: its landmarks are
+        start: snapshot to start from; "" from the classifier of photographs. keep_head: its landmarks are
             the project's.
         device: "" a GPU where torch sees one. threads: 0 as many as torch takes.
     """

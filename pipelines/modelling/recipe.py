@@ -17,8 +17,8 @@ class TrainingRecipe:
     """How a model is trained.
 
     Attributes:
-        backbone: timm's name of the backbone. pretrained: it begins with what a classifier of photographs knows, and
-            its first still_stages stages stay so. head_channels: between the backbone and the landmarks.
+        backbone: timm's name of the backbone; its first still_stages stages do not learn. head_channels: between the
+            backbone and the landmarks.
         net_input_px: (width, height) that boxes are brought to. crop: how the model will be shown frames.
         epochs, batch_size, learning_rate: one cosine from the rate to zero, after one epoch of warming up.
         heatmap_px: radius of DeepLabCut's targets (its `pos_dist_thresh`; 1.5 standard deviations).
@@ -27,7 +27,6 @@ class TrainingRecipe:
     """
 
     backbone: str = "tf_efficientnet_lite0"
-    pretrained: bool = True
     still_stages: int = 2
     head_channels: int = 64
     net_input_px: tuple[int, int] = (288, 384)
@@ -65,7 +64,7 @@ def begin_with(recipe: TrainingRecipe, stored: StoredModel) -> TrainingRecipe:
         raise InputError(
             f"model {stored.name} does not say what network it is, so nothing can start from it",
             where=str(stored.folder),
-            remedy="Start from a model that labsys model pack made, or from nothing",
+            remedy="Start from a model that labsys model pack made, or without --start",
         )
     return replace(
         recipe,

@@ -12,6 +12,7 @@ from typing import Any
 
 from labsys.core.errors import LabsysError, MissingPartError
 from labsys.storage.documents import load_document
+from pipelines.modelling.beginning import begin, find_weights
 from pipelines.modelling.job import TrainingJob
 from pipelines.modelling.recipe import TrainingRecipe
 from pipelines.pose.backbones import TIMM_BRANCHES, count_channels, register_backbones
@@ -48,7 +49,7 @@ def train(job: TrainingJob) -> None:
         config.set_nested(key, value)
     config.to_yaml(path, overwrite=True)
     fix_seeds(job.recipe.seed)
-    start = job.start or _first_snapshot(config, job.recipe, Path(job.out) / "first.pt")
+    start = job.start or _first_snapshot(config, Path(job.out) / "first.pt")
     loader = COCOLoader(job.data, model_config=path)
     device = job.device or ("cuda" if torch.cuda.is_available() else "cpu")
     keep_head = job.keep_head or not job.start
@@ -92,7 +93,7 @@ def settings(recipe: TrainingRecipe, n_parts: int, symmetries: Sequence[tuple[in
         "model.heads.bodypart.target_generator.pos_dist_thresh": recipe.heatmap_px,
         "model.heads.bodypart.weight_init": {"type": "Normal", "std": 0.01},
         # Of a map's cells one in a thousand is not zero. Weighed as DeepLabCut does, nine tenths of the loss would be
-        # the offsets', and a network from nothing would learn for hours that there is nothing to see.
+        # the offsets', and heatmaps would stay empty for hours.
         "model.heads.bodypart.criterion.heatmap.weight": _HEATMAP_WEIGHT,
     }
     return changed | _network(recipe, n_parts)
@@ -107,7 +108,7 @@ def _network(recipe: TrainingRecipe, n_parts: int) -> dict[str, Any]:
             "still_stages": recipe.still_stages,
             "freeze_bn_weights": False,
             # Batches are small, and what is normalised is known from photographs.
-            "freeze_bn_stats": recipe.pretrained,
+            "freeze_bn_stats": True,
         },
         "model.backbone_output_channels": channels,
         "model.heads.bodypart.heatmap_config": _head(channels, recipe.head_channels, n_parts),
@@ -142,16 +143,13 @@ def _schedule(epochs: int) -> dict[str, Any]:
     return {"type": "SequentialLR", "params": {"schedulers": [warm, cosine], "milestones": [1]}}
 
 
-def _first_snapshot(config: Any, recipe: TrainingRecipe, path: Path) -> str:
-    """A snapshot of a network that knows photographs, or nothing: DeepLabCut would fetch weights from the internet."""
+def _first_snapshot(config: Any, path: Path) -> str:
+    """A snapshot of a network that knows photographs: DeepLabCut would fetch weights from the internet."""
     import torch
     from deeplabcut.pose_estimation_pytorch.models import PoseModel
 
     model = PoseModel.build(config["model"], weight_init=None, pretrained_backbone=False)
-    if recipe.pretrained:
-        from pipelines.modelling.beginning import begin, find_weights
-
-        begin(model.backbone, torch.load(find_weights(), map_location="cpu", weights_only=True))
+    begin(model.backbone, torch.load(find_weights(), map_location="cpu", weights_only=True))
     torch.save({"metadata": {"epoch": 0}, "model": model.state_dict()}, path)
     return str(path)
 

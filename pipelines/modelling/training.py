@@ -38,7 +38,7 @@ class Trained:
     Attributes:
         snapshot, config: file names in that folder. body_parts: K names.
         pictures, held_out_pictures: how many; held_out: groups of pictures that it never saw.
-        started_from: SHA-256 of the weights that it started from; "" where it started from nothing.
+        started_from: SHA-256 of the weights that it started from; "" where no model was named.
         loss: of the last epoch. versions: of what trained it. made: how the project was made, as its notes say.
     """
 
