@@ -43,7 +43,6 @@ def rows() -> list[tuple[Answers, Answers, Answers, Answers]]:
     """Of every runner: answers without and with the deficit, and of the truth of both."""
     found = []
     for seed in range(N_RUNNERS):
-        print(f"runner {seed}", flush=True)  # noqa: T201
         pair = make_pair(seed, DEFICIT_RAD)
         speed = pair.plain.parameters.speed_mps
         seen = [

@@ -108,9 +108,6 @@ def test_too_few_strides_are_refused() -> None:
         compare_stride_curves([_strides(rng)], [], band=MDC95)
 
 
-# ---- groups
-
-
 def test_a_group_is_tested_over_people_with_every_sign() -> None:
     rng = np.random.default_rng(8)
     pre = np.stack([_strides(rng).mean(axis=0) + rng.normal(0, 5) for _ in range(6)])

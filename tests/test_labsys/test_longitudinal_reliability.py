@@ -29,9 +29,6 @@ SPLIT = (0.1, 0.6, 0.3)
 DEFAULTS = default_error_table((HIP, "cadence"))
 
 
-# ---- published worked examples
-
-
 def test_icc_of_shrout_and_fleiss() -> None:
     # Shrout & Fleiss 1979, table 2 (6 targets, 4 judges): ICC(2,1) = 0.29; the interval as McGraw & Wong 1996 give it.
     scores = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
@@ -48,9 +45,6 @@ def test_limits_of_bland_and_altman() -> None:
     assert (found.bias, found.sd) == (pytest.approx(-2.1, abs=0.05), pytest.approx(38.8, abs=0.05))
     assert found.bias_ci95 == pytest.approx((-22.0, 17.8), abs=0.05)
     assert found.limits == pytest.approx((-78.1, 73.9), abs=0.05)
-
-
-# ---- components
 
 
 def _repeats(
@@ -142,9 +136,6 @@ def test_an_error_that_strides_explain_whole_is_not_learnt_as_zero() -> None:
     assert learn_components(measures, split=SPLIT, fallback=None) is None
 
 
-# ---- pages whose rows go together
-
-
 def test_equal_rows_are_judged_as_one_and_independent_ones_apart() -> None:
     assert correlated_page_level(np.ones((30, 30)), 0) == pytest.approx(0.05, rel=0.05)
     assert correlated_page_level(np.eye(30), 0) == pytest.approx(page_level(30), rel=0.1)
@@ -159,9 +150,6 @@ def test_few_people_do_not_invent_correlation() -> None:
     assert np.abs(nothing[apart]).mean() < 0.05
     many = shrunken_correlation(rng.standard_normal((4000, 1)) * 0.7**0.5 + rng.standard_normal((4000, 40)) * 0.3**0.5)
     assert many[apart].mean() == pytest.approx(0.7, abs=0.03)
-
-
-# ---- plans
 
 
 def test_plans_are_the_published_ones() -> None:
@@ -192,9 +180,6 @@ def test_an_uncertain_error_plans_for_less() -> None:
         assert b.detectable > a.detectable
     with pytest.raises(InputError, match="larger than zero"):
         plan_captures(SessionError(0.6, 3.7, 1.9, "lab"), 0.0)
-
-
-# ---- what is a repeat
 
 
 def _visit(session: str, mean: float, *, n_captures: int = 1, repeats: str = "", phase: Phase | None = None) -> Visit:
@@ -251,9 +236,6 @@ def test_captures_that_nothing_may_be_compared_with_teach_nothing() -> None:
     assert _layout(first, spoilt)[0] == []
     fast = replace(second.captures[0], conditions=Conditions(Surface.TREADMILL, 4.0))
     assert _layout(first, replace(second, captures=(fast,)))[0] == []
-
-
-# ---- the whole
 
 
 def _lab(people: int, seed: int) -> LearntErrors:

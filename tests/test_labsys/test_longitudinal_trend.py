@@ -105,9 +105,6 @@ def test_no_visit_no_series() -> None:
     assert _trend().series == ()
 
 
-# ---- the line through three and more visits
-
-
 def _dated(day: int, mean: float, **changes: Any) -> Visit:
     session = f"2026-01-{day:02d}"
     return _visit(session, _capture(session, mean, **changes))

@@ -1,0 +1,71 @@
+"""Right against left beside the rows of a comparison."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from labsys.core.measurement_error import ErrorTable, SessionError
+from labsys.core.skeleton import Side, Tier
+from labsys.core.units import radians
+from labsys.longitudinal import (
+    Comparison,
+    SideDifference,
+    Visit,
+)
+
+from .compared_visits import ERRORS, HIP, PRE, compare, make_visit
+
+
+def _sided(day: str, right_deg: float, **changes: Any) -> Visit:
+    (capture,) = (visit := make_visit(day, **changes)).captures
+    metrics = tuple(
+        replace(m, mean=m.mean + radians(right_deg)) if (m.id, m.side) == (HIP, Side.RIGHT) else m
+        for m in capture.metrics
+    )
+    return replace(visit, captures=(replace(capture, metrics=metrics),))
+
+
+def _asymmetry(comparison: Comparison, metric_id: str = HIP) -> SideDifference:
+    return next(s for s in comparison.symmetry if s.id == metric_id)
+
+
+def test_side_differences_by_hand() -> None:
+    row = _asymmetry(compare(_sided("2026-01-01", 2.0), _sided("2026-03-01", -4.0)))
+    assert (row.pre, row.post, row.change) == pytest.approx((radians(2.0), radians(-4.0), radians(-6.0)))
+    se_visit = math.sqrt(2 * (2.5**2 + 1.5**2 / (40 * 0.7 / 1.3)))
+    assert row.pre_ci95 == pytest.approx(
+        (radians(2.0 - 1.95996 * se_visit), radians(2.0 + 1.95996 * se_visit)), rel=1e-3
+    )
+    half = (row.ci95[1] - row.ci95[0]) / 2
+    assert half == pytest.approx(radians(1.95996 * math.sqrt(2) * se_visit), rel=1e-3)
+    assert row.mdc95 == pytest.approx(radians(1.96 * 2 * 2.5), rel=1e-3)
+    assert math.isnan(row.pre_index), "a share of an angle near zero says nothing"
+    times = _asymmetry(compare(make_visit("2026-01-01"), make_visit("2026-03-01")), "contact_time")
+    assert (times.pre, times.pre_index) == (0.0, 0.0)
+
+
+def test_a_side_that_was_not_measured_gives_no_difference() -> None:
+    comparison = compare(make_visit("2026-01-01", n=9), make_visit("2026-03-01"))
+    row = _asymmetry(comparison)
+    assert "9 strides" in (row.reason or "")
+    assert all(math.isnan(v) for v in (row.pre, row.post, row.change, *row.ci95))
+    tiers = _asymmetry(compare(PRE, make_visit("2026-03-01", tier=Tier.T2)))
+    assert (tiers.reason, math.isnan(tiers.change)) == ("tiers or definition versions differ", True)
+
+
+def test_an_error_of_the_difference_that_was_learnt_goes_before_that_of_the_sides() -> None:
+    learnt = SessionError(radians(1.0) ** 2, 0.0, 0.0, "lab", 20.0)
+    errors = ErrorTable({**ERRORS.errors, (f"{HIP}_asym", Tier.T3): learnt})
+    row = _asymmetry(compare(PRE, make_visit("2026-03-01"), errors=errors))
+    assert (row.mdc95, row.sem_source) == (pytest.approx(learnt.mdc95), "lab")
+
+
+def test_mirrored_runners_have_mirrored_differences() -> None:
+    there = _asymmetry(compare(_sided("2026-01-01", 3.0), _sided("2026-03-01", 1.0)))
+    back = _asymmetry(compare(_sided("2026-01-01", -3.0), _sided("2026-03-01", -1.0)))
+    assert there.change == pytest.approx(-back.change)
+    assert there.ci95 == pytest.approx((-back.ci95[1], -back.ci95[0]))
