@@ -48,12 +48,12 @@ def at_places(curves: FloatArray, places: IntArray) -> FloatArray:
 
 
 def highest(curves: FloatArray) -> FloatArray:
-    """The height of each curve's peak, (S,)."""
-    return at_places(curves, expected_peak(curves))
+    """The height of each curve's peak, (S,); NaN where a curve is not seen throughout."""
+    return _where_seen(curves, at_places(curves, expected_peak(curves)))
 
 
 def spread(curves: FloatArray) -> FloatArray:
-    """Peak minus trough of each curve, (S,)."""
+    """Peak minus trough of each curve, (S,); NaN where a curve is not seen throughout."""
     return highest(curves) + highest(-curves)
 
 
@@ -75,5 +75,9 @@ def mid_stance_s(source: MetricSource, times: StrideTimes) -> FloatArray:
 
 
 def _peak_s(grid_s: FloatArray, curves: FloatArray) -> FloatArray:
-    found = at_places(grid_s, expected_peak(curves))
+    return _where_seen(curves, at_places(grid_s, expected_peak(curves)))
+
+
+def _where_seen(curves: FloatArray, found: FloatArray) -> FloatArray:
+    """A curve with a gap has no extreme: what lies in the gap may be higher, and no other stride may speak for it."""
     return np.where(np.isfinite(curves).all(axis=1), found, np.nan)

@@ -129,5 +129,8 @@ def test_a_stride_that_is_not_seen_has_no_extreme_and_no_say() -> None:
     curves = np.tile(np.array([0.0, 1.0, 0.0]), (3, 1))
     curves[1, 0] = np.nan
     curves[1, 2] = 99.0
-    assert np.allclose(highest(curves)[[0, 2]], 1.0)
+    assert np.array_equal(highest(curves), [1.0, np.nan, 1.0], equal_nan=True)
+    assert np.array_equal(spread(curves), [1.0, np.nan, 1.0], equal_nan=True)
+    # Where every stride has a gap, nothing is known: no range of zero.
+    assert np.isnan(spread(curves[[1, 1]])).all()
     assert expected_peak(curves).tolist() == [1, 1, 1]

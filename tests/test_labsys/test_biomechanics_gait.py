@@ -229,6 +229,24 @@ def test_missing_static_leaves_excursions_and_takes_referenced_metrics() -> None
                 assert found.reason is None or definition.id == "stride_length_per_height", found
 
 
+def test_what_no_stride_shows_throughout_has_no_number() -> None:
+    """The right knee is out of sight for a moment of every swing: longer than gaps are filled, shorter than a stride."""
+    trial = synthetic().anatomy
+    whole = analyse(trial)
+    xyz = np.array(trial.xyz_m)
+    for stride in (s for s in whole.strides if s.side is Side.RIGHT):
+        middle = round(100.0 * 0.5 * (stride.toe_off_s + stride.next_foot_strike_s))
+        xyz[middle - 9 : middle + 9, [trial.index("RLFE"), trial.index("RMFE")]] = np.nan
+    part = analyse(trial.with_positions(xyz))
+    for metric_id, side in (("hip_sagittal_rom", Side.RIGHT), ("vertical_oscillation", Side.BOTH)):
+        lost = metric(part, metric_id, side)
+        assert np.isnan(lost.mean), lost
+        assert lost.n == 0
+        assert lost.reason, metric_id
+    kept = metric(part, "hip_sagittal_rom", Side.LEFT)
+    assert kept.mean == pytest.approx(metric(whole, "hip_sagittal_rom", Side.LEFT).mean, abs=0.002)
+
+
 FOOT = ("HEEL", "MT5", "MT1", "TOE", "LM")
 
 
