@@ -272,14 +272,16 @@ _SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" viewB
 .bone {{ stroke: #b8bec6; stroke-width: 2 }} .landmark {{ fill: #7d8590 }}
 .against {{ stroke: #2f6f4f; stroke-width: 3 }} .zero {{ stroke: #333; stroke-width: 1.6; stroke-dasharray: 5 4 }}
 .moving {{ stroke: #b3261e; stroke-width: 3 }} .arc {{ fill: none; stroke: #b3261e; stroke-width: 1.6 }}
+.title {{ font-size: 11px; fill: #333; paint-order: stroke; stroke: #fff; stroke-width: 4px }}
 .value {{ font-size: 13px; font-weight: bold; fill: #b3261e; text-anchor: middle }}
 .value {{ paint-order: stroke; stroke: #fff; stroke-width: 4 }}
 </style>
 <defs><marker id="tip" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="4.5" markerHeight="4.5" orient="auto">
 <path d="M 0 0 L 8 4 L 0 8 z" fill="#b3261e"/></marker></defs>
 <rect width="{w}" height="{h}" fill="#fff"/>
-<text x="8" y="16" font-size="11" fill="#333">{title}, {seen}</text>
 {marks}
+<text x="8" y="16" class="title">{title}</text>
+<text x="8" y="29" class="title">{seen}</text>
 </svg>
 """
 
