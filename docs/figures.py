@@ -280,8 +280,7 @@ _SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" viewB
 <path d="M 0 0 L 8 4 L 0 8 z" fill="#b3261e"/></marker></defs>
 <rect width="{w}" height="{h}" fill="#fff"/>
 {marks}
-<text x="8" y="16" class="title">{title}</text>
-<text x="8" y="29" class="title">{seen}</text>
+<text x="8" y="16" class="title">{title}<tspan x="8" dy="13">{seen}</tspan></text>
 </svg>
 """
 
