@@ -230,7 +230,7 @@ def test_missing_static_leaves_excursions_and_takes_referenced_metrics() -> None
 
 
 def test_what_no_stride_shows_throughout_has_no_number() -> None:
-    """The right knee is out of sight for a moment of every swing: longer than gaps are filled, shorter than a stride."""
+    """The right knee is out of sight for a moment of every swing: longer than a filled gap, shorter than a stride."""
     trial = synthetic().anatomy
     whole = analyse(trial)
     xyz = np.array(trial.xyz_m)
