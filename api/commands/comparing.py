@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.commands.comparison_text import comparison_text, condition_text
 from api.commands.showing import digits_of
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal, parse_session
 from labsys.core.errors import GateRefusedError, InputError
@@ -26,6 +27,9 @@ def compare(
     session_a: Annotated[str, typer.Argument(metavar="SUBJECT/SESSION_A", help="The visit before.")],
     session_b: Annotated[str, typer.Argument(metavar="SUBJECT/SESSION_B", help="The visit after.")],
     curves: Annotated[bool, typer.Option("--curves", help="Compare angles over the whole stride too.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also rows without a detectable change, and right against left.")
+    ] = False,
     lab: LabOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -41,7 +45,7 @@ def compare(
     if other != subject:
         raise InputError(f"{session_a} and {session_b} are of two subjects", remedy="Compare visits of one subject")
     document = compare_visits_of(terminal.open_lab(), subject, pre, post, curves=curves)
-    terminal.give(document, "" if as_json else comparison_text(document))
+    terminal.give(document, "" if as_json else comparison_text(document, every=every))
     if not document["comparable"]:
         raise GateRefusedError(f"{pre} and {post} cannot be compared: {document['reason']}")
 
@@ -104,93 +108,6 @@ def compare_visits_of(lab: Lab, subject: str, pre: str, post: str, *, curves: bo
         database.close()
 
 
-def comparison_text(document: Mapping[str, Any]) -> str:
-    """A comparison as people read it: pairs, goal rows first, then all others."""
-    lines = [f"{document['subject']}: {document['pre']} against {document['post']}"]
-    lines += [f"warning: {w}" for w in document["warnings"]]
-    lines += [f"not paired ({u['visit']}): {u['trial']} {_condition(u)}: {u['reason']}" for u in document["unpaired"]]
-    for i, pair in enumerate(document["pairs"]):
-        rows = [r for r in document["rows"] if r["pair"] == i]
-        lines += ["", f"{_condition(pair)}: {', '.join(pair['pre'])} -> {', '.join(pair['post'])}", _row_table(rows)]
-    lines += _symmetry_lines(document["symmetry"])
-    lines += _curve_lines(document.get("curves", []))
-    if any(r["provisional"] for r in document["rows"]):
-        lines += ["", "The measurement error is a default, not this lab's own: verdicts are provisional."]
-    return "\n".join(lines)
-
-
-def _symmetry_lines(rows: list[Mapping[str, Any]]) -> list[str]:
-    """Right minus left of both visits, where both sides were measured."""
-    from api.commands.text_table import format_interval, format_number, format_table
-
-    given = [r for r in rows if r["change"] is not None]
-    if not given:
-        return []
-    headers = ("right minus left", "pre", "post", "change", "unit", "95 %", "MDC95")
-    table = [
-        (
-            r["id"],
-            *(format_number(r[k], digits_of(r["unit"])) for k in ("pre", "post", "change")),
-            r["unit"],
-            format_interval(r["ci95"], digits_of(r["unit"])),
-            format_number(r["mdc95"], digits_of(r["unit"])),
-        )
-        for r in given
-    ]
-    return ["", format_table(headers, table, right=("pre", "post", "change", "MDC95"))]
-
-
-def _curve_lines(curves: list[Mapping[str, Any]]) -> list[str]:
-    """Stretches of the stride where the visits differ by more than the error; then how many differ at all."""
-    if not curves:
-        return []
-    lines = ["", "Over the stride, larger than measurement error:"]
-    for curve in curves:
-        for c in (c for c in curve["clusters"] if c["larger_than_error"]):
-            where = f"{c['larger_from_pct']}-{c['larger_to_pct']} % of the stride"
-            lines.append(
-                f"  {curve['id']} {curve['side']}: {where}, up to {c['largest_difference']:+.1f} {curve['unit']} "
-                f"(error {curve['mdc95']:.1f})"
-            )
-    smaller = sum(not c["larger_than_error"] for curve in curves for c in curve["clusters"])
-    lines += ["  nothing"] if len(lines) == 2 else []
-    lines.append(
-        f"  {smaller} further stretches differ between the recordings, but not by more than another day would."
-    )
-    return lines
-
-
-def _condition(part: Mapping[str, Any]) -> str:
-    speed = "" if part["speed_mps"] is None else f" {part['speed_mps']:.2f} m/s"
-    return f"{part['kind']}{speed} {part['incline_pct'] or 0.0:g} %"
-
-
-def _row_table(rows: list[Mapping[str, Any]]) -> str:
-    from api.commands.text_table import format_interval, format_number, format_table
-
-    headers = ("metric", "side", "pre", "post", "change", "unit", "95 %", "threshold", "verdict", "goal")
-    table = []
-    for row in sorted(rows, key=lambda r: r["family"] != "goal"):
-        digits = digits_of(row["unit"])
-        verdict = row["verdict"] + (f" ({row['direction']})" if row["direction"] else "")
-        goal = row["goal"] or ""
-        goal += f", {row['goal_direction']}" if row["goal_direction"] else ""
-        goal += " (declared late)" if row["goal_late"] else ""
-        table.append(
-            (
-                row["id"],
-                row["side"],
-                *(format_number(row[k], digits) for k in ("pre", "post", "change")),
-                row["unit"],
-                format_interval(row["ci95"], digits),
-                format_number(row["threshold"], digits),
-                verdict if row["reason"] is None else f"{verdict}: {row['reason']}",
-                goal,
-            )
-        )
-    return format_table(headers, table, right=("pre", "post", "change", "threshold"))
-
-
 def trend_text(document: Mapping[str, Any]) -> str:
     """A trend as people read it, one table per condition."""
     from api.commands.text_table import format_interval, format_number, format_table
@@ -212,7 +129,7 @@ def trend_text(document: Mapping[str, Any]) -> str:
         ]
         headers = ("session", "phase", "value", "on another day", "since first", "95 %", "strides")
         lines += [
-            f"{_condition(series)}, {series['tier']}",
+            f"{condition_text(series)}, {series['tier']}",
             format_table(headers, rows, right=("value", "since first", "strides")),
             *([_slope_text(series["slope"], document["unit"], digits)] if series["slope"] else []),
         ]

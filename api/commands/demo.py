@@ -124,7 +124,8 @@ def _demonstrate_runner(
     terminal: Terminal, lab: Lab, settings: DemoSettings, began: float, pack: StoredModel | None
 ) -> None:
     from api.commands.changes import update_index
-    from api.commands.comparing import compare_visits_of, comparison_text
+    from api.commands.comparing import compare_visits_of
+    from api.commands.comparison_text import comparison_text
     from pipelines.demonstration.filmed import film_demo
     from pipelines.demonstration.settings import SUBJECT, VISITS
     from pipelines.demonstration.synthesised import synthesise_demo

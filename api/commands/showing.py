@@ -283,4 +283,4 @@ def _provenance_line(made: Mapping[str, Any]) -> str:
 
 def digits_of(unit: str) -> int:
     """Decimals that people need of a unit."""
-    return {"s": 3, "m/s": 2}.get(unit, 1)
+    return {"s": 3, "m/s": 2, "none": 2}.get(unit, 1)

@@ -28,10 +28,10 @@ def _text(value: object) -> str:
 
 
 def format_number(value: float | None, digits: int = 1) -> str:
-    """A number with so many decimals; None is a dash."""
-    return "-" if value is None else f"{value:.{digits}f}"
+    """A number with so many decimals, no zero below zero; None is a dash."""
+    return "-" if value is None else f"{value:z.{digits}f}"
 
 
 def format_interval(bounds: Sequence[float] | None, digits: int = 1) -> str:
     """`[low, high]`; None is a dash."""
-    return "-" if bounds is None else f"[{bounds[0]:.{digits}f}, {bounds[1]:.{digits}f}]"
+    return "-" if bounds is None else f"[{bounds[0]:z.{digits}f}, {bounds[1]:z.{digits}f}]"

@@ -175,3 +175,17 @@ def test_curves_of_two_visits_are_the_same_in_both_doors(
     assert unknown.status_code == 422
     _, text, _ = _run(lab.root, capsys, "compare", "S01/2026-11-01", "S01/2026-12-13", "--curves")
     assert "Over the stride, larger than measurement error:" in text
+
+
+def test_text_of_a_comparison_counts_the_rows_that_it_leaves_out(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("compare", "S01/2026-11-01", "S01/2026-12-13")
+    rows = _json(lab.root, capsys, *words)["rows"]
+    _, short, _ = _run(lab.root, capsys, *words)
+    _, whole, _ = _run(lab.root, capsys, *words, "--all")
+    told = next(line for line in short.splitlines() if line.startswith("Further rows: "))
+    ids = {r["id"] for r in rows}
+    shown = sum(line.split(" ")[0] in ids for line in short.splitlines())
+    assert sum(int(part.split()[0]) for part in told[len("Further rows: ") :].split(";")) == len(rows) - shown
+    assert all(f"\n{r['id']} " in whole for r in rows)
+    assert "right minus left" in whole
+    assert "right minus left" not in short
