@@ -1,27 +1,26 @@
 """DeepLabCut's files: its PyTorch configuration, and 2D landmarks.
 
 2D is h5 (key df_with_missing, columns scorer, bodyparts, coords) or the csv of the same table. pandas stays inside this
-file.
+file's functions: half of what the service would import at its start, for files that it rarely reads.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import pandas as pd
 import yaml
-from tables.exceptions import HDF5ExtError, NodeError
 
 from labsys.core.errors import InputError
 from labsys.storage.atomic import read_text, replacing
 from labsys.storage.exchange.tracks import CameraTrack, clean_landmarks
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 KEY = "df_with_missing"
 _COORDS = ("x", "y", "likelihood")
-# What pandas and PyTables raise on truncated or foreign HDF5.
-UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError, IndexError, HDF5ExtError, NodeError)
 
 
 def read_dlc(path: Path) -> CameraTrack:
@@ -47,6 +46,8 @@ def write_dlc_h5(path: Path, track: CameraTrack, *, scorer: str = "labsys") -> N
     Raises:
         InputError: there are no landmarks or frames, or the folder cannot be written.
     """
+    import pandas as pd
+
     if not track.landmarks or not track.n_frames:
         raise InputError("there are no 2D landmarks to write", where=str(path))
     columns = pd.MultiIndex.from_product([[scorer], track.landmarks, _COORDS], names=["scorer", "bodyparts", "coords"])
@@ -98,7 +99,16 @@ def read_config_of_one(path: Path) -> str:
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 
+def hdf5_errors() -> tuple[type[Exception], ...]:
+    """What pandas and PyTables raise on truncated or foreign HDF5."""
+    from tables.exceptions import HDF5ExtError, NodeError
+
+    return OSError, KeyError, ValueError, TypeError, AttributeError, IndexError, HDF5ExtError, NodeError
+
+
 def _read_h5(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
     try:
         with pd.HDFStore(path, mode="r") as store:
             keys = store.keys()
@@ -106,7 +116,7 @@ def _read_h5(path: Path) -> pd.DataFrame:
             table = store.get(chosen) if chosen else None
     except FileNotFoundError as error:
         raise InputError("is not there", where=str(path)) from error
-    except UNREADABLE as error:
+    except hdf5_errors() as error:
         raise InputError(f"is no readable HDF5 table ({type(error).__name__})", where=str(path)) from error
     if not isinstance(table, pd.DataFrame) or not isinstance(table.columns, pd.MultiIndex):
         raise InputError(f"holds no DeepLabCut table (key {KEY})", where=str(path))
@@ -114,6 +124,8 @@ def _read_h5(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
     try:
         with path.open(encoding="utf-8") as stream:
             first_cells = [line.split(",")[0].strip() for line, _ in zip(stream, range(4), strict=False)]
@@ -139,7 +151,7 @@ def _single_individual(table: pd.DataFrame, path: Path) -> pd.DataFrame:
             where=str(path),
             remedy="Keep one individual per file; labsys does not guess who the subject is",
         )
-    return cast(pd.DataFrame, by_name[seen[0]])
+    return cast("pd.DataFrame", by_name[seen[0]])
 
 
 def _single_scorer(table: pd.DataFrame, path: Path) -> str:
@@ -168,7 +180,9 @@ def _to_track(table: pd.DataFrame, path: Path, *, source: str) -> CameraTrack:
 
 
 def _first_frame(table: pd.DataFrame, path: Path) -> int:
-    if not pd.api.types.is_integer_dtype(table.index):
+    from pandas.api.types import is_integer_dtype
+
+    if not is_integer_dtype(table.index):
         raise InputError("rows are no frame numbers", where=str(path), remedy="Labelled pictures are not a recording")
     frames = np.asarray(table.index, dtype=np.int64)
     jumps = np.flatnonzero(np.diff(frames) != 1)

@@ -1,6 +1,6 @@
 """DeepLabCut projects: config.yaml, and the labels of pictures (CollectedData_SCORER.h5 and .csv) per folder.
 
-What is written is what DeepLabCut's own labelling tool opens. pandas stays inside this file.
+What is written is what DeepLabCut's own labelling tool opens. pandas stays inside this file's functions.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import yaml
 
 from labsys.core.arrays import FloatArray
 from labsys.core.errors import InputError
 from labsys.core.names import check_unique
 from labsys.storage.atomic import is_there, read_text, replacing, write_text_atomic
-from labsys.storage.exchange.dlc import KEY, UNREADABLE
+from labsys.storage.exchange.dlc import KEY, hdf5_errors
 
 CONFIG_FILE = "config.yaml"
 PICTURES = "labeled-data"
@@ -148,6 +147,8 @@ def write_labels(project: DlcProject, group: str, labels: Labels) -> None:
     Raises:
         InputError: the labels are not those of the project's body parts, or the folder cannot be written.
     """
+    import pandas as pd
+
     if labels.xy_px.shape != (len(labels.pictures), len(project.body_parts), 2):
         raise InputError(
             f"labels of shape {labels.xy_px.shape} for {len(labels.pictures)} pictures and "
@@ -173,11 +174,13 @@ def read_labels(project: DlcProject, group: str) -> Labels:
     Raises:
         InputError: no readable table, of other body parts or several scorers, or a picture of it is missing.
     """
+    import pandas as pd
+
     path = (project.pictures(group) / _labels_name(project)).with_suffix(".h5")
     try:
         with pd.HDFStore(path, mode="r") as store:
             table = store.get(KEY)
-    except UNREADABLE as error:
+    except hdf5_errors() as error:
         raise InputError(f"holds no readable labels ({type(error).__name__})", where=str(path)) from error
     if table.columns.nlevels != 3:
         raise InputError("is a table of several individuals", where=str(path))
