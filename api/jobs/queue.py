@@ -166,11 +166,18 @@ def fail(session: Session, held: Claim, error: str) -> bool:
 
 
 def give_back(session: Session, held: Claim, error: str, *, at_once: bool = False) -> bool:
-    """Something broke that may not break again: queued once more after a while, failed after the last attempt."""
-    attempts = session.scalar(select(J.attempts).where(J.id == held.id))
-    most = session.scalar(select(J.max_attempts).where(J.id == held.id))
-    if attempts is not None and most is not None and attempts >= most and not at_once:
-        return fail(session, held, f"{error} (tried {attempts} times)")
+    """Something broke that may not break again: queued once more after a while, failed after the last attempt.
+
+    A job that was to be cancelled is cancelled. The row is locked first: nobody can ask for that in between.
+    """
+    locked = select(J).where(J.id == held.id).with_for_update()
+    row = session.scalars(locked, execution_options={"populate_existing": True}).first()
+    if row is None:
+        return False
+    if row.cancel_asked:
+        return end_cancelled(session, held)
+    if row.attempts >= row.max_attempts and not at_once:
+        return fail(session, held, f"{error} (tried {row.attempts} times)")
     until = None if at_once else _now(session) + _PATIENCE
     # A worker that stops in good order costs no attempt; `attempts` is the fence, and only grows.
     allowed = J.max_attempts + 1 if at_once else J.max_attempts

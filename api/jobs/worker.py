@@ -14,7 +14,7 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import IO, Any
+from typing import Any
 
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -41,6 +41,8 @@ WORK = "api.jobs.kinds:do_job"
 _LOG = logging.getLogger("labsys.worker")
 _IDLE_S = 0.5
 _TICK_S = 0.05
+# No process, no pipe, or (RuntimeError) no thread: the machine has none left, or the process ended at once.
+_NOT_STARTED = (OSError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -64,22 +66,33 @@ class _Child:
         self.held = held
         self.stage, self.progress, self.last = "", 0.0, dict[str, Any]()
         self.beaten_at = time.monotonic()
-        command = [sys.executable, "-m", "api.jobs.child", settings.work]
+        # -P: nothing is imported from the folder that the worker happens to stand in.
+        command = [sys.executable, "-P", "-m", "api.jobs.child", settings.work]
         # A session of its own: cancelling ends what the work has started, too.
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
+        self._thread = threading.Thread(target=self._hear, daemon=True)
+        try:
+            self._tell(lab)
+            self._thread.start()
+        except _NOT_STARTED:
+            self.kill()
+            self.close()
+            raise
+
+    def _tell(self, lab: Lab) -> None:
+        """Say what is to be done."""
+        held = self.held
         job = {"lab": str(lab.root), "database": lab.database, "id": held.id, "attempt": held.attempt}
         job |= {"kind": held.kind, "target": held.target, "parameters": dict(held.parameters)}
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
-        self._thread = threading.Thread(target=self._hear, args=(self._process.stdout,), daemon=True)
-        self._thread.start()
 
-    def _hear(self, lines: IO[str]) -> None:
-        for text in lines:
+    def _hear(self) -> None:
+        assert self._process.stdout is not None
+        for text in self._process.stdout:
             line = json.loads(text)
             if "stage" in line:
                 self.stage, self.progress = line["stage"], max(self.progress, line["progress"])
@@ -102,8 +115,10 @@ class _Child:
     def close(self) -> None:
         """Let go of the pipes."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._thread.join()
+        with contextlib.suppress(BrokenPipeError):  # it never read what it was told
+            self._process.stdin.close()
+        if self._thread.ident is not None:
+            self._thread.join()
         assert self._process.stdout is not None
         self._process.stdout.close()
 
@@ -163,9 +178,20 @@ class Worker:
             held = claim(session, self.name, self._free, lease=self._settings.lease)
         if held is None:
             return False
-        self._free = self._free.minus(held.slots)
-        self._children.append(_Child(held, self._lab, self._settings))
+        self._start(held)
         return True
+
+    def _start(self, held: Claim) -> None:
+        """Begin with a job; where this machine has no process for it, it is given back, and the worker goes on."""
+        try:
+            child = _Child(held, self._lab, self._settings)
+        except _NOT_STARTED as error:
+            _LOG.warning("job %s: no process could be started: %s", held.id, error)
+            with self._database.update() as session:
+                give_back(session, held, f"no process could be started for it: {error}")
+            return
+        self._free = self._free.minus(held.slots)
+        self._children.append(child)
 
     def _look_after(self, child: _Child) -> None:
         if child.is_over():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -39,6 +41,13 @@ from labsys.storage.lab import Lab
 API = "/api/v1"
 WORK = "tests.test_api.stand_in_job:work"
 GONE = timedelta(seconds=-1)
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _stand_in_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Children import nothing from the folder that they stand in, so they are told where the tests are."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
 @pytest.fixture
@@ -171,7 +180,7 @@ def kill_workers(lab: Lab, *, jobs: int, workers: int, kills: int, lease_s: floa
 
     def start() -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "tests.test_api.stand_in_job", str(lab.root), lab.database, str(lease_s)]
-        return subprocess.Popen(command)
+        return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
     def states() -> list[str]:
         with database.read() as session:
