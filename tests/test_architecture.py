@@ -186,6 +186,14 @@ def test_modules_keep_their_size() -> None:
     assert long == []
 
 
+def test_children_import_nothing_from_the_folder_they_are_started_in() -> None:
+    """Python puts that folder first (-m, -c) unless it is told not to: whoever can write there would be run."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for started in re.findall(r"[\[(]sys\.executable,? *([^\s,\])]*)", path.read_text(encoding="utf-8")):
+                assert started == '"-P"', path
+
+
 def test_no_room_for_odds_and_ends() -> None:
     names = {"utils", "helpers", "common", "manager", "misc"}
     assert [p for package in PACKAGES for p in (ROOT / package).rglob("*.py") if p.stem in names] == []

@@ -17,7 +17,7 @@ def start_child(entry: str, *arguments: object) -> subprocess.Popen[bytes]:
     """Start `entry` ("package.module:function") with picklable arguments in a process of its own."""
     module, _, function = entry.partition(":")
     code = f"from labsys.capture.child_process import serve; from {module} import {function} as f; serve(f)"
-    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, "-P", "-c", code], stdin=subprocess.PIPE)
     assert child.stdin is not None
     # A child that ended at once breaks the pipe; its exit code says so.
     with contextlib.suppress(BrokenPipeError), child.stdin:

@@ -16,7 +16,7 @@ from labsys.core.errors import InputError, LabsysError, MissingPartError
 from pipelines.pose.dlc import EXTRA
 from pipelines.pose.job import Kind, failure, message
 
-SLIMMER = (sys.executable, "-m", "pipelines.modelling.slimmer")
+SLIMMER = (sys.executable, "-P", "-m", "pipelines.modelling.slimmer")
 
 
 def slim_snapshot(source: Path, target: Path, *, half: bool) -> None:

@@ -25,7 +25,7 @@ from pipelines.modelling.seen import SEEN_FILE, note_seen
 from pipelines.pose.job import Kind
 from pipelines.pose.process import follow_process
 
-TRAINER = (sys.executable, "-m", "pipelines.modelling.trainer")
+TRAINER = (sys.executable, "-P", "-m", "pipelines.modelling.trainer")
 TRAINED_FILE = "trained.json"
 _TRAINED_WITH = ("labsys", "deeplabcut", "torch", "timm")
 _EPOCH = re.compile(r"^Epoch (\d+)/(\d+) .*train loss ([0-9.]+)")

@@ -15,7 +15,7 @@ from labsys.core.errors import LabsysError
 from labsys.storage.documents import save_document
 from pipelines.pose.job import Kind, PoseJob, raise_failure
 
-WORKER = (sys.executable, "-m", "pipelines.pose.worker")
+WORKER = (sys.executable, "-P", "-m", "pipelines.pose.worker")
 _GOES_ON = "Start again: it goes on from there"
 _STOP_WITHIN_S = 10.0
 
