@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.access.own_machine import is_own_origin
 from api.errors import problem_response
 from api.settings import ServiceSettings
 
@@ -64,7 +65,7 @@ class Boundary:
         host, origin = headers.get("host", ""), headers.get("origin")
         if not self.settings.answers_to(_name_of(f"//{host}")):
             reason = f"Host '{host}' is not this service"
-        elif origin in (None, *self.settings.cors_origins) or _authority_of(origin or "") == host.lower():
+        elif is_own_origin(headers) or origin in self.settings.cors_origins:
             return None
         else:
             reason = f"a page of another origin ('{origin}') may not ask"
@@ -99,13 +100,6 @@ def _too_large(limit_bytes: int) -> str:
 
 def _problem(status: HTTPStatus, kind: str, detail: str, remedy: str | None = None) -> dict[str, Any]:
     return {"type": f"urn:labsys:problem:{kind}", "status": int(status), "detail": detail, "remedy": remedy}
-
-
-def _authority_of(address: str) -> str:
-    try:
-        return urlsplit(address).netloc.lower()
-    except ValueError:
-        return ""
 
 
 def _name_of(address: str) -> str:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from api.access.audit import Actor, record
 from api.access.keys import find_key, find_link, holder_of, is_due_to_be_noted, note_use
 from api.access.logins import find_login, is_due_to_be_seen, note_seen
+from api.access.own_machine import is_from_own_machine
 from api.access.roles import OPEN_LAB, Principal
 from api.access.rules import rule_of
 from api.access.tokens import Token, digest
@@ -77,7 +78,7 @@ def _find_principal(request: Request, database: Database) -> Principal | None:
         found = _by_cookie(database, cookie)
         if found is not None:
             return found
-    return OPEN_LAB if _is_open(request, database) else None
+    return OPEN_LAB if is_from_own_machine(request) and _is_open(request, database) else None
 
 
 def _by_token(database: Database, text: str) -> Principal | None:

@@ -11,6 +11,7 @@ from api.access.authenticate import COOKIE, actor_of, check_csrf
 from api.access.exports import refuse_hurry
 from api.access.keys import find_link, holder_of
 from api.access.logins import LIFETIME, check_password, close_login, find_login, open_login
+from api.access.own_machine import is_from_own_machine
 from api.access.roles import Principal
 from api.access.throttle import Throttle
 from api.access.tokens import Token
@@ -31,8 +32,16 @@ def get_access(request: Request, database: DatabaseDep) -> Response:
 
 @router.post("/setup", status_code=201, response_model=AccessDocument, responses=problem_responses(409, 413))
 def set_up_lab(request: Request, database: DatabaseDep, body: Credentials) -> Response:
-    """Make the first admin of a lab that has no users, and sign in. From now on the lab answers nobody unknown."""
+    """Make the first admin of a lab that has no users, from its own machine, and sign in. From now on the lab answers
+    nobody unknown."""
     with database.write() as session:
+        if is_open(session) and not is_from_own_machine(request):
+            raise RefusedError(
+                HTTPStatus.FORBIDDEN,
+                "not-here",
+                "a lab is set up from its own machine",
+                remedy="Open it there without a proxy, or run there: labsys user add NAME --role admin",
+            )
         user = set_up(session, actor_of(request, body.name), body.name, body.password.get_secret_value())
         session.flush()
         cookie = open_login(session, user=user)

@@ -75,6 +75,8 @@ from tests.test_api.import_scene import Scene, make_empty_lab, make_scene
 
 N_STRIDES = 28
 BASE = "http://127.0.0.1:8000"
+# As the service sees a caller on its own machine.
+HERE = ("127.0.0.1", 50_000)
 # Means in outside units, near what treadmill runners show; every other metric gets the middle of nowhere, 10.
 _TYPICAL = {"hip_ext_excursion_stance": 38.0, "cadence": 168.0, "vertical_oscillation": 88.0, "contact_time": 0.24}
 _TYPICAL |= {"pelvis_rot_rom": 11.0, "duty_factor": 34.0, "step_time": 0.36, "stride_time": 0.72, "speed": 3.0}
@@ -301,7 +303,7 @@ def open_client() -> Iterator[Callable[[Lab], TestClient]]:
     clients: list[TestClient] = []
 
     def make(lab: Lab) -> TestClient:
-        client = TestClient(create_app(lab), base_url=BASE, raise_server_exceptions=False)
+        client = TestClient(create_app(lab), base_url=BASE, raise_server_exceptions=False, client=HERE)
         client.__enter__()
         clients.append(client)
         return client

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
+from tests.test_api.conftest import HERE
+
 API = "/api/v1"
 NEW = {"code": "S03"}
 
@@ -42,7 +44,7 @@ def test_second_waits_while_the_first_is_at_work(client: TestClient, monkeypatch
     answers = []
 
     def ask_again(*arguments: object) -> object:
-        other = TestClient(client.app, base_url=str(client.base_url))
+        other = TestClient(client.app, base_url=str(client.base_url), client=HERE)
         answers.append(other.post(f"{API}/subjects", json=NEW, headers=key))
         return make(*arguments)
 
