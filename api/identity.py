@@ -72,11 +72,17 @@ class KeyStore:
         return _open(self._lab_path.read_bytes(), path.read_bytes(), subject_id)
 
     def make_key(self, subject_id: str) -> bytes:
-        """The key of a subject, made where there is none."""
+        """The key of a subject, made where there is none (LockedError: there are keys here, and not the lab's)."""
         known = self.key_of(subject_id)
         if known is not None:
             return known
         if not is_there(self._lab_path):
+            if any(self.folder.glob("*.key")):
+                raise LockedError(
+                    "the key store has lost lab.key, which every other key is wrapped with",
+                    where=str(self._lab_path),
+                    remedy="Bring it back from a copy of the key store; a new one would lock the old keys for good",
+                )
             _write_private(self._lab_path, AESGCM.generate_key(256))
         key = AESGCM.generate_key(256)
         _write_private(self._path(subject_id), _seal(self._lab_path.read_bytes(), key, subject_id))
@@ -86,8 +92,12 @@ class KeyStore:
         """Make everything unreadable that was encrypted with a subject's key, here and in every backup."""
         path = self._path(subject_id)
         if is_there(path):
-            # Flash may keep old blocks; what is in them is wrapped with lab.key.
-            path.write_bytes(os.urandom(path.stat().st_size))
+            # In its own blocks, and on the disk before the name goes. Flash may keep old blocks all the same; what is
+            # in them is wrapped with lab.key.
+            with path.open("r+b") as file:
+                file.write(os.urandom(path.stat().st_size))
+                file.flush()
+                os.fsync(file.fileno())
             path.unlink()
             sync_folder(self.folder)
 
@@ -100,7 +110,14 @@ class KeyStore:
 
 
 def save_identity(session: Session, actor: Actor, keys: KeyStore, subject: SubjectRow, identity: Identity) -> None:
-    """Encrypt and keep who a subject is, in the place of what was known."""
+    """Encrypt and keep who a subject is, in the place of what was known.
+
+    Raises:
+        LockedError: what was known cannot be read here; its key may come back, so it is not overwritten.
+    """
+    known = session.get(IdentityRow, subject.id)
+    if known is not None:
+        _unlock(keys, subject, known)
     text = json.dumps(asdict(identity), ensure_ascii=False).encode()
     sealed = _seal(keys.make_key(subject.id), text, subject.id)
     session.merge(IdentityRow(subject_id=subject.id, sealed=sealed, updated_at=datetime.now(UTC)))
@@ -115,15 +132,7 @@ def read_identity(session: Session, actor: Actor, keys: KeyStore, subject: Subje
     """
     row = session.get(IdentityRow, subject.id)
     record(session, actor, "identity.read", subject.code)
-    if row is None:
-        return None
-    key = keys.key_of(subject.id)
-    if key is None:
-        raise LockedError(
-            f"the identity of {subject.code} is locked: its key is not here",
-            remedy="Give labsys the key store of this lab (LABSYS_KEYS); after an erasure there is none",
-        )
-    return Identity(**json.loads(_open(key, row.sealed, subject.id)))
+    return None if row is None else _unlock(keys, subject, row)
 
 
 def erase_identity(session: Session, actor: Actor, keys: KeyStore, subject: SubjectRow) -> None:
@@ -133,6 +142,17 @@ def erase_identity(session: Session, actor: Actor, keys: KeyStore, subject: Subj
     if row is not None:
         session.delete(row)
     record(session, actor, "identity.erase", subject.code)
+
+
+def _unlock(keys: KeyStore, subject: SubjectRow, row: IdentityRow) -> Identity:
+    key = keys.key_of(subject.id)
+    if key is None:
+        raise LockedError(
+            f"the identity of {subject.code} is locked: its key is not here",
+            remedy="Give labsys the key store of this lab (LABSYS_KEYS); after an erasure there is none, "
+            "and erasing it here once more makes room for a new one",
+        )
+    return Identity(**json.loads(_open(key, row.sealed, subject.id)))
 
 
 def _seal(key: bytes, content: bytes, subject_id: str) -> bytes:

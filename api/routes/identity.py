@@ -57,19 +57,22 @@ def get_identity(request: Request, lab: LabDep, database: DatabaseDep, subject: 
         except LockedError as error:
             identity, locked = None, error
     if locked is not None:
-        raise RefusedError(HTTPStatus.CONFLICT, "locked", locked.what, remedy=locked.remedy)
+        raise _refusal(locked) from locked
     return _private(IdentityDocument.of(subject, identity))
 
 
-@router.put("/{subject}/identity", response_model=IdentityDocument, responses=problem_responses(404, 413))
+@router.put("/{subject}/identity", response_model=IdentityDocument, responses=problem_responses(404, 409, 413))
 def put_identity(
     request: Request, lab: LabDep, database: DatabaseDep, subject: SubjectCode, body: IdentityChange
 ) -> Response:
-    """Say who a subject is."""
+    """Say who a subject is; 409 where something is known already and its key is not here."""
     identity = Identity(**body.model_dump())
     with database.write() as session:
         row = find_subject(session, subject)
-        save_identity(session, actor_of(request), KeyStore.of(lab), row, identity)
+        try:
+            save_identity(session, actor_of(request), KeyStore.of(lab), row, identity)
+        except LockedError as error:
+            raise _refusal(error) from error
     return _private(IdentityDocument.of(subject, identity))
 
 
@@ -80,6 +83,10 @@ def delete_identity(request: Request, lab: LabDep, database: DatabaseDep, subjec
         row = find_subject(session, subject)
         erase_identity(session, actor_of(request), KeyStore.of(lab), row)
     return _private(IdentityDocument.of(subject, None))
+
+
+def _refusal(locked: LockedError) -> RefusedError:
+    return RefusedError(HTTPStatus.CONFLICT, "locked", locked.what, remedy=locked.remedy)
 
 
 def _private(document: IdentityDocument) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.commands.database_backup import backup_database
-from api.identity import KeyStore
+from api.identity import KeyStore, LockedError
 from labsys.core.errors import InputError
 from labsys.storage.lab import Lab, open_lab
 
@@ -85,6 +86,51 @@ def test_erased_identity_is_read_from_no_backup(
     shutil.rmtree(keys)
     assert restored.get(f"{API}/subjects/S02/identity").status_code == 409
     assert restored.get(f"{API}/subjects/S02").status_code == 200
+
+
+def test_identity_whose_key_is_not_here_is_not_overwritten(
+    client: TestClient, lab: Lab, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.put(URL, json=WHO)
+    monkeypatch.setenv("LABSYS_KEYS", str(tmp_path / "empty"))
+    client.put(f"{API}/subjects/S02/identity", json={"name": "Somebody Else"})
+    refused = client.put(URL, json={"name": "Another"})
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:labsys:problem:locked")
+    assert "erasing" in refused.json()["remedy"]
+    monkeypatch.setenv("LABSYS_KEYS", str(keys))
+    assert client.get(URL).json() == {"subject": "S01", "known": True, **WHO}
+    assert client.put(f"{API}/subjects/S02/identity", json={"name": "Another"}).status_code == 409
+    (keys / lab.uuid / "lab.key").rename(tmp_path / "lab.key")  # lost, with the keys of subjects still there
+    kept = {p.name: p.read_bytes() for p in (keys / lab.uuid).iterdir()}
+    assert client.put(URL, json={"name": "Another"}).status_code == 409
+    with pytest.raises(LockedError, match=r"lab\.key"):
+        KeyStore.of(lab).make_key("0190f0f0-0000-7000-8000-000000000000")
+    assert {p.name: p.read_bytes() for p in (keys / lab.uuid).iterdir()} == kept
+    (tmp_path / "lab.key").rename(keys / lab.uuid / "lab.key")
+    assert client.get(URL).json()["name"] == WHO["name"]
+    assert client.delete(f"{API}/subjects/S02/identity").status_code == 200
+    assert client.put(f"{API}/subjects/S02/identity", json={"name": "Another"}).status_code == 200
+
+
+def test_destroyed_key_is_overwritten_on_the_disk_before_its_name_goes(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, synced = KeyStore.of(lab), []
+    store.make_key("a")
+    path = store.folder / "a.key"
+    before, inode = path.read_bytes(), path.stat().st_ino
+    real = os.fsync
+
+    def note(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        if path.exists() and status.st_ino == inode:
+            synced.append(path.read_bytes())
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    store.destroy_key("a")
+    assert [(len(content), content != before) for content in synced] == [(len(before), True)]
+    assert not path.exists()
 
 
 def test_key_store_inside_the_lab_is_refused(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
