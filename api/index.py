@@ -32,7 +32,7 @@ from labsys.storage.lab import Lab
 from labsys.storage.subjects import subject_codes
 
 # Raise it whenever the same folder would give other rows; every database is then rebuilt when it is next opened.
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 
 _METRICS: Table = Base.metadata.tables[TrialMetricRow.__tablename__]
 _FILES: Table = Base.metadata.tables[FileRow.__tablename__]
@@ -143,8 +143,8 @@ def _insert_subjects(session: Session, lab: Lab, codes: Sequence[str]) -> IndexR
     def claim(identity: str, owner: str) -> None:
         if identity in owners:
             raise InputError(
-                f"{owner} has the identity of {owners[identity]}",
-                remedy="A copied folder keeps its UUID: delete the copy, or give it a new one",
+                f"{owner} has the identity {identity}, which {_other(owner, owners[identity])} has",
+                remedy="A copied folder keeps its UUID: find both by it, and delete the copy or give it a new one",
             )
         owners[identity] = owner
 
@@ -154,6 +154,12 @@ def _insert_subjects(session: Session, lab: Lab, codes: Sequence[str]) -> IndexR
         _insert(session, code, rows)
         gathered.append(rows)
     return _report(gathered)
+
+
+def _other(owner: str, first: str) -> str:
+    """The first owner of an identity, by name within a subject alone: who may see one subject may read this."""
+    subjects = [name.split()[1].split("/")[0] for name in (owner, first)]
+    return first if subjects[0] == subjects[1] else "a folder of another subject"
 
 
 def _known_identities(session: Session) -> dict[str, str]:

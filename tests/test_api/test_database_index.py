@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -94,6 +95,14 @@ def test_copied_subject_folder_is_named_not_merged(lab: Lab) -> None:
     assert report.subjects == 2
     assert any("identity" in p.what and p.place == "subjects/S03" for p in report.problems)
     assert index_subject(lab, "S03").problems == report.problems
+    said = " ".join(p.what for p in report.problems)
+    assert "S01" not in said  # whoever may see S03 reads this, and may know nothing of S01
+    assert json.loads((folder / "subject.json").read_text(encoding="utf-8"))["uuid"] in said
+    shutil.rmtree(folder)
+    folder = Path(shutil.copytree(lab.root / "subjects/S01/2026-12-13", lab.root / "subjects/S01/2026-12-14"))
+    for path in folder.rglob("*.json"):
+        path.write_text(path.read_text(encoding="utf-8").replace("2026-12-13", "2026-12-14"), encoding="utf-8")
+    assert any("session S01/2026-12-13" in p.what for p in index_lab(lab).problems)
 
 
 def test_subject_that_is_gone_loses_its_rows(any_lab: Lab) -> None:
