@@ -51,14 +51,15 @@ def get_file(request: Request, db: SessionDep, lab: LabDep, path: PathInLab) -> 
     headers = {"ETag": etag, "Cache-Control": f"private, {lasting}"}
     if holds(request, etag):
         return Response(status_code=304, headers=headers)
-    _check_range(request, stat.st_size)
-    _note_once(request, path)
     kind = mimetypes.guess_type(place.name)[0] or "application/octet-stream"
     # Only video is shown in a page; anything else that a browser could run is saved.
     shown = "inline" if kind.startswith("video/") else "attachment"
-    return FileResponse(
+    answer = FileResponse(
         place, headers=headers, media_type=kind, filename=place.name, content_disposition_type=shown, stat_result=stat
     )
+    _check_range(request, answer, stat.st_size)
+    _note_once(request, path)
+    return answer
 
 
 def _place(lab: Lab, row: FileRow) -> FilePath | None:
@@ -67,14 +68,13 @@ def _place(lab: Lab, row: FileRow) -> FilePath | None:
     return place if place.is_relative_to(lab.root) and place.is_file() else None
 
 
-def _check_range(request: Request, size_bytes: int) -> None:
+def _check_range(request: Request, answer: Response, size_bytes: int) -> None:
     """Refuse a range that the file does not have, as a problem like every other."""
-    asked = request.headers.get("range")
-    if asked is None or request.headers.get("if-range") is not None:
+    asked, only_if = request.headers.get("range"), request.headers.get("if-range")
+    if asked is None or only_if not in (None, answer.headers["etag"], answer.headers["last-modified"]):
         return
     ranges = _RANGE.fullmatch(asked.strip())
-    starts = [part.split("-")[0].strip() for part in ranges[1].split(",")] if ranges else [""]
-    if ranges is None or any(start and int(start) >= size_bytes for start in starts):
+    if ranges is None or not all(_is_within(part.strip(), size_bytes) for part in ranges[1].split(",")):
         raise RefusedError(
             HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
             "range",
@@ -83,8 +83,21 @@ def _check_range(request: Request, size_bytes: int) -> None:
         )
 
 
+def _is_within(part: str, size_bytes: int) -> bool:
+    first, last = part.split("-")
+    if not first:
+        return size_bytes > 0 and int(last) > 0
+    return int(first) < size_bytes and (not last or int(first) <= int(last))
+
+
 def _note_once(request: Request, path: str) -> None:
     """A player asks for a video in hundreds of ranges; the audit says once in ten minutes that it was seen."""
     seen: Throttle = request.app.state.seen_files
-    if seen.take(f"{actor_of(request).name} {path}") == 0.0:
+    name = f"{actor_of(request).name} {path}"
+    if seen.take(name) > 0.0:
+        return
+    try:
         note_export(request, path)
+    except BaseException:
+        seen.forgive(name)  # nothing was written down: a second try is not one that was seen
+        raise
