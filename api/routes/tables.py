@@ -79,11 +79,13 @@ def trial_metrics(
     except UnknownNameError as error:
         raise refuse_name(error) from error
     kind = choose_format(query.format, accept)
+    # One page is looked at; more than that, at once or page by page, leaves as a whole.
+    if kind is not FileFormat.JSON or query.cursor is not None or (query.limit or 0) > _JSON_ROWS:
+        note_export(request, f"trial_metrics as {kind}: {request.url.query}")
     if kind is FileFormat.JSON:
         rows, cursor = table.page(db, query.cursor, query.limit or _JSON_ROWS)
         page = TablePage(columns=list(columns), rows=[json_row(r, columns) for r in rows], next_cursor=cursor)
         return Response(as_bytes(page), media_type=kind.media_type, headers=_headers(request, cursor))
-    note_export(request, f"trial_metrics as {kind}: {request.url.query}")
     return _send_file(request, db, table, query, columns, kind)
 
 

@@ -256,6 +256,17 @@ def test_exports_are_written_down_and_counted(admin: TestClient) -> None:
     assert all(e["request_id"] for e in events)
 
 
+def test_whole_table_as_json_is_an_export(admin: TestClient) -> None:
+    admin.app.state.export_throttle = Throttle(burst=2, every_s=60.0)  # type: ignore[attr-defined]
+    url = f"{API}/tables/trial_metrics"
+    page = admin.get(f"{url}?limit=5").json()
+    asked = [f"limit=5&cursor={page['next_cursor']}", "limit=1000000", "limit=1001"]
+    assert [admin.get(f"{url}?{query}").status_code for query in asked] == [200, 200, 429]
+    assert admin.get(f"{url}?limit=1000").status_code == 200  # a page is looked at
+    events = admin.get(f"{API}/audit?action=export").json()["items"]
+    assert [e["object"] for e in events] == [f"trial_metrics as json: {query}" for query in asked[:2]]
+
+
 def test_changes_are_written_down_with_hashes_of_before_and_after(admin: TestClient) -> None:
     for notes in ("one", "two"):
         admin.patch(f"{API}/subjects/S02", json={"notes": notes})
