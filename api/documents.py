@@ -6,6 +6,7 @@ import hashlib
 import json
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import Request, Response
 from pydantic import BaseModel
@@ -29,7 +30,7 @@ def send(request: Request, document: BaseModel | dict[str, Any], *, status: int 
     body = as_bytes(document)
     headers = {"ETag": etag_of(body), "Cache-Control": "private, no-cache"}
     if location:
-        headers["Location"] = location
+        headers["Location"] = quote(location)
     reading = request.method == "GET" and status == HTTPStatus.OK
     if reading and holds(request, headers["ETag"]):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)

@@ -5,16 +5,26 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
+from api.access.keys import LONGEST_LABEL
 from api.access.passwords import LONGEST
 from api.access.roles import Means, Principal, Role, Scope
 from api.moments import show_moment
-from api.schemas import ABSENT, Code, Sent, Word
+from api.schemas import ABSENT, Code, Sent, no_control_characters
 from api.tables_owned import ApiKeyRow, AuditRow, LinkRow, UserRow
 
-UserName = Annotated[str, Field(min_length=1, max_length=100, examples=["mk"])]
-Password = Annotated[SecretStr, Field(max_length=LONGEST, examples=["four words that go together"])]
+
+def _encodable(secret: SecretStr) -> SecretStr:
+    no_control_characters(secret.get_secret_value())
+    return secret
+
+
+UserName = Annotated[str, AfterValidator(no_control_characters), Field(min_length=1, max_length=100, examples=["mk"])]
+Password = Annotated[
+    SecretStr, AfterValidator(_encodable), Field(max_length=LONGEST, examples=["four words that go together"])
+]
+Label = Annotated[str, AfterValidator(no_control_characters), Field(max_length=LONGEST_LABEL)]
 
 
 class Credentials(Sent):
@@ -102,7 +112,7 @@ class KeyNew(Sent):
     model_config = ConfigDict(json_schema_extra={"examples": [{"role": "viewer", "subjects": ["S01"]}]})
 
     role: Role
-    label: Word = ""
+    label: Label = ""
     scopes: list[Scope] = Field(default=[], max_length=len(Scope))
     subjects: list[Code] | None = Field(default=None, max_length=1000)
     expires_at: datetime | None = None

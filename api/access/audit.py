@@ -38,13 +38,14 @@ def record(
         AuditRow(
             id=new_uuid(),
             at=datetime.now(UTC),
-            actor=actor.name,
+            actor=actor.name[:200],
             action=action,
             object=what[:2000],
             before_hash=_hash(before),
             after_hash=_hash(after),
             request_id=actor.request_id,
-            address=actor.address,
+            # A proxy on this machine says whatever it was told.
+            address=actor.address and actor.address[:64],
         )
     )
 

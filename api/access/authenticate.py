@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy.orm import Session
 
 from api.access.audit import Actor, record
-from api.access.keys import find_key, find_link, holder_of, is_due_to_be_noted, note_use
+from api.access.keys import find_handed, find_key, holder_of, is_due_to_be_noted, note_use
 from api.access.logins import find_login, is_due_to_be_seen, note_seen
 from api.access.own_machine import is_from_own_machine
 from api.access.roles import OPEN_LAB, Principal
@@ -20,6 +20,7 @@ from api.access.tokens import Token, digest
 from api.access.users import is_open
 from api.database import Database
 from api.errors import RefusedError
+from api.tables_owned import LinkRow
 
 COOKIE = "labsys_session"
 CSRF_HEADER = "X-CSRF-Token"
@@ -87,7 +88,7 @@ def _by_token(database: Database, text: str) -> Principal | None:
         return None
     with database.read() as session:
         if token.kind == "link":
-            link = find_link(session, token)
+            link = find_handed(session, LinkRow, token)
             return holder_of(session, link) if link is not None else None
         principal = find_key(session, token)
         due = principal is not None and is_due_to_be_noted(session, token)

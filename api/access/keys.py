@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,7 +18,12 @@ from api.tables_owned import ApiKeyRow, LinkRow
 from labsys.core.errors import InputError, UnknownNameError
 
 LONGEST_LINK = timedelta(days=366)
+# With its id it is the name of the one who asks, and stands in columns of 200 characters.
+LONGEST_LABEL = 100
 _NOTED_EVERY = timedelta(minutes=1)
+
+Handed = TypeVar("Handed", ApiKeyRow, LinkRow)
+_WORDS: dict[type[Any], str] = {ApiKeyRow: "key", LinkRow: "link"}
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,12 @@ def make_key(session: Session, actor: Actor, asked: KeyRequest) -> tuple[ApiKeyR
     """Make a key; the token is shown this once.
 
     Raises:
-        InputError: the expiry is past, or scopes that a narrowed key cannot have. UnknownNameError: no such subject.
+        InputError: the expiry is past, the label too long, or scopes that a narrowed key cannot have.
+        UnknownNameError: no such subject.
     """
     now = datetime.now(UTC)
+    if len(asked.label) > LONGEST_LABEL:
+        raise InputError(f"the label has {len(asked.label)} characters", remedy=f"{LONGEST_LABEL} may be")
     _check_expiry(asked.expires_at, now)
     scopes = asked.scopes or ((Scope.READ,) if asked.narrowed else tuple(Scope))
     if asked.narrowed and set(scopes) != {Scope.READ}:
@@ -69,26 +78,33 @@ def make_key(session: Session, actor: Actor, asked: KeyRequest) -> tuple[ApiKeyR
     return row, token
 
 
-def revoke_key(session: Session, actor: Actor, key_id: str) -> ApiKeyRow:
-    """Make a key useless from now on; again changes nothing (UnknownNameError)."""
-    row = session.get(ApiKeyRow, key_id)
+def revoke(session: Session, actor: Actor, kind: type[Handed], token_id: str) -> Handed:
+    """Make a key or a link useless from now on; again changes nothing (UnknownNameError)."""
+    row, word = session.get(kind, token_id), _WORDS[kind]
     if row is None:
-        raise UnknownNameError("key", key_id, valid=list(session.scalars(select(ApiKeyRow.id))))
+        raise UnknownNameError(word, token_id, valid=list(session.scalars(select(kind.id))))
     if row.revoked_at is None:
         row.revoked_at = datetime.now(UTC)
-        record(session, actor, "key.revoke", key_id)
+        record(session, actor, f"{word}.revoke", token_id)
     return row
 
 
-def find_key(session: Session, token: Token) -> Principal | None:
-    """Who comes with this key, or None where it opens nothing (unknown, wrong, revoked, expired)."""
-    row = session.get(ApiKeyRow, token.id)
+def find_handed(session: Session, kind: type[Handed], token: Token) -> Handed | None:
+    """The key or link of a token, or None where it opens nothing (unknown, wrong, revoked, expired)."""
+    row = session.get(kind, token.id)
     known = token.is_kept_as(row.secret_hash if row is not None else digest(""))
-    if row is None or not known or not _is_valid(row.revoked_at, row.expires_at):
+    return row if row is not None and known and _is_valid(row.revoked_at, row.expires_at) else None
+
+
+def find_key(session: Session, token: Token) -> Principal | None:
+    """Who comes with this key, or None where it opens nothing."""
+    row = find_handed(session, ApiKeyRow, token)
+    if row is None:
         return None
     subjects = None if row.subjects is None else codes_of(session, row.subjects)
     scopes = frozenset(Scope(s) for s in row.scopes)
-    return Principal(f"key {row.id} {row.label}".strip(), Role(row.role), Means.KEY, scopes, subjects)
+    name = f"key {row.id} {row.label[:LONGEST_LABEL]}".strip()
+    return Principal(name, Role(row.role), Means.KEY, scopes, subjects)
 
 
 def is_due_to_be_noted(session: Session, token: Token) -> bool:
@@ -123,24 +139,6 @@ def make_link(session: Session, actor: Actor, subject: SubjectRow, expires_at: d
     session.add(row)
     record(session, actor, "link.create", f"{token.id} to {subject.code}")
     return row, token
-
-
-def revoke_link(session: Session, actor: Actor, link_id: str) -> LinkRow:
-    """Make a link useless from now on; again changes nothing (UnknownNameError)."""
-    row = session.get(LinkRow, link_id)
-    if row is None:
-        raise UnknownNameError("link", link_id, valid=list(session.scalars(select(LinkRow.id))))
-    if row.revoked_at is None:
-        row.revoked_at = datetime.now(UTC)
-        record(session, actor, "link.revoke", link_id)
-    return row
-
-
-def find_link(session: Session, token: Token) -> LinkRow | None:
-    """The link of this token, or None where it opens nothing."""
-    row = session.get(LinkRow, token.id)
-    known = token.is_kept_as(row.secret_hash if row is not None else digest(""))
-    return row if row is not None and known and _is_valid(row.revoked_at, row.expires_at) else None
 
 
 def holder_of(session: Session, link: LinkRow) -> Principal | None:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from api.access.keys import holder_of
 from api.access.passwords import is_password
 from api.access.roles import EVERY_SCOPE, Means, Principal, Role
 from api.access.tokens import csrf_token_of, digest, new_secret
-from api.access.users import granted_codes
+from api.access.users import granted_codes, user_called
 from api.tables_owned import LinkRow, LoginRow, UserRow
 
 LIFETIME = timedelta(hours=12)
@@ -24,7 +24,7 @@ _NOTED_EVERY = timedelta(minutes=1)
 
 def check_password(session: Session, name: str, password: str) -> UserRow | None:
     """The user with this name and password, or None; no answer is quicker than another."""
-    row = session.scalars(select(UserRow).where(func.lower(UserRow.name) == name.strip().lower())).first()
+    row = user_called(session, name)
     fits = is_password(password, row.password_hash if row is not None else None)
     return row if row is not None and fits and not row.disabled else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime
 
 from sqlalchemy import delete, func, select
@@ -25,9 +26,9 @@ def is_open(session: Session) -> bool:
 def add_user(session: Session, actor: Actor, name: str, role: Role, password: str) -> UserRow:
     """Add a person (InputError: the name is taken or no name, or the password is not acceptable)."""
     name = name.strip()
-    if not 1 <= len(name) <= 100 or not name.isprintable():
-        raise InputError("a user's name has 1 to 100 printable characters")
-    if session.scalars(select(UserRow).where(func.lower(UserRow.name) == name.lower())).first() is not None:
+    if not 1 <= len(name) <= 100 or not name.isprintable() or "/" in name or name in (".", ".."):
+        raise InputError("a user's name has 1 to 100 printable characters, and stands in addresses: no '/', not '..'")
+    if user_called(session, name) is not None:
         raise InputError(f"user '{name}' exists already", remedy="Choose another name")
     row = UserRow(
         id=new_uuid(),
@@ -49,9 +50,20 @@ def set_up(session: Session, actor: Actor, name: str, password: str) -> UserRow:
     return add_user(session, actor, name, Role.ADMIN, password)
 
 
+def fold_name(name: str) -> str:
+    """The same text for every way to write a name: capital or small, an accent as one character or two."""
+    return unicodedata.normalize("NFKC", name).casefold().strip()
+
+
+def user_called(session: Session, name: str) -> UserRow | None:
+    """The user of a name, however it is written. SQLite folds ASCII alone, so the database is not asked to."""
+    folded = fold_name(name)
+    return next((row for row in session.scalars(select(UserRow)) if fold_name(row.name) == folded), None)
+
+
 def find_user(session: Session, name: str) -> UserRow:
     """A user by name (UnknownNameError names the nearest)."""
-    row = session.scalars(select(UserRow).where(UserRow.name == name)).first()
+    row = user_called(session, name)
     if row is None:
         raise UnknownNameError("user", name, valid=list(session.scalars(select(UserRow.name))))
     return row
@@ -80,10 +92,10 @@ def change_user(
     if disabled is not None:
         row.disabled, said = disabled, [*said, "disabled" if disabled else "enabled"]
     if password is not None:
-        row.password_hash, said = hash_password(password, name=name), [*said, "password"]
+        row.password_hash, said = hash_password(password, name=row.name), [*said, "password"]
     if disabled or password is not None:
         session.execute(delete(LoginRow).where(LoginRow.user_id == row.id))
-    record(session, actor, "user.change", f"{name}: {', '.join(said) or 'nothing'}")
+    record(session, actor, "user.change", f"{row.name}: {', '.join(said) or 'nothing'}")
     return row
 
 
@@ -100,7 +112,7 @@ def grant(session: Session, actor: Actor, name: str, subject: SubjectRow) -> Non
         session.add(
             GrantRow(user_id=user.id, subject_id=subject.id, granted_at=datetime.now(UTC), granted_by=actor.name)
         )
-        record(session, actor, "grant.add", f"{subject.code} to {name}")
+        record(session, actor, "grant.add", f"{subject.code} to {user.name}")
 
 
 def withdraw(session: Session, actor: Actor, name: str, subject: SubjectRow) -> None:
@@ -109,7 +121,7 @@ def withdraw(session: Session, actor: Actor, name: str, subject: SubjectRow) -> 
     row = session.get(GrantRow, (user.id, subject.id))
     if row is not None:
         session.delete(row)
-        record(session, actor, "grant.withdraw", f"{subject.code} from {name}")
+        record(session, actor, "grant.withdraw", f"{subject.code} from {user.name}")
 
 
 def granted_codes(session: Session, user_id: str) -> frozenset[str]:

@@ -92,9 +92,10 @@ def revoke(
     Example: labsys key revoke 0123456789ab
     """
     from api.access.audit import TERMINAL
-    from api.access.keys import revoke_key
+    from api.access.keys import revoke as revoke_handed
+    from api.tables_owned import ApiKeyRow
 
     terminal = Terminal(lab, as_json, quiet)
     with writing(terminal.open_lab()) as session:
-        row = revoke_key(session, TERMINAL, key)
+        row = revoke_handed(session, TERMINAL, ApiKeyRow, key)
     terminal.give({"id": row.id, "revoked": True}, f"key {row.id} opens nothing any more")

@@ -9,17 +9,18 @@ from fastapi import APIRouter, Request, Response
 from api.access.audit import record
 from api.access.authenticate import COOKIE, actor_of, check_csrf
 from api.access.exports import refuse_hurry
-from api.access.keys import find_link, holder_of
+from api.access.keys import find_handed, holder_of
 from api.access.logins import LIFETIME, check_password, close_login, find_login, open_login
 from api.access.own_machine import is_from_own_machine
 from api.access.roles import Principal
 from api.access.throttle import Throttle
 from api.access.tokens import Token
-from api.access.users import is_open, set_up
+from api.access.users import fold_name, is_open, set_up
 from api.dependencies import DatabaseDep
 from api.documents import send
 from api.errors import RefusedError, problem_responses
 from api.schemas_access import AccessDocument, Credentials, LinkToken
+from api.tables_owned import LinkRow
 
 router = APIRouter(prefix="/access", tags=["access"])
 
@@ -51,7 +52,7 @@ def set_up_lab(request: Request, database: DatabaseDep, body: Credentials) -> Re
 @router.post("/login", response_model=AccessDocument, responses=problem_responses(413, 429))
 def log_in(request: Request, database: DatabaseDep, body: Credentials) -> Response:
     """Sign in; the answer sets a cookie. Too many tries for a name, or from an address, must wait."""
-    name = body.name.casefold().strip()
+    name = fold_name(body.name)
     _wait(request)
     refuse_hurry(request.app.state.login_throttle.take(name), "too-many-tries", "too many tries for this name")
     with database.read() as session:
@@ -87,7 +88,7 @@ def open_link(request: Request, database: DatabaseDep, body: LinkToken) -> Respo
     _wait(request)
     token = Token.parse(body.token.get_secret_value())
     with database.write() as session:
-        link = find_link(session, token) if token is not None and token.kind == "link" else None
+        link = find_handed(session, LinkRow, token) if token is not None and token.kind == "link" else None
         holder = holder_of(session, link) if link is not None else None
         name = holder.name if holder is not None else "nobody"
         record(session, actor_of(request, name), "link.open" if link else "link.refused", link.id if link else "")

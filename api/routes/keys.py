@@ -8,8 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy import select
 
+from api.access import keys as handed
 from api.access.authenticate import actor_of
-from api.access.keys import KeyRequest, make_key, make_link, revoke_key, revoke_link
+from api.access.keys import KeyRequest, make_key, make_link
 from api.dependencies import Cursor, DatabaseDep, Limit, SessionDep, refuse_name
 from api.documents import send
 from api.errors import problem_responses
@@ -53,7 +54,7 @@ def create(request: Request, database: DatabaseDep, body: KeyNew) -> Response:
 def revoke(request: Request, database: DatabaseDep, key: TokenId) -> Response:
     """Revoke a key; it stays in the list."""
     with database.write() as session:
-        document = KeyDocument.of(revoke_key(session, actor_of(request), key))
+        document = KeyDocument.of(handed.revoke(session, actor_of(request), ApiKeyRow, key))
     return send(request, document)
 
 
@@ -84,7 +85,7 @@ def create_link(request: Request, database: DatabaseDep, body: LinkNew) -> Respo
 def revoke_shared(request: Request, database: DatabaseDep, link: TokenId) -> Response:
     """Revoke a link; whoever came in through it is out."""
     with database.write() as session:
-        row = revoke_link(session, actor_of(request), link)
+        row = handed.revoke(session, actor_of(request), LinkRow, link)
         subject = session.get(SubjectRow, row.subject_id)
         document = LinkDocument.of(row, subject.code if subject is not None else None)
     return send(request, document)

@@ -78,4 +78,5 @@ def withdraw_subject(request: Request, database: DatabaseDep, name: Name, subjec
 
 
 def _grants(session: Session, name: str) -> GrantsDocument:
-    return GrantsDocument(user=name, subjects=sorted(granted_codes(session, find_user(session, name).id)))
+    user = find_user(session, name)
+    return GrantsDocument(user=user.name, subjects=sorted(granted_codes(session, user.id)))
