@@ -2,15 +2,16 @@
 
 The service must not be reachable through somebody else's page: a name that was re-pointed to this machine (DNS
 rebinding) is refused by its Host, a form or script of another site by its Origin. Every request gets an id, which the
-answer, the log and the audit carry.
+answer, the log and the audit carry; a defect is answered here, so that nothing goes out without the id and the headers.
 """
 
 from __future__ import annotations
 
+import logging
 import uuid
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -18,9 +19,10 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access.own_machine import is_own_origin
-from api.errors import problem_response
+from api.errors import defect_response, problem_response
 from api.settings import ServiceSettings
 
+_LOG = logging.getLogger("labsys.requests")
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
@@ -47,8 +49,12 @@ class Boundary:
         request_id = str(uuid.uuid4())
         scope.setdefault("state", {})["request_id"] = request_id
 
+        status = 0
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 MutableHeaders(scope=message).update(_HEADERS | {"X-Request-ID": request_id})
             await send(message)
 
@@ -57,8 +63,16 @@ class Boundary:
         problem = self._stranger(headers) or _too_long(headers, limit_bytes)
         if problem is not None:
             await problem_response(Request(scope), problem)(scope, receive, send_with_headers)
-            return
-        await self.app(scope, _limited(receive, limit_bytes), send_with_headers)
+        else:
+            try:
+                await self.app(scope, _limited(receive, limit_bytes), send_with_headers)
+            except Exception:
+                _LOG.exception("%s failed", request_id)
+                if status:
+                    raise  # half an answer is out; the server breaks it off
+                await defect_response(Request(scope), request_id)(scope, receive, send_with_headers)
+        # The path alone: what was asked for in the query may be long, and is in the audit where it counts.
+        _LOG.info("%s %s %s %d", request_id, scope["method"], quote(scope["path"]), status)
 
     def _stranger(self, headers: Headers) -> dict[str, Any] | None:
         """The problem of a request that does not come from this service's own pages or programs, or None."""

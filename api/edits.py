@@ -23,6 +23,7 @@ from api.documents import as_bytes, check_if_match, send
 from api.errors import RefusedError
 from api.index import refresh_subject
 from api.moments import parse_moment, show_moment
+from api.once import answered_before, keep_answer
 from labsys.core.errors import UnknownNameError
 from labsys.core.session import Episode, Subject, Trial
 from labsys.core.session import Session as Visit
@@ -53,6 +54,9 @@ class Kept(Generic[Noun]):
 def make_noun(request: Request, lab: Lab, database: Database, kept: Kept[Noun], noun: Noun) -> Response:
     """Make a noun: 201 with its document, 409 where it is there already, 422 where its parent is not."""
     with database.write() as session:
+        answered = answered_before(session, request)
+        if answered is not None:
+            return answered
         try:
             kept.load()
         except UnknownNameError:
@@ -65,7 +69,8 @@ def make_noun(request: Request, lab: Lab, database: Database, kept: Kept[Noun], 
         refresh_subject(session, lab, kept.subject)
         document = kept.find(session)
         record(session, actor_of(request), f"{kept.kind}.create", kept.location, after=as_bytes(document))
-    return send(request, document, status=HTTPStatus.CREATED, location=f"/api/v1/{kept.location}")
+        answer = send(request, document, status=HTTPStatus.CREATED, location=f"/api/v1/{kept.location}")
+        return keep_answer(session, request, answer)
 
 
 def change_noun(

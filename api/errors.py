@@ -110,7 +110,6 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(LabsysError, _on_labsys_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
-    app.add_exception_handler(Exception, _on_defect)
 
 
 async def _on_labsys_error(request: Request, error: Exception) -> Response:
@@ -170,11 +169,12 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
     return problem_response(request, problem)
 
 
-async def _on_defect(request: Request, _error: Exception) -> Response:
+def defect_response(request: Request, request_id: str) -> Response:
+    """For an exception that nobody expected."""
     problem = {
         "type": "urn:labsys:problem:defect",
         "status": int(HTTPStatus.INTERNAL_SERVER_ERROR),
-        "detail": "labsys failed on this request; the log of `labsys serve` says why",
+        "detail": f"labsys failed on this request; the log of `labsys serve` says why, at {request_id}",
         "remedy": "Please report it with the log",
     }
     return problem_response(request, problem)

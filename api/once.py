@@ -1,7 +1,9 @@
 """Idempotency-Key: a POST that is sent again, because the answer was lost on the way, is answered and not done again.
 
 The key belongs to the caller. The same key with another request is a mistake (422); while the first is at work, a
-second waits outside (409). Answers are kept for a day; only successes, so that what failed may be tried again.
+second waits outside (409). The answer is kept for a day, in the transaction of the change itself: neither stands
+without the other, so what was done is answered even where the service died before it could, and a request that was
+believed dead after a minute and was only slow finds, as soon as it may write, that another has done its work.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from fastapi import Depends, Header, Request, Response
 from fastapi.routing import APIRoute
 from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from api.access.authenticate import authorize, principal_of
@@ -44,7 +47,8 @@ ONCE = Depends(_declare)
 
 
 class OnceRoute(APIRoute):
-    """A route whose POST heeds Idempotency-Key."""
+    """A route whose POST heeds Idempotency-Key. Its write transaction begins with `answered_before` and ends with
+    `keep_answer`."""
 
     def get_route_handler(self) -> Handler:
         """FastAPI's way to wrap a route."""
@@ -68,6 +72,23 @@ class _Asked:
     hash: str
 
 
+def answered_before(session: Session, request: Request) -> Response | None:
+    """The answer that another request with the same key was given while this one waited for the write lock."""
+    asked: _Asked | None = getattr(request.state, "once", None)
+    return None if asked is None else _kept_answer(session, asked)
+
+
+def keep_answer(session: Session, request: Request, response: Response) -> Response:
+    """Keep an answer along with what it tells of; without a key nothing is kept. Returns the answer."""
+    asked: _Asked | None = getattr(request.state, "once", None)
+    if asked is not None:
+        row = _row(asked, datetime.now(UTC) + _KEPT)
+        row.status, row.body = response.status_code, bytes(response.body)
+        row.headers = {name: response.headers[name] for name in _SENT_AGAIN if name in response.headers}
+        session.merge(row)  # where this one took more than a minute, its own row may be gone
+    return response
+
+
 async def _answer_once(request: Request, key: str, handler: Handler) -> Response:
     await run_in_threadpool(authorize, request)  # a key of yesterday opens nothing that was closed since
     database: Database = request.app.state.database
@@ -77,12 +98,14 @@ async def _answer_once(request: Request, key: str, handler: Handler) -> Response
     kept = await run_in_threadpool(_begin, database, asked)
     if kept is not None:
         return kept
+    request.state.once = asked
     try:
         response = await handler(request)
     except BaseException:
         await run_in_threadpool(_forget, database, asked)
         raise
-    await run_in_threadpool(_keep if response.status_code < 300 else _forget_answer, database, asked, response)
+    if response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
+        await run_in_threadpool(_forget, database, asked)
     return response
 
 
@@ -92,12 +115,21 @@ def _begin(database: Database, asked: _Asked) -> Response | None:
     try:
         with database.update() as session:
             session.execute(delete(IdempotencyRow).where(IdempotencyRow.expires_at < now))
-            row = session.get(IdempotencyRow, (asked.caller, asked.key))
-            if row is None:
-                session.add(_row(asked, now + _AT_WORK))
-                return None
+            kept = _kept_answer(session, asked)
+            if kept is not None:
+                return kept
+            if session.get(IdempotencyRow, (asked.caller, asked.key)) is not None:
+                raise _at_work()
+            session.add(_row(asked, now + _AT_WORK))
+            return None
     except IntegrityError as error:
         raise _at_work() from error
+
+
+def _kept_answer(session: Session, asked: _Asked) -> Response | None:
+    row = session.get(IdempotencyRow, (asked.caller, asked.key))
+    if row is None:
+        return None
     if row.request_hash != asked.hash:
         raise RefusedError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -106,7 +138,7 @@ def _begin(database: Database, asked: _Asked) -> Response | None:
             remedy="Use a new key for a new request",
         )
     if row.status is None:
-        raise _at_work()
+        return None
     return Response(row.body, row.status, {**row.headers, "Idempotency-Replayed": "true"})
 
 
@@ -131,20 +163,8 @@ def _at_work() -> RefusedError:
     )
 
 
-def _keep(database: Database, asked: _Asked, response: Response) -> None:
-    with database.update() as session:
-        row = session.get(IdempotencyRow, (asked.caller, asked.key))
-        if row is not None:
-            row.status, row.body = response.status_code, bytes(response.body)
-            row.headers = {name: response.headers[name] for name in _SENT_AGAIN if name in response.headers}
-            row.expires_at = datetime.now(UTC) + _KEPT
-
-
-def _forget_answer(database: Database, asked: _Asked, _response: Response) -> None:
-    _forget(database, asked)
-
-
 def _forget(database: Database, asked: _Asked) -> None:
-    mine = (IdempotencyRow.caller == asked.caller, IdempotencyRow.key == asked.key)
+    """Let a request that failed be tried again; what another has answered meanwhile stays."""
+    mine = (IdempotencyRow.caller == asked.caller, IdempotencyRow.key == asked.key, IdempotencyRow.status.is_(None))
     with database.update() as session:
         session.execute(delete(IdempotencyRow).where(*mine))

@@ -56,7 +56,22 @@ def serve(
     application = create_app(folder, settings)
     terminal.say(f"http://{settings.host}:{settings.port}  (Ctrl-C stops)")
     with working_beside(folder, workers):
-        uvicorn.run(application, host=settings.host, port=settings.port, log_level="warning" if quiet else "info")
+        uvicorn.run(
+            application,
+            host=settings.host,
+            port=settings.port,
+            log_level="warning" if quiet else "info",
+            log_config=_log_config(quiet=quiet),
+            access_log=False,  # `labsys.requests` says the same with the request's id
+        )
+
+
+def _log_config(*, quiet: bool) -> dict[str, Any]:
+    """What uvicorn says and what labsys says, in one form."""
+    from uvicorn.config import LOGGING_CONFIG
+
+    ours = {"handlers": ["default"], "level": "WARNING" if quiet else "INFO", "propagate": False}
+    return {**LOGGING_CONFIG, "loggers": {**LOGGING_CONFIG["loggers"], "labsys": ours}}
 
 
 def index(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> None:

@@ -20,7 +20,7 @@ from api.dependencies import Cursor, DatabaseDep, Limit, SessionDep, refuse_name
 from api.documents import as_bytes, send
 from api.errors import problem_responses
 from api.jobs.queue import JobRequest, JobState, Slots, ask_to_cancel, find_job, submit
-from api.once import ONCE, OnceRoute
+from api.once import ONCE, OnceRoute, answered_before, keep_answer
 from api.paging import Keyset
 from api.queries import find_trial
 from api.schemas_jobs import JobDocument, JobNew
@@ -68,6 +68,9 @@ def create(request: Request, database: DatabaseDep, body: JobNew) -> Response:
     """Submit a job; a worker takes it when it has the slots for it."""
     parameters = {"profile": body.profile, "settings": body.settings, "from_stage": body.from_stage}
     with database.write() as session:
+        answered = answered_before(session, request)
+        if answered is not None:
+            return answered
         try:
             trial = find_trial(session, TrialName.parse(body.target))
         except UnknownNameError as error:
@@ -77,7 +80,8 @@ def create(request: Request, database: DatabaseDep, body: JobNew) -> Response:
         actor = actor_of(request)
         document = JobDocument.of(submit(session, actor.name, asked))
         record(session, actor, "job.submit", f"{document.id} {body.kind} {body.target}")
-    return send(request, document, status=202, location=f"/api/v1/jobs/{document.id}")
+        answer = send(request, document, status=202, location=f"/api/v1/jobs/{document.id}")
+        return keep_answer(session, request, answer)
 
 
 @router.get("/{job}", response_model=JobDocument, responses=problem_responses(404))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
 from starlette.testclient import TestClient
@@ -110,7 +111,9 @@ def test_huge_body_is_refused(client: TestClient) -> None:
         _problem(answer)
 
 
-def test_defect_tells_nothing_of_the_inside(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_defect_tells_nothing_of_the_inside(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def fail(*_arguments: object) -> None:
         raise RuntimeError("secret inside")
 
@@ -118,7 +121,19 @@ def test_defect_tells_nothing_of_the_inside(client: TestClient, monkeypatch: pyt
     answer = client.get(f"{API}/subjects/S01")
     assert answer.status_code == 500
     assert "secret" not in answer.text
-    _problem(answer)
+    problem = _problem(answer)
+    request_id = answer.headers["x-request-id"]
+    assert request_id in str(problem["detail"])
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert any(request_id in r.getMessage() and r.exc_info for r in caplog.records)
+
+
+def test_every_request_is_in_the_log_with_its_id(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="labsys.requests")
+    answers = [client.get(f"{API}/subjects/a%0Ab?x=secret"), client.get("/", headers={"Host": "evil.example"})]
+    said = [r.getMessage() for r in caplog.records if r.name == "labsys.requests"]
+    ids = [a.headers["x-request-id"] for a in answers]
+    assert said == [f"{ids[0]} GET {API}/subjects/a%0Ab 422", f"{ids[1]} GET / 400"]
 
 
 def test_unreadable_result_is_named_without_the_path_of_the_lab(client: TestClient, lab: Lab) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
 import pytest
+from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
+from api.database import Database
+from labsys.storage.lab import Lab
 from tests.test_api.conftest import HERE
 
 API = "/api/v1"
 NEW = {"code": "S03"}
+JOB = {"kind": "process", "target": "S01/2026-11-01/run1"}
 
 
 def test_done_once_and_answered_alike(client: TestClient) -> None:
@@ -54,3 +62,71 @@ def test_second_waits_while_the_first_is_at_work(client: TestClient, monkeypatch
     monkeypatch.setattr(subjects, "make_noun", ask_again)
     assert client.post(f"{API}/subjects", json=NEW, headers=key).status_code == 201
     assert [(a.status_code, a.json()["type"]) for a in answers] == [(409, "urn:labsys:problem:at-work")]
+
+
+def test_every_route_that_takes_a_key_keeps_its_answer(client: TestClient) -> None:
+    bodies = {
+        "subjects": NEW,
+        "episodes": {"subject": "S03", "label": "e1", "index_date": "2026-11-01"},
+        "sessions": {"subject": "S03", "session": "v1", "captured_at": "2026-11-01T09:00:00Z", "phase": "pre"},
+        "trials": {
+            "subject": "S03",
+            "session": "v1",
+            "trial": "run1",
+            "kind": "run",
+            "recorded_at": "2026-11-01T09:00:00Z",
+        },
+        "jobs": JOB,
+    }
+    document = client.get(f"{API}/openapi.json").json()["paths"]
+    taking = {
+        p for p, o in document.items() if "Idempotency-Key" in str(o.get("post", {}).get("parameters", "")).title()
+    }
+    assert taking == {f"{API}/{noun}" for noun in bodies}
+    for noun, body in bodies.items():
+        first, again = (client.post(f"{API}/{noun}", json=body, headers={"Idempotency-Key": noun}) for _ in range(2))
+        assert first.is_success, first.text
+        assert (again.content, again.headers["idempotency-replayed"]) == (first.content, "true")
+
+
+def test_what_was_done_is_answered_though_the_service_died_before_it_could(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = {"Idempotency-Key": "lost"}
+    write = Database.write
+
+    @contextmanager
+    def dying(self: Database) -> Iterator[Session]:
+        with write(self) as session:
+            yield session
+        raise RuntimeError("the power went")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Database, "write", dying)
+        assert client.post(f"{API}/jobs", json=JOB, headers=key).status_code == 500
+    again = client.post(f"{API}/jobs", json=JOB, headers=key)
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (202, "true")
+    assert [j["id"] for j in client.get(f"{API}/jobs").json()["items"]] == [again.json()["id"]]
+
+
+def test_request_that_was_only_slow_does_nothing_twice(
+    any_lab: Lab, open_client: Callable[[Lab], TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, write, answers = {"Idempotency-Key": "slow"}, Database.write, []
+    client = open_client(any_lab)
+
+    @contextmanager
+    def slow(self: Database) -> Iterator[Session]:
+        if not answers:
+            answers.append(None)
+            other = TestClient(client.app, base_url=str(client.base_url), client=HERE)
+            answers[0] = other.post(f"{API}/jobs", json=JOB, headers=key)
+        with write(self) as session:
+            yield session
+
+    monkeypatch.setattr("api.once._AT_WORK", timedelta(0))
+    monkeypatch.setattr(Database, "write", slow)
+    first = client.post(f"{API}/jobs", json=JOB, headers=key)
+    assert [a.status_code for a in (first, answers[0])] == [202, 202]
+    assert first.content == answers[0].content
+    assert len(client.get(f"{API}/jobs").json()["items"]) == 1
