@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pipelines.modelling.evaluate import Evaluation
     from pipelines.modelling.judged import JudgedModel
 
+# Landmarks that are named as those that most often lie on the other side.
+_WORST = 4
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to `labsys model`."""
@@ -81,6 +84,7 @@ def evaluation_text(evaluation: Evaluation) -> str:
         _table(evaluation),
         "",
         _sides_text(evaluation),
+        _strays_text(evaluation),
         *_space_lines(evaluation),
     ]
     lines += [
@@ -134,6 +138,19 @@ def _sides_text(evaluation: Evaluation) -> str:
     if not sides.n:
         return "left and right: no pair could be told apart"
     return f"left and right exchanged: {sides.crossed} of {sides.n} pairs ({100.0 * sides.share:.2f} %)"
+
+
+def _strays_text(evaluation: Evaluation) -> str:
+    from pipelines.modelling.strayed import total_strays
+
+    every = total_strays(evaluation.strays)
+    if not every.n:
+        return "on the other side: no point could be judged"
+    worst = sorted((s for s in evaluation.strays if s.strayed), key=lambda s: -s.share)[:_WORST]
+    told = ", ".join(f"{s.landmark} {s.strayed} of {s.n}" for s in worst)
+    return f"on the other side: {every.strayed} of {every.n} points ({100.0 * every.share:.2f} %)" + (
+        f", most often {told}" if told else ""
+    )
 
 
 def _space_lines(evaluation: Evaluation) -> list[str]:

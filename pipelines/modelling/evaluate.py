@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from labsys.core.cameras import CameraRig
 from labsys.core.errors import InputError
 from labsys.core.progress import Progress
 from labsys.storage.exchange.dlc_project import DlcProject, list_groups, read_labels
@@ -16,7 +17,7 @@ from pipelines.dlc import require_deeplabcut
 from pipelines.modelling.agreement import SpaceScore, locate_answers, locate_labels, score_space
 from pipelines.modelling.judged import JudgedModel
 from pipelines.modelling.moments import PictureTable, capture_rig, gather_moments
-from pipelines.modelling.project import load_notes
+from pipelines.modelling.project import Capture, load_notes
 from pipelines.modelling.scoring import (
     LandmarkScore,
     Sample,
@@ -27,6 +28,7 @@ from pipelines.modelling.scoring import (
     score_tiers,
 )
 from pipelines.modelling.seen import picture_digest
+from pipelines.modelling.strayed import StrayScore, locate_hidden, score_strays, total_strays
 from pipelines.pose.job import JobCamera, PoseJob
 from pipelines.pose.parts import Parts
 from pipelines.pose.process import WORKER, run_job
@@ -42,7 +44,7 @@ class Evaluation:
         pictures: how many were looked at. trained_on: labelled pictures left out, for the model was trained on them.
         unknown: nobody noted what the model was trained on, so that it may have been these pictures.
         scores: of every landmark, the last of all together. lacking: landmarks that are labelled and that it lacks.
-        space: None where no capture is calibrated.
+        strays: of every landmark with a mirror partner. space: None where no capture is calibrated.
     """
 
     model: str
@@ -55,6 +57,7 @@ class Evaluation:
     scores: tuple[LandmarkScore, ...]
     lacking: tuple[str, ...]
     sides: SidesScore
+    strays: tuple[StrayScore, ...]
     space: SpaceScore | None
     tiers: tuple[TierScore, ...]
 
@@ -90,6 +93,8 @@ def evaluate_model(
     found = {group: _part(table, in_model) for group, table in found.items()}
     sample = _sample(project, common, labels, found)
     scores = score_landmarks(sample)
+    captures = _calibrated(project, labels)
+    known = locate_hidden(labels, captures)
     return Evaluation(
         model=model.name,
         knows=model.knows,
@@ -101,7 +106,8 @@ def evaluate_model(
         scores=scores,
         lacking=tuple(name for i, name in enumerate(project.body_parts) if i not in in_project),
         sides=score_sides(sample),
-        space=_score_in_space(project, labels, found),
+        strays=score_strays(sample, np.concatenate([known[group].values for group in labels])),
+        space=_score_in_space(captures, labels, found),
         tiers=score_tiers(model.landmarks, scores),
     )
 
@@ -215,14 +221,22 @@ def _sample(
     )
 
 
+def _calibrated(project: DlcProject, labels: Mapping[str, PictureTable]) -> list[tuple[CameraRig, Capture]]:
+    """Captures that two calibrated views or more have labels of."""
+    return [
+        (capture_rig(project, name, capture), capture)
+        for name, capture in load_notes(project).captures.items()
+        if capture.calibrated and sum(group in labels for group in capture.cameras.values()) >= 2
+    ]
+
+
 def _score_in_space(
-    project: DlcProject, labels: Mapping[str, PictureTable], found: Mapping[str, PictureTable]
+    captures: Sequence[tuple[CameraRig, Capture]],
+    labels: Mapping[str, PictureTable],
+    found: Mapping[str, PictureTable],
 ) -> SpaceScore | None:
     pairs = []
-    for name, capture in load_notes(project).captures.items():
-        if not capture.calibrated or sum(group in labels for group in capture.cameras.values()) < 2:
-            continue
-        rig = capture_rig(project, name, capture)
+    for rig, capture in captures:
         marked, answered = (gather_moments(rig, capture, tables) for tables in (labels, found))
         pairs.append((locate_labels(rig, marked.values), locate_answers(rig, answered.values)))
     return score_space(pairs) if pairs else None
@@ -238,6 +252,7 @@ def summarise(evaluation: Evaluation) -> dict[str, float]:
         "error_median_px": every.median_px,
         "found_pct": 100.0 * every.found,
         "sides_exchanged_pct": 100.0 * evaluation.sides.share,
+        "other_side_pct": 100.0 * total_strays(evaluation.strays).share,
     }
     if space is not None:
         figures |= {"space_median_mm": space.median_mm, "space_p95_mm": space.p95_mm, "residual_px": space.residual_px}

@@ -62,10 +62,11 @@ def gather_moments(rig: CameraRig, capture: Capture, tables: Mapping[str, Pictur
     values = np.full((len(pictures), shape[0], len(groups), shape[1]), np.nan)
     for c, group in enumerate(groups):
         if group in tables:
-            values[_rows(pictures, tables[group].pictures), :, c] = tables[group].values
+            values[rows_of(pictures, tables[group].pictures), :, c] = tables[group].values
     return Moments(rig, pictures, values)
 
 
-def _rows(pictures: Sequence[str], wanted: Sequence[str]) -> list[int]:
+def rows_of(pictures: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """Numbers of the moments that pictures show."""
     number = {picture: row for row, picture in enumerate(pictures)}
     return [number[picture] for picture in wanted]

@@ -18,7 +18,7 @@ FOUND = 0.1  # least likelihood of a point that counts as found, as where landma
 ALL = "all"
 _COMMON_HEIGHT_PX = 720.0
 # Sides closer together than this (in a picture 720 px high) cannot be told apart by where points lie.
-_APART_PX = 5.0
+APART_PX = 5.0
 _GOOD_PX, _FAIR_PX = 2.5, 5.0
 _GOOD_FOUND, _FAIR_FOUND = 0.9, 0.75
 
@@ -129,7 +129,7 @@ def score_sides(sample: Sample) -> SidesScore:
     n = crossed = 0
     for a, b in pairs:
         apart = _distance(sample.labels_px[:, a], sample.labels_px[:, b])
-        usable = sample.seen[:, a] & sample.seen[:, b] & (apart * sample.common[:, 0] >= _APART_PX)
+        usable = sample.seen[:, a] & sample.seen[:, b] & (apart * sample.common[:, 0] >= APART_PX)
         straight, exchanged = (_misfit(sample, a, b, order) for order in ((a, b), (b, a)))
         n += int(usable.sum())
         # Right answers are twice the distance nearer straight, exchanged ones twice the distance nearer crossed.

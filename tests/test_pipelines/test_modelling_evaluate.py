@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from functools import partial
@@ -34,6 +35,7 @@ from pipelines.modelling.scoring import (
     score_tiers,
 )
 from pipelines.modelling.seen import SEEN_FILE, note_seen
+from pipelines.modelling.strayed import StrayScore, score_strays, total_strays
 
 from .labelled_project import PARTS, RIG, make_project
 
@@ -79,12 +81,41 @@ def test_squares_are_found_where_they_are_in_every_view_and_in_space(project: Dl
     assert found.space.label_residual_px < 1e-6 < found.space.residual_px < 1.0
     assert [t.standing for t in found.tiers][1:] == [Standing.LACKING] * 3
     assert summarise(found)["sides_exchanged_pct"] == 0.0
+    assert [s.landmark for s in found.strays] == list(PARTS)
+    assert total_strays(found.strays).n > 0
+    assert summarise(found)["other_side_pct"] == 0.0
 
 
 def test_a_network_that_exchanges_the_sides_is_told(project: DlcProject, tmp_path: Path) -> None:
     exchanged = ("LGT", "RGT", "LLFE", "RLFE", "LLM", "RLM", "LAC", "RAC")
     found = _evaluate(_pack(tmp_path / "m", exchanged), project)
     assert found.sides.share > 0.95
+    assert total_strays(found.strays).share > 0.95
+
+
+def test_a_point_on_the_other_leg_is_told_where_the_other_legs_own_point_is_hidden(
+    project: DlcProject, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The inner knee shows on one leg at a time: nothing is marked on the other, and other views know where it is.
+    copy = DlcProject(shutil.copytree(project.folder, tmp_path / "labels"), "squares", "tester", PARTS)
+    for group in list_groups(copy)[::3]:
+        marked = read_labels(copy, group)
+        xy_px = np.where(np.arange(len(PARTS))[:, None] == PARTS.index("LLFE"), np.nan, marked.xy_px)
+        write_labels(copy, group, Labels(marked.pictures, xy_px))
+    # This network takes the left knee for the right one, and finds the left one nowhere.
+    stored = _pack(tmp_path / "m", ("RGT", "LGT", "LLFE", "RLFE", "RLM", "LLM", "RAC", "LAC"))
+    found = {s.landmark: s for s in _evaluate(stored, copy).strays}
+    everywhere = {s.landmark: s for s in _evaluate(stored, project).strays}
+    assert found["RLFE"].n == everywhere["RLFE"].n > 0
+    assert found["RLFE"].share > 0.9
+    assert found["LLFE"].n < everywhere["LLFE"].n
+    assert [found[name].strayed for name in ("RGT", "LLM", "LAC")] == [0, 0, 0]
+    monkeypatch.setattr(
+        pipelines.modelling.evaluate, "evaluate_model", partial(_with_stand_in, evaluate=evaluate_model)
+    )
+    said = _terminal(capsys, "model", "evaluate", stored.folder, "--project", copy.folder).out
+    strays = found["RLFE"]
+    assert f"RLFE {strays.strayed} of {strays.n}" in said.split("on the other side: ")[1].splitlines()[0]
 
 
 def test_pictures_that_were_trained_on_do_not_count(project: DlcProject, tmp_path: Path) -> None:
@@ -198,6 +229,21 @@ def test_sides_that_lie_together_are_not_judged() -> None:
     close = _sample([[10.0, 10.0], [12.0, 10.0]], [[12.0, 10.0, 1.0], [10.0, 10.0, 1.0]])
     assert score_sides(close) == SidesScore(0, 0)
     assert np.isnan(SidesScore(0, 0).share)
+
+
+def test_one_answer_on_the_other_side_counts_alone() -> None:
+    # Both on one leg: no exchange, and a stray.
+    sample = _sample([[10.0, 10.0], [50.0, 50.0]], [[12.0, 10.0, 1.0], [11.0, 10.0, 1.0]])
+    assert score_strays(sample, sample.labels_px) == (StrayScore("RGT", 1, 0), StrayScore("LGT", 1, 1))
+    assert total_strays(score_strays(sample, sample.labels_px)) == StrayScore("all", 2, 1)
+    # Halfway is not nearer; what is not found, or of which nobody knows the other side, is not judged.
+    halfway = _sample([[10.0, 10.0], [50.0, 10.0]], [[30.0, 10.0, 1.0], [10.0, 10.0, 0.05]])
+    assert score_strays(halfway, halfway.labels_px) == (StrayScore("RGT", 1, 0), StrayScore("LGT", 0, 0))
+    unknown = np.array([[[10.0, 10.0], [np.nan, np.nan]]])
+    assert [s.n for s in score_strays(sample, unknown)] == [0, 1]
+    close = _sample([[10.0, 10.0], [12.0, 10.0]], [[12.0, 10.0, 1.0], [10.0, 10.0, 1.0]])
+    assert total_strays(score_strays(close, close.labels_px)) == StrayScore("all", 0, 0)
+    assert np.isnan(StrayScore("all", 0, 0).share)
 
 
 def _scores(landmarks: tuple[str, ...], worse: dict[str, float]) -> list[LandmarkScore]:
