@@ -6,7 +6,6 @@ take appears with one rename. What is judged here is judged from files alone, so
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,11 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from labsys.capture.device import StampSource
 from labsys.capture.losses import NS, Losses, Recorded, Window, account
+from labsys.capture.parts import UNMATCHED, join_parts, read_events, read_parts
 from labsys.capture.sync_quality import SyncQuality, judge_sync, pulse_times
 from labsys.capture.verdict import TakeVerdict, judge_take
+from labsys.core.arrays import FloatArray
 from labsys.core.clock import utc_now
 from labsys.core.errors import InputError
+from labsys.core.frame_clock import FrameClock
 from labsys.storage.atomic import write_json_atomic, write_text_atomic
 from labsys.storage.recordings import (
     Recording,
@@ -27,9 +30,8 @@ from labsys.storage.recordings import (
     publish_recording,
     save_manifest,
 )
-from labsys.storage.sidecar import Rows, is_bad, read_sidecar, write_sidecar
+from labsys.storage.sidecar import Rows, is_bad, stamp_source
 from labsys.storage.takes import CameraFile, Take, TakeFile
-from labsys.storage.video import JpegVideo, read_pictures
 
 _TIMESTAMPS = "files/timestamps.csv"
 _GRAVE_EVENTS = {
@@ -38,6 +40,7 @@ _GRAVE_EVENTS = {
     "lost": "{camera} was lost: {why}",
     "frozen": "{camera} froze: {why}",
     "died": "the process of {camera} died",
+    UNMATCHED: "{camera}: {why}",
 }
 
 
@@ -59,23 +62,33 @@ class FinishedTake:
     assessment: Assessment
 
 
-def assess_recording(recording: Recording, *, cut_short: bool = False) -> Assessment:
+def assess_recording(recording: Recording) -> Assessment:
     """Judge a recording from its sidecars and events (InputError: a damaged sidecar)."""
-    manifest = load_manifest(recording.folder)
-    return _assess(recording, manifest, cut_short=cut_short)
+    return _assess(recording, load_manifest(recording.folder), cut_short=False)
 
 
 def finish_recording(recording: Recording, *, status: str = "") -> FinishedTake:
     """Make the take. status: what the manifest says in place of complete or degraded, such as recovered.
 
     Raises:
-        InputError: nothing was stored, or a part is damaged in a way that cutting its end does not mend.
+        InputError: nothing was stored, a sidecar is none, or the disk has no room; what was recorded is still there.
     """
+    try:
+        return _finish(recording, status)
+    except OSError as error:
+        raise InputError(
+            f"the take cannot be finished: {error.strerror or error}",
+            where=str(recording.folder),
+            remedy="Make room on the disk, then run 'labsys recover'",
+        ) from error
+
+
+def _finish(recording: Recording, status: str) -> FinishedTake:
     manifest = load_manifest(recording.folder)
     if not manifest:
         raise InputError("was cut short before it began", where=str(recording.folder))
     for camera in _cameras(manifest):
-        _join_parts(recording.raw, camera, manifest["cameras"][camera])
+        join_parts(recording.raw, camera, manifest["cameras"][camera])
     found = _assess(recording, manifest, cut_short=status == "recovered")
     if not any(f.stored for f in found.losses.values()):
         raise InputError("holds no frames", where=str(recording.folder))
@@ -146,10 +159,9 @@ def _assess(recording: Recording, manifest: Mapping[str, Any], *, cut_short: boo
         cap=str(manifest["grade_cap"]),
     )
     happened = _name_happenings(recorded)
-    cap = str(manifest["grade_cap"])
-    return Assessment(
-        recorded, losses, sync, judge_take(losses, sync, happened=happened, cut_short=cut_short, grade_cap=cap)
-    )
+    if "stopped_because" in manifest:
+        happened.append(f"stopped early: {manifest['stopped_because']}")
+    return Assessment(recorded, losses, sync, judge_take(losses, sync, happened=happened, cut_short=cut_short))
 
 
 def _until(manifest: Mapping[str, Any], recorded: Mapping[str, Recorded]) -> int:
@@ -169,96 +181,8 @@ def _name_happenings(recorded: Mapping[str, Recorded]) -> list[str]:
 
 
 def _read(raw: Path, camera: str, manifest: Mapping[str, Any]) -> Recorded:
-    joined = raw / f"{camera}.fts"
-    starts = raw / f"{camera}.parts.json"
-    if joined.exists() and starts.exists():
-        rows = read_sidecar(joined)
-        parts = [p for p in np.split(rows, json.loads(starts.read_text())) if p.size]
-    else:
-        parts = [read_sidecar(p) for p in _part_sidecars(raw, camera)]
     period_s = 1.0 / float(manifest["cameras"][camera]["rate_hz"])
-    return Recorded(camera, tuple(parts), tuple(_read_events(raw / f"{camera}.events.jsonl")), period_s)
-
-
-def _part_sidecars(raw: Path, camera: str) -> list[Path]:
-    found = list(raw.glob(f"{camera}.part*.fts"))
-    return sorted(found, key=lambda p: int(p.name.removeprefix(f"{camera}.part").removesuffix(".fts")))
-
-
-def _read_events(path: Path) -> list[Mapping[str, Any]]:
-    """All whole lines; the last may have been cut by a crash."""
-    if not path.exists():
-        return []
-    events = []
-    for line in path.read_text(errors="replace").splitlines():
-        try:
-            events.append(json.loads(line))
-        except ValueError:
-            continue
-    return events
-
-
-def _join_parts(raw: Path, camera: str, facts: Mapping[str, Any]) -> None:
-    """Make CAMERA.mkv and .fts of its parts. CAMERA.parts.json says where parts begin; once it stands, parts may go."""
-    done = raw / f"{camera}.parts.json"
-    sidecars = _part_sidecars(raw, camera)
-    if not done.exists() and sidecars:
-        rows = [_hold_together(sidecar) for sidecar in sidecars]
-        video = raw / f"{camera}.mkv"
-        if len(sidecars) == 1 and _is_closed(raw, camera) and rows[0].size == read_sidecar(sidecars[0]).size:
-            _link(sidecars[0].with_suffix(".mkv"), video)
-        else:
-            _copy_parts(sidecars, rows, video, facts)
-        write_sidecar(raw / f"{camera}.fts", np.concatenate(rows))
-        write_text_atomic(done, json.dumps(np.cumsum([r.size for r in rows])[:-1].tolist()))
-    for sidecar in sidecars:
-        sidecar.with_suffix(".mkv").unlink(missing_ok=True)
-        sidecar.unlink()
-
-
-def _link(part: Path, video: Path) -> None:
-    video.unlink(missing_ok=True)
-    video.hardlink_to(part)
-
-
-def _is_closed(raw: Path, camera: str) -> bool:
-    events = {e["event"] for e in _read_events(raw / f"{camera}.events.jsonl")}
-    return "written" in events and not events & {"disk_full", "disk_failed", "died"}
-
-
-def _hold_together(sidecar: Path) -> Rows:
-    """The rows whose packets are whole, up to the first that differs."""
-    rows = read_sidecar(sidecar)
-    video = sidecar.with_suffix(".mkv")
-    if not video.exists() or not rows.size:
-        return rows[:0]
-    sizes = [len(picture) for picture in _pictures_or_none(video)]
-    n = min(len(sizes), rows.size)
-    differing = np.flatnonzero(np.asarray(sizes[:n]) != rows["bytes"][:n])
-    return rows[: int(differing[0]) if differing.size else n]
-
-
-def _pictures_or_none(video: Path) -> list[bytes]:
-    try:
-        return list(read_pictures(video))
-    except InputError:
-        return []  # killed before its header was whole: nothing is in it
-
-
-def _copy_parts(sidecars: list[Path], rows: list[Rows], video: Path, facts: Mapping[str, Any]) -> None:
-    temporary = video.with_name(f".{video.name}")
-    temporary.unlink(missing_ok=True)
-    kept = [(s, r) for s, r in zip(sidecars, rows, strict=True) if r.size]
-    if not kept:
-        return
-    first_ns = int(kept[0][1]["t_ns"][0])
-    width, height = facts["size_px"]
-    out = JpegVideo(temporary, size_px=(width, height), rate_hz=float(facts["rate_hz"]))
-    for sidecar, part in kept:
-        for picture, row in zip(read_pictures(sidecar.with_suffix(".mkv")), part, strict=False):
-            out.write(picture, (int(row["t_ns"]) - first_ns) / NS)
-    out.close()
-    temporary.replace(video)
+    return Recorded(camera, tuple(read_parts(raw, camera)), tuple(read_events(raw, camera)), period_s)
 
 
 def _write_timestamps(path: Path, found: Assessment, manifest: Mapping[str, Any]) -> None:
@@ -272,13 +196,22 @@ def _write_timestamps(path: Path, found: Assessment, manifest: Mapping[str, Any]
     lines = ["cam_id,frame_time,frame,kind"]
     for camera, recorded in found.recorded.items():
         rows, ticks = recorded.rows, found.losses[camera].ticks
-        times_s = rows["t_ns"] / NS if at_s is None else at_s[ticks]
+        times_s = _own_times(rows, found.sync.clocks.get(camera)) if at_s is None else at_s[ticks]
         kinds = ["bad" if bad else "real" for bad in is_bad(rows)]
         lines += [
             f"{camera},{moment - begin_s:.9f},{tick},{kind}"
             for moment, tick, kind in zip(times_s, ticks, kinds, strict=True)
         ]
     write_text_atomic(path, "\n".join([*lines, ""]))
+
+
+def _own_times(rows: Rows, clock: FrameClock | None) -> FloatArray:
+    """(N,) s: the driver's stamps. One that was the host's for want of a better is that of the camera's clock, for
+    which it did not count; where every stamp is the host's there is no clock, and nothing better.
+    """
+    stamped = stamp_source(rows) != StampSource.HOST
+    times_s = rows["t_ns"] / NS
+    return times_s if clock is None else np.where(stamped, times_s, clock.times_s)
 
 
 def _make_take(recording: Recording, manifest: Mapping[str, Any], found: Assessment) -> Take:

@@ -18,7 +18,7 @@ from labsys.capture.losses import NS, Losses, Recorded
 from labsys.core.arrays import FloatArray
 from labsys.core.errors import InputError
 from labsys.core.frame_clock import FrameClock, FrameStamps, fit_clock
-from labsys.storage.sidecar import is_bad, stamp_source
+from labsys.storage.sidecar import Rows, is_bad, stamp_source
 
 _SLIP_S = 0.0002
 _LOST_SHARE = 0.01
@@ -48,6 +48,7 @@ class SyncQuality:
         clocks: the fitted clocks. skew_s: largest distance between two cameras' clocks beyond a constant one.
         timing_s: how far off a frame's time may be. error_m: what that is at the task's fastest speed.
         grade: A to D. reasons: what it rests on.
+        standing: those for D that lie in what the rig is. faults: those that began during the take, losses aside.
     """
 
     cameras: Mapping[str, CameraSync]
@@ -57,6 +58,8 @@ class SyncQuality:
     error_m: float
     grade: str
     reasons: tuple[str, ...]
+    standing: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 def judge_sync(
@@ -74,12 +77,18 @@ def judge_sync(
     skew_s = _skew(clocks, losses)
     jitter_s = max((c.jitter_p99_s for c in cameras.values()), default=float("nan"))
     timing_s = skew_s if n_pulses is not None else jitter_s
-    preview, slow, good = _judge(cameras, losses, n_pulses, skew_s, rolling)
+    standing = [*(["a rolling shutter"] if rolling else []), *_unstamped(recorded)]
+    faults = _find_faults(recorded, cameras)
+    preview = [*standing, *faults, *_much_lost(losses)]
+    slow, good = _judge(cameras, losses, n_pulses, skew_s)
     grade = "D" if preview else "C" if slow or n_pulses is None else "A"
     if n_pulses is None and not preview:
         slow.append("the offsets of free-running cameras are not verified yet")
     grade = max(grade, cap, key=_ORDER.index)
-    return SyncQuality(cameras, clocks, skew_s, timing_s, v_max_mps * timing_s, grade, (*preview, *slow, *good))
+    reasons = (*preview, *slow, *good)
+    return SyncQuality(
+        cameras, clocks, skew_s, timing_s, v_max_mps * timing_s, grade, reasons, tuple(standing), tuple(faults)
+    )
 
 
 def fit_clocks(recorded: Mapping[str, Recorded], losses: Mapping[str, Losses]) -> dict[str, FrameClock]:
@@ -96,7 +105,7 @@ def fit_clocks(recorded: Mapping[str, Recorded], losses: Mapping[str, Losses]) -
 
 
 def pulse_times(clocks: Mapping[str, FrameClock], losses: Mapping[str, Losses], n_pulses: int) -> FloatArray:
-    """(n_pulses,) s: when each pulse was, on the monotonic clock; the mean of the cameras' clocks, latency included."""
+    """(n_pulses,) s: when each pulse was, on the monotonic clock, by the earliest camera, its latency included."""
     lines = [np.polyfit(losses[name].ticks, clock.times_s - clock.times_s[0], 1) for name, clock in clocks.items()]
     starts = [clock.times_s[0] for clock in clocks.values()]
     slope = float(np.median([line[0] for line in lines]))
@@ -114,7 +123,7 @@ def _describe(recorded: Recorded, clock: FrameClock) -> CameraSync:
         jitter_p50_s=float(np.quantile(late_s, 0.5)) if late_s.size else float("nan"),
         jitter_p99_s=clock.jitter_s,
         jitter_max_s=float(late_s.max()) if late_s.size else float("nan"),
-        host_stamps=int((stamp_source(rows) == StampSource.HOST).sum()),
+        host_stamps=_host_stamps(rows),
     )
 
 
@@ -129,25 +138,44 @@ def _skew(clocks: Mapping[str, FrameClock], losses: Mapping[str, Losses]) -> flo
     return worst
 
 
+def _unstamped(recorded: Mapping[str, Recorded]) -> list[str]:
+    """Cameras whose driver never gives a time of the frame itself."""
+    return [
+        f"{name} carries the host's time only"
+        for name, camera in recorded.items()
+        if camera.rows.size and _host_stamps(camera.rows) == camera.rows.size
+    ]
+
+
+def _find_faults(recorded: Mapping[str, Recorded], cameras: Mapping[str, CameraSync]) -> list[str]:
+    """Clocks that failed during the take."""
+    faults = []
+    for name, camera in recorded.items():
+        n_host, n = _host_stamps(camera.rows), camera.rows.size
+        if 0 < n_host < n:
+            faults.append(f"{n_host} frames of {name} carry the host's time only")
+        if name not in cameras and n_host < max(n, 1):
+            faults.append(f"no clock of {name}")
+    return faults
+
+
+def _host_stamps(rows: Rows) -> int:
+    return int((stamp_source(rows) == StampSource.HOST).sum())
+
+
+def _much_lost(losses: Mapping[str, Losses]) -> list[str]:
+    return [
+        f"{name} lost {found.lost / found.due:.1%} of its frames"
+        for name, found in losses.items()
+        if found.due and found.lost / found.due > _LOST_SHARE
+    ]
+
+
 def _judge(
-    cameras: Mapping[str, CameraSync],
-    losses: Mapping[str, Losses],
-    n_pulses: int | None,
-    skew_s: float,
-    rolling: bool,
-) -> tuple[list[str], list[str], list[str]]:
-    preview, slow, good = list[str](), list[str](), list[str]()
-    if rolling:
-        preview.append("a rolling shutter")
-    for name, found in losses.items():
-        if name not in cameras:
-            preview.append(f"no clock of {name}")
-            continue
-        camera = cameras[name]
-        if camera.host_stamps:
-            preview.append(f"{camera.host_stamps} frames of {name} carry the host's time only")
-        if found.due and found.lost / found.due > _LOST_SHARE:
-            preview.append(f"{name} lost {found.lost / found.due:.1%} of its frames")
+    cameras: Mapping[str, CameraSync], losses: Mapping[str, Losses], n_pulses: int | None, skew_s: float
+) -> tuple[list[str], list[str]]:
+    slow, good = list[str](), list[str]()
+    for name, camera in cameras.items():
         if abs(camera.ppm) > _MOST_PPM and n_pulses is None:
             slow.append(f"{name} runs at {camera.rate_hz:.3f} frames a second")
         if camera.jitter_p99_s >= _STEADY_S:
@@ -156,7 +184,7 @@ def _judge(
             )
     if n_pulses is not None:
         _judge_pulses(losses, n_pulses, skew_s, slow, good)
-    return preview, slow, good
+    return slow, good
 
 
 def _judge_pulses(losses: Mapping[str, Losses], n_pulses: int, skew_s: float, slow: list[str], good: list[str]) -> None:

@@ -36,7 +36,7 @@ class TakeVerdict:
 
 
 def judge_take(
-    losses: Mapping[str, Losses], sync: SyncQuality, *, happened: Sequence[str], cut_short: bool, grade_cap: str
+    losses: Mapping[str, Losses], sync: SyncQuality, *, happened: Sequence[str], cut_short: bool
 ) -> TakeVerdict:
     """Advise from what was lost, how well the cameras were held together, and what happened.
 
@@ -47,8 +47,9 @@ def judge_take(
         grave.append("the recording was cut short")
     for losses_of in losses.values():
         _judge_camera(losses_of, grave, notes)
-    if sync.grade == "D" and grade_cap != "D":
-        grave += [reason for reason in sync.reasons[:1] if "lost" not in reason]
+    # What the rig is would be the same in the next take: only what went wrong in this one is a reason to repeat it.
+    grave += sync.faults
+    notes += [f"grade D: {reason}" for reason in sync.standing]
     advice = Advice.REPEAT if grave else Advice.KEEP_WITH_NOTES if notes else Advice.KEEP
     return TakeVerdict(advice, (*grave, *notes), sync.grade)
 

@@ -32,6 +32,7 @@ ROW = np.dtype(
 )
 PACKED = struct.Struct("<qqqqIIff")
 _HEADER = struct.Struct("<8sII48s")
+HEADER_BYTES = _HEADER.size
 _MAGIC, _VERSION = b"LABSYSFT", 1
 _MEANING = b"seq t_ns t_device_ns t_host_ns bytes flags exp gain"[:48]
 BAD_MASK, SOURCE_SHIFT, SOURCE_MASK, LOST_SHIFT, LOST_MOST = 0xFF, 8, 0xF, 16, 0xFFFF

@@ -228,13 +228,43 @@ def read_pictures(path: Path) -> Iterator[bytes]:
     Raises:
         InputError: missing, or no video.
     """
+    return (packet for packet in read_packets(path) if packet)
+
+
+def read_packets(path: Path) -> Iterator[bytes]:
+    """As `read_pictures`, with nothing (b"") in the place of a damaged packet, so that those behind keep their number.
+
+    Raises:
+        InputError: missing, or no video.
+    """
     with _opened(path) as (container, stream):
         try:
             for packet in container.demux(stream):
-                if packet.size and not packet.is_corrupt:
-                    yield bytes(packet)
+                if packet.size:
+                    yield b"" if _is_damaged(packet) else bytes(packet)
         except FFmpegError:
             return  # the end of a file that was cut short
+
+
+def measure_packets(path: Path) -> tuple[NDArray[np.int64], bool]:
+    """(N,) bytes of every packet, 0 for a damaged one, and whether the file can be read to its end without a fault.
+
+    Raises:
+        InputError: missing, or no video.
+    """
+    sizes, whole = list[int](), True
+    with _opened(path) as (container, stream):
+        try:
+            for packet in container.demux(stream):
+                if packet.size:
+                    sizes.append(0 if _is_damaged(packet) else packet.size)
+        except FFmpegError:
+            whole = False  # the end of a file that was cut short
+    return np.array(sizes, dtype=np.int64), whole and all(sizes)
+
+
+def _is_damaged(packet: Any) -> bool:
+    return bool(packet.is_corrupt)
 
 
 def write_jpeg_video(
