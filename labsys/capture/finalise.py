@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from labsys.capture.device import StampSource
-from labsys.capture.losses import NS, Losses, Recorded, Window, account
+from labsys.capture.losses import Losses, Window, account
 from labsys.capture.parts import UNMATCHED, join_parts, read_events, read_parts
+from labsys.capture.stream import NS, Recorded
 from labsys.capture.sync_quality import SyncQuality, judge_sync, pulse_times
 from labsys.capture.verdict import TakeVerdict, judge_take
 from labsys.core.arrays import FloatArray

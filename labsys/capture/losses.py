@@ -12,32 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+from labsys.capture.stream import NS, Recorded, Stream, lay_out
+from labsys.core.arrays import IntArray
+from labsys.storage.sidecar import Rows, is_bad, lost_before
 
-from labsys.core.arrays import FloatArray, IntArray
-from labsys.core.frame_clock import count_ticks
-from labsys.storage.sidecar import ROW, Rows, is_bad, lost_before
-
-NS = 1_000_000_000
-_NEAR = 0.2  # of the nominal period: a step this far off is a loss or a stall, not the camera's period
-_SLOW = 1.5  # times the nominal period: the camera runs in another mode than it should
 _INTERRUPTIONS = ("lost", "frozen")
 _EDGE = 0.25  # of a period: how surely a missing frame must lie inside the take to be due
-
-
-@dataclass(frozen=True, eq=False)
-class Recorded:
-    """One camera's parts as they lie on the disk, and its events."""
-
-    camera: str
-    parts: tuple[Rows, ...]
-    events: tuple[Mapping[str, Any], ...]
-    period_s: float
-
-    @property
-    def rows(self) -> Rows:
-        """All rows in order."""
-        return np.concatenate(self.parts) if self.parts else np.zeros(0, dtype=ROW)
 
 
 @dataclass(frozen=True)
@@ -101,18 +81,9 @@ class Losses:
         return {cause: n for cause, n in causes.items() if n}
 
 
-def measure_period(rows: Sequence[Rows], nominal_s: float) -> tuple[float, bool]:
-    """The camera's period, s, and whether it is far slower than it should be for half of its frames or more."""
-    steps = [np.diff(p["t_ns"]) / NS / np.maximum(np.diff(p["seq"]), 1) for p in rows if p.size > 1]
-    found = np.concatenate(steps) if steps else np.zeros(0)
-    near = found[np.abs(found / nominal_s - 1.0) < _NEAR]
-    slow = found.size > 0 and float(np.mean(found > _SLOW * nominal_s)) > 0.1
-    return (float(np.median(near)) if near.size >= 3 else nominal_s), slow
-
-
 def account(recorded: Mapping[str, Recorded], window: Window) -> dict[str, Losses]:
     """Losses of every camera."""
-    streams = {camera: _lay_out(r) for camera, r in recorded.items()}
+    streams = {camera: lay_out(r) for camera, r in recorded.items()}
     if window.n_pulses is None:
         return {camera: _close_free(s, window) for camera, s in streams.items()}
     first_s = [s.start_s - s.period_s * s.first_seq for s in streams.values() if s.ticks.size]
@@ -121,81 +92,14 @@ def account(recorded: Mapping[str, Recorded], window: Window) -> dict[str, Losse
     return {camera: _close_triggered(s, n_pulses, reference_s) for camera, s in streams.items()}
 
 
-@dataclass(eq=False)
-class _Stream:
-    """A camera's rows on its own count of ticks, with what was lost between them."""
-
-    recorded: Recorded
-    ticks: IntArray
-    period_s: float
-    slow: bool
-    start_s: float
-    first_seq: int
-    in_camera: int
-    in_kernel: int
-    in_recorder: int
-    outage: int
-    gaps: list[tuple[int, int]]
-
-    @property
-    def rows(self) -> Rows:
-        return self.recorded.rows
-
-
-def _lay_out(recorded: Recorded) -> _Stream:
-    parts = [p for p in recorded.parts if p.size]
-    period_s, slow = measure_period(parts, recorded.period_s)
-    stream = _Stream(recorded, np.zeros(0, np.int64), period_s, slow, 0.0, 0, 0, 0, 0, 0, [])
-    pieces: list[IntArray] = []
-    origin_s = 0.0
-    for number, part in enumerate(parts):
-        times_s = _seconds(part["t_ns"], parts[0])
-        ticks = _count(times_s, part["seq"], period_s)
-        begin_s = _start(times_s, ticks, period_s)
-        if number == 0:
-            origin_s = begin_s
-            stream.start_s = begin_s + float(parts[0]["t_ns"][0]) / NS
-            stream.first_seq = int(part["seq"][0])
-        else:
-            before = int(pieces[-1][-1])
-            ticks = ticks + max(before + 1, round((begin_s - origin_s) / period_s))
-            stream.outage += int(ticks[0]) - before - 1
-            stream.gaps.append((before, int(ticks[0]) - before - 1))
-        _count_inside(stream, part, ticks)
-        pieces.append(ticks)
-    stream.ticks = np.concatenate(pieces) if pieces else stream.ticks
-    return stream
-
-
-def _count_inside(stream: _Stream, part: Rows, ticks: IntArray) -> None:
-    by_number = np.diff(part["seq"]) - 1
-    missing = np.diff(ticks) - 1
-    let_go = np.minimum(lost_before(part)[1:], by_number)
-    stream.in_recorder += int(let_go.sum())
-    stream.in_kernel += int((by_number - let_go).sum())
-    stream.in_camera += int((missing - by_number).sum())
-    stream.gaps += [(int(ticks[i]), int(missing[i])) for i in np.flatnonzero(missing)]
-
-
-def _count(times_s: FloatArray, seq: IntArray, period_s: float) -> IntArray:
-    if times_s.size < 2:
-        return np.zeros(times_s.size, dtype=np.int64)
-    ticks = count_ticks(times_s, seq.astype(np.int64), period_s=period_s)
-    # Numbers never overcount; what a jump of the times backwards took away is given back.
-    lowest = seq.astype(np.int64) - int(seq[0])
-    return np.maximum.accumulate(np.maximum(ticks - lowest, 0)) + lowest
-
-
-def _start(times_s: FloatArray, ticks: IntArray, period_s: float) -> float:
-    """When tick 0 of this part was, under the lateness of single stamps."""
-    return float(np.quantile(times_s - period_s * ticks, 0.1))
-
-
-def _close_free(stream: _Stream, window: Window) -> Losses:
+def _close_free(stream: Stream, window: Window) -> Losses:
     rows, parts = stream.rows, stream.recorded.parts
     events = {e["event"]: e for e in stream.recorded.events}
+    # A process that was started again begins again: only the first time is the take's beginning.
+    events |= {e["event"]: e for e in reversed(stream.recorded.events) if e["event"] == "begin"}
     if not rows.size:
-        due = math.floor((window.until_ns - window.from_ns) / NS / stream.period_s) if window.until_ns else 0
+        waited_ns = max(window.until_ns - window.from_ns, 0) if window.until_ns else 0
+        due = math.floor(waited_ns / NS / stream.period_s)
         disk = due if "disk_full" in events else 0
         return _finish(stream, head=(0, 0, 0), tail=(0, 0, 0), outage=due - disk, to_disk=disk)
     head, outage_before = _before(stream, events.get("begin", {}).get("fence"), parts[0], window)
@@ -206,7 +110,7 @@ def _close_free(stream: _Stream, window: Window) -> Losses:
 Ends = tuple[int, int, int]  # in the camera, in the kernel, in the recorder
 
 
-def _before(stream: _Stream, fence: Sequence[int] | None, part: Rows, window: Window) -> tuple[Ends, int]:
+def _before(stream: Stream, fence: Sequence[int] | None, part: Rows, window: Window) -> tuple[Ends, int]:
     first_ns, first_seq = int(part["t_ns"][0]), int(part["seq"][0])
     if fence is not None and fence[0] < first_seq:
         ends = _between(stream, fence[0], fence[1], first_seq, first_ns, int(lost_before(part)[0]))
@@ -215,7 +119,7 @@ def _before(stream: _Stream, fence: Sequence[int] | None, part: Rows, window: Wi
     return (0, 0, 0), max(math.floor(waited - _EDGE), 0)
 
 
-def _after(stream: _Stream, events: Mapping[str, Mapping[str, Any]], window: Window) -> tuple[Ends, int, int]:
+def _after(stream: Stream, events: Mapping[str, Mapping[str, Any]], window: Window) -> tuple[Ends, int, int]:
     last = stream.rows[-1]
     to_disk = int(events.get("written", {}).get("lost_to_disk", 0))
     let_go = int(events.get("end", events.get("closed", {})).get("lost_in_queue", 0))
@@ -233,7 +137,7 @@ def _after(stream: _Stream, events: Mapping[str, Mapping[str, Any]], window: Win
     return (0, 0, min(let_go, missing - to_disk)), max(missing - to_disk - let_go, 0), to_disk
 
 
-def _ticks_within(span_ns: int, stream: _Stream) -> int:
+def _ticks_within(span_ns: int, stream: Stream) -> int:
     """Ticks between a stored frame and the edge of the take."""
     return max(math.floor(span_ns / NS / stream.period_s), 0)
 
@@ -245,23 +149,23 @@ def _cap(ends: Ends, most: int) -> Ends:
     return camera, min(kernel, max(most - recorder - camera, 0)), recorder
 
 
-def _between(stream: _Stream, seq: int, t_ns: int, next_seq: int, next_ns: int, let_go: int) -> Ends:
+def _between(stream: Stream, seq: int, t_ns: int, next_seq: int, next_ns: int, let_go: int) -> Ends:
     by_number = next_seq - seq - 1
     by_time = round((next_ns - t_ns) / NS / stream.period_s - _EDGE) - 1
     let_go = min(let_go, by_number)
     return max(by_time - by_number, 0), by_number - let_go, let_go
 
 
-def _before_first(stream: _Stream, reference_s: float) -> int:
+def _before_first(stream: Stream, reference_s: float) -> int:
     """Pulses before the first stored frame; every camera saw the first pulse at the reference, or lost it."""
     return max(stream.first_seq, round((stream.start_s - reference_s) / stream.period_s))
 
 
-def _last_pulse(stream: _Stream, reference_s: float) -> int:
+def _last_pulse(stream: Stream, reference_s: float) -> int:
     return _before_first(stream, reference_s) + int(stream.ticks[-1]) if stream.ticks.size else -1
 
 
-def _close_triggered(stream: _Stream, n_pulses: int, reference_s: float) -> Losses:
+def _close_triggered(stream: Stream, n_pulses: int, reference_s: float) -> Losses:
     if not stream.ticks.size:
         return _finish(stream, head=(0, 0, 0), tail=(0, 0, 0), outage=n_pulses, to_disk=0)
     events = {e["event"]: e for e in stream.recorded.events}
@@ -286,7 +190,7 @@ def _close_triggered(stream: _Stream, n_pulses: int, reference_s: float) -> Loss
     )
 
 
-def _finish(stream: _Stream, *, head: Ends, tail: Ends, outage: int, to_disk: int, surplus: int = 0) -> Losses:
+def _finish(stream: Stream, *, head: Ends, tail: Ends, outage: int, to_disk: int, surplus: int = 0) -> Losses:
     gaps = list(stream.gaps)
     if sum(tail) + to_disk and stream.ticks.size:
         gaps.append((int(stream.ticks[-1]), sum(tail) + to_disk))
@@ -309,7 +213,3 @@ def _finish(stream: _Stream, *, head: Ends, tail: Ends, outage: int, to_disk: in
         slow=stream.slow,
         surplus=surplus,
     )
-
-
-def _seconds(t_ns: IntArray, first: Rows) -> FloatArray:
-    return np.asarray((t_ns - first["t_ns"][0]) / NS, dtype=np.float64)

@@ -127,7 +127,7 @@ def _find_in_step(sizes: IntArray, told: IntArray) -> BoolArray:
     One damaged row stands alone. Where rows behind it differ too, packets and rows are no longer in step: what matches
     from there on does so by chance.
     """
-    keep = sizes == told
+    keep: BoolArray = np.equal(sizes, told)
     for i in np.flatnonzero(~keep):
         if np.count_nonzero(keep[i + 1 : i + 1 + _SURE_AFTER]) < _SURE_AFTER:
             keep[i:] = False

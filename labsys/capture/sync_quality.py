@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from labsys.capture.device import StampSource
-from labsys.capture.losses import NS, Losses, Recorded
+from labsys.capture.losses import Losses
+from labsys.capture.stream import NS, Recorded
 from labsys.core.arrays import FloatArray
 from labsys.core.errors import InputError
 from labsys.core.frame_clock import FrameClock, FrameStamps, fit_clock

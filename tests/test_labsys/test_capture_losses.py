@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labsys.capture.device import DriverError, FrameFlag, StampSource, find_flaw
-from labsys.capture.losses import Recorded, Window, account
+from labsys.capture.losses import Window, account
 from labsys.capture.part_writer import FrameQueue, PartEnd, PartWriter, StoredFrame, WriterPlan
 from labsys.capture.pictures import CountedPictures, draw_test_pattern, read_jpeg_barcode
 from labsys.capture.status import Count, make_numbers, map_numbers
+from labsys.capture.stream import Recorded
 from labsys.capture.trigger import LineTriggerBox, PulseTrain
 from labsys.core.errors import InputError, NewerSchemaError
 from labsys.storage.sidecar import ROW, is_bad, lost_before, pack_flags, read_sidecar, write_sidecar
