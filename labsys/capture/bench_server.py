@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import itertools
 import json
-import mmap
 import select
 import signal
 import socket
@@ -16,68 +15,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from labsys.capture.priority import Wish, die_with_parent, raise_priority
+from labsys.capture.bench_camera import MAX_BUFFERS, PluggedCamera
+from labsys.capture.priority import Wish, raise_priority
 from labsys.capture.virtual_camera import NS, CameraPlug, VirtualCamera
 from labsys.capture.virtual_wire import FRAME
 
-_MAX_BUFFERS = 64
 _LEVEL = 50  # above the recorder's: a camera does not wait for a program
 
 
 def serve_bench(plugs: list[CameraPlug], folder: Path, seed: int, triggered: bool, wish: Wish) -> None:
     """Entry point of the process."""
-    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise_priority(wish, level=_LEVEL)
     server = _Server(plugs, folder, seed, triggered)
     signal.signal(signal.SIGTERM, lambda *_: server.end())
     (folder / "ready").touch()
     server.run()
-
-
-class _Camera:
-    """A camera with the socket that it listens on and the one reader that it has."""
-
-    def __init__(self, camera: VirtualCamera, folder: Path, number: int) -> None:
-        self.camera, self._folder, self.number = camera, folder, number
-        size = camera.plug.buffer_bytes * _MAX_BUFFERS
-        with (folder / f"{camera.plug.name}.mem").open("w+b") as file:
-            file.truncate(size)
-            self.memory = mmap.mmap(file.fileno(), size)
-        self.view = memoryview(self.memory)
-        self.listener: socket.socket | None = None
-        self.reader: socket.socket | None = None
-        self.wave = 0  # raised with every start, so that an event of an ended stream is known as such
-
-    def plug_in(self) -> None:
-        """Appear under a new number, at the same port."""
-        if self.listener is not None:
-            return
-        node = self._folder / f"video{self.number}"
-        self.number += 4
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.listener.bind(str(node))
-        self.listener.listen(4)
-        link = self._folder / "by-path" / self.camera.plug.port
-        link.symlink_to(f"../{node.name}")
-
-    def unplug(self) -> None:
-        """Vanish."""
-        self.camera.reset()
-        self.drop_reader()
-        if self.listener is not None:
-            Path(self.listener.getsockname()).unlink()
-            self.listener.close()
-            self.listener = None
-            (self._folder / "by-path" / self.camera.plug.port).unlink()
-
-    def drop_reader(self) -> None:
-        """What happens to a device file when its program ends."""
-        self.camera.stop()
-        self.wave += 1
-        if self.reader is not None:
-            self.reader.close()
-            self.reader = None
 
 
 class _Server:
@@ -91,7 +44,7 @@ class _Server:
         self._order = itertools.count()
         self._ended = False
         self._cameras = [
-            _Camera(VirtualCamera(p, folder / "truth" / f"{p.name}.bin", seed + 7919 * i), folder, i)
+            PluggedCamera(VirtualCamera(p, folder / "truth" / f"{p.name}.bin", seed + 7919 * i), folder, i)
             for i, p in enumerate(plugs)
         ]
         for camera in self._cameras:
@@ -144,7 +97,7 @@ class _Server:
             elif sock is camera.reader:
                 self._hear_reader(camera)
 
-    def _accept(self, camera: _Camera) -> None:
+    def _accept(self, camera: PluggedCamera) -> None:
         assert camera.listener is not None
         reader, _ = camera.listener.accept()
         if camera.reader is not None:
@@ -158,7 +111,7 @@ class _Server:
         with suppress(OSError):  # a reader that went at once is noticed when it is heard next
             reader.send(json.dumps({**told, "buffer_bytes": camera.camera.plug.buffer_bytes}).encode())
 
-    def _hear_reader(self, camera: _Camera) -> None:
+    def _hear_reader(self, camera: PluggedCamera) -> None:
         assert camera.reader is not None
         try:
             message = camera.reader.recv(65536)
@@ -174,7 +127,7 @@ class _Server:
             with suppress(OSError):
                 camera.reader.send(json.dumps(self._answer(camera, json.loads(message))).encode())
 
-    def _answer(self, camera: _Camera, request: dict[str, Any]) -> dict[str, object]:
+    def _answer(self, camera: PluggedCamera, request: dict[str, Any]) -> dict[str, object]:
         device, how = camera.camera, camera.camera.plug.behaviour
         match request["op"]:
             case "configure":
@@ -184,13 +137,13 @@ class _Server:
             case "start" if how.no_bandwidth:
                 return {"error": "bandwidth"}
             case "start":
-                self._start(camera, min(int(request["n_buffers"]), _MAX_BUFFERS))
+                self._start(camera, min(int(request["n_buffers"]), MAX_BUFFERS))
             case "stop":
                 device.stop()
                 camera.wave += 1
         return {"ok": True}
 
-    def _start(self, camera: _Camera, n_buffers: int) -> None:
+    def _start(self, camera: PluggedCamera, n_buffers: int) -> None:
         device, now_ns = camera.camera, time.monotonic_ns()
         first = device.first_stream_ns is None
         device.start(n_buffers, now_ns)
@@ -200,7 +153,7 @@ class _Server:
         if not device.triggered:
             self._plan_tick(camera, camera.wave)
 
-    def _plan_faults(self, camera: _Camera, now_ns: int) -> None:
+    def _plan_faults(self, camera: PluggedCamera, now_ns: int) -> None:
         how = camera.camera.plug.behaviour
         planned = {
             "unplug": how.unplug_at_s,
@@ -212,20 +165,20 @@ class _Server:
             if at_s is not None:
                 self._at(now_ns + round(at_s * NS), partial(self._fault, camera, command))
 
-    def _plan_tick(self, camera: _Camera, wave: int) -> None:
+    def _plan_tick(self, camera: PluggedCamera, wave: int) -> None:
         device = camera.camera
         tick, t_ns = device.tick, device.exposure_ns()
         due_ns = t_ns + device.draw_delay_ns()
         self._at(due_ns, lambda: self._tick(camera, wave, tick, t_ns, due_ns))
 
-    def _tick(self, camera: _Camera, wave: int, tick: int, t_ns: int, due_ns: int) -> None:
+    def _tick(self, camera: PluggedCamera, wave: int, tick: int, t_ns: int, due_ns: int) -> None:
         if wave != camera.wave:
             return
         self._deliver(camera, tick, t_ns, due_ns)
         camera.camera.tick += 2 if camera.camera.slow else 1
         self._plan_tick(camera, wave)
 
-    def _deliver(self, camera: _Camera, tick: int, t_ns: int, due_ns: int) -> None:
+    def _deliver(self, camera: PluggedCamera, tick: int, t_ns: int, due_ns: int) -> None:
         device = camera.camera
         if not device.streaming or device.frozen:
             return
@@ -284,7 +237,7 @@ class _Server:
             return
         self._at(start_ns + round(self._pulse * self._pulse_ns), lambda: self._fire(start_ns, train))
 
-    def _plan_pulse(self, camera: _Camera, number: int, t_ns: int) -> None:
+    def _plan_pulse(self, camera: PluggedCamera, number: int, t_ns: int) -> None:
         # Delays vary by less than a period here: frames of one camera stay in order.
         due_ns = max(t_ns + camera.camera.draw_delay_ns(), camera.camera.stamp_ns + 1)
         wave = camera.wave
@@ -296,7 +249,7 @@ class _Server:
                 return self._fault(camera, str(request.get("cmd")))
         return {"error": f"no camera {request.get('camera')}"}
 
-    def _fault(self, camera: _Camera, command: str) -> dict[str, object]:
+    def _fault(self, camera: PluggedCamera, command: str) -> dict[str, object]:
         match command:
             case "unplug":
                 camera.unplug()

@@ -24,6 +24,7 @@ from labsys.core.errors import InputError
 
 _OPEN_S = 60.0
 _STOP_S = 10.0
+_HANGS_NS = 5_000_000_000
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,12 @@ class CameraWorker:
         return self.process is not None and self.process.poll() is not None
 
     @property
+    def hangs(self) -> bool:
+        """Whether its capture thread, which never waits for long while it streams, has not come by for far too long."""
+        streams = self.counts[Count.STATE] in (WorkerState.ARMED, WorkerState.RECORDING)
+        return streams and time.monotonic_ns() - self.counts[Count.HEARTBEAT_NS] > _HANGS_NS
+
+    @property
     def exit_code(self) -> int:
         """Of its process; negative: the signal that ended it."""
         return (self.process.poll() or 0) if self.process is not None else 0
@@ -68,20 +75,20 @@ class Crew:
         self._folder = Path(tempfile.mkdtemp(prefix="labsys-record-"))
         self.workers: dict[str, CameraWorker] = {}
 
-    def hire(self, raw: Path, reserves: Mapping[str, Path]) -> None:
+    def hire(self, raw: Path, reserves: Mapping[str, Path], lock: Path) -> None:
         """Start a process per camera and wait until each has opened its camera.
 
         Raises:
             DriverError: a camera cannot be opened or set. InputError: a control or mode that it does not offer or take.
         """
-        self.start(raw, reserves)
+        self.start(raw, reserves, lock)
         for camera in self.workers:
             self.await_open(camera)
 
-    def start(self, raw: Path, reserves: Mapping[str, Path]) -> None:
-        """Start a process per camera."""
+    def start(self, raw: Path, reserves: Mapping[str, Path], lock: Path | None = None) -> None:
+        """Start a process per camera. lock: of the recording, which every process holds; None where none is made."""
         for camera in self._rig.cameras:
-            plan = self._plan(camera, raw, reserves[camera])
+            plan = self._plan(camera, raw, reserves[camera], lock)
             numbers, mailbox = self._folder / f"{camera}.numbers", self._folder / f"{camera}.mail"
             make_numbers(numbers)
             counts, commands = map_numbers(numbers)
@@ -112,6 +119,14 @@ class Crew:
         for worker in self.workers.values():
             worker.commands[which] = value
 
+    def await_ends(self, until_ns: int, *, most_s: float) -> None:
+        """Wait until every camera has met a frame after the take's last moment, or gives none any more."""
+        ended = (WorkerState.DONE, WorkerState.FAULT, WorkerState.DISK_FULL)
+        while (now_ns := time.monotonic_ns()) < until_ns + most_s * 1e9:
+            if now_ns > until_ns and all(w.counts[Count.STATE] in ended for w in self.workers.values()):
+                return
+            time.sleep(0.01)
+
     def dismiss(self) -> None:
         """Tell every process to finish its files, and wait for it."""
         self.command(Command.QUIT, 1)
@@ -128,22 +143,26 @@ class Crew:
         found = []
         for camera, worker in self.workers.items():
             c = worker.counts
-            lost = c[Count.SEQ_GAPS] + c[Count.LOST_IN_QUEUE] + c[Count.LOST_TO_DISK]
+            lost = c[Count.GAPS_IN_TAKE] + c[Count.LOST_IN_QUEUE] + c[Count.LOST_TO_DISK]
             found.append(CameraCount(camera, WorkerState(c[Count.STATE]), c[Count.STORED], lost, c[Count.WAITING]))
         return found
 
     def revive(self) -> None:
-        """A process that died is started again; it goes on in another part."""
+        """A process that died is started again, one that hangs is ended first; it goes on in another part."""
         for camera, worker in self.workers.items():
-            if not worker.is_dead or worker.commands[Command.QUIT]:
+            if worker.commands[Command.QUIT]:
+                continue
+            if worker.hangs and worker.process is not None:
+                worker.process.kill()
+                worker.process.wait()
+            if not worker.is_dead:
                 continue
             line = f'{{"at_ns": {time.monotonic_ns()}, "event": "died", "code": {worker.exit_code}}}\n'
             with (worker.plan.writer.raw / f"{camera}.events.jsonl").open("a") as file:
                 file.write(line)
-            worker.plan.writer.reserve.touch()
             self._spawn(worker)
 
-    def _plan(self, camera: str, raw: Path, reserve: Path) -> WorkerPlan:
+    def _plan(self, camera: str, raw: Path, reserve: Path, lock: Path | None) -> WorkerPlan:
         rig, mode = self._rig, self._rig.mode_of(camera)
         rate_hz = rig.rate_of(camera)
         size = (mode.width, mode.height)
@@ -163,6 +182,8 @@ class Crew:
             queue_s=record.queue_s,
             priority=rig.system.priority,
             writer=writer,
+            exit_controls=self._exit_controls(),
+            lock=lock,
         )
 
     def _controls(self, camera: str) -> dict[str, int]:
@@ -172,5 +193,11 @@ class Crew:
             controls |= {step.control: step.value for step in self._rig.defaults.trigger_enter}
         return controls
 
+    def _exit_controls(self) -> dict[str, int]:
+        """What is written when a camera is left: the way out of triggered mode."""
+        triggered = not isinstance(self._rig.sync, FreeRun)
+        return {step.control: step.value for step in self._rig.defaults.trigger_exit} if triggered else {}
+
     def _spawn(self, worker: CameraWorker) -> None:
+        worker.counts[Count.STATE] = WorkerState.STARTING
         worker.process = start_child("labsys.capture.worker:run_worker", worker.plan, worker.numbers, worker.mailbox)

@@ -7,35 +7,38 @@ what fails before RECORDING leaves nothing behind; what fails later leaves a tak
 
 from __future__ import annotations
 
-import platform
 import shutil
 import threading
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from labsys import __version__
 from labsys.capture.crew import CameraCount, Crew
 from labsys.capture.finalise import Assessment, FinishedTake, assess_recording, finish_recording
+from labsys.capture.manifest import describe_rig, describe_worker, read_clocks
 from labsys.capture.part_writer import NS
 from labsys.capture.rig_base import FreeRun, HardwareTrigger
 from labsys.capture.status import Command, Count, WorkerState
+from labsys.capture.stopping import find_reason_to_stop
 from labsys.capture.trigger import NoTrigger, PulseTrain, TriggerBox
-from labsys.capture.uvc import RollingShutter, UvcRig
-from labsys.core.clock import utc_now
+from labsys.capture.uvc import UvcRig
 from labsys.core.errors import InputError, LabsysError
-from labsys.storage.recordings import Recording, begin_recording, discard_recording, hold_reserve, save_manifest
+from labsys.storage.recordings import (
+    Recording,
+    begin_recording,
+    discard_recording,
+    hold_reserve,
+    holds_frames,
+    save_manifest,
+)
 
 _LEAD_S = 0.3
 _SETTLE_S = 1.0
 _DRAIN_S = 0.5
 _WATCH_S = 0.1
-_RESERVE_BYTES = 2_000_000_000
-_RESERVE_S = 5.0
 
 
 class RecorderState(StrEnum):
@@ -125,7 +128,7 @@ def check_request(request: RecordRequest) -> None:
         raise InputError(
             f"the disk has {free / 1e9:.1f} GB free, {needed / 1e9:g} GB are needed",
             where=str(request.target.parent),
-            remedy="Archive old takes, or lower limits.disk_min_free_GB",
+            remedy="Move old takes to another disk, or lower limits.disk_min_free_GB",
         )
 
 
@@ -151,20 +154,28 @@ class _Recorder:
 
     def _run(self) -> FinishedTake:
         self._go(RecorderState.OPENING)
-        recording = begin_recording(self._request.target)
-        try:
-            self._crew.hire(recording.raw, {c: hold_reserve(recording, c) for c in self._rig.cameras})
-            self._arm()
-        except BaseException:
-            self._crew.dismiss()
-            self._state = RecorderState.IDLE
-            _forget(recording)
-            raise
-        try:
-            self._record(recording)
-        finally:
-            self._crew.dismiss()
-            self._note_end(recording)
+        with begin_recording(self._request.target) as recording:
+            try:
+                self._crew.hire(
+                    recording.raw, {c: hold_reserve(recording, c) for c in self._rig.cameras}, recording.lock
+                )
+                self._arm()
+                self._record(recording)
+            except BaseException:
+                self._crew.dismiss()
+                self._note_end(recording)
+                self._state = RecorderState.IDLE
+                _forget(recording)
+                raise
+            return self._finish(recording)
+
+    def _finish(self, recording: Recording) -> FinishedTake:
+        self._crew.dismiss()
+        self._note_end(recording)
+        if not holds_frames(recording):
+            reasons = assess_recording(recording).verdict.reasons
+            discard_recording(recording)
+            raise InputError(f"nothing was recorded: {'; '.join(reasons)}", where=str(recording.target))
         self._watcher.judged(assess_recording(recording))
         self._go(RecorderState.FINALISING)
         finished = finish_recording(recording)
@@ -185,19 +196,21 @@ class _Recorder:
             self._trigger.configure(PulseTrain(self._rig.sync.fps, self._rig.sync.pulse_us, pins))
         else:
             self._wait_for_streams()
+        if self._stop.is_set():
+            raise InputError("was stopped before the take began", where=str(self._request.target))
         self._go(RecorderState.ARMED)
 
     def _wait_for_streams(self) -> None:
         deadline = time.monotonic() + _SETTLE_S + 10.0
         for camera, worker in self._crew.workers.items():
             wanted = max(int(_SETTLE_S * worker.plan.rate_hz), self._rig.defaults.settle_frames)
-            while worker.counts[Count.SEEN] < wanted:
+            while worker.counts[Count.SEEN] < wanted and not self._stop.is_set():
                 if time.monotonic() > deadline:
                     break
                 if worker.is_dead:
                     raise InputError(f"the process of {camera} ended before the take began")
                 time.sleep(0.02)
-            if not worker.counts[Count.SEEN]:
+            if not worker.counts[Count.SEEN] and not self._stop.is_set():
                 raise InputError(f"{camera} delivers no frames", remedy="Run 'labsys rig check'")
 
     def _record(self, recording: Recording) -> None:
@@ -235,15 +248,12 @@ class _Recorder:
         if WorkerState.DISK_FULL in states:
             return True
         written = sum(w.counts[Count.BYTES] for w in self._crew.workers.values())
-        rate = written / max(elapsed_s, 0.1)
-        if free_bytes < max(min(_RESERVE_BYTES, self._rig.limits.disk_min_free_gb * 1e9), rate * _RESERVE_S):
-            self._manifest["stopped_because"] = "the disk is nearly full"
-            return True
-        lost = states.count(WorkerState.FAULT)
-        if lost and self._rig.policy.on_camera_loss == "stop":
-            self._manifest["stopped_because"] = "a camera was lost"
-            return True
-        return False
+        why = find_reason_to_stop(
+            self._rig, states=states, free_bytes=free_bytes, bytes_per_s=written / max(elapsed_s, 0.1)
+        )
+        if why:
+            self._manifest["stopped_because"] = why
+        return bool(why)
 
     def _close_window(self, recording: Recording, until_ns: int) -> None:
         if not self._free:
@@ -251,84 +261,38 @@ class _Recorder:
             time.sleep(_DRAIN_S)
             until_ns = time.monotonic_ns()
         elif self._stop.is_set() or time.monotonic_ns() < until_ns:
-            until_ns = min(until_ns, time.monotonic_ns() + NS // 10)
+            # Stopped before its first moment it still has a window, of no length.
+            until_ns = max(min(until_ns, time.monotonic_ns() + NS // 10), int(self._manifest["window"]["from_ns"]))
         self._crew.command(Command.UNTIL_NS, until_ns)
         self._manifest["window"]["until_ns"] = until_ns
         self._manifest["n_pulses"] = self._pulses
         save_manifest(recording, self._manifest)
         if self._free:
-            self._wait_for_ends(until_ns)
-
-    def _wait_for_ends(self, until_ns: int) -> None:
-        deadline_ns = until_ns + round(_DRAIN_S * NS)
-        ended = (WorkerState.DONE, WorkerState.FAULT, WorkerState.DISK_FULL)
-        while time.monotonic_ns() < deadline_ns:
-            if (
-                all(w.counts[Count.STATE] in ended for w in self._crew.workers.values())
-                and time.monotonic_ns() > until_ns
-            ):
-                return
-            time.sleep(0.01)
+            self._crew.await_ends(until_ns, most_s=_DRAIN_S)
 
     def _begin_manifest(self, recording: Recording, begin_ns: int, until_ns: int) -> None:
-        rig = self._rig
+        request = self._request
         self._manifest = {
-            "schema_version": 1,
-            "uuid": str(uuid.uuid4()),
-            "status": "recording",
-            "history": [{"status": "recording", "at": utc_now()}],
-            "labsys": __version__,
-            "host": platform.node(),
-            "kernel": platform.release(),
-            "rig": rig.name,
-            "rig_file": self._request.rig_text,
-            "clocks": {"start": _anchor()},
+            **describe_rig(self._rig, self._crew.workers),
+            "rig_file": request.rig_text,
             "window": {"from_ns": begin_ns, "until_ns": until_ns},
             "n_pulses": None if self._free else 0,
             "trigger": getattr(self._trigger, "firmware", ""),
-            "rolling": isinstance(rig.defaults.shutter, RollingShutter),
-            "v_max_mps": rig.task.v_max_mps,
-            "grade_cap": rig.grade_cap,
-            "calibration": self._request.calibration,
-            "cameras": {name: self._describe(name) for name in rig.cameras},
-            **self._request.facts,
+            "calibration": request.calibration,
+            **request.facts,
         }
         save_manifest(recording, self._manifest)
-
-    def _describe(self, camera: str) -> dict[str, Any]:
-        mode, worker = self._rig.mode_of(camera), self._crew.workers[camera]
-        return {
-            "port": worker.plan.port,
-            "size_px": [mode.width, mode.height],
-            "rate_hz": worker.plan.rate_hz,
-            "fourcc": mode.fourcc,
-            **worker.told,
-        }
 
     def _note_end(self, recording: Recording) -> None:
         """What only the end knows: clocks again, and how each process fared."""
         if not self._manifest:
             return
-        self._manifest["clocks"]["stop"] = _anchor()
-        self._manifest["workers"] = {
-            camera: {
-                "priority": int(w.counts[Count.PRIORITY]),
-                "cpu_s": w.counts[Count.CPU_US] / 1e6,
-                "most_waiting": int(w.counts[Count.MOST_WAITING]),
-                "latest_dequeue_ms": w.counts[Count.DEQUEUE_LATE_US] / 1e3,
-            }
-            for camera, w in self._crew.workers.items()
-        }
+        self._manifest["clocks"]["stop"] = read_clocks()
+        self._manifest["workers"] = {camera: describe_worker(w) for camera, w in self._crew.workers.items()}
         save_manifest(recording, self._manifest)
 
 
-def _anchor() -> dict[str, int]:
-    """The monotonic clock beside the one that people read; two of these show whether the latter was set meanwhile."""
-    return {"monotonic_ns": time.monotonic_ns(), "realtime_ns": time.time_ns()}
-
-
 def _forget(recording: Recording) -> None:
-    for leftover in recording.raw.glob("*.part*"):
-        if leftover.suffix == ".mkv" and leftover.stat().st_size:
-            return
-    discard_recording(recording)
+    """Leave nothing of a take that did not come about; frames that were stored wait for `labsys recover`."""
+    if not holds_frames(recording):
+        discard_recording(recording)

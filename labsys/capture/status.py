@@ -51,6 +51,7 @@ class Count(IntEnum):
     SEEN_BYTES = 19
     LARGEST_BYTES = 20
     HOST_STAMPS = 21
+    GAPS_IN_TAKE = 22
 
 
 class Command(IntEnum):

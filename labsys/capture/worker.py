@@ -14,16 +14,28 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labsys.capture.device import CameraDriver, DriverError, Failure, Frame, FrameFlag, Mode, StampSource, find_flaw
+from labsys.capture.device import (
+    CameraDriver,
+    DriverError,
+    Failure,
+    Frame,
+    FrameFlag,
+    Mode,
+    StampSource,
+    check_controls,
+    find_flaw,
+)
 from labsys.capture.driver import DriverKind, make_driver
 from labsys.capture.part_writer import FrameQueue, Happening, PartEnd, PartWriter, StoredFrame, WriterPlan
-from labsys.capture.priority import Wish, die_with_parent, raise_priority
+from labsys.capture.priority import Wish, raise_priority
 from labsys.capture.status import Command, Count, Numbers, WorkerState, map_numbers
 from labsys.core.errors import LabsysError
+from labsys.storage.locks import hold_file
 
 NS = 1_000_000_000
 _POLL_S = 0.1
@@ -50,17 +62,20 @@ class WorkerPlan:
     queue_s: float
     priority: Wish
     writer: WriterPlan
+    exit_controls: Mapping[str, int] = field(default_factory=dict)
+    lock: Path | None = None
 
 
 def run_worker(plan: WorkerPlan, numbers: Path, mailbox: Path) -> None:
     """Entry point of the process; what opening the camera gave goes to the mailbox, once."""
-    die_with_parent()
+    counts, commands = map_numbers(numbers)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: commands.__setitem__(Command.QUIT, 1))
-    counts, commands = map_numbers(numbers)
     sys.setswitchinterval(0.001)
     counts[Count.PRIORITY] = raise_priority(plan.priority)
-    _Worker(plan, counts, commands, mailbox).run()
+    # Until the last row is written nobody may finish what this process still writes, whoever else has ended.
+    with nullcontext() if plan.lock is None else hold_file(plan.lock, what="the recording", alone=False):
+        _Worker(plan, counts, commands, mailbox).run()
 
 
 class _Worker:
@@ -104,6 +119,7 @@ class _Worker:
                 n: v for n, v in self._plan.controls.items()
                 if n not in self._plan.optional_controls or n in info.controls
             }  # fmt: skip
+            check_controls(info, self._plan.exit_controls, where=f"{self._plan.camera}: trigger_exit")
             applied = self._driver.configure(self._plan.mode, controls, triggered=self._plan.triggered)
             if applied.mode != self._plan.mode:
                 raise DriverError(
@@ -123,8 +139,9 @@ class _Worker:
         else:
             self._tell("reopened", **told)
         self._counts[Count.OPENED] += 1
-        self._counts[Count.STATE] = WorkerState.ARMED
         self._last_seq, self._last_seen_ns = -1, time.monotonic_ns()
+        self._counts[Count.HEARTBEAT_NS] = self._last_seen_ns
+        self._counts[Count.STATE] = WorkerState.ARMED
         return True
 
     def _stream_until_lost(self) -> None:
@@ -167,18 +184,20 @@ class _Worker:
             self._counts[Count.HOST_STAMPS] += 1
         flags = find_flaw(frame.picture, frame.flags)
         self._watch(frame, t_ns, flags)
-        begin_ns, until_ns = self._commands[Command.FROM_NS], self._commands[Command.UNTIL_NS]
-        if not begin_ns or t_ns < begin_ns:
-            self._pass_by(frame, t_ns, flags)
-        elif until_ns and t_ns >= until_ns:
-            self._finish(frame, t_ns)
-        else:
+        begin_ns = self._commands[Command.FROM_NS]
+        if self._is_in_take(t_ns):
             self._keep(frame, t_ns, source, flags)
+        elif not begin_ns or t_ns < begin_ns:
+            self._pass_by(frame, t_ns, flags)
+        else:
+            self._finish(frame, t_ns)
 
     def _watch(self, frame: Frame, t_ns: int, flags: FrameFlag) -> None:
         counts = self._counts
         if self._last_seq >= 0 and frame.seq > self._last_seq + 1:
-            counts[Count.SEQ_GAPS] += frame.seq - self._last_seq - 1
+            gap = frame.seq - self._last_seq - 1
+            counts[Count.SEQ_GAPS] += gap
+            counts[Count.GAPS_IN_TAKE] += gap if self._is_in_take(t_ns) else 0
         if counts[Count.SEEN]:
             counts[Count.PERIOD_NS] = t_ns - self._last_ns
         else:
@@ -193,6 +212,10 @@ class _Worker:
         counts[Count.SEEN_BYTES] += size
         counts[Count.LAST_NS] = t_ns
         self._last_seq, self._last_ns = frame.seq, t_ns
+
+    def _is_in_take(self, t_ns: int) -> bool:
+        begin_ns, until_ns = self._commands[Command.FROM_NS], self._commands[Command.UNTIL_NS]
+        return bool(begin_ns) and t_ns >= begin_ns and not (until_ns and t_ns >= until_ns)
 
     def _pass_by(self, frame: Frame, t_ns: int, flags: FrameFlag) -> None:
         """Before the take: remember where the count stood, and keep a sound picture in reserve."""
@@ -242,12 +265,25 @@ class _Worker:
         self._counts[Count.HEARTBEAT_NS] = time.monotonic_ns()
         time.sleep(seconds)
 
+    def _leave_trigger(self) -> None:
+        """Controls outlive the program: the next one must find a camera that streams by itself."""
+        if not self._plan.exit_controls or not self._counts[Count.OPENED]:
+            return
+        try:
+            applied = self._driver.configure(self._plan.mode, self._plan.exit_controls, triggered=False)
+            failed = "; ".join(applied.mismatches)
+        except LabsysError as error:
+            failed = error.what
+        if failed:
+            self._tell("trigger_exit_failed", why=failed)
+
     def _end(self, writing: threading.Thread) -> None:
         try:
             controls = self._driver.read_controls() if self._counts[Count.OPENED] else {}
             self._driver.stop()
         except DriverError:
             controls = {}
+        self._leave_trigger()
         self._driver.close()
         self._tell("closed", controls=controls, lost_in_queue=self._lost_before)
         self._writer.ended = True

@@ -31,6 +31,35 @@ def hold_lock(path: Path, *, what: str, wait: bool = False) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def hold_file(path: Path, *, what: str, alone: bool) -> Iterator[None]:
+    """Hold the file `path` while the block runs: with others of its kind, or alone. It is made where it is missing.
+
+    Raises:
+        ConcurrencyError: others hold it in a way that does not go with this, or its folder is gone.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except FileNotFoundError as error:
+        raise ConcurrencyError(f"{what} was finished or removed meanwhile", where=str(path.parent)) from error
+    try:
+        _flock_or_refuse(descriptor, path, what, alone=alone)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _flock_or_refuse(descriptor: int, path: Path, what: str, *, alone: bool) -> None:
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ConcurrencyError(
+            f"{what} is held by another process", where=str(path), remedy="Wait until it is done"
+        ) from error
+    if not _is_still(path, descriptor):
+        raise ConcurrencyError(f"{what} was finished or removed meanwhile", where=str(path.parent))
+
+
 def _acquire(path: Path, what: str, operation: int) -> int:
     while True:
         make_folder(path.parent)

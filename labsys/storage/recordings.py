@@ -1,15 +1,18 @@
 """Takes in the making by the recorder: a hidden folder beside take/ that survives crashes until it is made a take.
 
-.take.recording/   RECORDING  who records: pid, boot, host    raw/  parts of videos and their timestamps
-                   manifest.json                              becomes take/ in one rename
+.take.recording/   RECORDING  who records, in words    raw/  parts of videos and their timestamps
+                   manifest.json                       becomes take/ in one rename
+
+The recorder and every camera's process hold RECORDING locked with one another for as long as they live; who finishes a
+recording that was cut short holds it alone. The system releases what a process held, however it ended.
 """
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +23,15 @@ from labsys.core.session import check_code
 from labsys.storage.atomic import hash_file, is_there, make_folder, read_json, sync_folder, sync_tree, write_json_atomic
 from labsys.storage.documents import save_document
 from labsys.storage.lab import Lab
+from labsys.storage.locks import hold_file
 from labsys.storage.takes import RECORDING_FOLDER, Take, TakeFile
+from labsys.storage.video import read_pictures
 
 _LOCK = "RECORDING"
 _MANIFEST = "manifest.json"
 _TAKE = "take.json"
 _RESERVE_BYTES = 4 << 20
+_HEADER_MOST_BYTES = 4096  # of a video without a picture
 
 
 @dataclass(frozen=True)
@@ -45,9 +51,21 @@ class Recording:
         """How people know it: the folder that holds the take."""
         return "/".join(self.target.parent.parts[-3:])
 
+    @property
+    def subject(self) -> str:
+        """Whose take it becomes; "" for that of a calibration."""
+        parts = self.target.parts
+        return parts[-4] if len(parts) > 4 and parts[-5] == "subjects" else ""
 
-def begin_recording(target: Path) -> Recording:
-    """Begin to record what will be the folder `target`.
+    @property
+    def lock(self) -> Path:
+        """The file that all who write hold locked."""
+        return self.folder / _LOCK
+
+
+@contextmanager
+def begin_recording(target: Path) -> Iterator[Recording]:
+    """Begin to record what will be the folder `target`; the recording is held while the block runs.
 
     Raises:
         InputError: there is a take already, or the folder cannot be written.
@@ -58,17 +76,26 @@ def begin_recording(target: Path) -> Recording:
         raise InputError(
             "there is a take already; takes are written once", where=str(target), remedy="Name another trial"
         )
-    if is_there(recording.folder):
+    try:
+        make_folder(target.parent)
+        recording.folder.mkdir()
+        make_folder(recording.raw)
+    except FileExistsError as error:
         raise ConcurrencyError(
             "a recording is under way or was cut short here", where=str(target), remedy="Run 'labsys recover'"
-        )
-    try:
-        make_folder(recording.raw)
+        ) from error
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror or error}", where=str(target)) from error
-    holder = {"pid": os.getpid(), "boot_id": _boot_id(), "host": platform.node(), "started_at": utc_now()}
-    write_json_atomic(recording.folder / _LOCK, holder)
-    return recording
+    with hold_file(recording.lock, what=f"the recording {recording.what}", alone=False):
+        recording.lock.write_text(f"recorded on {platform.node()} since {utc_now()}\n", encoding="utf-8")
+        yield recording
+
+
+@contextmanager
+def take_over(recording: Recording) -> Iterator[None]:
+    """Hold a recording alone, to finish it (ConcurrencyError: somebody writes it, or has finished it meanwhile)."""
+    with hold_file(recording.lock, what=f"the recording {recording.what}", alone=True):
+        yield
 
 
 def hold_reserve(recording: Recording, camera: str) -> Path:
@@ -76,21 +103,6 @@ def hold_reserve(recording: Recording, camera: str) -> Path:
     path = recording.raw / f".reserve.{camera}"
     path.write_bytes(bytes(_RESERVE_BYTES))
     return path
-
-
-def is_held(recording: Recording) -> bool:
-    """Whether the process that records is still there."""
-    holder = read_json(recording.folder / _LOCK) if is_there(recording.folder / _LOCK) else {}
-    if holder.get("host") != platform.node() or holder.get("boot_id") != _boot_id():
-        return False
-    pid = int(holder.get("pid", -1))
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return not _is_zombie(pid)
 
 
 def find_recordings(lab: Lab) -> list[Recording]:
@@ -119,9 +131,10 @@ def publish_recording(recording: Recording, take: Take) -> None:
     for reserve in recording.raw.glob(".reserve.*"):
         reserve.unlink()
     save_document(recording.folder / _TAKE, take)
-    (recording.folder / _LOCK).unlink(missing_ok=True)
     sync_tree(recording.folder)
     recording.folder.rename(recording.target)
+    # Only now: without the lock file in it the folder would look like one that nobody holds.
+    (recording.target / _LOCK).unlink(missing_ok=True)
     sync_folder(recording.target.parent)
 
 
@@ -130,24 +143,26 @@ def as_take_file(folder: Path, path: str) -> TakeFile:
     return TakeFile(path, hash_file(folder / path))
 
 
+def holds_frames(recording: Recording) -> bool:
+    """Whether any video of a recording has a picture."""
+    return any(_has_picture(path) for path in recording.raw.glob("*.mkv"))
+
+
+def _has_picture(path: Path) -> bool:
+    # What is larger than a header and cannot be read is for a person to judge.
+    if path.stat().st_size > _HEADER_MOST_BYTES:
+        return True
+    try:
+        return next(read_pictures(path), None) is not None
+    except InputError:
+        return False  # a header that was cut short
+
+
 def discard_recording(recording: Recording) -> None:
     """Remove a recording in which no frame was stored (InputError: it holds frames)."""
-    if any(recording.raw.glob("*.mkv")):
+    if holds_frames(recording):
         raise InputError("holds frames and is not thrown away", where=str(recording.folder))
     shutil.rmtree(recording.folder)
-
-
-def _boot_id() -> str:
-    path = Path("/proc/sys/kernel/random/boot_id")
-    return path.read_text().strip() if path.exists() else ""
-
-
-def _is_zombie(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    try:
-        return stat.read_text().rpartition(")")[2].split()[0] == "Z"
-    except (OSError, IndexError):
-        return False
 
 
 def new_calibration_take(lab: Lab, rig: str) -> Path:

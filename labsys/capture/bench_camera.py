@@ -1,0 +1,56 @@
+"""A virtual camera as the bench has it: a device file that comes and goes, its buffers, and the one reader it has."""
+
+from __future__ import annotations
+
+import mmap
+import socket
+from pathlib import Path
+
+from labsys.capture.virtual_camera import VirtualCamera
+
+MAX_BUFFERS = 64
+
+
+class PluggedCamera:
+    """A camera with the socket that it listens on and the one reader that it has."""
+
+    def __init__(self, camera: VirtualCamera, folder: Path, number: int) -> None:
+        self.camera, self._folder, self.number = camera, folder, number
+        size = camera.plug.buffer_bytes * MAX_BUFFERS
+        with (folder / f"{camera.plug.name}.mem").open("w+b") as file:
+            file.truncate(size)
+            self.memory = mmap.mmap(file.fileno(), size)
+        self.view = memoryview(self.memory)
+        self.listener: socket.socket | None = None
+        self.reader: socket.socket | None = None
+        self.wave = 0  # raised with every start, so that an event of an ended stream is known as such
+
+    def plug_in(self) -> None:
+        """Appear under a new number, at the same port."""
+        if self.listener is not None:
+            return
+        node = self._folder / f"video{self.number}"
+        self.number += 4
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(str(node))
+        self.listener.listen(4)
+        link = self._folder / "by-path" / self.camera.plug.port
+        link.symlink_to(f"../{node.name}")
+
+    def unplug(self) -> None:
+        """Vanish."""
+        self.camera.reset()
+        self.drop_reader()
+        if self.listener is not None:
+            Path(self.listener.getsockname()).unlink()
+            self.listener.close()
+            self.listener = None
+            (self._folder / "by-path" / self.camera.plug.port).unlink()
+
+    def drop_reader(self) -> None:
+        """What happens to a device file when its program ends."""
+        self.camera.stop()
+        self.wave += 1
+        if self.reader is not None:
+            self.reader.close()
+            self.reader = None

@@ -1,0 +1,61 @@
+"""What a recording says of itself: the rig as it was set, the machine, and how each camera's process fared."""
+
+from __future__ import annotations
+
+import platform
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from labsys import __version__
+from labsys.capture.crew import CameraWorker
+from labsys.capture.status import Count
+from labsys.capture.uvc import RollingShutter, UvcRig
+from labsys.core.clock import utc_now
+
+
+def describe_rig(rig: UvcRig, workers: Mapping[str, CameraWorker]) -> dict[str, Any]:
+    """The manifest as it begins: who records with what, and what each camera told when it was open."""
+    return {
+        "schema_version": 1,
+        "uuid": str(uuid.uuid4()),
+        "status": "recording",
+        "history": [{"status": "recording", "at": utc_now()}],
+        "labsys": __version__,
+        "host": platform.node(),
+        "kernel": platform.release(),
+        "rig": rig.name,
+        "clocks": {"start": read_clocks()},
+        "rolling": isinstance(rig.defaults.shutter, RollingShutter),
+        "v_max_mps": rig.task.v_max_mps,
+        "grade_cap": rig.grade_cap,
+        "cameras": {name: _describe_camera(rig, name, workers[name]) for name in rig.cameras},
+    }
+
+
+def _describe_camera(rig: UvcRig, camera: str, worker: CameraWorker) -> dict[str, Any]:
+    mode = rig.mode_of(camera)
+    return {
+        "port": worker.plan.port,
+        "size_px": [mode.width, mode.height],
+        "rate_hz": worker.plan.rate_hz,
+        "fourcc": mode.fourcc,
+        **worker.told,
+    }
+
+
+def describe_worker(worker: CameraWorker) -> dict[str, Any]:
+    """What a camera's process was granted and needed."""
+    counts = worker.counts
+    return {
+        "priority": int(counts[Count.PRIORITY]),
+        "cpu_s": counts[Count.CPU_US] / 1e6,
+        "most_waiting": int(counts[Count.MOST_WAITING]),
+        "latest_dequeue_ms": counts[Count.DEQUEUE_LATE_US] / 1e3,
+    }
+
+
+def read_clocks() -> dict[str, int]:
+    """The monotonic clock beside the one that people read; two of these show whether the latter was set meanwhile."""
+    return {"monotonic_ns": time.monotonic_ns(), "realtime_ns": time.time_ns()}

@@ -1,0 +1,27 @@
+"""Why a take ends sooner than it was asked for: what the rig's file allows is held against what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from labsys.capture.status import WorkerState
+from labsys.capture.uvc import UvcRig
+
+_RESERVE_BYTES = 2_000_000_000
+_RESERVE_S = 5.0
+
+
+def find_reason_to_stop(rig: UvcRig, *, states: Sequence[WorkerState], free_bytes: int, bytes_per_s: float) -> str:
+    """Why the take is to be stopped now, "" where it goes on.
+
+    A disk that has refused a frame already is told of by the camera that met it, and is not looked for here.
+    """
+    least = min(_RESERVE_BYTES, rig.limits.disk_min_free_gb * 1e9)
+    if free_bytes < max(least, bytes_per_s * _RESERVE_S):
+        return "the disk is nearly full"
+    lost, policy = states.count(WorkerState.FAULT), rig.policy
+    if lost and policy.on_camera_loss == "stop":
+        return "a camera was lost"
+    if lost and len(states) - lost < policy.min_cameras:
+        return f"{len(states) - lost} of {len(states)} cameras are left, policy.min_cameras is {policy.min_cameras}"
+    return ""
