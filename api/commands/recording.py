@@ -123,16 +123,22 @@ def recover(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOpti
     \b
     Example: labsys recover
     """
+    from api.commands.changes import update_index
     from labsys.capture.recover import recover_recordings
 
     terminal = Terminal(lab, as_json, quiet)
     folder, found = terminal.open_lab(), []
-    for recovery in recover_recordings(folder):
+    recoveries = recover_recordings(folder)
+    for recovery in recoveries:
         finished = recovery.finished
         state = recovery.why if finished is None else str(finished.assessment.verdict)
         found.append({"recording": recovery.recording.what, "recovered": finished is not None, "state": state})
+    for subject in sorted({r.recording.subject for r in recoveries if r.finished and r.recording.subject}):
+        update_index(terminal, folder, subject)
     lines = [f"{f['recording']}: {f['state']}" for f in found]
     terminal.give({"recordings": found}, "\n".join(lines) or "nothing to recover")
+    if any(recovery.failed for recovery in recoveries):
+        raise typer.Exit(InputError.exit_code)
 
 
 def read_rig(lab: Lab, rig: str) -> tuple[UvcRig, str]:

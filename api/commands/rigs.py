@@ -87,7 +87,7 @@ def measure(
     """Measure a rig on its first day into RIG.bench.json, with the list of what a person has to try by hand.
 
     \b
-    Example: labsys rig measure treadmill --seconds 1800
+    Example: labsys rig measure treadmill --seconds 1200
     """
     from labsys.capture.bench_day import measure_rig, save_measurement
     from labsys.capture.rig import find_rig_file

@@ -26,7 +26,7 @@ BY_HAND: Mapping[str, str] = {
     "exposure_is_monotonic": "exposure_time_absolute 4, 8, 16, 32: twice as bright each time?",
     "trigger_controls": "which control switches this camera to external trigger, and back?",
     "unplug_5": "unplug and replug each camera five times while recording: does the take go on and say so?",
-    "soak_30_min": "record 30 minutes: frames lost, temperature",
+    "soak_30_min": "with record.max_minutes: 30 in the rig file, record 30 minutes: frames lost, temperature",
     "kill_5": "kill -9 the recorder five times, labsys recover: frames lost",
     "power_cut_2": "cut the power twice while recording, labsys recover: seconds lost",
     "other_ports": "rig measure with every camera in every port: which ports share a controller?",

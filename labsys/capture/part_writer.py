@@ -119,14 +119,14 @@ class WriterPlan:
 class PartWriter:
     """Takes items from the queue to the disk; what the disk refuses is counted, never raised at the capture thread."""
 
-    def __init__(self, plan: WriterPlan, waiting: FrameQueue, counts: Numbers, fallback: bytes = b"") -> None:
+    def __init__(self, plan: WriterPlan, waiting: FrameQueue, counts: Numbers) -> None:
         self._plan, self._queue, self._counts = plan, waiting, counts
         self._video: JpegVideo | None = None
         self._sidecar: SidecarWriter | None = None
         self._path: Path | None = None
         self._first_ns, self._synced_ns, self._skipped = 0, 0, 0
         self._refused = False
-        self.last_sound = fallback
+        self.last_sound = b""
         self.ended = False
 
     def run(self) -> None:

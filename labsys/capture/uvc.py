@@ -23,6 +23,8 @@ from labsys.core.errors import InputError, UnknownNameError
 
 # Unit of the UVC control exposure_time_absolute.
 UVC_EXPOSURE_S = 1e-4
+# Pictures pass through unchanged: what is no JPEG fits neither the recorder's checks nor its container.
+JPEG_FORMATS = ("MJPG", "JPEG")
 
 
 class RollingShutter(Section):
@@ -133,11 +135,21 @@ class UvcRig(RigBase):
                     "control", control, valid=self.defaults.controls, where=f"{file}: optional_controls"
                 )
         for name in names:
+            self._check_format(name, file)
             self._check_rate(name, file)
             exposure = self.controls_of(name).get("exposure_time_absolute")
             if exposure is not None:
                 check_exposure(exposure * UVC_EXPOSURE_S, self.rate_of(name), self.task, f"{file}: {name}")
         return self
+
+    def _check_format(self, camera: str, file: str) -> None:
+        fourcc = self.mode_of(camera).fourcc
+        if fourcc not in JPEG_FORMATS:
+            raise InputError(
+                f"{camera} has format {fourcc}, only JPEG pictures are recorded",
+                where=file,
+                remedy=f"Use fourcc {' or '.join(JPEG_FORMATS)}",
+            )
 
     def _check_virtual(self, file: str) -> None:
         if (self.virtual is None) != (self.driver != "virtual"):

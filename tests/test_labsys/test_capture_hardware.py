@@ -118,6 +118,11 @@ BROKEN_RIGS: list[tuple[str, Edit, str]] = [
     (ELP, lambda r: r["record"].update(container="mp4"), "record.container"),
     (ELP, lambda r: r["sync"].update(mode="free"), "sync"),
     (ELP, lambda r: r.update(cameras={}), "cameras"),
+    (
+        ELP,
+        lambda r: r["defaults"]["mode"].update(fourcc="YUYV"),
+        "camA has format YUYV, only JPEG pictures are recorded",
+    ),
     (ELP, lambda r: r.pop("task"), "task: Field required"),
     (ELP, lambda r: r.update(name="rig/1"), "cannot name a rig"),
     (ELP, lambda r: r.update(driver="v4l"), "Unknown driver 'v4l'.*Did you mean 'v4l2'"),

@@ -55,6 +55,8 @@ def test_virtual_faults_are_caught_by_name_with_the_fix(tmp_path: Path) -> None:
 def _rehearsal(folder: Path, counts: Mapping[Count, int] | None = None, **changes: Any) -> Rehearsal:
     document = rig_document(cameras=1, fps=100, triggered=bool(changes.pop("triggered", False)))
     document["limits"]["disk_min_free_GB"] = changes.pop("disk_min_free_GB", 0.001)
+    document["defaults"]["expect"] = changes.pop("expect", None)
+    document["system"] = {"usbfs_memory_mb": changes.pop("usbfs_memory_mb", None)}
     rig = write_rig(folder / "rig.yaml", document)
     make_numbers(folder / "numbers")
     numbers, _ = map_numbers(folder / "numbers")
@@ -94,6 +96,8 @@ def test_a_sound_rig_passes(tmp_path: Path) -> None:
         ({Count.SEEN: 119}, {"triggered": True, "pulses": 120}, "camA gave 119 frames for 120 pulses"),
         ({}, {"triggered": True, "trigger_failed": "the trigger box does not answer"}, "does not answer"),
         ({}, {"disk_min_free_GB": 1e9}, "GB are needed"),
+        ({}, {"expect": {"jpeg_kB": [60, 200]}}, "frames of camA have 50 kB, 60 to 200 are usual"),
+        ({}, {"expect": {"jpeg_kB": [5, 49]}}, "frames of camA have 50 kB, 5 to 49 are usual"),
     ],
 )
 def test_each_fault_is_named(tmp_path: Path, counts: dict[Count, int], changes: dict[str, Any], expected: str) -> None:
@@ -108,6 +112,21 @@ def test_without_the_right_to_be_served_first_it_warns(tmp_path: Path) -> None:
     ]
     assert found.outcome is Outcome.WARN
     assert "limits.d" in found.fix
+
+
+def test_unusual_frames_and_too_little_memory_for_usb_warn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _faults(_rehearsal(tmp_path, expect={"jpeg_kB": [40, 60]})) == []
+    (unusual,) = _faults(_rehearsal(tmp_path, expect={"jpeg_kB": [60, 70]}))
+    assert unusual.outcome is Outcome.WARN, "a dark picture may be meant"
+    allowed = tmp_path / "usbfs_memory_mb"
+    monkeypatch.setattr("labsys.capture.preflight.machine._USBFS", allowed)
+    for text, wanted, warns in (("16", 1000, True), ("1000", 1000, False), ("0", 1000, False), ("16", None, False)):
+        allowed.write_text(text + "\n")
+        rehearsal = _rehearsal(tmp_path, usbfs_memory_mb=wanted)
+        told = [f for f in _faults(rehearsal, MachineCheck()) if "MB for USB" in f.what]
+        assert [(f.outcome, f.fix) for f in told] == warns * [
+            (Outcome.WARN, "Boot with usbcore.usbfs_memory_mb=1000")
+        ], (text, wanted)
 
 
 @pytest.mark.parametrize("kind", list(Failure))

@@ -235,6 +235,19 @@ def test_a_port_without_a_camera_and_one_that_may_not_be_opened(
     assert denied.value.kind is Failure.PERMISSION
 
 
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM])
+def test_a_control_that_cannot_be_written_is_not_told_as_a_camera_that_may_not_be_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    _, driver = _played(monkeypatch, tmp_path, refuse={abi.S_CTRL: code})
+    driver.open("usb-1")
+    with pytest.raises(DriverError, match="does not allow writing control exposure_time_absolute = 8") as caught:
+        driver.configure(MODE, {"exposure_time_absolute": 8}, triggered=False)
+    assert caught.value.kind is Failure.IO
+    assert "group video" not in str(caught.value)
+    driver.close()
+
+
 def test_plugged_cameras_make_a_rig_file_that_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = PlayedKernel(tmp_path)
     monkeypatch.setattr("labsys.capture.drivers.v4l2_device.fcntl.ioctl", kernel)

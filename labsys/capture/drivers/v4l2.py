@@ -85,7 +85,7 @@ class V4l2Driver:
         check_controls(info, controls, where=info.port)
         got = self._set_mode(device, mode)
         for name, value in controls.items():
-            device.write_control(self._numbers[name], value)
+            device.write_control(self._numbers[name], name, value)
         now = self.read_controls()
         wrong = [f"{name} is {now[name]}, not {value}" for name, value in controls.items() if now[name] != value]
         if got != mode:

@@ -17,14 +17,14 @@ _KINDS = {
     errno.ENOENT: (Failure.GONE, "no camera is plugged in", "Plug it in"),
     errno.ENXIO: (Failure.GONE, "no camera is plugged in", "Plug it in"),
     errno.EBUSY: (Failure.BUSY, "another program holds the camera", "Close it"),
-    errno.EACCES: (Failure.PERMISSION, "the camera may not be opened", "Add this user to the group video"),
-    errno.EPERM: (Failure.PERMISSION, "the camera may not be opened", "Add this user to the group video"),
     errno.ENOSPC: (
         Failure.BANDWIDTH,
         "the USB bus has no bandwidth left for this camera",
         "Plug it into another controller",
     ),
 }
+_OPENING = "opening"
+_REFUSED = (errno.EACCES, errno.EPERM)
 
 
 class V4l2Device:
@@ -35,7 +35,7 @@ class V4l2Device:
         try:
             self.descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            raise self.refused("opening", error) from error
+            raise self.refused(_OPENING, error) from error
 
     def close(self) -> None:
         """Close it."""
@@ -53,11 +53,24 @@ class V4l2Device:
             return
 
     def refused(self, doing: str, error: OSError) -> DriverError:
-        """What a refusal means."""
+        """What a refusal means; of an open camera it is the single request that is not allowed."""
+        if error.errno in _REFUSED:
+            return self._not_allowed(doing)
         kind, what, remedy = _KINDS.get(
             error.errno or 0, (Failure.IO, f"{doing} failed: {error.strerror}", "Plug the camera out and in again")
         )
         return DriverError(kind, what, where=self._where, remedy=remedy)
+
+    def _not_allowed(self, doing: str) -> DriverError:
+        if doing == _OPENING:
+            what, remedy = "the camera may not be opened", "Add this user to the group video"
+            return DriverError(Failure.PERMISSION, what, where=self._where, remedy=remedy)
+        return DriverError(
+            Failure.IO,
+            f"the camera does not allow {doing}",
+            where=self._where,
+            remedy="It can only be read, or another control rules over it: take it out of the rig file",
+        )
 
     def query(self) -> abi.Capability:
         """What the device is (DriverError: it is no camera that streams)."""
@@ -135,9 +148,9 @@ class V4l2Device:
         self.ask(abi.G_CTRL, control, "reading a control")
         return int(control.value)
 
-    def write_control(self, number: int, value: int) -> None:
+    def write_control(self, number: int, name: str, value: int) -> None:
         """Set a value."""
-        self.ask(abi.S_CTRL, abi.Control(id=number, value=value), "writing a control")
+        self.ask(abi.S_CTRL, abi.Control(id=number, value=value), f"writing control {name} = {value}")
 
 
 def name_fourcc(code: int) -> str:

@@ -218,8 +218,3 @@ def open_virtual_trigger(bench: Path) -> Iterator[LineTriggerBox]:
         yield LineTriggerBox(line, where="virtual trigger bus")
     finally:
         line.close()
-
-
-def list_virtual_cameras(bench: Path) -> list[str]:
-    """Ports of a bench where a camera is plugged in."""
-    return sorted(p.name for p in (bench / "by-path").iterdir())

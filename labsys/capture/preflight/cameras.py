@@ -135,6 +135,18 @@ class StreamCheck:
                 f"{camera} sent {counts[Count.SEEN_DAMAGED]} damaged frames",
                 "Use a shorter cable without a hub, away from the treadmill's motor",
             )
+        yield from self._unusual(rehearsal, camera)
+
+    def _unusual(self, rehearsal: Rehearsal, camera: str) -> Iterator[CheckResult]:
+        expect, counts = rehearsal.rig.defaults.expect, rehearsal.counts[camera]
+        size_kb = counts[Count.SEEN_BYTES] / counts[Count.SEEN] / 1000
+        if expect is not None and not expect.jpeg_kb[0] <= size_kb <= expect.jpeg_kb[1]:
+            yield CheckResult(
+                self.name,
+                Outcome.WARN,
+                f"frames of {camera} have {size_kb:.0f} kB, {expect.jpeg_kb[0]:g} to {expect.jpeg_kb[1]:g} are usual",
+                "Look at its picture: lens cap, focus, light; or correct defaults.expect",
+            )
 
     def _fail(self, what: str, fix: str) -> CheckResult:
         return CheckResult(self.name, Outcome.FAIL, what, fix)

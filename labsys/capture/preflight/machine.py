@@ -20,6 +20,7 @@ _NETWORK = ("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "vfat", "exfat", 
 # Without it, one sweep of a full page cache stalls every writer.
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 _POWER = Path("/sys/class/power_supply")
+_USBFS = Path("/sys/module/usbcore/parameters/usbfs_memory_mb")
 
 
 class DiskCheck:
@@ -41,7 +42,7 @@ class DiskCheck:
                 self.name,
                 Outcome.FAIL,
                 f"{free / 1e9:.1f} GB are free, {needed / 1e9:.1f} GB are needed",
-                "Archive or move old takes ('labsys archive')",
+                "Move old takes to another disk",
             )
 
     def _kind(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
@@ -70,7 +71,7 @@ class MachineCheck:
 
     def look(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
         """One line per thing that may cost frames, or one that there is none."""
-        found = [*self._priority(rehearsal), *self._load(), *self._power()]
+        found = [*self._priority(rehearsal), *self._load(), *self._power(), *self._usb_memory(rehearsal)]
         yield from found or [CheckResult(self.name, Outcome.PASS, "ready")]
 
     def _priority(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
@@ -101,6 +102,17 @@ class MachineCheck:
         for supply in _POWER.glob("*/online") if _POWER.exists() else ():
             if supply.read_text().strip() == "0" and (supply.parent / "type").read_text().strip() == "Mains":
                 yield CheckResult(self.name, Outcome.WARN, "the machine runs on battery", "Plug it in")
+
+    def _usb_memory(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
+        wanted = rehearsal.rig.system.usbfs_memory_mb
+        allowed = int(_USBFS.read_text()) if wanted is not None and _USBFS.exists() else None
+        if wanted is not None and allowed is not None and 0 < allowed < wanted:
+            yield CheckResult(
+                self.name,
+                Outcome.WARN,
+                f"the kernel allows {allowed} MB for USB, {wanted} MB are asked for",
+                f"Boot with usbcore.usbfs_memory_mb={wanted}",
+            )
 
 
 def _filesystem_of(folder: Path) -> str:
