@@ -1,0 +1,176 @@
+"""What is a reason to repeat a take, what to end it early, and what frames count: by what the take itself did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from labsys.capture.bench import run_bench
+from labsys.capture.device import Frame, FrameFlag, StampSource
+from labsys.capture.drivers.virtual import VirtualDriver, open_virtual_trigger
+from labsys.capture.finalise import finish_recording
+from labsys.capture.losses import Window, account
+from labsys.capture.recorder import RecordRequest, record_take
+from labsys.capture.status import Command, Count, WorkerState, make_numbers, map_numbers
+from labsys.capture.stopping import find_reason_to_stop
+from labsys.capture.stream import Recorded
+from labsys.capture.sync_quality import judge_sync
+from labsys.capture.verdict import Advice, TakeVerdict, judge_take
+from labsys.capture.worker import _Worker
+from labsys.storage.lab import take_folder
+from labsys.storage.recordings import begin_recording, save_manifest
+from labsys.storage.sidecar import ROW, Rows, pack_flags, write_sidecar
+from labsys.storage.video import JpegVideo
+from tests.test_labsys.recorded_scene import make_trial, rig_document, write_rig
+
+PERIOD_NS = 10_000_000
+EVENTS = ({"event": "begin", "at_ns": 0, "fence": [0, 0]},)
+
+
+def _rows(n: int, *, hosts: Any = (), lost: Any = ()) -> Rows:
+    """(n,) rows of a camera of 100 frames a second; hosts: whose time is the host's, 4 ms late. lost: not there."""
+    rows = np.zeros(n, dtype=ROW)
+    rows["seq"] = 1 + np.arange(n)
+    rows["t_ns"] = PERIOD_NS * (1 + np.arange(n))
+    rows["flags"] = pack_flags(bad=0, source=StampSource.KERNEL_SOE, lost_before=0)
+    hosts = list(hosts)
+    rows["flags"][hosts] = pack_flags(bad=0, source=StampSource.HOST, lost_before=0)
+    rows["t_ns"][hosts] += 4_000_000
+    return np.delete(rows, list(lost))
+
+
+def _judge(rows: Rows, *, rolling: bool = False, cap: str = "A") -> TakeVerdict:
+    recorded = {"camA": Recorded("camA", (rows,), EVENTS, PERIOD_NS / 1e9)}
+    losses = account(recorded, Window(PERIOD_NS // 2, int(rows["t_ns"][-1]) + 1))
+    sync = judge_sync(recorded, losses, n_pulses=None, rolling=rolling, v_max_mps=7.0, cap=cap)
+    return judge_take(losses, sync, happened=(), cut_short=False)
+
+
+@pytest.mark.parametrize("cap", ["A", "C"])
+def test_what_the_rig_is_is_no_reason_to_repeat(cap: str) -> None:
+    """Every take of it would be the same: it is said, with the grade."""
+    rolling = _judge(_rows(500), rolling=True, cap=cap)
+    assert (rolling.advice, rolling.grade) == (Advice.KEEP_WITH_NOTES, "D")
+    assert rolling.reasons == ("grade D: a rolling shutter",)
+    opencv = _judge(_rows(500, hosts=range(500)), cap=cap)
+    assert (opencv.advice, opencv.grade) == (Advice.KEEP_WITH_NOTES, "D")
+    assert opencv.reasons == ("grade D: camA carries the host's time only",)
+
+
+@pytest.mark.parametrize("rolling", [False, True])
+def test_what_went_wrong_in_this_take_is_a_reason_to_repeat(rolling: bool) -> None:
+    stood_still = _judge(_rows(500, hosts=range(400, 500)), rolling=rolling)
+    assert (stood_still.advice, stood_still.grade) == (Advice.REPEAT, "D")
+    assert stood_still.reasons[0] == "100 frames of camA carry the host's time only"
+    lost = _judge(_rows(500, lost=range(100, 120)), rolling=rolling)
+    assert (lost.advice, lost.grade) == (Advice.REPEAT, "D")
+    assert lost.reasons[0].startswith("camA lost 20 frames")
+    assert _judge(_rows(500)).advice is Advice.KEEP
+
+
+def test_a_process_that_began_again_does_not_move_the_beginning() -> None:
+    """The first second was lost before the first stored frame, which only the first beginning's fence tells."""
+    first, again = _rows(300)[100:], _rows(100)
+    again["t_ns"] += 400 * PERIOD_NS
+    begun = {"event": "begin", "at_ns": 0, "fence": [0, 0]}
+    anew = {"event": "begin", "at_ns": 400 * PERIOD_NS, "fence": [0, 400 * PERIOD_NS]}
+    window = Window(PERIOD_NS // 2, int(again["t_ns"][-1]) + 1)
+    losses = [
+        account({"camA": Recorded("camA", (first, again), events, PERIOD_NS / 1e9)}, window)["camA"]
+        for events in ((begun, anew), (begun,))
+    ]
+    assert losses[0].in_kernel == losses[1].in_kernel == 100
+    assert losses[0].due == losses[1].due == 500
+
+
+def test_a_take_that_ended_before_it_began_was_due_nothing() -> None:
+    recorded = Recorded("camA", (), (), PERIOD_NS / 1e9)
+    assert account({"camA": recorded}, Window(10 * PERIOD_NS, 3 * PERIOD_NS))["camA"].due == 0
+
+
+@pytest.mark.parametrize(
+    ("states", "policy", "free_bytes", "told"),
+    [
+        ("RRR", {}, 10**12, ""),
+        ("RRF", {"min_cameras": 2}, 10**12, ""),
+        ("RFF", {"min_cameras": 2}, 10**12, "1 of 3 cameras are left, policy.min_cameras is 2"),
+        ("RRF", {"min_cameras": 1, "on_camera_loss": "stop"}, 10**12, "a camera was lost"),
+        ("RRR", {}, 400_000, "the disk is nearly full"),
+        ("RRR", {}, 40_000_000, "the disk is nearly full"),
+    ],
+)
+def test_a_take_ends_early_for_a_reason(
+    tmp_path: Path, states: str, policy: dict[str, Any], free_bytes: int, told: str
+) -> None:
+    document = rig_document(cameras=3, policy={"min_cameras": 1} | policy)
+    rig = write_rig(tmp_path / "rig.yaml", document)
+    found = [{"R": WorkerState.RECORDING, "F": WorkerState.FAULT}[letter] for letter in states]
+    assert find_reason_to_stop(rig, states=found, free_bytes=free_bytes, bytes_per_s=10e6) == told
+
+
+def test_times_of_the_host_do_not_stand_as_times_of_frames(tmp_path: Path) -> None:
+    """A row without a stamp of its own gets the moment of the camera's clock; those with one keep it."""
+    lab, name = make_trial(tmp_path / "lab")
+    rows = _rows(300, hosts=range(100, 130))
+    with begin_recording(take_folder(lab, name)) as recording:
+        video = JpegVideo(recording.raw / "camA.part1.mkv", size_px=(64, 48), rate_hz=100.0)
+        for i in range(rows.size):
+            video.write(b"\xff\xd8" + bytes(100) + b"\xff\xd9", i / 100)
+        video.close()
+        rows["bytes"] = 104
+        write_sidecar(recording.raw / "camA.part1.fts", rows)
+        end_ns = int(rows["t_ns"][-1]) + 1
+        save_manifest(recording, {
+            "rig": "virtual", "rolling": False, "v_max_mps": 7, "grade_cap": "A", "clocks": {"stop": {}},
+            "window": {"from_ns": 0, "until_ns": end_ns}, "n_pulses": None,
+            "cameras": {"camA": {"size_px": [64, 48], "rate_hz": 100.0}},
+        })  # fmt: skip
+        finish_recording(recording)
+    lines = (take_folder(lab, name) / "files/timestamps.csv").read_text().splitlines()[1:]
+    times_s = np.array([float(line.split(",")[1]) for line in lines])
+    assert np.abs(times_s - 0.01 * (1 + np.arange(300))).max() < 0.0005, "4 ms late they would bend the clock"
+
+
+def _worker(folder: Path) -> tuple[_Worker, Any, Any]:
+    make_numbers(folder / "numbers")
+    counts, commands = map_numbers(folder / "numbers")
+    worker = _Worker.__new__(_Worker)
+    worker._counts, worker._commands = counts, commands
+    worker._last_seq, worker._last_ns = -1, 0
+    return worker, counts, commands
+
+
+def test_gaps_before_the_take_are_no_losses_of_it(tmp_path: Path) -> None:
+    worker, counts, commands = _worker(tmp_path)
+    for seq, begun in ((1, 0), (11, 0), (12, 15), (15, 15), (20, 15), (30, 15)):
+        commands[Command.FROM_NS], commands[Command.UNTIL_NS] = begun, 25 * bool(begun)
+        frame = Frame(seq, seq, seq, memoryview(b""), 0, StampSource.KERNEL_SOE, FrameFlag.NONE)
+        worker._watch(frame, seq, FrameFlag.NONE)
+    assert counts[Count.SEQ_GAPS] == 9 + 2 + 4 + 9
+    assert counts[Count.GAPS_IN_TAKE] == 2 + 4
+
+
+@pytest.mark.slow
+def test_a_triggered_camera_is_left_as_one_that_streams_by_itself(tmp_path: Path) -> None:
+    lab, name = make_trial(tmp_path / "lab")
+    document = rig_document(cameras=1, triggered=True)
+    document["defaults"]["trigger_enter"] = [{"control": "exposure_dynamic_framerate", "value": 1}]
+    document["defaults"]["trigger_exit"] = [{"control": "exposure_dynamic_framerate", "value": 0}]
+    rig = write_rig(tmp_path / "rig.yaml", document)
+    take = take_folder(lab, name)
+    with run_bench(rig) as bench:
+        with open_virtual_trigger(bench.folder) as trigger:
+            finished = record_take(RecordRequest(take, rig, 1.0), bench=bench.folder, trigger=trigger)
+        driver = VirtualDriver(bench.folder)
+        driver.open("port-A")
+        controls = driver.read_controls()
+        driver.close()
+    assert finished.assessment.losses["camA"].stored > 20
+    assert controls["exposure_dynamic_framerate"] == 0
+    assert "trigger_exit_failed" not in (take / "raw/camA.events.jsonl").read_text()
+    assert '"exposure_dynamic_framerate": 1' in (take / "raw/camA.events.jsonl").read_text(), (
+        "as it was while recording"
+    )
