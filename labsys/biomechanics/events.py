@@ -12,14 +12,12 @@ from labsys.biomechanics.events_run import find_running_events
 from labsys.biomechanics.events_walk import find_walking_events
 from labsys.biomechanics.gait_signals import GaitSignals, make_signals
 from labsys.biomechanics.sole import refine_running_events
-from labsys.biomechanics.treadmill import Travel, forefoot
+from labsys.biomechanics.treadmill import STANDING_SHARE, Travel, forefoot
 from labsys.core.errors import InputError
 from labsys.core.motion import EventKind, GaitEvent, GaitEvents, Quality
 from labsys.core.session import Surface, TrialKind
 from labsys.core.skeleton import Side
 
-# Part of the contact in which the forefoot stands for certain, for the speed of the belt.
-_STANDING_SHARE = (0.3, 0.7)
 _HALF = 0.5
 
 
@@ -62,13 +60,13 @@ def _guard(signals: GaitSignals, event: GaitEvent, guard_s: float) -> GaitEvent:
 
 
 def belt_speed(travel: Travel, events: list[GaitEvent], *, fallback_mps: float) -> float:
-    """Median backward speed of the standing forefoot, 30-70 % of contact, over both feet, m/s."""
+    """Median backward speed of the standing forefoot, 30-50 % of contact, over both feet, m/s."""
     points = travel.prepared.smoothed(travel.prepared.settings.event_cutoff_hz)
     medians = []
     for side in (Side.LEFT, Side.RIGHT):
         velocity = np.gradient(forefoot(points, side)[:, 0], points.times_s)
         for strike_s, off_s in contacts(events, side):
-            first, last = (strike_s + share * (off_s - strike_s) for share in _STANDING_SHARE)
+            first, last = (strike_s + share * (off_s - strike_s) for share in STANDING_SHARE)
             stance = velocity[(points.times_s >= first) & (points.times_s <= last)]
             if np.isfinite(stance).any():
                 medians.append(-float(np.nanmedian(stance)))

@@ -9,13 +9,12 @@ import numpy as np
 from labsys.biomechanics.instants import highest, mid_stance_s, spread, stance
 from labsys.biomechanics.metric_rules import MetricRule, at_strike, at_toe_off, over
 from labsys.biomechanics.metric_source import MetricSource, StrideTimes
+from labsys.biomechanics.treadmill import STANDING_SHARE
 from labsys.core.arrays import FloatArray
 from labsys.core.session import Surface
 from labsys.core.skeleton import Side
 
-# Part of contact in which the forefoot lies flat: later it rolls over the toes and moves, which a median withstands
-# only while landmarks are free of noise (docs/adr/0014); and the middle of contact.
-_STANDING, _MIDDLE = (0.3, 0.5), 0.5
+_MIDDLE = 0.5  # of contact
 _FORWARD, _UP, _RIGHT = range(3)
 
 
@@ -142,7 +141,7 @@ def _speed(source: MetricSource, times: StrideTimes, _: Side) -> FloatArray:
         start, end = (source.place("pelvis", _FORWARD, t) for t in (times.strike_s, times.next_strike_s))
         return source.drift_mps + (end - start) / times.duration_s
     contact = times.toe_off_s - times.strike_s
-    standing = times.between(*(times.strike_s + share * contact for share in _STANDING))
+    standing = times.between(*(times.strike_s + share * contact for share in STANDING_SHARE))
     return np.asarray(-np.median(source.forefoot_mps[times.side].read(standing), axis=1))
 
 

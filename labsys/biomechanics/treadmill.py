@@ -24,6 +24,9 @@ SLOWEST_MPS = 0.3
 SHORTEST_STRIDE_S, LONGEST_STRIDE_S = 0.45, 1.7
 # Part of the stride, after the foot's furthest reach, in which it stands for certain at every gait and speed.
 MID_STANCE = (0.14, 0.31)
+# Part of contact in which the forefoot lies flat: later it rolls over the toes and moves, which a median withstands
+# only while landmarks are free of noise (docs/adr/0014).
+STANDING_SHARE = (0.3, 0.5)
 # A forefoot this little above its lowest tenth is on the ground.
 _LOW_M = 0.03
 # Shorter than this many seconds, a stride period is read from left against right instead of from one foot alone.

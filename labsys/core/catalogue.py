@@ -28,7 +28,7 @@ __all__ = [
     "metric_place",
 ]
 
-CATALOGUE_VERSION = 2
+CATALOGUE_VERSION = 3
 
 # One value per stride each.
 METRICS: tuple[MetricDefinition, ...] = JOINT_METRICS + STEP_METRICS

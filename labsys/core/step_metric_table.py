@@ -117,11 +117,12 @@ STEP_METRICS: tuple[MetricDefinition, ...] = (
     MetricDefinition(
         "vertical_oscillation_per_step_length", _B, Unit.PERCENT,
         "Vertical travel of the centre of mass per step over half the stride length", "more travel", Tier.T1, _G, _NOERR,
-        _LABSYS,
+        _LABSYS, version=2,
     ),
     MetricDefinition(
         "vertical_oscillation_per_step_length_pelvis", _B, Unit.PERCENT,
         "Vertical travel of the mid-hip per step over half the stride length", "more travel", Tier.T1, _G, _NOERR, _LABSYS,
+        version=2,
     ),
     MetricDefinition(
         "contact_time", _S, Unit.S, "Foot strike to toe-off", "longer contact", Tier.T1, Reference.TIME, ErrorGroup.CONTACT,
@@ -149,15 +150,15 @@ STEP_METRICS: tuple[MetricDefinition, ...] = (
     ),
     MetricDefinition(
         "step_length", _S, Unit.MM, "Heel to the other heel, each at its foot strike, along the ground", "longer step",
-        Tier.T1, Reference.LENGTH, _NOERR, _LABSYS, rotation_invariant=True,
+        Tier.T1, Reference.LENGTH, _NOERR, _LABSYS, rotation_invariant=True, version=2,
     ),
     MetricDefinition(
         "stride_length", _B, Unit.MM, "Ground covered from foot strike to the same foot's next strike", "longer stride",
-        Tier.T0, Reference.LENGTH, _NOERR, _LABSYS, rotation_invariant=True,
+        Tier.T0, Reference.LENGTH, _NOERR, _LABSYS, rotation_invariant=True, version=2,
     ),
     MetricDefinition(
         "stride_length_per_height", _B, Unit.NONE, "Stride length over body height", "longer stride", Tier.T0,
-        Reference.LENGTH, _NOERR, _LABSYS, rotation_invariant=True,
+        Reference.LENGTH, _NOERR, _LABSYS, rotation_invariant=True, version=2,
     ),
     MetricDefinition(
         "step_width", _B, Unit.MM, "Right foot to the right of the left one, each in mid-stance", "feet further apart", Tier.T1,

@@ -340,6 +340,20 @@ def test_noise_does_not_slow_the_belt_down() -> None:
     assert found.mean == pytest.approx(3.0, abs=0.015)
 
 
+def test_noise_does_not_shorten_strides() -> None:
+    """Lengths rest on the speed of the ground: read until 70 % of contact, strides were 13 to 21 mm too short."""
+    trial = synthetic().anatomy
+    draws = [0.003 * np.random.default_rng(seed).standard_normal(trial.xyz_m.shape) for seed in (3, 4, 5)]
+    clean, *noisy = (analyse(trial.with_positions(trial.xyz_m + noise)) for noise in (0.0 * trial.xyz_m, *draws))
+    ground = [r.events.belt_speed_mps for r in (clean, *noisy) if r.events is not None]
+    assert ground[0] == pytest.approx(3.0, abs=0.003)
+    assert ground[1:] == pytest.approx([3.0] * 3, abs=0.015)
+    for metric_id, side in (("stride_length", Side.BOTH), ("step_length", Side.LEFT), ("step_length", Side.RIGHT)):
+        shorter = [metric(clean, metric_id, side).mean - metric(r, metric_id, side).mean for r in noisy]
+        assert abs(np.mean(shorter)) < 0.003, metric_id
+        assert max(np.abs(shorter)) < 0.010, metric_id
+
+
 def test_a_tilted_heading_and_another_speed_are_pointed_out() -> None:
     result = analyse(turn(synthetic().anatomy, np.deg2rad(5.0)), speed_mps=2.7)
     assert "5." in result.notes["heading"]
