@@ -68,14 +68,34 @@ def hip_peak_s(source: MetricSource, times: StrideTimes, side: Side) -> FloatArr
 
 
 def mid_stance_s(source: MetricSource, times: StrideTimes) -> FloatArray:
-    """When the mid-hip passes over the foot, (S,) s: lowest in a run (a spring), highest in a walk (a pendulum)."""
+    """When the mid-hip passes over the foot, (S,) s: lowest in a run (a spring), highest in a walk (a pendulum).
+
+    Every stride's own: other quantities are read here, on a slope, where an error of the time has no direction. A
+    place that all strides share would move all their values when one stride more or less counts, and hide the scatter.
+    """
     grid = stance(times)
     height = source.place("pelvis", 1, grid)
-    return _peak_s(grid, height if source.kind is TrialKind.WALK else -height)
+    curves = height if source.kind is TrialKind.WALK else -height
+    step_s = (times.toe_off_s - times.strike_s) / (grid.shape[1] - 1)
+    return _where_seen(curves, times.strike_s + step_s * _tops(curves))
 
 
 def _peak_s(grid_s: FloatArray, curves: FloatArray) -> FloatArray:
     return _where_seen(curves, at_places(grid_s, expected_peak(curves)))
+
+
+def _tops(curves: FloatArray) -> FloatArray:
+    """The top of the parabola through each curve's highest point and its neighbours, (S,) steps; an end stays one.
+
+    In one step of a contact the thigh turns by half a degree.
+    """
+    rows, last = np.arange(len(curves)), curves.shape[1] - 1
+    highest_at = np.argmax(curves, axis=1)
+    before, at, after = (curves[rows, np.clip(highest_at + k, 0, last)] for k in (-1, 0, 1))
+    bend = before - 2.0 * at + after
+    inside = (highest_at > 0) & (highest_at < last) & (bend < 0.0)
+    shift = np.divide(0.5 * (before - after), bend, out=np.zeros(len(curves)), where=inside)
+    return np.asarray(highest_at + shift, dtype=np.float64)
 
 
 def _where_seen(curves: FloatArray, found: FloatArray) -> FloatArray:

@@ -86,7 +86,7 @@ JOINT_METRICS: tuple[MetricDefinition, ...] = (
     ),
     MetricDefinition(
         "pelvis_tilt_rise_late_stance", _S, _D, "Pelvic tilt at peak thigh extension minus in mid-stance",
-        "more tilting in late stance", Tier.T2, _G, _PELV, _BAKER, rotation_invariant=True,
+        "more tilting in late stance", Tier.T2, _G, _PELV, _BAKER, rotation_invariant=True, version=2,
     ),
     MetricDefinition(
         "lumbar_ext_peak", _B, _D, "Peak lumbar extension over the stride, change from standing",
@@ -117,11 +117,11 @@ JOINT_METRICS: tuple[MetricDefinition, ...] = (
     ),
     MetricDefinition(
         "lhci_dyn", _S, Unit.PERCENT, "Share of the thigh's motion behind the body that lumbar extension makes",
-        "more of it made by the spine", Tier.T3, _P, _COMP, "labsys index, no norm exists", rotation_invariant=True,
+        "more of it made by the spine", Tier.T3, _P, _COMP, "labsys index, no norm exists", rotation_invariant=True, version=2,
     ),
     MetricDefinition(
         "phci_dyn", _S, Unit.PERCENT, "Share of the thigh's motion behind the body that pelvic tilt makes; the rest is the hip's",
-        "more of it made by the pelvis", Tier.T2, _P, _COMP, "labsys index, no norm exists", rotation_invariant=True,
+        "more of it made by the pelvis", Tier.T2, _P, _COMP, "labsys index, no norm exists", rotation_invariant=True, version=2,
     ),
     MetricDefinition(
         "lhci_abs", _S, Unit.PERCENT, "Lumbar extension over thigh extension at the thigh's peak, both as change from standing",
@@ -129,22 +129,22 @@ JOINT_METRICS: tuple[MetricDefinition, ...] = (
     ),
     MetricDefinition(
         "thigh_ext_rise_late_stance", _S, _D, "Thigh behind vertical at its peak minus in mid-stance; whole of the decomposition",
-        "more backward motion of the thigh", Tier.T2, _G, _VERT, _LABSYS, rotation_invariant=True,
+        "more backward motion of the thigh", Tier.T2, _G, _VERT, _LABSYS, rotation_invariant=True, version=2,
     ),
     MetricDefinition(
         "hip_ext_rise_late_stance", _S, _D,
         "Hip extension at the thigh's peak minus in mid-stance: the hip's part of the thigh's motion",
-        "more of the motion in the hip", Tier.T2, _P, _PELV, _LABSYS, rotation_invariant=True,
+        "more of the motion in the hip", Tier.T2, _P, _PELV, _LABSYS, rotation_invariant=True, version=2,
     ),
     MetricDefinition(
         "lumbar_ext_rise_late_stance", _S, _D,
         "Lumbar extension at the thigh's peak minus in mid-stance: the spine's part of the thigh's motion",
-        "more of the motion in the spine", Tier.T3, _P, _PELV, _LABSYS, rotation_invariant=True,
+        "more of the motion in the spine", Tier.T3, _P, _PELV, _LABSYS, rotation_invariant=True, version=2,
     ),
     MetricDefinition(
         "lean_rise_late_stance", _S, _D,
         "Pelvic tilt less lumbar extension, at the thigh's peak minus in mid-stance: the forward lean's part of the thigh's motion",
-        "more of the motion in the lean of the trunk", Tier.T3, _G, _PELV, _LABSYS, rotation_invariant=True,
+        "more of the motion in the lean of the trunk", Tier.T3, _G, _PELV, _LABSYS, rotation_invariant=True, version=2,
     ),
     MetricDefinition(
         "trunk_lean_stance_mean", _S, _D, "Mean forward lean of the trunk line from foot strike to toe-off", "forward",
@@ -152,10 +152,10 @@ JOINT_METRICS: tuple[MetricDefinition, ...] = (
     ),
     MetricDefinition(
         "body_lean_ankle", _S, _D, "Line from the standing ankle to the trunk's top against vertical in mid-stance",
-        "whole body forward from the ankle", Tier.T0, _G, _VERT, _LABSYS,
+        "whole body forward from the ankle", Tier.T0, _G, _VERT, _LABSYS, version=2,
     ),
     MetricDefinition(
         "waist_break", _S, _D, "Trunk line against the line from the standing ankle to the mid-hip in mid-stance",
-        "trunk folded forward at the hip", Tier.T0, _G, _VERT, _LABSYS, rotation_invariant=True,
+        "trunk folded forward at the hip", Tier.T0, _G, _VERT, _LABSYS, rotation_invariant=True, version=2,
     ),
 )  # fmt: skip

@@ -92,7 +92,7 @@ STEP_METRICS: tuple[MetricDefinition, ...] = (
     ),
     MetricDefinition(
         "knee_ext_excursion_push", _S, _D, "Knee flexion in mid-stance minus at toe-off", "more straightening of the knee",
-        Tier.T1, _P, _DIST, _LABSYS, rotation_invariant=True,
+        Tier.T1, _P, _DIST, _LABSYS, rotation_invariant=True, version=2,
     ),
     MetricDefinition(
         "ankle_df_peak_stance", _S, _D, "Peak ankle dorsiflexion in stance, change from standing", "dorsiflexion", Tier.T1, _P,
