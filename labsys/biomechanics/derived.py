@@ -24,7 +24,7 @@ from labsys.biomechanics.summarise import (
 )
 from labsys.core.arrays import FloatArray
 from labsys.core.catalogue import DERIVED_METRICS, MetricDefinition, find_metric
-from labsys.core.derived_metrics import ASYMMETRY, CURVE_SD, VARIATION
+from labsys.core.derived_metrics import ASYMMETRY, CURVE_SD, VARIATION, symmetry_index
 from labsys.core.measurement_error import effective_n, strides_variance
 from labsys.core.motion import Metric, Quality, Stride, StrideCurves, StrideValues
 from labsys.core.skeleton import Side
@@ -90,20 +90,22 @@ def _sources(trial: _Trial, definition: MetricDefinition, side: Side) -> list[Me
 def asymmetry(right: float, left: float, unit: Unit) -> tuple[float, float, float]:
     """Right against left, and how much of a change of the right and of the left value goes into it.
 
-    An angle: right minus left. Anything else: the difference as a share of the mean of both; NaN where that is zero.
+    An angle: right minus left. Anything else: `symmetry_index`, NaN where the sides have no sign in common.
     """
     if unit is Unit.DEG:
         return right - left, 1.0, -1.0
-    total = right + left
-    if total == 0.0:
+    index = symmetry_index(right, left)
+    if not math.isfinite(index):
         return math.nan, math.nan, math.nan
-    return 2.0 * (right - left) / total, 4.0 * left / total**2, -4.0 * right / total**2
+    square = (right + left) ** 2
+    return index, 4.0 * abs(left) / square, -4.0 * abs(right) / square
 
 
 def _asymmetry(trial: _Trial, definition: MetricDefinition, right: Metric, left: Metric) -> Metric:
     mean, of_right, of_left = asymmetry(right.mean, left.mean, find_metric(definition.derived_from).unit)
-    if not math.isfinite(mean):
-        return missing_metric(definition.id, Side.BOTH, None, "the mean of both sides is zero")
+    share = definition.unit is Unit.PERCENT
+    if not math.isfinite(mean) or (share and any(_may_be_zero(m) for m in (right, left))):
+        return missing_metric(definition.id, Side.BOTH, None, "a side may as well be zero: a share says nothing")
     weighed = tuple(zip((right, left), (of_right, of_left), strict=True))
     sem = math.sqrt(sum((w * m.sem_measurement) ** 2 for m, w in weighed))
     of_capture = _pooled(mean, [(w * m.sd, m.n, m.lag1) for m, w in weighed], 0.0)
@@ -124,6 +126,11 @@ def _asymmetry(trial: _Trial, definition: MetricDefinition, right: Metric, left:
         quality=_worst(m.quality for m, _ in weighed),
         provisional=right.provisional or left.provisional,
     )
+
+
+def _may_be_zero(side: Metric) -> bool:
+    low, high = side.ci95 if math.isfinite(side.ci95[0]) else side.ci95_strides
+    return low <= 0.0 <= high
 
 
 def _pooled(mean: float, parts: list[tuple[float, int, float]], sem: float) -> tuple[float, float]:

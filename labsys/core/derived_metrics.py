@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -26,6 +27,14 @@ def derive_metrics(
 ) -> tuple[MetricDefinition, ...]:
     """Differences of all metrics that both sides have, drifts of all metrics, spreads of stride time and all angles."""
     return (*_asymmetries(metrics), *(_drift(m) for m in metrics), *_variations(metrics), *_spreads(angles))
+
+
+def symmetry_index(right: float, left: float) -> float:
+    """Right minus left as a share of the mean size of both, above zero where right is above left.
+
+    NaN unless both have one sign: where a quantity passes through zero, the mean of both may be near it.
+    """
+    return 2.0 * (right - left) / abs(right + left) if right * left > 0.0 else math.nan
 
 
 def _asymmetries(metrics: Sequence[MetricDefinition]) -> Iterator[MetricDefinition]:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 from labsys.core.catalogue import METRICS, MetricDefinition, Sided
+from labsys.core.derived_metrics import ASYMMETRY, symmetry_index
 from labsys.core.measurement_error import ErrorTable, SessionError, Weights
 from labsys.core.skeleton import Side
 from labsys.core.units import Unit
@@ -18,7 +19,6 @@ from labsys.longitudinal.values import ConditionPair, SideDifference
 from labsys.longitudinal.verdict import Change, VariancePart, VisitValue, welch_satterthwaite
 from labsys.longitudinal.visits import MIN_STRIDES_FOR_VERDICT, Measured, measure_visit
 
-_ASYMMETRY = "_asym"
 _NOWHERE = (math.nan, math.nan)
 
 
@@ -56,8 +56,8 @@ def _row(index: int, pair: ConditionPair, definition: MetricDefinition, errors: 
         pre_ci95=intervals[0],
         post_ci95=intervals[1],
         ci95=intervals[2],
-        pre_index=_index(definition, sides["pre", Side.RIGHT], sides["pre", Side.LEFT]) if known else math.nan,
-        post_index=_index(definition, sides["post", Side.RIGHT], sides["post", Side.LEFT]) if known else math.nan,
+        pre_index=_index(definition, (sides["pre", Side.RIGHT], sides["pre", Side.LEFT]), error, known),
+        post_index=_index(definition, (sides["post", Side.RIGHT], sides["post", Side.LEFT]), error, known),
         mdc95=error.mdc95 * math.sqrt(shares) if error is not None else math.nan,
         n=min(m.n_strides for m in measured),
         sem_source=error.source if error is not None else "",
@@ -93,7 +93,7 @@ def _error(
     tier = measured[0].tier
     if tier is None:
         return None, 2.0
-    own = errors.find(definition.id + _ASYMMETRY, tier, speed_mps) if definition.unit is Unit.DEG else None
+    own = errors.find(definition.id + ASYMMETRY, tier, speed_mps) if definition.unit is Unit.DEG else None
     return (own, 1.0) if own is not None else (errors.find(definition.id, tier, speed_mps), 2.0)
 
 
@@ -112,9 +112,15 @@ def _interval(
     return Change(difference, se, welch_satterthwaite(parts), math.nan).ci95
 
 
-def _index(definition: MetricDefinition, right: Measured, left: Measured) -> float:
-    """Difference over the mean of both sides; NaN for angles, whose mean may be near zero."""
-    total = right.mean + left.mean
-    if definition.unit is Unit.DEG or not total > 0.0:
+def _index(
+    definition: MetricDefinition, sides: tuple[Measured, Measured], error: SessionError | None, known: bool
+) -> float:
+    """Difference of right and left over the mean of both; NaN for angles and where a side may as well be zero."""
+    if definition.unit is Unit.DEG or not known or (error and any(_may_be_zero(s, error) for s in sides)):
         return math.nan
-    return 2.0 * (right.mean - left.mean) / total
+    return symmetry_index(*(s.mean for s in sides))
+
+
+def _may_be_zero(side: Measured, error: SessionError) -> bool:
+    low, high = _interval(side.mean, [side.value(error)], error, 1.0)
+    return low <= 0.0 <= high

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,14 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labsys.biomechanics.derived import asymmetry, derive_metrics_of_trial
-from labsys.biomechanics.instants import expected_peak, highest, spread
+from labsys.biomechanics.instants import expected_peak, highest, mid_stance_s, spread
+from labsys.biomechanics.metric_source import MetricSource, StrideTimes
 from labsys.biomechanics.notes import flight_note
 from labsys.biomechanics.settings import AnalysisSettings
 from labsys.biomechanics.summarise import missing_metric, summarise_metrics
 from labsys.core.arrays import FloatArray
 from labsys.core.catalogue import METRICS, find_metric
+from labsys.core.derived_metrics import symmetry_index
 from labsys.core.measurement_error import default_error_table
 from labsys.core.motion import Metric, Stride, StrideCurves, StrideValues
+from labsys.core.session import TrialKind
 from labsys.core.skeleton import Side, Tier
 from labsys.core.units import Unit
 
@@ -67,6 +71,32 @@ def test_exchanging_the_sides_turns_a_difference_round(right: float, left: float
     slope = (asymmetry(right + step, left, unit)[0] - there[0]) / step
     assert there[1] == pytest.approx(slope, rel=1e-3, abs=1e-4)
     assert there[2] == pytest.approx(-here[1])
+
+
+@given(st.floats(-5.0, 5.0), st.floats(-5.0, 5.0))
+def test_a_share_tells_which_side_is_above_also_below_zero(right: float, left: float) -> None:
+    share = symmetry_index(right, left)
+    if right * left <= 0.0:
+        assert math.isnan(share), "the mean of both may be anything, zero too"
+    else:
+        assert np.sign(share) == np.sign(right - left)
+        assert abs(share) <= 2.0
+        assert asymmetry(right, left, Unit.MM)[0] == share
+
+
+def test_a_share_near_zero_is_not_given() -> None:
+    """Feet that land under the body: 3 mm ahead and 1 mm, each known to 10 mm, are no difference of 100 %."""
+    noise = 0.001 * np.random.default_rng(1).standard_normal((2, N))
+
+    def found(right_m: float, left_m: float) -> Metric:
+        sides = {Side.RIGHT: right_m + noise[0], Side.LEFT: left_m + noise[1]}
+        return derived({("ahead_at_fs", s): v for s, v in sides.items()})["ahead_at_fs_asym", Side.BOTH]
+
+    for near_zero in (found(0.003, 0.001), found(0.040, -0.040), found(0.200, 0.001)):
+        assert math.isnan(near_zero.mean)
+        assert "may as well be zero" in (near_zero.reason or "")
+    assert found(0.220, 0.180).mean == pytest.approx(0.20, abs=0.005)
+    assert found(-0.220, -0.180).mean == pytest.approx(-0.20, abs=0.005)
 
 
 def test_a_drift_is_found_and_its_interval_holds_it() -> None:
@@ -134,3 +164,19 @@ def test_a_stride_that_is_not_seen_has_no_extreme_and_no_say() -> None:
     # Where every stride has a gap, nothing is known: no range of zero.
     assert np.isnan(spread(curves[[1, 1]])).all()
     assert expected_peak(curves).tolist() == [1, 1, 1]
+
+
+def test_mid_stance_is_each_stride_s_own() -> None:
+    """Other quantities are read there on a slope: what other strides do must not move them."""
+    strikes = 0.7 * np.arange(5.0)
+    lowest = strikes + 0.13 + np.array([0.0, 0.004, -0.003, 0.006, -0.002])
+
+    class Pelvis:
+        kind = TrialKind.RUN
+
+        def place(self, _name: str, _axis: int, at_s: FloatArray) -> FloatArray:
+            return 6.0 * np.min((at_s[..., None] - lowest) ** 2, axis=-1)
+
+    times = StrideTimes(Side.LEFT, strikes, strikes + 0.26, strikes + 0.7, strikes + 0.35)
+    found = mid_stance_s(cast(MetricSource, Pelvis()), times)
+    assert found == pytest.approx(lowest, abs=1e-5)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from labsys.core.derived_metrics import symmetry_index
 from labsys.core.measurement_error import ErrorTable, SessionError
 from labsys.core.skeleton import Side, Tier
 from labsys.core.units import radians
@@ -69,3 +70,26 @@ def test_mirrored_runners_have_mirrored_differences() -> None:
     back = _asymmetry(compare(_sided("2026-01-01", -3.0), _sided("2026-03-01", -1.0)))
     assert there.change == pytest.approx(-back.change)
     assert there.ci95 == pytest.approx((-back.ci95[1], -back.ci95[0]))
+
+
+def _over(day: str, metric_id: str, right: float, left: float) -> Visit:
+    (capture,) = (visit := make_visit(day)).captures
+    means = {Side.RIGHT: right, Side.LEFT: left}
+    metrics = tuple(replace(m, mean=means[m.side], sd=0.001) if m.id == metric_id else m for m in capture.metrics)
+    return replace(visit, captures=(replace(capture, metrics=metrics),))
+
+
+def test_the_share_is_that_of_the_trial_s_own_metric_and_not_given_near_zero() -> None:
+    """Below zero it keeps its sign; where a side may be zero the mean of both may be, and a share says nothing."""
+    metric_id = "ahead_at_fs"
+    wide = _asymmetry(
+        compare(_over("2026-01-01", metric_id, 0.22, 0.18), _over("2026-03-01", metric_id, -0.22, -0.18)), metric_id
+    )
+    assert wide.pre_index == pytest.approx(symmetry_index(0.22, 0.18)) == pytest.approx(0.2)
+    assert wide.post_index == pytest.approx(-0.2)
+    near = _asymmetry(
+        compare(_over("2026-01-01", metric_id, 0.003, 0.001), _over("2026-03-01", metric_id, 0.04, -0.04)), metric_id
+    )
+    assert math.isnan(near.pre_index)
+    assert math.isnan(near.post_index)
+    assert near.pre == pytest.approx(0.002), "the difference itself stands"
