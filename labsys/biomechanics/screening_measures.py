@@ -11,7 +11,8 @@ import numpy as np
 from labsys.biomechanics.reference_text import describe_reference
 from labsys.core.arrays import FloatArray
 from labsys.core.catalogue import find_metric
-from labsys.core.measurement_error import mdc95_of
+from labsys.core.derived_metrics import ASYMMETRY
+from labsys.core.measurement_error import Z_95, mdc95_of
 from labsys.core.motion import FindingValue, Metric
 from labsys.core.references import MIN_OWN_SUBJECTS, ReferenceTable
 from labsys.core.screening import Beyond, FindingStatus, Measure, Threshold
@@ -115,7 +116,7 @@ def _resolve(threshold: Threshold, beyond: Beyond, metric: Metric, known: Known)
     if threshold.mdc95:
         if not math.isfinite(metric.sem_measurement):
             return "its measurement error is unknown"
-        candidates.append(sign * mdc95_of(metric.sem_measurement))
+        candidates.append(sign * _detectable(metric))
     if threshold.lab_sds is not None:
         own = known.references.find_own(
             metric.id, surface=known.surface, speed_mps=known.speed_mps, sex=known.sex, tier=known.tier.name
@@ -127,6 +128,15 @@ def _resolve(threshold: Threshold, beyond: Beyond, metric: Metric, known: Known)
             )
         candidates.append(own.mean + sign * threshold.lab_sds * own.sd)
     return sign * max(sign * c for c in candidates)
+
+
+def _detectable(metric: Metric) -> float:
+    """The smallest difference that its error does not explain, MDC95 of the measurements that are compared.
+
+    Left against right compares two measurements, and the error of their difference is that of both already.
+    """
+    both = metric.id.endswith(ASYMMETRY)
+    return Z_95 * metric.sem_measurement if both else mdc95_of(metric.sem_measurement)
 
 
 def _share_beyond(measure: Measure, metric: Metric, flagged: float, known: Known) -> float | None:

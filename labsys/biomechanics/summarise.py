@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import t as student_t
 
 from labsys.biomechanics.kinematics import reported
+from labsys.biomechanics.quotient_errors import quotient_error
 from labsys.biomechanics.settings import AnalysisSettings
 from labsys.core.arrays import FloatArray
 from labsys.core.catalogue import METRICS, find_angle, find_metric
@@ -50,6 +51,8 @@ def summarise_metrics(
             key = (definition.id, side)
             error = errors.find(definition.id, tier)
             given = found.get(key)
+            if error is None and given is not None and given.values.size:
+                error = quotient_error(given, found, errors, tier)
             n = 0 if given is None else given.values.size
             reason = reasons.get(key)
             if reason is None and n < settings.min_strides:

@@ -48,7 +48,8 @@ class Threshold:
     """Where a value begins to stand out, inside units; the farthest out of what is given counts.
 
     Attributes:
-        value: a number, or None. mdc95: the minimal detectable change of the metric.
+        value: a number, or None. mdc95: the minimal detectable change of the metric; of a difference between the sides
+            that of one side, as both are compared like two visits.
         lab_sds: so many standard deviations from the mean of the lab's own reference.
     """
 

@@ -218,6 +218,17 @@ def test_sides_differ_only_where_the_interval_excludes_zero(
     assert status(replace(made, metrics=sure), "F6", Side.BOTH) == expected
 
 
+def test_a_difference_between_sides_is_held_against_the_detectable_change_of_one() -> None:
+    """The error of a difference holds both sides' already: it is not taken times the square root of two once more."""
+    sem = default_error("hip_ext_pelvis_peak", Tier.T3)
+    assert sem is not None
+    made = trial({"hip_ext_pelvis_peak_asym": 8.0}, half=0.5)
+    both = tuple(replace(m, sem_measurement=math.sqrt(2.0) * sem.sem) for m in made.metrics)
+    found = answers(replace(made, metrics=both))["F6", Side.BOTH]
+    assert found.status is FindingStatus.FLAGGED
+    assert next(v.flagged for v in found.values if v.metric == "hip_ext_pelvis_peak_asym") == pytest.approx(sem.mdc95)
+
+
 def test_what_has_no_published_norm_waits_for_the_labs_own() -> None:
     found = answers(trial())["F8", LEFT]
     assert found.status is FindingStatus.NOT_ASSESSABLE

@@ -1,0 +1,60 @@
+"""Errors between two days of lengths per leg length and of ratios of two lengths, from those of the lengths.
+
+No table of errors lists quotients, and what has no error can never be flagged. Comparing visits does not ask here:
+there the lengths have rows of their own, and a quotient's would say the same twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from labsys.core.measurement_error import ErrorTable, SessionError
+from labsys.core.motion import StrideValues
+from labsys.core.skeleton import Side, Tier
+
+_PER_LEG, _RATIO = "_per_leg", "front_back_ratio"
+Given = Mapping[tuple[str, Side], StrideValues]
+
+
+def quotient_error(quotient: StrideValues, given: Given, errors: ErrorTable, tier: Tier) -> SessionError | None:
+    """The error of a quotient of this trial; None where the metric is none, or the error of a length is unknown."""
+    if _PER_LEG in quotient.id:
+        return _per_leg(quotient, given, errors.find(quotient.id.replace(_PER_LEG, ""), tier))
+    if quotient.id.startswith(_RATIO):
+        against = quotient.id.removeprefix(_RATIO)
+        ids = ("ahead_at_fs" + against, "behind_body_at_to" + against)
+        ahead, behind = (errors.find(i, tier) for i in ids)
+        means = [float(np.mean(given[i, quotient.side].values)) for i in ids]
+        return None if ahead is None or behind is None else _ratio(means, ahead, behind)
+    return None
+
+
+def _per_leg(quotient: StrideValues, given: Given, error: SessionError | None) -> SessionError | None:
+    """The length's error over the leg length; the leg's own, about 1 %, is a fortieth of it where findings begin."""
+    length = given[quotient.id.replace(_PER_LEG, ""), quotient.side]
+    whole = dict(zip(length.stride_index, length.values, strict=True))
+    total = sum(abs(whole[i]) for i in quotient.stride_index)
+    if error is None or not total > 0.0:
+        return None
+    return _scaled(error, (float(np.abs(quotient.values).sum()) / total) ** 2)
+
+
+def _ratio(means_m: list[float], ahead: SessionError, behind: SessionError) -> SessionError:
+    """Of a/b: Var = (Var a + (a/b)² Var b) / b², part by part; degrees of freedom of the one that has fewer."""
+    a, b = means_m
+    parts = [_scaled(ahead, 1.0 / b**2), _scaled(behind, (a / b**2) ** 2)]
+    return SessionError(
+        v_capture=sum(p.v_capture for p in parts),
+        v_palpation=sum(p.v_palpation for p in parts),
+        v_day=sum(p.v_day for p in parts),
+        source=parts[0].source if parts[0].source == parts[1].source else "mixed",
+        df=min(p.df for p in parts),
+    )
+
+
+def _scaled(error: SessionError, factor: float) -> SessionError:
+    capture, palpation, day = (factor * v for v in (error.v_capture, error.v_palpation, error.v_day))
+    return replace(error, v_capture=capture, v_palpation=palpation, v_day=day, covariance=None)
