@@ -37,9 +37,6 @@ _NOT_REACHED = {
         "limbs of rigid segments leave less error than the posterior says; a calibration that fits worse than its "
         "covariance expects is charged to the pixels as well",
     ),
-    ("ranges over the stride", "dlc_like"): NotReached(
-        (0.85, 0.93), "noise widened a range about twice as much as draws show; measured before docs/adr/0015"
-    ),
 }
 Case = tuple[str, bool]
 
