@@ -170,14 +170,15 @@ def test_walking_events_are_true_contacts() -> None:
 
 
 # Tolerances in inside units: what the default low-pass costs on a noise-free runner, rounded up. Ranges of curves with
-# two like peaks per stride are those of the usual stride, up to 0.4° below the mean of every stride's own.
+# two like peaks per stride are those of the usual stride, 0.2 to 0.3° below the mean of every stride's own: pelvis_tilt_rom
+# and lumbar_ext_rom miss 0.004 by it (0.00402 and 0.0053), and no other reading is free of noise (docs/adr/0015).
 METRIC_TOLERANCE = {
     "hip_ext_excursion_stance": 0.010, "hip_ext_pelvis_peak": 0.003, "hip_ext_pelvis_at_to": 0.003,
     "hip_sagittal_rom": 0.003, "hip_add_peak_stance": 0.002, "thigh_ext_excursion_stance": 0.010,
     "thigh_ext_vertical_peak": 0.003, "thigh_ext_vertical_at_to": 0.003, "pelvis_rot_rom": 0.003,
     "pelvis_rot_to_ext_side_at_to": 0.002, "pelvis_rot_lag_to_hip_ext": 0.005, "pelvis_drop_contra_peak_stance": 0.002,
-    "pelvis_tilt_mean": 0.001, "pelvis_tilt_rom": 0.007, "pelvis_tilt_at_peak_thigh_ext": 0.001,
-    "pelvis_tilt_rise_late_stance": 0.001, "lumbar_ext_peak": 0.007, "lumbar_ext_rom": 0.009,
+    "pelvis_tilt_mean": 0.001, "pelvis_tilt_rom": 0.0045, "pelvis_tilt_at_peak_thigh_ext": 0.001,
+    "pelvis_tilt_rise_late_stance": 0.001, "lumbar_ext_peak": 0.004, "lumbar_ext_rom": 0.006,
     "lumbar_ext_at_peak_hip_ext": 0.002, "trunk_pelvis_ext_peak": 0.005, "trunk_pelvis_ext_rom": 0.007,
     "trunk_pelvis_ext_at_peak_hip_ext": 0.002, "lhci_dyn": 0.003, "phci_dyn": 0.003, "lhci_abs": 0.003,
     "thigh_ext_rise_late_stance": 0.003, "hip_ext_rise_late_stance": 0.003, "lumbar_ext_rise_late_stance": 0.002,
