@@ -170,8 +170,8 @@ def test_walking_events_are_true_contacts() -> None:
 
 
 # Tolerances in inside units: what the default low-pass costs on a noise-free runner, rounded up. Ranges of curves with
-# two like peaks per stride are those of the usual stride, 0.2 to 0.3° below the mean of every stride's own: pelvis_tilt_rom
-# and lumbar_ext_rom miss 0.004 by it (0.00402 and 0.0053), and no other reading is free of noise (docs/adr/0015).
+# two like peaks per stride are those of the usual stride, 0.2 to 0.3° below the mean of every stride's own:
+# pelvis_tilt_rom and lumbar_ext_rom miss 0.004 by it (0.00402 and 0.0053), the price of docs/adr/0015.
 METRIC_TOLERANCE = {
     "hip_ext_excursion_stance": 0.010, "hip_ext_pelvis_peak": 0.003, "hip_ext_pelvis_at_to": 0.003,
     "hip_sagittal_rom": 0.003, "hip_add_peak_stance": 0.002, "thigh_ext_excursion_stance": 0.010,
