@@ -11,6 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -149,6 +150,12 @@ class _Recorder:
         """All of it."""
         try:
             return self._run()
+        except OSError as error:
+            raise InputError(
+                f"the take cannot be recorded: {error.strerror or error}",
+                where=str(self._request.target),
+                remedy="Make room on the disk; what was stored is finished by 'labsys recover'",
+            ) from error
         finally:
             self._crew.leave()
 
@@ -156,16 +163,17 @@ class _Recorder:
         self._go(RecorderState.OPENING)
         with begin_recording(self._request.target) as recording:
             try:
-                self._crew.hire(
-                    recording.raw, {c: hold_reserve(recording, c) for c in self._rig.cameras}, recording.lock
-                )
+                reserves = {camera: hold_reserve(recording, camera) for camera in self._rig.cameras}
+                self._crew.hire(recording.raw, reserves, recording.lock)
                 self._arm()
                 self._record(recording)
             except BaseException:
                 self._crew.dismiss()
-                self._note_end(recording)
-                self._state = RecorderState.IDLE
-                _forget(recording)
+                with suppress(OSError):
+                    self._note_end(recording)
+                # Frames that were stored wait for `labsys recover`; without any there is nothing to keep.
+                if not holds_frames(recording):
+                    discard_recording(recording)
                 raise
             return self._finish(recording)
 
@@ -191,8 +199,7 @@ class _Recorder:
     def _arm(self) -> None:
         """Free-running cameras stream for a second before the take; triggered ones wait for pulses."""
         if isinstance(self._rig.sync, HardwareTrigger):
-            box = self._rig.trigger_box
-            pins = dict(box.pins) if box is not None else {}
+            pins = dict(self._rig.trigger_box.pins) if self._rig.trigger_box is not None else {}
             self._trigger.configure(PulseTrain(self._rig.sync.fps, self._rig.sync.pulse_us, pins))
         else:
             self._wait_for_streams()
@@ -290,9 +297,3 @@ class _Recorder:
         self._manifest["clocks"]["stop"] = read_clocks()
         self._manifest["workers"] = {camera: describe_worker(w) for camera, w in self._crew.workers.items()}
         save_manifest(recording, self._manifest)
-
-
-def _forget(recording: Recording) -> None:
-    """Leave nothing of a take that did not come about; frames that were stored wait for `labsys recover`."""
-    if not holds_frames(recording):
-        discard_recording(recording)

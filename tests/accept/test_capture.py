@@ -6,6 +6,7 @@ simulated cameras themselves were late by more than a period: then recorder and 
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import random
@@ -28,7 +29,7 @@ from labsys.capture.recorder import RecordRequest, record_take
 from labsys.capture.recover import recover_recordings
 from labsys.capture.virtual_camera import Fate
 from labsys.core.frame_clock import FrameStamps, fit_clock
-from labsys.storage.lab import take_folder
+from labsys.storage.lab import Lab, take_folder
 from tests.test_labsys.recorded_scene import (
     Witness,
     make_trial,
@@ -185,29 +186,83 @@ def _fault_once(folder: Path, fault: str, moment_s: float) -> None:
     assert finished.assessment.verdict.reasons, "it says what happened"
     assert finished.assessment.losses["camA"].lost == 0
     assert np.unique(found.ticks[~stored.bad] - stored.barcodes[~stored.bad]).size == 1
+    _is_all_that_was_due(take, "camB")
+
+
+def _is_all_that_was_due(take: Path, camera: str) -> None:
+    """What is stored and what is lost are together the ticks between start and stop."""
+    window = read_manifest(take)["window"]
+    counts = json.loads((take / "report.json").read_text(encoding="utf-8"))["cameras"][camera]
+    lost = sum(counts[key] for key in counts if key.startswith("lost_"))
+    assert counts["stored"] + lost == pytest.approx(60 * (window["until_ns"] - window["from_ns"]) / 1e9, abs=1)
+
+
+TOLD = {"worker": "the process of camB died", "recorder": "the recording was cut short", "disk": "the disk was full"}
 
 
 def _kill_once(folder: Path, fault: str, moment_s: float) -> None:
     lab, name = make_trial(folder / "lab")
-    rig = folder / "rig.yaml"
-    write_rig(rig, rig_document(fps=60))
-    limit = round(3_000_000 * moment_s) + 1_000_000 if fault == "disk" else None
-    recorder = start_recording(lab, rig, 6.0, limit_bytes=limit)
-    raw = take_folder(lab, name).with_name(".take.recording") / "raw"
-    _wait(lambda: all((raw / f"cam{c}.part1.fts").exists() for c in "AB"), lab.root, recorder)
-    time.sleep(moment_s)
-    if fault == "worker":
-        os.kill(_worker_of(recorder.pid, "camB"), signal.SIGKILL)
-    elif fault == "recorder":
-        recorder.send_signal(signal.SIGKILL)
-    recorder.wait()
-    if fault == "recorder":
-        _wait(lambda: all("written" in (raw / f"cam{c}.events.jsonl").read_text() for c in "AB"), lab.root)
-        (found,) = recover_recordings(lab)
-        assert found.finished is not None, found.why
-        assert recover_recordings(lab) == []
-    for camera in ("camA", "camB"):
-        stored = read_stored(take_folder(lab, name), camera)
-        assert (np.diff(stored.barcodes) > 0).all()
+    document = rig_document(fps=60)
+    # More than the space that is set aside for every camera, which a take does not begin without.
+    limit, seconds = (4_300_000 + round(500_000 * moment_s), 60.0) if fault == "disk" else (None, 6.0)
+    take = take_folder(lab, name)
+    # The bench is the test's own: its log of every exposure outlives the recorder.
+    with run_bench(write_rig(folder / "bench.yaml", document)) as bench:
+        document["virtual"]["bench"] = str(bench.folder)
+        write_rig(folder / "rig.yaml", document)
+        recorder = start_recording(lab, folder / "rig.yaml", seconds, limit_bytes=limit)
+        raw = take.with_name(".take.recording") / "raw"
+        _wait(lambda: all((raw / f"cam{c}.part1.fts").exists() for c in "AB"), lab.root, recorder)
+        time.sleep(moment_s)
+        worker = _worker_of(recorder.pid, "camB") if fault == "worker" else 0
+        killed_ns = time.monotonic_ns()
+        if fault == "worker":
+            os.kill(worker, signal.SIGKILL)
+        elif fault == "recorder":
+            recorder.send_signal(signal.SIGKILL)
+        recorder.wait()
         if fault == "recorder":
-            assert (np.diff(stored.barcodes) == 1).all(), "what was delivered before the kill is there"
+            _wait(lambda: all("written" in (raw / f"cam{c}.events.jsonl").read_text() for c in "AB"), lab.root)
+            _recover(lab)
+        due = {c: read_due(bench.folder, c, read_manifest(take)["window"]) for c in ("camA", "camB")}
+    for camera, exposed in due.items():
+        _keeps_what_was_delivered(take, camera, exposed, fault, killed_ns)
+
+
+def _recover(lab: Lab) -> None:
+    """Once its cameras' processes have ended, which they do just after their last word."""
+    deadline = time.monotonic() + 10.0
+    while (found := recover_recordings(lab))[0].why == "is being recorded" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (one,) = found
+    assert one.finished is not None, one.why
+    assert recover_recordings(lab) == []
+
+
+def _keeps_what_was_delivered(take: Path, camera: str, exposed: Any, fault: str, killed_ns: int) -> None:
+    stored = read_stored(take, camera)
+    report = json.loads((take / "report.json").read_text(encoding="utf-8"))
+    counts = report["cameras"][camera]
+    assert TOLD[fault] in "; ".join(report["reasons"]), "it says what happened"
+    assert report["verdict"] == "REPEAT"
+    assert (np.diff(stored.barcodes) > 0).all()
+    delivered = exposed[np.isin(exposed["fate"], (Fate.DELIVERED, Fate.CORRUPT))]["stamp_ns"]
+    if fault == "worker" and camera == "camB":
+        # What its camera sent while no process was there to take it is the outage itself.
+        again_ns = stored.rows["t_ns"][stored.rows["t_ns"] > killed_ns].min(initial=np.iinfo(np.int64).max)
+        delivered = delivered[(delivered <= killed_ns) | (delivered >= again_ns)]
+    assert stored.barcodes.size == counts["stored"] > 0
+    missing = delivered.size - counts["stored"] - counts["lost_to_disk"]
+    if missing > 2 and exposed["late_us"].max() > 1e6 / 60:
+        _say(f"void: {camera} was late by {exposed['late_us'].max() / 1000:.1f} ms itself; {missing} missing")
+    else:
+        assert missing <= 2, "at most two beyond what was told"
+    if fault == "recorder":
+        assert (np.diff(stored.barcodes) == 1).all(), "what was delivered before the kill is there"
+        assert counts["due"] == counts["stored"]
+    else:
+        _is_all_that_was_due(take, camera)
+    if fault == "worker":
+        assert (counts["lost_in_outage"] > 0) == (camera == "camB")
+    if fault == "disk":
+        assert sum(c["lost_to_disk"] for c in report["cameras"].values()) > 0

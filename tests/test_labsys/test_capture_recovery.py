@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -207,6 +208,23 @@ def test_what_fails_before_the_first_frame_leaves_nothing(tmp_path: Path) -> Non
         record_take(RecordRequest(take, triggered, 1.0), bench=bench.folder, trigger=_Refuses())
     assert not take.with_name(".take.recording").exists()
     assert not has_take(lab, name)
+
+
+def test_a_disk_that_refuses_to_begin_is_told_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The space that is set aside for every camera cannot be had."""
+    lab, name = make_trial(tmp_path / "lab")
+    rig = write_rig(tmp_path / "rig.yaml", rig_document(cameras=1))
+
+    def refuse(*_: object) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("labsys.capture.recorder.hold_reserve", refuse)
+    with pytest.raises(InputError, match="cannot be recorded: No space left on device") as caught:
+        record_take(RecordRequest(take_folder(lab, name), rig, 1.0), bench=tmp_path)
+    assert "Make room" in caught.value.remedy
+    assert not take_folder(lab, name).with_name(".take.recording").exists()
 
 
 @pytest.mark.slow
