@@ -17,6 +17,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.generation.modes import GenerationMode
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
+    negative_data_rejection,
     response_headers_conformance,
     response_schema_conformance,
     status_code_conformance,
@@ -92,7 +93,8 @@ def _try_operation(client: TestClient, headers: dict[str, str], report: Report, 
             _fill(case)
         response = _send(client, case, headers)
         report.answers[case.operation.label, response.status_code] += 1
-        for check in CHECKS:
+        # What was filled in may have been what was wrong.
+        for check in CHECKS if known else [*CHECKS, negative_data_rejection]:
             try:
                 case.validate_response(response, checks=[check])
             except FailureGroup as group:
