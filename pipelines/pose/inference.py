@@ -61,7 +61,6 @@ class Inference:
     network_s: float = 0.0
     batch_size: int = field(init=False)
     _stills: set[str] = field(init=False)
-    _held: dict[str, View | None] = field(init=False, default_factory=dict)
     _looks: Counter[str] = field(init=False, default_factory=Counter)
     _crowds: Counter[str] = field(init=False, default_factory=Counter)
 
@@ -157,18 +156,17 @@ class Inference:
     def _detect(
         self, camera: str, number: int, frame: Frame, followed: View | None, size_px: tuple[int, int]
     ) -> View | None:
-        """The person in a frame: looked for when it is time or the subject is lost, else where they last were.
+        """The person in a frame: looked for when it is time or the subject is lost, else where their points are now.
 
         Work resumes at frames at which it is time, so that an interruption changes nothing.
         """
-        if followed is not None and number % self.job.detect_every and camera in self._held:
-            return self._held[camera]
+        if followed is not None and number % self.job.detect_every:
+            return followed
         people = self.network.detect(frame)
         self._looks[camera] += 1
         self._crowds[camera] += len(people) > 1
         person = choose_person(people, followed)
-        self._held[camera] = followed if person is None else around_person(person[:4], size_px)
-        return self._held[camera]
+        return followed if person is None else around_person(person[:4], size_px)
 
     def _locate(self, frame: Frame, view: View, size_px: tuple[int, int]) -> View:
         """Find the subject in a frame of which nothing is known, looking closer each time."""

@@ -20,7 +20,8 @@ _SMALLEST_PX = 32.0
 # Space around a detected person on each side, a share of the larger of their width and height: networks learn on boxes
 # wider than the person, and limbs move until the detector looks again.
 _PERSON_MARGIN = 0.1
-# A detected person is the one followed so far where the boxes share this much (intersection over union).
+# A detected person is the one followed so far where the box that they would be shown in and the followed one share this
+# much (intersection over union).
 _SAME_OVERLAP = 0.2
 
 
@@ -116,11 +117,16 @@ def around_person(box_px: FloatArray, size_px: tuple[int, int]) -> View:
 
 
 def choose_person(people: FloatArray, followed: View | None) -> FloatArray | None:
-    """Of detected people (N, 5) the one who was followed so far, else the largest; None where there is nobody."""
+    """Of detected people (N, 5) the one who was followed so far, else the largest; None where there is nobody.
+
+    Like is compared with like: a box in the network's shape is much wider than a narrow person in it, so each person's
+    own box in that shape stands for them.
+    """
     if not len(people):
         return None
-    if followed is not None:
-        overlaps = _overlaps(people, np.asarray(followed.box_px, dtype=np.float64))
+    if followed is not None and followed.size_px is not None:
+        shown = np.array([around_person(person[:4], followed.size_px).box_px for person in people], dtype=np.float64)
+        overlaps = _overlaps(shown, np.asarray(followed.box_px, dtype=np.float64))
         if overlaps.max() >= _SAME_OVERLAP:
             return np.asarray(people[overlaps.argmax()])
     return np.asarray(people[_areas(people).argmax()])

@@ -1,4 +1,4 @@
-"""A model with a person detector: boxes found now and then and carried between; and how public models become packs."""
+"""A model with a person detector: boxes found now and then, points followed between; and how public models become packs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from pipelines.pose import public
 from pipelines.pose.job import BLOCK_FRAMES
 from pipelines.pose.parts import PART_FRAMES
 from pipelines.pose.public import SUPERANIMAL_HUMANBODY, PublicFile, PublicModel, add_public_model
-from pipelines.pose.views import around_person, choose_person
+from pipelines.pose.views import around, around_person, choose_person
 from pipelines.pose2d import PoseEstimate, PoseVideo, estimate_pose
 
 # As in stand_in_network.py.
@@ -40,16 +40,16 @@ EVERY = 16
 ABSENT = range(100, 120)
 
 
-def _truth(frame: int) -> np.ndarray:
-    """(4, 2) px: a body that walks to and fro, slowly enough to stay in its box."""
-    x = 30 + abs((frame // 4) % 60 - 30)
+def _truth(frame: int, *, crosses: bool = False) -> np.ndarray:
+    """(4, 2) px: a body that walks to and fro, slowly enough to stay in its box, or runs through the whole picture."""
+    x = 8 + abs(frame % 200 - 100) if crosses else 30 + abs((frame // 4) % 60 - 30)
     return np.array([[x, 20], [x + 12, 20], [x, 50], [x + 12, 50]], dtype=float)
 
 
-def _draw(frame: int, bystander: bool) -> np.ndarray:
+def _draw(frame: int, bystander: bool, crosses: bool) -> np.ndarray:
     picture = np.zeros((SIZE_PX[1], SIZE_PX[0], 3), dtype=np.uint8)
     if frame not in ABSENT:
-        for colour, (x, y) in zip(COLOURS, _truth(frame).astype(int), strict=True):
+        for colour, (x, y) in zip(COLOURS, _truth(frame, crosses=crosses).astype(int), strict=True):
             picture[y - 2 : y + 3, x - 2 : x + 3] = colour
     if bystander and frame >= 40:
         # Smaller than the runner, and far away.
@@ -59,17 +59,17 @@ def _draw(frame: int, bystander: bool) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., PoseVideo]:
-    """Videos by whether somebody stands by."""
+    """Videos by whether somebody stands by, and whether the body crosses the picture."""
     folder = tmp_path_factory.mktemp("videos")
 
-    def make(*, bystander: bool = False) -> PoseVideo:
-        path = folder / f"{bystander}.mkv"
+    def make(*, bystander: bool = False, crosses: bool = False) -> PoseVideo:
+        path = folder / f"{bystander}-{crosses}.mkv"
         if not path.exists():
             with av.open(str(path), "w", format="matroska") as container:
                 stream = container.add_stream("ffv1", rate=50)
                 stream.width, stream.height, stream.pix_fmt = *SIZE_PX, "bgr0"
                 for i in range(N_FRAMES):
-                    picture = av.VideoFrame.from_ndarray(_draw(i, bystander), format="rgb24")
+                    picture = av.VideoFrame.from_ndarray(_draw(i, bystander, crosses), format="rgb24")
                     container.mux(stream.encode(picture))
                 container.mux(stream.encode(None))
         return PoseVideo("a", path, hash_file(path), N_FRAMES)
@@ -99,13 +99,13 @@ def _look(stored: StoredModel, video: PoseVideo, *, batch_size: int = 16) -> Pos
     return estimate_pose([video], estimator, afresh=True, progress=SilentProgress())
 
 
-def _expected() -> np.ndarray:
-    truth = np.stack([_truth(i) for i in range(N_FRAMES)])
+def _expected(*, crosses: bool = False) -> np.ndarray:
+    truth = np.stack([_truth(i, crosses=crosses) for i in range(N_FRAMES)])
     truth[ABSENT.start : ABSENT.stop] = np.nan
     return truth
 
 
-def test_the_detector_looks_at_every_nth_frame_and_the_box_is_carried_between(
+def test_the_detector_looks_at_every_nth_frame_and_points_are_followed_between(
     tmp_path: Path, film: Callable[..., PoseVideo]
 ) -> None:
     looks = tmp_path / "looks.txt"
@@ -120,6 +120,17 @@ def test_the_detector_looks_at_every_nth_frame_and_the_box_is_carried_between(
     lost = len(ABSENT) // BLOCK_FRAMES + 1
     assert due < len(looks.read_text().splitlines()) <= due + lost
     assert found.notes == ()
+
+
+def test_a_body_that_crosses_the_picture_stays_in_its_box_between_looks(
+    tmp_path: Path, film: Callable[..., PoseVideo]
+) -> None:
+    looks = tmp_path / "looks.txt"
+    stored = _pack(create_lab(tmp_path / "lab"), tmp_path, looks=str(looks))
+    track = _look(stored, film(crosses=True)).tracks["a"]
+    np.testing.assert_allclose(track.xy_px, _expected(crosses=True), atol=0.6)
+    # It is not for more looks that it is found.
+    assert len(looks.read_text().splitlines()) <= -(-N_FRAMES // EVERY) + len(ABSENT) // BLOCK_FRAMES + 1
 
 
 @pytest.mark.parametrize("batch_size", [1, 7])
@@ -158,6 +169,18 @@ def test_the_person_followed_before_goes_before_a_larger_one() -> None:
     np.testing.assert_array_equal(
         choose_person(people, around_person(np.array([600.0, 0, 640, 90]), size_px)), people[0]
     )
+
+
+def test_a_narrow_runner_is_not_left_for_somebody_larger_or_nearer_the_edge_of_the_box() -> None:
+    # Seen from behind: points 20 x 150 px, whose box in the network's shape is eight times as wide.
+    points = np.array([[100, 40], [120, 40], [102, 110], [118, 110], [100, 190], [120, 190]], dtype=float)
+    poses = np.concatenate([points, np.ones((6, 1))], axis=1)[None].repeat(BLOCK_FRAMES, axis=0)
+    followed = around(poses, (192, 256))
+    assert followed is not None
+    runner = [95, 30, 125, 200, 0.9]
+    for other in ([300, 0, 420, 300, 0.9], [130, 30, 190, 200, 0.9], [100, 100, 118, 140, 0.9], [0, 0, 400, 700, 0.9]):
+        for people in ([runner, other], [other, runner]):
+            np.testing.assert_array_equal(choose_person(np.array(people, dtype=float), followed), runner)
 
 
 def test_looks_fall_on_blocks_and_on_the_frames_that_work_resumes_at() -> None:
