@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
 from dataclasses import replace
@@ -11,6 +12,7 @@ import av
 import numpy as np
 import pytest
 
+import pipelines.pose
 from labsys.core.errors import ConcurrencyError, InputError, LabsysError, MissingPartError
 from labsys.core.pose_model import CropMode, PoseModel
 from labsys.core.progress import Progress, SilentProgress
@@ -20,7 +22,7 @@ from labsys.storage.exchange.tracks import CameraTrack
 from labsys.storage.lab import Lab, create_lab
 from labsys.storage.locks import hold_lock
 from labsys.storage.models import StoredModel, save_model
-from pipelines.dlc import DeepLabCutEstimator, open_estimator, require_deeplabcut
+from pipelines.dlc import _LOOKING, DeepLabCutEstimator, open_estimator, require_deeplabcut
 from pipelines.pose.parts import PART_FRAMES
 from pipelines.pose2d import PoseEstimate, PoseVideo, estimate_pose
 
@@ -228,6 +230,23 @@ def test_an_estimator_that_loses_a_frame_is_found_out(videos: tuple[PoseVideo, .
 
     with pytest.raises(LabsysError, match="camera b: 30 frames went in, 29 came out"):
         estimate_pose(videos[1:2], Loses(), progress=SILENT)
+
+
+def test_what_decides_what_is_found_is_in_the_caches_key() -> None:
+    """Every module of pipelines.pose that the network's process loads, but for those that cannot change an answer."""
+    folder, passed = Path(pipelines.pose.__file__).parent, set[str]()
+    open_modules = {"worker", "dlc"}
+    while open_modules:
+        name = open_modules.pop()
+        passed.add(name)
+        source = ast.parse((folder / f"{name}.py").read_text())
+        imported = {n.module for n in ast.walk(source) if isinstance(n, ast.ImportFrom) and n.module}
+        open_modules |= {
+            m.removeprefix("pipelines.pose.") for m in imported if m.startswith("pipelines.pose.")
+        } - passed
+    # These carry frames, messages and answers, unchanged; stills are never kept.
+    carriers = {"ahead", "network", "parts", "stills", "worker"}
+    assert {f"{name}.py" for name in passed - carriers} == set(_LOOKING)
 
 
 def test_two_searches_in_one_video_at_once_are_refused(lab: Lab, tmp_path: Path, videos: tuple[PoseVideo, ...]) -> None:
