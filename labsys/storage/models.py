@@ -138,6 +138,21 @@ def save_model(
     return StoredModel(name, folder, model)
 
 
+def copy_model(lab: Lab, pack: StoredModel) -> StoredModel:
+    """Make a pack that lies elsewhere a model of the lab, with all that is in it (errors as `save_model`)."""
+    own = {MODEL_FILE, SNAPSHOT_FILE, CONFIG_FILE, DETECTOR_FILE}
+    beside = sorted(path for path in pack.folder.iterdir() if path.is_file() and path.name not in own)
+    return save_model(
+        lab,
+        pack.name,
+        pack.model,
+        snapshot=pack.snapshot,
+        config=pack.config,
+        detector=pack.detector,
+        beside=beside,
+    )
+
+
 def _fill(staged: StoredModel, files: Mapping[Path, str], beside: Sequence[Path]) -> None:
     for source, target in {**files, **{path: path.name for path in beside}}.items():
         try:

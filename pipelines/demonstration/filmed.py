@@ -21,7 +21,7 @@ from labsys.core.rigid import look_at
 from labsys.core.session import Conditions, Phase, Surface, TrialKind, TrialName
 from labsys.storage.atomic import write_json_atomic, write_text_atomic
 from labsys.storage.lab import Lab
-from labsys.storage.models import StoredModel, read_pack, save_model, verify_model
+from labsys.storage.models import StoredModel, copy_model, read_pack, verify_model
 from labsys.storage.results import load_trial_result
 from pipelines.calibrating.files import store_calibration
 from pipelines.calibrating.inputs import CalibrationRequest
@@ -85,8 +85,7 @@ def film_demo(
     Raises:
         InputError: settings that no runner can follow.
     """
-    model = pack.name
-    save_model(lab, model, pack.model, snapshot=pack.snapshot, config=pack.config)
+    model = copy_model(lab, pack).name
     studio = make_studio(Split.DEMO, settings.seed, demo_rig(settings))
     shoot = _Shoot(lab, settings, studio, workplace, progress)
     calibration = _calibrate(shoot)

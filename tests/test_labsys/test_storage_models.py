@@ -15,7 +15,7 @@ from labsys.core.pose_model import CropMode, PoseModel
 from labsys.core.skeleton import COCO_17, HALPE_26, LABSYS_RUN_37, RUN_MINIMUM, Tier, lacking_landmarks, tier_of
 from labsys.storage.atomic import hash_file
 from labsys.storage.lab import Lab, create_lab
-from labsys.storage.models import StoredModel, list_models, load_model, save_model, verify_model
+from labsys.storage.models import StoredModel, copy_model, list_models, load_model, save_model, verify_model
 
 PARTS = ("hip", "knee")
 
@@ -48,6 +48,32 @@ def test_a_pack_comes_back_as_it_was_saved(lab: Lab, files: tuple[Path, Path]) -
     assert list_models(lab) == ("m1",)
     assert loaded.model.landmarks == ("RHip", "knee")
     verify_model(loaded)
+
+
+def test_a_pack_from_elsewhere_is_copied_with_all_that_is_in_it(
+    lab: Lab, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    detector, seen = tmp_path / "det.pth", tmp_path / "pictures.txt"
+    detector.write_bytes(b"finds people")
+    seen.write_text("a picture\n")
+    model = replace(
+        _model(files), net_input_px=(64, 64), crop=CropMode.FOLLOW, detector_sha256=hash_file(detector), detect_every=16
+    )
+    pack = save_model(
+        create_lab(tmp_path / "other"),
+        "m1",
+        model,
+        snapshot=files[0],
+        config=files[1],
+        detector=detector,
+        beside=[seen],
+    )
+    copied = copy_model(lab, pack)
+    verify_model(copied)
+    assert load_model(lab, "m1").model == model
+    contents = [{path.name: path.read_bytes() for path in m.folder.iterdir()} for m in (pack, copied)]
+    assert contents[0] == contents[1]
+    assert "pictures.txt" in contents[1]
 
 
 def test_words_leave_the_digest_as_it_is_and_what_decides_does_not(files: tuple[Path, Path]) -> None:
