@@ -17,6 +17,7 @@ from labsys.storage.atomic import hash_file, is_there, make_folder
 from labsys.storage.documents import load_document, save_document
 from labsys.storage.exchange.dlc_project import DlcProject, list_groups
 from pipelines.dlc import require_deeplabcut
+from pipelines.modelling.beginning import find_weights
 from pipelines.modelling.cuts import CutSet, cut_pictures
 from pipelines.modelling.job import TrainingJob
 from pipelines.modelling.project import load_notes
@@ -86,10 +87,12 @@ def train_model(
         start: snapshot to begin with; keep_head: its landmarks are the project's.
 
     Raises:
-        MissingPartError: DeepLabCut is not installed. InputError: the folder holds something, or too few labels.
-        LabsysError: the process died.
+        MissingPartError: DeepLabCut is not installed, or without `start` the weights to begin with. InputError: the
+            folder holds something, or too few labels. LabsysError: the process died.
     """
     require_deeplabcut()
+    if start is None:
+        find_weights()  # before pictures are cut for minutes, and before there is a folder to clear away
     machine = machine or TrainingMachine()
     if is_there(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError("is not an empty folder", where=str(folder), remedy="Name a new folder")

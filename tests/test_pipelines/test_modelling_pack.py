@@ -37,6 +37,7 @@ TRAINER, SLIMMER = (sys.executable, STAND_IN, "train"), (sys.executable, STAND_I
 @pytest.fixture(autouse=True)
 def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipelines.modelling.training, "require_deeplabcut", lambda: None)
+    monkeypatch.setattr(pipelines.modelling.training, "find_weights", lambda: None)
     monkeypatch.setattr(pipelines.modelling.training, "train_model", partial(train_model, command=TRAINER))
     monkeypatch.setattr(pipelines.modelling.pack, "pack_training", partial(pack_training, command=SLIMMER))
 
@@ -190,6 +191,23 @@ def test_trainings_that_cannot_be_are_refused(
     out = () if "--out" in given else ("--out", tmp_path / "out")
     assert said in _terminal(capsys, "model", "train", project.folder, *out, "--lab", lab.root, *given, code=2).err
     assert not (tmp_path / "out").exists()
+
+
+def test_without_weights_to_begin_with_nothing_is_cut_and_no_folder_is_left(
+    project: DlcProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent() -> None:
+        raise MissingPartError("the weights to begin with are not installed")
+
+    monkeypatch.setattr(pipelines.modelling.training, "find_weights", absent)
+    recipe, silent = TrainingRecipe(epochs=2), SilentProgress()
+    with pytest.raises(MissingPartError, match="the weights to begin with"):
+        train_model(project, recipe, tmp_path / "out", progress=silent, command=TRAINER)
+    assert not (tmp_path / "out").exists()
+    start = tmp_path / "start.pt"
+    start.write_text("{}")
+    # Who starts with a model needs none of them.
+    train_model(project, recipe, tmp_path / "out", start=start, progress=silent, command=TRAINER)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("deeplabcut") is not None, reason="DeepLabCut is installed")
