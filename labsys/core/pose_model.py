@@ -35,7 +35,7 @@ class PoseModel:
         crop: how the model was trained to be shown a frame; FOLLOW needs `net_input_px`.
         knows: in plain words, what the model has seen and so can be trusted with.
         detector_sha256: of the weights of a person detector that says where the box is; "" where the model needs none.
-        detect_every: frames of a camera from one look of the detector to the next; the box is carried between.
+        detect_every: frames of a camera from one look of the detector to the next; between, the box follows the points.
         recipe: how to make it again, key -> text. evaluation: name with unit -> value.
         license, created_at: "" where unknown.
     """

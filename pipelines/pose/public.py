@@ -137,7 +137,8 @@ def public_folder(public: PublicModel) -> Path:
 def say_how_to_get(public: PublicModel, folder: Path) -> str:
     """Which files to place where, in one sentence."""
     files = " and ".join(f"{file.source} as {folder / file.name}" for file in (public.pose, public.detector))
-    return f"On a machine with internet fetch {files}; then run: labsys model add {public.name}"
+    elsewhere = "" if folder == public_folder(public) else f" --from {folder}"
+    return f"On a machine with internet fetch {files}; then run: labsys model add {public.name}{elsewhere}"
 
 
 def _check_files(public: PublicModel, folder: Path) -> None:

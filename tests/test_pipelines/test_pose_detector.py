@@ -1,4 +1,4 @@
-"""A model with a person detector: boxes found now and then, points followed between; and how public models become packs."""
+"""A model with a person detector: boxes found now and then, points followed between; how public models become packs."""
 
 from __future__ import annotations
 
@@ -274,6 +274,13 @@ def test_the_terminal_says_which_two_files_go_where(
     said = _terminal(capsys, "model", "add", "superanimal_humanbody", "--lab", str(lab.root), code=2)
     for file in (SUPERANIMAL_HUMANBODY.pose, SUPERANIMAL_HUMANBODY.detector):
         assert f"{file.source} as {folder / file.name}" in said.replace("\n", " ")
+    assert "--from" not in said
+    # What is told works: with the files in a folder of one's own, that folder must be named again.
+    elsewhere = tmp_path / "downloads"
+    said = _terminal(
+        capsys, "model", "add", "superanimal_humanbody", "--from", str(elsewhere), "--lab", str(lab.root), code=2
+    )
+    assert f"labsys model add superanimal_humanbody --from {elsewhere}" in said.replace("\n", " ")
     said = _terminal(capsys, "model", "check", "superanimal_humanbody", "--lab", str(lab.root), code=2)
     assert "labsys model add superanimal_humanbody" in said
     said = _terminal(capsys, "model", "add", "superanimal_human", "--lab", str(lab.root), code=2)
