@@ -38,9 +38,10 @@ def register_backbones() -> Any:
             if pretrained:
                 raise ValueError("weights come from a snapshot; nothing is fetched")
             super().__init__(stride=STRIDE, **options)
-            self.model = timm.create_model(model_name, features_only=True, out_indices=_BRANCHES)
+            network: Any = timm.create_model(model_name, features_only=True, out_indices=_BRANCHES)
+            self.model = network
             if still_stages:
-                for part in (self.model.conv_stem, self.model.bn1, *self.model.blocks[:still_stages]):
+                for part in (network.conv_stem, network.bn1, *network.blocks[:still_stages]):
                     part.requires_grad_(False)
 
         def forward(self, x: Any) -> Any:
@@ -57,5 +58,5 @@ def count_channels(model_name: str) -> int:
     """Channels of TimmBranches of a timm network."""
     import timm
 
-    network = timm.create_model(model_name, features_only=True, out_indices=_BRANCHES)
+    network: Any = timm.create_model(model_name, features_only=True, out_indices=_BRANCHES)
     return sum(map(int, network.feature_info.channels()))
