@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pipelines.demonstration.settings import DemoSettings, DemoVisit
 
 _SYNTHETIC = "synthetic"
+# Parameters that a recording leaves no room for.
+_OF_THE_RUNNER = ("film", "model", "quick", "seed", "hip_extension_cap_deg", "lumbar_gain")
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 def demonstrate(
+    context: typer.Context,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="New or empty folder for the lab; else labsys-demo here."),
@@ -81,13 +84,15 @@ def demonstrate(
 
     if dataset != _SYNTHETIC and dataset not in DATASETS:
         raise UnknownNameError("data set", dataset, valid=(_SYNTHETIC, *DATASETS), where="--dataset")
+    if dataset != _SYNTHETIC:
+        _refuse_runner_options(context, dataset)
     began = time.monotonic()
     settings = DemoSettings(seed=seed, hip_extension_cap_rad=radians(hip_extension_cap_deg), lumbar_gain=lumbar_gain)
     settings = settings.filmed() if film else settings
     settings = settings.quick() if quick else settings
     if model is not None and not film:
         raise InputError("--model is for a runner that is filmed", remedy="Add --film")
-    pack = check_film(model or SHIPPED_MODEL) if film and dataset == _SYNTHETIC else None
+    pack = check_film(model or SHIPPED_MODEL) if film else None
     recording = None
     if dataset != _SYNTHETIC:
         with terminal.progress() as progress:
@@ -98,6 +103,18 @@ def demonstrate(
         _demonstrate_runner(terminal, lab, settings, began, pack)
     else:
         _demonstrate_recording(terminal, lab, recording, began)
+
+
+def _refuse_runner_options(context: typer.Context, dataset: str) -> None:
+    """InputError where options were given that only make a synthetic runner: a recording is what it is."""
+    sources = {name: context.get_parameter_source(name) for name in _OF_THE_RUNNER}
+    given = [f"--{n.replace('_', '-')}" for n, source in sources.items() if source and source.name != "DEFAULT"]
+    if given:
+        raise InputError(
+            f"{', '.join(given)}: for the synthetic runner, and {dataset} is a recording",
+            where="--dataset",
+            remedy="Leave out one or the other",
+        )
 
 
 def _list_recordings(terminal: Terminal) -> None:

@@ -274,6 +274,17 @@ def test_trial_moves_with_its_uuid(labsys: Run) -> None:
         (["synth", "--out", "here", "--speed-mps", "30"], "30"),
         (["demo", "--dataset", "pose2sym", "--out", "there"], "pose2sim"),
         (["demo", "--model", "pack", "--out", "there"], "--film"),
+        *(
+            (["demo", "--dataset", "pose2sim", *given, "--out", "there"], given[0])
+            for given in (
+                ["--film"],
+                ["--model", "pack"],
+                ["--quick"],
+                ["--seed", "1"],
+                ["--hip-extension-cap-deg", "4"],
+                ["--lumbar-gain", "0.6"],
+            )
+        ),
         (["serve", "--host", "0.0.0.0"], "0.0.0.0"),
         (["db", "backup", "--out", "labsys.toml"], "overwritten"),
     ],
