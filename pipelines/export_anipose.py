@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from calibration.formats import format_anipose
@@ -12,11 +12,14 @@ from labsys.core.errors import InputError
 from labsys.core.session import TrialName
 from labsys.storage.atomic import write_text_atomic
 from labsys.storage.exchange.dlc import write_dlc_h5
+from labsys.storage.exchange.tracks import CameraTrack
 from labsys.storage.lab import Lab, take_folder
 from labsys.storage.trials import load_trial
 from pipelines.config import Profile, load_config
 from pipelines.export_trial import make_new_folder
 from pipelines.pose2d import find_landmarks2d
+from pipelines.retime import read_clocks, retime
+from pipelines.retiming.stamps import TIMESTAMPS, read_stamps
 from pipelines.trajectory import bones_of
 from pipelines.trial_inputs import calibrated_take, load_calibration
 
@@ -32,8 +35,12 @@ _JOINTS = {
 def export_anipose(lab: Lab, name: TrialName, out: Path, *, run: str | None = None) -> tuple[Path, ...]:
     """An Anipose project with this trial's 2D landmarks, calibration and videos.
 
+    Anipose takes row i of every camera as one moment. Landmarks of cameras with clocks of their own are brought onto
+    the common one as a run does; their videos, whose frames are other moments, stay out of the project.
+
     Raises:
-        InputError: the trial has no 2D landmarks; it is no matter of a run, so `run` must not be given.
+        InputError: the trial has no 2D landmarks, or videos of several kinds; it is no matter of a run, so `run` must
+            not be given.
     """
     if run is not None:
         raise InputError("an Anipose project holds the 2D landmarks, which belong to no run", remedy="Leave --run out")
@@ -42,30 +49,65 @@ def export_anipose(lab: Lab, name: TrialName, out: Path, *, run: str | None = No
     if calibration is None or not (take.landmarks2d or take.cameras):
         raise InputError(f"trial {name} has no 2D landmarks with a calibration", remedy="Export it as trc or csv")
     tracks = find_landmarks2d(lab, name, take)
+    stamps = take.files.get(TIMESTAMPS)
+    if stamps is not None:
+        tracks = _on_one_clock(tracks, take.rate_hz, take_folder(lab, name) / stamps.path)
+    videos = {} if stamps is not None else {c: take_folder(lab, name) / file.path for c, file in take.cameras.items()}
+    suffix = _suffix_of(videos)
     make_new_folder(out)
-    cameras = tuple(tracks)
-    session = out / name.session
-    suffixes = {Path(video.path).suffix for video in take.cameras.values()}
+    cameras, session = tuple(tracks), out / name.session
     landmarks = next(iter(tracks.values())).landmarks
     files = {
-        out / "config.toml": format_config(cameras, landmarks, video_suffix=suffixes.pop() if suffixes else ""),
+        out / "config.toml": format_config(cameras, landmarks, video_suffix=suffix),
         session / "calibration" / "calibration.toml": format_anipose(calibration.select(cameras)),
     }
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text_atomic(path, text)
-    written = list(files)
-    for camera in cameras:
-        target = session / "pose-2d" / f"{name.trial}-{camera}.h5"
+    return (*files, *_write_tracks(session, name, tracks), *_copy_videos(session, name, videos))
+
+
+def _on_one_clock(tracks: Mapping[str, CameraTrack], rate_hz: float, stamps: Path) -> dict[str, CameraTrack]:
+    config = load_config(Profile.ANIPOSE)
+    clocks = read_clocks(tracks, rate_hz=rate_hz, stamps=read_stamps(stamps, tracks))
+    seen = retime(
+        tracks,
+        clocks,
+        max_gap_frames=config.retime.max_gap_frames,
+        min_confidence=config.reconstruct.min_likelihood,
+    )
+    return {
+        camera: CameraTrack(seen.landmarks, seen.xy_px[:, i], seen.confidence[:, i], source=tracks[camera].source)
+        for i, camera in enumerate(seen.cameras)
+    }
+
+
+def _suffix_of(videos: Mapping[str, Path]) -> str:
+    """How all videos' names end; "" without videos (InputError: Anipose looks for one kind only)."""
+    suffixes = sorted({path.suffix for path in videos.values()})
+    if len(suffixes) > 1:
+        raise InputError(
+            f"the videos are of several kinds ({', '.join(suffixes)}), and an Anipose project has one",
+            where=", ".join(str(path) for path in videos.values()),
+            remedy="Import the trial again with all videos as one kind",
+        )
+    return "".join(suffixes)
+
+
+def _write_tracks(session: Path, name: TrialName, tracks: Mapping[str, CameraTrack]) -> list[Path]:
+    written = [session / "pose-2d" / f"{name.trial}-{camera}.h5" for camera in tracks]
+    for target, track in zip(written, tracks.values(), strict=True):
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_dlc_h5(target, tracks[camera])
-        written.append(target)
-    for camera, video in take.cameras.items():
-        target = session / "videos-raw" / f"{name.trial}-{camera}{Path(video.path).suffix}"
+        write_dlc_h5(target, track)
+    return written
+
+
+def _copy_videos(session: Path, name: TrialName, videos: Mapping[str, Path]) -> list[Path]:
+    written = [session / "videos-raw" / f"{name.trial}-{camera}{path.suffix}" for camera, path in videos.items()]
+    for target, path in zip(written, videos.values(), strict=True):
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(take_folder(lab, name) / video.path, target)
-        written.append(target)
-    return tuple(written)
+        shutil.copyfile(path, target)
+    return written
 
 
 def format_config(cameras: Sequence[str], landmarks: Sequence[str], *, video_suffix: str = "") -> str:

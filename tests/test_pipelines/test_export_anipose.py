@@ -13,21 +13,23 @@ import pytest
 from calibration.formats import write_anipose
 from calibration.projection import project_rig
 from labsys.core.cameras import Calibration
+from labsys.core.errors import InputError
 from labsys.core.progress import SilentProgress
 from labsys.core.session import TrialKind, TrialName
 from labsys.core.skeleton import COCO_17, LABSYS_RUN_37
-from labsys.storage.exchange.dlc import write_dlc_h5
+from labsys.storage.exchange.dlc import read_dlc, write_dlc_h5
 from labsys.storage.exchange.tracks import CameraTrack
-from labsys.storage.lab import create_lab
+from labsys.storage.lab import Lab, create_lab
 from labsys.storage.results import load_trial_result
 from pipelines.config import Profile, load_config
-from pipelines.export_anipose import export_anipose, format_config
+from pipelines.export_anipose import _suffix_of, export_anipose, format_config
 from pipelines.importing.request import ImportRequest
 from pipelines.importing.trial import import_trial
 from pipelines.run import run_trial
+from pipelines.synthetic.noise import NoiseModel, observe_free_running
 from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.rigs import make_rig
-from pipelines.synthetic.trial import make_trial
+from pipelines.synthetic.trial import SyntheticTrial, make_trial
 
 NAME = TrialName("S01", "2026-11-22", "static1")
 RATE_HZ = 50.0
@@ -83,6 +85,57 @@ def test_anipose_itself_gives_the_points_of_the_engine_and_angles_of_them(tmp_pa
     expected_deg = np.degrees(_angle_between(hip - knee, ankle - knee))
     np.testing.assert_allclose(angles["R_knee_flex"], expected_deg, atol=1e-4)
     assert 150.0 < np.nanmedian(expected_deg) <= 180.0, "a nearly straight knee"
+
+
+def _import_free_running(lab: Lab, folder: Path) -> SyntheticTrial:
+    """A run that four cameras filmed each on its own clock, 4 ms after each other; the second one lost a frame."""
+    rig = make_rig(4)
+    trial = make_trial(RunnerParameters(), seconds=1.5, rate_hz=240.0, seed=3)
+    rows = np.arange(60)
+    times = tuple(0.1 + 0.004 * c + (rows + (rows >= (30 if c == 1 else 99))) / RATE_HZ for c in range(4))
+    views = observe_free_running(trial, rig, NoiseModel.white(0.0, outliers=0.0), times, 1)
+    files, lines = {}, ["cam_id,frame_time,frame"]
+    for c, view in enumerate(views):
+        camera = view.cameras[0]
+        files[camera] = folder / f"{camera}.h5"
+        write_dlc_h5(files[camera], CameraTrack(view.landmarks, view.xy_px[:, 0], view.confidence[:, 0]))
+        numbers = rows + (rows >= (30 if c == 1 else 99))
+        lines += [f"{camera},{t:.6f},{n}" for t, n in zip(times[c], numbers, strict=True)]
+    write_anipose(folder / "calibration.toml", Calibration(rig, "test"))
+    (folder / "stamps.csv").write_text("\n".join(lines) + "\n")
+    request = ImportRequest(
+        name=NAME,
+        kind=TrialKind.RUN,
+        landmarks2d=files,
+        calibration=folder / "calibration.toml",
+        timestamps=folder / "stamps.csv",
+        rate_hz=RATE_HZ,
+    )
+    import_trial(lab, request, progress=SilentProgress())
+    return trial
+
+
+def test_rows_of_cameras_with_clocks_of_their_own_are_one_moment_each(tmp_path: Path) -> None:
+    lab, rig = create_lab(tmp_path / "lab"), make_rig(4)
+    trial = _import_free_running(lab, tmp_path)
+    written = export_anipose(lab, NAME, tmp_path / "project")
+    tracks = {path.stem.split("-")[1]: read_dlc(path) for path in written if path.suffix == ".h5"}
+    assert len({track.n_frames for track in tracks.values()}) == 1
+    # From the first frame of the last camera on.
+    moments = 0.1 + 3 * 0.004 + np.arange(next(iter(tracks.values())).n_frames) / RATE_HZ
+    exact = NoiseModel.white(0.0, outliers=0.0)
+    for c, expected in enumerate(observe_free_running(trial, rig, exact, (moments,) * 4, 1)):
+        apart = np.linalg.norm(tracks[rig.names[c]].xy_px - expected.xy_px[:, 0], axis=-1)
+        assert np.isfinite(apart).mean() > 0.8
+        # As they were filmed, rows would lie up to 16 ms apart: tens of pixels at a foot.
+        assert np.nanpercentile(apart, 99) < 1.0
+
+
+def test_videos_of_several_kinds_are_refused() -> None:
+    assert _suffix_of({}) == ""
+    assert _suffix_of({"a": Path("a.mkv"), "b": Path("b.mkv")}) == ".mkv"
+    with pytest.raises(InputError, match=r"several kinds \(\.mkv, \.mp4\)"):
+        _suffix_of({"a": Path("a.mp4"), "b": Path("b.mkv")})
 
 
 def test_angles_follow_the_landmarks_that_there_are() -> None:
