@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from labsys.capture.bench import run_bench
+from labsys.capture.crew import CameraWorker
 from labsys.capture.device import Frame, FrameFlag, StampSource
 from labsys.capture.drivers.virtual import VirtualDriver, open_virtual_trigger
 from labsys.capture.finalise import finish_recording
@@ -151,6 +153,28 @@ def test_gaps_before_the_take_are_no_losses_of_it(tmp_path: Path) -> None:
         worker._watch(frame, seq, FrameFlag.NONE)
     assert counts[Count.SEQ_GAPS] == 9 + 2 + 4 + 9
     assert counts[Count.GAPS_IN_TAKE] == 2 + 4
+
+
+@pytest.mark.parametrize(
+    ("state", "silent_s", "hangs"),
+    [
+        (WorkerState.RECORDING, 0.5, False),
+        (WorkerState.RECORDING, 60.0, True),
+        (WorkerState.ARMED, 60.0, True),
+        (WorkerState.STARTING, 60.0, False),
+        (WorkerState.FAULT, 60.0, False),
+        (WorkerState.DONE, 60.0, False),
+    ],
+)
+def test_a_process_that_streams_and_says_nothing_hangs(
+    tmp_path: Path, state: WorkerState, silent_s: float, hangs: bool
+) -> None:
+    make_numbers(tmp_path / "numbers")
+    counts, commands = map_numbers(tmp_path / "numbers")
+    counts[Count.STATE], counts[Count.HEARTBEAT_NS] = state, time.monotonic_ns() - round(silent_s * 1e9)
+    plan: Any = None
+    worker = CameraWorker(plan, counts, commands, tmp_path / "numbers", tmp_path / "mail")
+    assert worker.hangs is hangs
 
 
 @pytest.mark.slow
