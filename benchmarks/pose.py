@@ -20,7 +20,7 @@ from labsys.storage.exchange.dlc_project import DlcProject, create_dlc_project
 from labsys.storage.video import read_frames, write_jpeg_video
 from pipelines.dlc import require_deeplabcut
 from pipelines.modelling.recipe import TrainingRecipe
-from pipelines.modelling.trainer import settings
+from pipelines.modelling.trainer import write_config, write_first_snapshot
 from pipelines.pose.dlc import DeepLabCutNetwork, load_network
 from pipelines.pose.inference import Inference
 from pipelines.pose.job import JobCamera, PoseJob
@@ -33,7 +33,7 @@ ASKED = 1.15
 def measure_pose() -> Result:
     """Processor time of a job against that of the network's forward passes on the very same batches, in turns.
 
-    The network is the one that `labsys model train` makes, untrained: what it finds costs the same.
+    The network is the one that `labsys model train` begins with: what it finds costs the same.
     """
     require_deeplabcut()
     with tempfile.TemporaryDirectory() as place:
@@ -66,21 +66,12 @@ def measure_pose() -> Result:
 
 
 def _make_job(folder: Path) -> PoseJob:
-    import torch
-    from deeplabcut.pose_estimation_pytorch.config import PoseConfig
-    from deeplabcut.pose_estimation_pytorch.models.model import PoseModel
-
     recipe, parts = TrainingRecipe(), LABSYS_RUN_37.landmarks
     project = DlcProject(folder / "project", "bench", "nobody", parts)
     create_dlc_project(project, {}, date="2026-01-01")
     path = folder / "pytorch_config.yaml"
-    config = PoseConfig.build(str(project.config), path, top_down=False, net_type=recipe.net)
-    for key, value in settings(recipe, len(parts), ()).items():
-        config.set_nested(key, value)
-    config.to_yaml(path, overwrite=True)
-    torch.manual_seed(0)
-    model = PoseModel.build(config["model"], weight_init=None, pretrained_backbone=False)
-    torch.save({"metadata": {"epoch": 0}, "model": model.state_dict()}, folder / "snapshot.pt")
+    config = write_config(str(project.config), path, recipe)
+    write_first_snapshot(config, folder / "snapshot.pt")
     rng = np.random.default_rng(0)
     cameras = []
     for i in range(N_CAMERAS):

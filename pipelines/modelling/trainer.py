@@ -34,7 +34,6 @@ def train(job: TrainingJob) -> None:
         import torch
         from deeplabcut.pose_estimation_pytorch import COCOLoader
         from deeplabcut.pose_estimation_pytorch.apis import training
-        from deeplabcut.pose_estimation_pytorch.config import PoseConfig
         from deeplabcut.pose_estimation_pytorch.task import Task
         from deeplabcut.pose_estimation_pytorch.utils import fix_seeds
 
@@ -44,12 +43,9 @@ def train(job: TrainingJob) -> None:
     if job.threads:
         torch.set_num_threads(job.threads)
     path = Path(job.out) / CONFIG_FILE
-    config = PoseConfig.build(job.project_config, path, top_down=False, net_type=_NET_TYPE)
-    for key, value in settings(job.recipe, len(config.metadata.bodyparts), job.symmetries).items():
-        config.set_nested(key, value)
-    config.to_yaml(path, overwrite=True)
+    config = write_config(job.project_config, path, job.recipe, job.symmetries)
     fix_seeds(job.recipe.seed)
-    start = job.start or _first_snapshot(config, Path(job.out) / "first.pt")
+    start = job.start or write_first_snapshot(config, Path(job.out) / "first.pt")
     loader = COCOLoader(job.data, model_config=path)
     device = job.device or ("cuda" if torch.cuda.is_available() else "cpu")
     keep_head = job.keep_head or not job.start
@@ -57,6 +53,23 @@ def train(job: TrainingJob) -> None:
     training.train(
         loader, loader.model_cfg, Task.BOTTOM_UP, device=device, snapshot_path=start, load_head_weights=keep_head
     )
+
+
+def write_config(
+    project_config: str, path: Path, recipe: TrainingRecipe, symmetries: Sequence[tuple[int, int]] = ()
+) -> Any:
+    """Write DeepLabCut's configuration of a recipe's network for a project; returns it.
+
+    Args:
+        project_config: the project's config.yaml. path: of the file to write. symmetries: as in the job.
+    """
+    from deeplabcut.pose_estimation_pytorch.config import PoseConfig
+
+    config = PoseConfig.build(project_config, path, top_down=False, net_type=_NET_TYPE)
+    for key, value in settings(recipe, len(config.metadata.bodyparts), symmetries).items():
+        config.set_nested(key, value)
+    config.to_yaml(path, overwrite=True)
+    return config
 
 
 _HEATMAP_WEIGHT = 20.0
@@ -143,11 +156,16 @@ def _schedule(epochs: int) -> dict[str, Any]:
     return {"type": "SequentialLR", "params": {"schedulers": [warm, cosine], "milestones": [1]}}
 
 
-def _first_snapshot(config: Any, path: Path) -> str:
-    """A snapshot of a network that knows photographs: DeepLabCut would fetch weights from the internet."""
+def write_first_snapshot(config: Any, path: Path) -> str:
+    """A snapshot of a network that knows photographs: DeepLabCut would fetch weights from the internet.
+
+    Raises:
+        MissingPartError: its weights are not installed. InputError: they are of another network.
+    """
     import torch
     from deeplabcut.pose_estimation_pytorch.models import PoseModel
 
+    register_backbones()
     model = PoseModel.build(config["model"], weight_init=None, pretrained_backbone=False)
     begin(model.backbone, torch.load(find_weights(), map_location="cpu", weights_only=True))
     torch.save({"metadata": {"epoch": 0}, "model": model.state_dict()}, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import subprocess
 import sys
@@ -167,6 +168,21 @@ def test_torch_out_of_memory_halves_the_batch() -> None:
     with pytest.raises(DeviceMemoryError, match="Tried to allocate"):
         network.predict(prepared)
     assert [answer[0, 0] for answer in network.predict(prepared[1:])] == [1.0, 2.0, 3.0]
+
+
+_BENCH = """
+import benchmarks.pose as bench
+bench.SIZE_PX, bench.N_FRAMES, bench.REPEATS = (160, 128), 3, 1
+print(bench.measure_pose().as_document())
+"""
+
+
+def test_the_benchmark_of_inference_runs() -> None:
+    told = subprocess.run([sys.executable, "-c", _BENCH], capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr[-2000:]
+    row = ast.literal_eval(told.stdout.splitlines()[-1])
+    assert (row["name"], row["accuracy"]["frames"]) == ("pose_2d", 6.0)
+    assert row["over_network"]["median"] > 0.0
 
 
 @pytest.mark.parametrize("size", ["small"])
