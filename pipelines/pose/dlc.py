@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,16 +67,8 @@ class DeepLabCutNetwork:
         return self._within_memory(lambda: detector.find(frame))
 
     def _within_memory(self, work: Callable[[], T]) -> T:
-        torch = self._torch
-        try:
-            with torch.inference_mode():
-                return work()
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise DeviceMemoryError(f"out of memory: {error}") from error
-        except RuntimeError as error:
-            if "allocate memory" not in str(error):
-                raise
-            raise DeviceMemoryError(f"out of memory: {error}") from error
+        with _memory_told(self._torch), self._torch.inference_mode():
+            return work()
 
     def _answer(self, head: Any, context: dict[str, Any]) -> FloatArray:
         # The context is changed on the way; a frame that is looked at again (less memory) needs the first one.
@@ -84,12 +77,27 @@ class DeepLabCutNetwork:
         return people[0] if len(people) else np.full(people.shape[1:], np.nan)
 
 
+@contextmanager
+def _memory_told(torch: Any) -> Iterator[None]:
+    """Raise what torch raises where memory is short as DeviceMemoryError."""
+    remedy = "Close other programs that use the device, or use a smaller model"
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise DeviceMemoryError(f"out of memory: {error}", remedy=remedy) from error
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):
+            raise
+        raise DeviceMemoryError(f"out of memory: {error}", remedy=remedy) from error
+
+
 def load_network(job: PoseJob) -> DeepLabCutNetwork:
     """Load weights and configuration of a job, and try them on a picture.
 
     Raises:
         MissingPartError: DeepLabCut or torch is not installed. InputError: the files do not make the network that the
-            job is about, or they are of a kind that needs a detector and have none.
+            job is about, or they are of a kind that needs a detector and have none. DeviceMemoryError: the device does
+            not hold them.
     """
     try:
         import torch
@@ -100,16 +108,17 @@ def load_network(job: PoseJob) -> DeepLabCutNetwork:
     except ImportError as error:
         raise MissingPartError(f"DeepLabCut is not installed ({error})", remedy=EXTRA) from error
     device = job.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    detector = load_detector(Path(job.detector), torch, device) if job.detector else None
     try:
-        config = PoseConfig.from_yaml(Path(job.config))
-        _check(config, job)
-        config.inference.multithreading.enabled = False
-        # Weights alone are read: a pack from elsewhere must not be able to run code.
-        config.runner.load_weights_only = True
-        runner = get_pose_inference_runner(config, snapshot_path=job.snapshot, device=device)
-        network = DeepLabCutNetwork(runner, torch, device, detector)
-        try_network(network, job)
+        with _memory_told(torch):
+            detector = load_detector(Path(job.detector), torch, device) if job.detector else None
+            config = PoseConfig.from_yaml(Path(job.config))
+            _check(config, job)
+            config.inference.multithreading.enabled = False
+            # Weights alone are read: a pack from elsewhere must not be able to run code.
+            config.runner.load_weights_only = True
+            runner = get_pose_inference_runner(config, snapshot_path=job.snapshot, device=device)
+            network = DeepLabCutNetwork(runner, torch, device, detector)
+            try_network(network, job)
     except _MISFITS as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
-from labsys.core.errors import InputError
+from labsys.core.errors import InputError, LabsysError
 from labsys.core.pose_model import PoseModel
 from labsys.core.progress import SilentProgress
 from labsys.storage.atomic import hash_file
@@ -168,6 +168,26 @@ def test_torch_out_of_memory_halves_the_batch() -> None:
     with pytest.raises(DeviceMemoryError, match="Tried to allocate"):
         network.predict(prepared)
     assert [answer[0, 0] for answer in network.predict(prepared[1:])] == [1.0, 2.0, 3.0]
+
+
+_TOO_LARGE = """
+import sys
+import torch
+from pipelines.pose.worker import main
+def move(self, *where, **how):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+torch.nn.Module.to = move
+raise SystemExit(main(sys.argv[1:]))
+"""
+
+
+def test_a_network_that_the_device_does_not_hold_is_no_damaged_pack(made: Path, tmp_path: Path) -> None:
+    stored = _store(tmp_path, _train(made) / "snapshot-001.pt", _train(made) / "pytorch_config.yaml")
+    command = (sys.executable, "-c", _TOO_LARGE)
+    estimator = DeepLabCutEstimator(stored, tmp_path / "cache", device="cpu", command=command)
+    with pytest.raises(LabsysError, match=r"out of memory: CUDA out of memory. Tried to allocate") as refused:
+        estimate_pose([_video(made, "a")], estimator, progress=SilentProgress())
+    assert "Close other programs" in refused.value.remedy
 
 
 _BENCH = """
