@@ -153,8 +153,8 @@ class Crew:
             if worker.commands[Command.QUIT]:
                 continue
             if worker.hangs and worker.process is not None:
+                # Not waited for: one that hangs in the kernel ends when its camera answers, or never.
                 worker.process.kill()
-                worker.process.wait()
             if not worker.is_dead:
                 continue
             line = f'{{"at_ns": {time.monotonic_ns()}, "event": "died", "code": {worker.exit_code}}}\n'

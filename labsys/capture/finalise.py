@@ -92,7 +92,11 @@ def _finish(recording: Recording, status: str) -> FinishedTake:
         join_parts(recording.raw, camera, manifest["cameras"][camera])
     found = _assess(recording, manifest, cut_short=status == "recovered")
     if not any(f.stored for f in found.losses.values()):
-        raise InputError("holds no frames", where=str(recording.folder))
+        raise InputError(
+            "holds no frames that fit their timestamps",
+            where=str(recording.folder),
+            remedy=f"What was recorded is kept in {recording.raw}, for a person to look at",
+        )
     _write_timestamps(recording.folder / _TIMESTAMPS, found, manifest)
     report = describe(found)
     write_json_atomic(recording.folder / "report.json", report)

@@ -20,7 +20,7 @@ import numpy as np
 
 from labsys.core.arrays import BoolArray, IntArray
 from labsys.core.errors import InputError
-from labsys.storage.atomic import make_folder, write_text_atomic
+from labsys.storage.atomic import make_folder, sync_file, write_text_atomic
 from labsys.storage.sidecar import HEADER_BYTES, ROW, Rows, read_sidecar, write_sidecar
 from labsys.storage.video import JpegVideo, measure_packets, read_packets
 
@@ -30,6 +30,8 @@ _SURE_AFTER = 8  # rows that must match behind one that does not, for packets an
 _TAIL = 2  # rows or packets without the other that a killed process may leave
 _HEADER_MOST_BYTES = 4096
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+# What file systems say that know no links, and the kernel where the part is somebody else's.
+_NO_LINKS = (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,10 +141,8 @@ def _make_video(raw: Path, camera: str, parts: Sequence[_Part], facts: Mapping[s
     video = raw / f"{camera}.mkv"
     needed = sum(int(p.rows["bytes"].sum()) for p in parts)
     try:
-        if len(parts) == 1 and parts[0].whole and parts[0].keep.all():
-            video.unlink(missing_ok=True)
-            video.hardlink_to(parts[0].video)
-        elif needed:
+        sound = len(parts) == 1 and parts[0].whole and parts[0].keep.all()
+        if not (sound and _link(parts[0].video, video)) and needed:
             _copy_with_room(parts, video, facts, needed)
     except OSError as error:
         what = f"the parts of {camera} cannot be joined: {error.strerror or error}"
@@ -154,6 +154,18 @@ def _make_video(raw: Path, camera: str, parts: Sequence[_Part], facts: Mapping[s
         ) from error
 
 
+def _link(part: Path, video: Path) -> bool:
+    """Whether a part could be made the video without a copy."""
+    video.unlink(missing_ok=True)
+    try:
+        video.hardlink_to(part)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return False
+    return True
+
+
 def _copy_with_room(parts: Sequence[_Part], video: Path, facts: Mapping[str, Any], needed: int) -> None:
     """Copy, unless that would take the last room from a recording that is under way."""
     if needed > shutil.disk_usage(video.parent).free:
@@ -162,6 +174,7 @@ def _copy_with_room(parts: Sequence[_Part], video: Path, facts: Mapping[str, Any
     temporary.unlink(missing_ok=True)
     try:
         _copy(parts, temporary, facts)
+        sync_file(temporary)  # the parts go as soon as it stands
         temporary.replace(video)
     finally:
         temporary.unlink(missing_ok=True)
@@ -192,6 +205,7 @@ def _tell_unmatched(raw: Path, camera: str, part: _Part) -> None:
     told = {"at_ns": time.monotonic_ns(), "event": UNMATCHED, "part": part.sidecar.stem, "why": why}
     with _events(raw, camera).open("a") as file:
         file.write(json.dumps(told) + "\n")
+    sync_file(_events(raw, camera))  # it is what keeps the part
 
 
 def _put_away(sidecar: Path, *, keep: bool) -> None:

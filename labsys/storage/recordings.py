@@ -144,8 +144,8 @@ def as_take_file(folder: Path, path: str) -> TakeFile:
 
 
 def holds_frames(recording: Recording) -> bool:
-    """Whether any video of a recording has a picture."""
-    return any(_has_picture(path) for path in recording.raw.glob("*.mkv"))
+    """Whether any video of a recording has a picture, those that were put away for a person among them."""
+    return any(_has_picture(path) for path in recording.raw.rglob("*.mkv"))
 
 
 def _has_picture(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from labsys.capture.bench import run_bench
-from labsys.capture.crew import CameraWorker
+from labsys.capture.child_process import end_child
+from labsys.capture.crew import CameraWorker, Crew
 from labsys.capture.device import Frame, FrameFlag, StampSource
 from labsys.capture.drivers.virtual import VirtualDriver, open_virtual_trigger
 from labsys.capture.finalise import finish_recording
@@ -175,6 +177,38 @@ def test_a_process_that_streams_and_says_nothing_hangs(
     plan: Any = None
     worker = CameraWorker(plan, counts, commands, tmp_path / "numbers", tmp_path / "mail")
     assert worker.hangs is hangs
+
+
+class _StuckInTheKernel:
+    """A process that SIGKILL does not end, as where a USB driver never comes back."""
+
+    def __init__(self) -> None:
+        self.killed = 0
+
+    def poll(self) -> None:
+        return None
+
+    def kill(self) -> None:
+        self.killed += 1
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        assert timeout_s is not None, "waits for ever"
+        raise subprocess.TimeoutExpired("camera", timeout_s)
+
+
+def test_a_process_that_cannot_be_ended_does_not_hold_up_the_take(tmp_path: Path) -> None:
+    make_numbers(tmp_path / "numbers")
+    counts, commands = map_numbers(tmp_path / "numbers")
+    counts[Count.STATE], counts[Count.HEARTBEAT_NS] = WorkerState.RECORDING, time.monotonic_ns() - 60 * 10**9
+    stuck: Any = _StuckInTheKernel()
+    plan: Any = None
+    crew = Crew(write_rig(tmp_path / "rig.yaml", rig_document(cameras=1)), None)
+    crew.workers["camA"] = CameraWorker(plan, counts, commands, tmp_path / "numbers", tmp_path / "mail", stuck)
+    crew.revive()
+    assert (stuck.killed, crew.workers["camA"].process) == (1, stuck), "nobody else opens its camera meanwhile"
+    end_child(stuck, wait_s=0.0)
+    assert stuck.killed == 2
+    crew.leave()
 
 
 @pytest.mark.slow

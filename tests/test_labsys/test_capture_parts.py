@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import tracemalloc
 from collections import namedtuple
 from collections.abc import Sequence
@@ -60,6 +61,39 @@ def test_one_sound_part_becomes_the_video_without_a_copy(tmp_path: Path, monkeyp
     assert (tmp_path / "camA.mkv").stat().st_ino == inode
     assert _joined(tmp_path)[1] == list(range(1000, 1020))
     assert not list(tmp_path.glob("*part1*")), "the part is gone"
+
+
+def test_one_sound_part_is_copied_where_it_cannot_be_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    pictures = [_picture(i) for i in range(20)]
+    _write_part(tmp_path, 1, pictures)
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    join_parts(tmp_path, "camA", FACTS)
+    assert _joined(tmp_path) == (pictures, list(range(1000, 1020)))
+
+
+def test_what_parts_became_is_on_the_disk_before_they_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [_picture(i) for i in range(20)]
+    told = [len(p) + (i == 4) for i, p in enumerate(pictures)]
+    _write_part(tmp_path, 1, pictures, told)
+    _write_part(tmp_path, 2, pictures)
+    synced, fsync, put_away = set[int](), os.fsync, parts._put_away
+
+    def note(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.add(os.fstat(descriptor).st_ino)
+
+    def look(sidecar: Path, *, keep: bool) -> None:
+        for name in ("camA.mkv", "camA.fts", "camA.parts.json", "camA.events.jsonl"):
+            assert (tmp_path / name).stat().st_ino in synced, name
+        put_away(sidecar, keep=keep)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(parts, "_put_away", look)
+    join_parts(tmp_path, "camA", FACTS)
+    assert len(_joined(tmp_path)[0]) == 39
 
 
 def test_parts_are_joined_in_order_and_known_afterwards(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 from labsys.capture import parts
 from labsys.capture.bench import run_bench
 from labsys.capture.device import DriverError, Failure
+from labsys.capture.parts import UNMATCHED
 from labsys.capture.recorder import RecorderState, RecordRequest, Watcher, record_take
 from labsys.capture.recover import recover_recordings
 from labsys.capture.trigger import NoTrigger
@@ -34,7 +35,7 @@ from labsys.storage.recordings import (
     save_manifest,
     take_over,
 )
-from labsys.storage.sidecar import ROW, write_sidecar
+from labsys.storage.sidecar import ROW, read_sidecar, write_sidecar
 from labsys.storage.takes import has_take, verify_take
 from labsys.storage.trials import save_trial
 from labsys.storage.video import JpegVideo
@@ -153,6 +154,23 @@ def test_a_recording_without_room_waits_and_the_others_are_finished(
     assert found["run4"].failed, "what cannot be read is for a person"
 
 
+def test_pictures_that_fit_no_row_are_not_thrown_away_however_often_one_asks(tmp_path: Path) -> None:
+    lab, _ = make_trial(tmp_path / "lab")
+    recording = cut_short(lab, "run2")
+    part = recording.raw / "camA.part1.fts"
+    rows = np.array(read_sidecar(part))
+    rows["bytes"] += 3
+    write_sidecar(part, rows)
+    pictures = part.with_suffix(".mkv").read_bytes()
+    for _ in range(3):
+        (found,) = recover_recordings(lab)
+        assert found.failed, found.why
+        assert "holds no frames that fit their timestamps" in found.why
+        assert (recording.raw / UNMATCHED / "camA.part1.mkv").read_bytes() == pictures
+    with pytest.raises(InputError, match="holds frames and is not thrown away"):
+        discard_recording(recording)
+
+
 def test_frames_are_not_thrown_away(tmp_path: Path) -> None:
     lab, _ = make_trial(tmp_path / "lab")
     recording = cut_short(lab, "run2")
@@ -262,4 +280,4 @@ child.stdin.close()
 def test_a_process_whose_starter_is_gone_before_it_can_ask_ends_at_once() -> None:
     """Its starter ends half a second before the child asks to be told: the pipe ends with the child."""
     told = subprocess.run([sys.executable, "-c", ORPHAN], capture_output=True, text=True, check=True)
-    assert told.stdout == ""
+    assert (told.stdout, told.stderr) == ("", ""), "it had all that it needs to say something"
