@@ -20,6 +20,8 @@ from labsys.longitudinal.verdict import Change, VariancePart, VisitValue, welch_
 from labsys.longitudinal.visits import MIN_STRIDES_FOR_VERDICT, Measured, measure_visit
 
 _NOWHERE = (math.nan, math.nan)
+# Where the error between days is unknown, the strides alone tell what may be zero.
+_OF_STRIDES = SessionError(0.0, 0.0, 0.0, "")
 
 
 def side_differences(index: int, pair: ConditionPair, *, errors: ErrorTable) -> tuple[SideDifference, ...]:
@@ -116,7 +118,7 @@ def _index(
     definition: MetricDefinition, sides: tuple[Measured, Measured], error: SessionError | None, known: bool
 ) -> float:
     """Difference of right and left over the mean of both; NaN for angles and where a side may as well be zero."""
-    if definition.unit is Unit.DEG or not known or (error and any(_may_be_zero(s, error) for s in sides)):
+    if definition.unit is Unit.DEG or not known or any(_may_be_zero(s, error or _OF_STRIDES) for s in sides):
         return math.nan
     return symmetry_index(*(s.mean for s in sides))
 

@@ -93,3 +93,15 @@ def test_the_share_is_that_of_the_trial_s_own_metric_and_not_given_near_zero() -
     assert math.isnan(near.pre_index)
     assert math.isnan(near.post_index)
     assert near.pre == pytest.approx(0.002), "the difference itself stands"
+
+
+def test_the_strides_tell_what_may_be_zero_where_the_error_is_unknown() -> None:
+    metric_id = "pelvis_rot_lag_to_hip_ext"
+    near, far = (
+        _asymmetry(compare(*(_over(day, metric_id, *sides) for day in ("2026-01-01", "2026-03-01"))), metric_id)
+        for sides in ((0.0003, 0.0001), (0.03, 0.01))
+    )
+    assert near.reason == far.reason == "error unknown"
+    assert math.isnan(near.pre_index)
+    assert math.isnan(near.post_index)
+    assert far.pre_index == far.post_index == pytest.approx(1.0)
