@@ -61,18 +61,20 @@ class Boundary:
         headers = Headers(scope=scope)
         limit_bytes = self.settings.max_body_bytes
         problem = self._stranger(headers) or _too_long(headers, limit_bytes)
-        if problem is not None:
-            await problem_response(Request(scope), problem)(scope, receive, send_with_headers)
-        else:
-            try:
+        try:
+            if problem is not None:
+                await problem_response(Request(scope), problem)(scope, receive, send_with_headers)
+            else:
                 await self.app(scope, _limited(receive, limit_bytes), send_with_headers)
-            except Exception:
-                _LOG.exception("%s failed", request_id)
-                if status:
-                    raise  # half an answer is out; the server breaks it off
-                await defect_response(Request(scope), request_id)(scope, receive, send_with_headers)
-        # The path alone: what was asked for in the query may be long, and is in the audit where it counts.
-        _LOG.info("%s %s %s %d", request_id, scope["method"], quote(scope["path"]), status)
+        except Exception:
+            _LOG.exception("%s failed", request_id)
+            if status:
+                raise  # half an answer is out; the server breaks it off
+            await defect_response(Request(scope), request_id)(scope, receive, send_with_headers)
+        finally:
+            # Also of a request that broke off; 0 where nothing was answered. The path alone: what was asked for in
+            # the query may be long, and is in the audit where it counts.
+            _LOG.info("%s %s %s %d", request_id, scope["method"], quote(scope["path"]), status)
 
     def _stranger(self, headers: Headers) -> dict[str, Any] | None:
         """The problem of a request that does not come from this service's own pages or programs, or None."""

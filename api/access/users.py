@@ -56,9 +56,13 @@ def fold_name(name: str) -> str:
 
 
 def user_called(session: Session, name: str) -> UserRow | None:
-    """The user of a name, however it is written. SQLite folds ASCII alone, so the database is not asked to."""
+    """The user of a name, however it is written. SQLite folds ASCII alone, so the database is not asked to.
+
+    Older versions let in two names that fold to one: whoever's it is to the letter goes before.
+    """
     folded = fold_name(name)
-    return next((row for row in session.scalars(select(UserRow)) if fold_name(row.name) == folded), None)
+    same = [row for row in session.scalars(select(UserRow)) if fold_name(row.name) == folded]
+    return next((row for row in same if row.name == name.strip()), same[0] if same else None)
 
 
 def find_user(session: Session, name: str) -> UserRow:

@@ -11,8 +11,10 @@ from starlette.testclient import TestClient
 from api.access import passwords
 from api.access.audit import Actor, record
 from api.access.keys import KeyRequest, make_key
+from api.access.logins import check_password
 from api.access.roles import Role
 from api.access.throttle import Throttle
+from api.access.users import add_user, find_user
 from api.database import open_database
 from api.tables_owned import AuditRow
 from labsys.core.errors import InputError
@@ -49,6 +51,21 @@ def test_names_that_are_no_ascii(admin: TestClient) -> None:
         browser = TestClient(admin.app, base_url=str(admin.base_url))
         assert browser.post(f"{API}/access/login", json={"name": same, "password": PASSWORD}).status_code == 200
     assert admin.put(f"{API}/users/ÉLODIE Ñ/grants/S01").json() == {"user": "Élodie Ñ", "subjects": ["S01"]}
+
+
+def test_two_names_that_fold_to_one_are_each_their_own(lab: Lab) -> None:
+    """SQLite's lower() leaves Å alone, so that older versions let both in."""
+    database = open_database(lab)
+    with database.write() as session:
+        add_user(session, Actor("terminal"), "Zoe Ångström", Role.ADMIN, PASSWORD)
+        other = add_user(session, Actor("terminal"), "another", Role.VIEWER, f"{PASSWORD} too")
+        other.name = "Zoe ångström"
+    with database.read() as session:
+        assert find_user(session, "Zoe ångström").role == Role.VIEWER
+        assert find_user(session, "Zoe Ångström").role == Role.ADMIN
+        assert find_user(session, "ZOE ÅNGSTRÖM").role == Role.ADMIN
+        assert check_password(session, "Zoe ångström", f"{PASSWORD} too") is not None
+    database.close()
 
 
 def test_every_way_to_write_a_name_counts_as_the_same_try(admin: TestClient) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 
 from api.app import create_app
+from api.boundary import Boundary
 from api.settings import ServiceSettings
 from labsys.core.errors import InputError
 from labsys.storage.lab import Lab
@@ -134,6 +137,28 @@ def test_every_request_is_in_the_log_with_its_id(client: TestClient, caplog: pyt
     said = [r.getMessage() for r in caplog.records if r.name == "labsys.requests"]
     ids = [a.headers["x-request-id"] for a in answers]
     assert said == [f"{ids[0]} GET {API}/subjects/a%0Ab 422", f"{ids[1]} GET / 400"]
+
+
+@pytest.mark.parametrize(("begun", "error"), [(True, RuntimeError("broke")), (False, asyncio.CancelledError())])
+def test_a_request_that_breaks_off_is_in_the_log_too(
+    begun: bool, error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def break_off(_scope: Scope, _receive: Receive, send: Send) -> None:
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise error
+
+    async def drop(_message: Message) -> None:
+        """Nobody hears it."""
+
+    async def nothing() -> Message:
+        return {"type": "http.disconnect"}
+
+    caplog.set_level(logging.INFO, logger="labsys.requests")
+    scope = {"type": "http", "method": "GET", "path": "/x", "query_string": b"", "headers": [(b"host", b"127.0.0.1")]}
+    with pytest.raises(type(error)):
+        asyncio.run(Boundary(break_off, settings=ServiceSettings())(scope, nothing, drop))
+    assert caplog.records[-1].getMessage().endswith(f" GET /x {200 if begun else 0}")
 
 
 def test_unreadable_result_is_named_without_the_path_of_the_lab(client: TestClient, lab: Lab) -> None:
