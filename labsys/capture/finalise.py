@@ -15,6 +15,7 @@ import numpy as np
 
 from labsys.capture.device import StampSource
 from labsys.capture.losses import Losses, Window, account
+from labsys.capture.manifest import ran_to_its_end
 from labsys.capture.parts import UNMATCHED, join_parts, read_events, read_parts
 from labsys.capture.stream import NS, Recorded
 from labsys.capture.sync_quality import SyncQuality, judge_sync, pulse_times
@@ -90,7 +91,7 @@ def _finish(recording: Recording, status: str) -> FinishedTake:
         raise InputError("was cut short before it began", where=str(recording.folder))
     for camera in _cameras(manifest):
         join_parts(recording.raw, camera, manifest["cameras"][camera])
-    found = _assess(recording, manifest, cut_short=status == "recovered")
+    found = _assess(recording, manifest, cut_short=status == "recovered" and not ran_to_its_end(manifest))
     if not any(f.stored for f in found.losses.values()):
         raise InputError(
             "holds no frames that fit their timestamps",
@@ -171,7 +172,7 @@ def _assess(recording: Recording, manifest: Mapping[str, Any], *, cut_short: boo
 
 def _until(manifest: Mapping[str, Any], recorded: Mapping[str, Recorded]) -> int:
     """When the take ended: as the recorder said, or with the last frame of any camera where it did not live to say."""
-    if "stop" in manifest["clocks"]:
+    if "stop" in manifest["clocks"] or ran_to_its_end(manifest):
         return int(manifest["window"]["until_ns"])
     return max((int(r.rows["t_ns"][-1]) + 1 for r in recorded.values() if r.rows.size), default=0)
 

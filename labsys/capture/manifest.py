@@ -14,6 +14,8 @@ from labsys.capture.status import Count
 from labsys.capture.uvc import RollingShutter, UvcRig
 from labsys.core.clock import utc_now
 
+_STOPPED = "stopped"
+
 
 def describe_rig(rig: UvcRig, workers: Mapping[str, CameraWorker]) -> dict[str, Any]:
     """The manifest as it begins: who records with what, and what each camera told when it was open."""
@@ -32,6 +34,18 @@ def describe_rig(rig: UvcRig, workers: Mapping[str, CameraWorker]) -> dict[str, 
         "grade_cap": rig.grade_cap,
         "cameras": {name: _describe_camera(rig, name, workers[name]) for name in rig.cameras},
     }
+
+
+def note_stop(manifest: dict[str, Any], until_ns: int, n_pulses: int | None) -> None:
+    """The recorder itself ended the take, then and after so many pulses."""
+    manifest["window"]["until_ns"] = until_ns
+    manifest["n_pulses"] = n_pulses
+    manifest["history"].append({"status": _STOPPED, "at": utc_now()})
+
+
+def ran_to_its_end(manifest: Mapping[str, Any]) -> bool:
+    """Whether the recorder ended the take itself: what failed later, such as room to join its parts, cost no frame."""
+    return any(entry["status"] == _STOPPED for entry in manifest.get("history", []))
 
 
 def _describe_camera(rig: UvcRig, camera: str, worker: CameraWorker) -> dict[str, Any]:

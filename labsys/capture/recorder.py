@@ -19,7 +19,7 @@ from typing import Any
 
 from labsys.capture.crew import CameraCount, Crew
 from labsys.capture.finalise import Assessment, FinishedTake, assess_recording, finish_recording
-from labsys.capture.manifest import describe_rig, describe_worker, read_clocks
+from labsys.capture.manifest import describe_rig, describe_worker, note_stop, read_clocks
 from labsys.capture.part_writer import NS
 from labsys.capture.rig_base import FreeRun, HardwareTrigger
 from labsys.capture.status import Command, Count, WorkerState
@@ -271,8 +271,7 @@ class _Recorder:
             # Stopped before its first moment it still has a window, of no length.
             until_ns = max(min(until_ns, time.monotonic_ns() + NS // 10), int(self._manifest["window"]["from_ns"]))
         self._crew.command(Command.UNTIL_NS, until_ns)
-        self._manifest["window"]["until_ns"] = until_ns
-        self._manifest["n_pulses"] = self._pulses
+        note_stop(self._manifest, until_ns, self._pulses)
         save_manifest(recording, self._manifest)
         if self._free:
             self._crew.await_ends(until_ns, most_s=_DRAIN_S)

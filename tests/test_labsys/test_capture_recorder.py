@@ -97,6 +97,7 @@ def test_every_frame_of_faulty_cameras_is_stored_or_lost_for_a_reason(tmp_path: 
     verify_take(lab, name)
     assert sum(1 for _ in read_gray_frames(take / "raw/camA.mkv")) == a.stored, "damaged pictures reach no decoder"
     assert read_manifest(take)["status"] == "degraded"
+    assert [h["status"] for h in read_manifest(take)["history"]] == ["recording", "stopped", "degraded"]
 
 
 def _tells_what_happened(reasons: tuple[str, ...]) -> None:

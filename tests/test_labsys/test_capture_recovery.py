@@ -43,6 +43,7 @@ from tests.test_labsys.recorded_scene import make_trial, read_manifest, rig_docu
 from tests.test_labsys.test_capture_parts import _full
 from tests.test_labsys.test_capture_recorder import _wait, _worker_of
 
+CUT_SHORT = "the recording was cut short"
 HOLDER = """
 import sys
 from pathlib import Path
@@ -152,6 +153,19 @@ def test_a_recording_without_room_waits_and_the_others_are_finished(
     assert found["run2"].finished is not None, found["run2"].why
     verify_take(lab, TrialName("S01", "2026-11-22", "run2"))
     assert found["run4"].failed, "what cannot be read is for a person"
+
+
+def test_a_take_that_only_waited_for_room_is_not_said_to_be_cut_short(tmp_path: Path) -> None:
+    lab, _ = make_trial(tmp_path / "lab")
+    ended = {"window": {"from_ns": 995_000_000, "until_ns": 1_295_000_001}}
+    for trial, history, told in (("run2", ["recording", "stopped"], ()), ("run3", ["recording"], (CUT_SHORT,))):
+        save_manifest(
+            cut_short(lab, trial), {**_manifest(), **ended, "history": [{"status": h, "at": ""} for h in history]}
+        )
+        found = recover_recordings(lab)[-1]
+        assert found.finished is not None, found.why
+        assert found.finished.assessment.verdict.reasons == told
+        assert found.finished.assessment.losses["camA"].due == 30
 
 
 def test_pictures_that_fit_no_row_are_not_thrown_away_however_often_one_asks(tmp_path: Path) -> None:
