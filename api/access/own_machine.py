@@ -1,7 +1,8 @@
 """Whether a request comes from this machine itself and from none of the pages that other origins show there.
 
 A lab without users is open to such requests alone. A proxy on this machine would pass on what others ask, so whatever
-says that it was passed on does not count; neither does a page of an origin that may ask with a key.
+says that it was passed on does not count; neither does a page of an origin that may ask with a key. A proxy that says
+nothing looks like this machine: who puts one in front adds a user first (docs/settings.md).
 """
 
 from __future__ import annotations
