@@ -93,7 +93,7 @@ def account(recorded: Mapping[str, Recorded], window: Window) -> dict[str, Losse
 
 
 def _close_free(stream: Stream, window: Window) -> Losses:
-    rows, parts = stream.rows, stream.recorded.parts
+    rows, parts = stream.rows, [p for p in stream.recorded.parts if p.size]
     events = {e["event"]: e for e in stream.recorded.events}
     # A process that was started again begins again: only the first time is the take's beginning.
     events |= {e["event"]: e for e in reversed(stream.recorded.events) if e["event"] == "begin"}

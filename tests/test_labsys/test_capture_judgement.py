@@ -90,6 +90,12 @@ def test_a_process_that_began_again_does_not_move_the_beginning() -> None:
     assert losses[0].due == losses[1].due == 500
 
 
+def test_a_process_that_died_before_its_first_row_leaves_a_part_without_any() -> None:
+    rows, window = _rows(50), Window(PERIOD_NS // 2, 50 * PERIOD_NS + 1)
+    found = account({"camA": Recorded("camA", (rows[:0], rows), EVENTS, PERIOD_NS / 1e9)}, window)["camA"]
+    assert (found.due, found.stored) == (50, 50)
+
+
 def test_a_take_that_ended_before_it_began_was_due_nothing() -> None:
     recorded = Recorded("camA", (), (), PERIOD_NS / 1e9)
     assert account({"camA": recorded}, Window(10 * PERIOD_NS, 3 * PERIOD_NS))["camA"].due == 0
