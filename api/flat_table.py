@@ -24,8 +24,8 @@ from labsys.core.skeleton import Side, Tier
 COLUMNS: tuple[str, ...] = (
     *("lab", "subject", "episode", "phase", "weeks_from_index", "session", "captured_at", "trial", "kind", "surface"),
     *("speed_mps", "incline_pct", "footwear", "metric", "side", "unit", "n", "mean", "sd", "ci95_low", "ci95_high"),
-    *("sem_measurement", "sem_source", "tier", "quality", "reason", "not_for_comparison", "calibration_grade", "run"),
-    *("is_current", "pipeline_version", "model_hash", "updated_at", "deleted"),
+    *("sem_measurement", "sem_source", "tier", "quality", "interpolated_share", "reason", "not_for_comparison"),
+    *("calibration_grade", "run", "is_current", "pipeline_version", "model_hash", "updated_at", "deleted"),
 )
 _SCALED = frozenset({"mean", "sd", "ci95_low", "ci95_high", "sem_measurement"})
 _KEY = (M.captured_at, M.trial_id, M.run, M.metric, M.side)

@@ -140,6 +140,7 @@ def _metric_numbers(metric: Metric, values: FloatArray) -> dict[str, Any]:
         "sem_source": metric.sem_source,
         "provisional": metric.provisional,
         "quality": metric.quality,
+        "interpolated_share": finite_or_none(metric.interpolated_share),
         "reason": metric.reason,
     }
 

@@ -32,7 +32,7 @@ from labsys.storage.lab import Lab
 from labsys.storage.subjects import subject_codes
 
 # Raise it whenever the same folder would give other rows; every database is then rebuilt when it is next opened.
-INDEX_VERSION = 3
+INDEX_VERSION = 4
 
 _METRICS: Table = Base.metadata.tables[TrialMetricRow.__tablename__]
 _FILES: Table = Base.metadata.tables[FileRow.__tablename__]

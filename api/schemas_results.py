@@ -86,7 +86,10 @@ class FileDocument(BaseModel):
 
 
 class MetricDocument(BaseModel):
-    """One metric of one run and side; a value that cannot be given is null, with a reason."""
+    """One metric of one run and side; a value that cannot be given is null, with a reason.
+
+    `interpolated_share` is null where no stride gives the metric, and in runs of versions that did not state it.
+    """
 
     id: str
     side: Side
@@ -105,6 +108,7 @@ class MetricDocument(BaseModel):
     sem_source: str | None
     provisional: bool
     quality: Quality
+    interpolated_share: float | None
     reason: str | None
     tier: str | None
     definition_version: int
@@ -125,6 +129,7 @@ class MetricDocument(BaseModel):
             sem_source=row.sem_source or None,
             provisional=row.provisional,
             quality=row.quality,
+            interpolated_share=row.interpolated_share,
             reason=row.reason,
             tier=None if row.tier is None else Tier(row.tier).name,
             definition_version=row.definition_version,

@@ -16,7 +16,17 @@ import pyarrow.parquet
 from api.moments import show_moment
 
 _FLOATS = frozenset(
-    {"weeks_from_index", "speed_mps", "incline_pct", "mean", "sd", "ci95_low", "ci95_high", "sem_measurement"}
+    {
+        "weeks_from_index",
+        "speed_mps",
+        "incline_pct",
+        "mean",
+        "sd",
+        "ci95_low",
+        "ci95_high",
+        "sem_measurement",
+        "interpolated_share",
+    }
 )
 _TIMES = frozenset({"captured_at", "updated_at"})
 _FLAGS = frozenset({"is_current", "deleted"})

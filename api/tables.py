@@ -317,6 +317,7 @@ class TrialMetricRow(Base):
     sem_source: Mapped[str]
     provisional: Mapped[bool]
     quality: Mapped[Quality]
+    interpolated_share: Mapped[float | None]
     reason: Mapped[str | None]
 
     tier: Mapped[int | None]

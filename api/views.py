@@ -136,6 +136,7 @@ def metric_document(metric: Metric) -> dict[str, Any]:
         "lag1": number(metric.lag1),
         "quality": metric.quality.value,
         "provisional": metric.provisional,
+        "interpolated_share": number(metric.interpolated_share),
         "reason": metric.reason,
     }
 

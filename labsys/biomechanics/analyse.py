@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from labsys.biomechanics.contributions import find_contributions
 from labsys.biomechanics.derived import derive_metrics_of_trial
 from labsys.biomechanics.events import detect_gait_events
+from labsys.biomechanics.interpolated import GivenStrides, with_interpolated_shares
 from labsys.biomechanics.kinematics import joint_angles
 from labsys.biomechanics.metric_source import Circumstances, make_source
 from labsys.biomechanics.metrics import metric_values
@@ -137,11 +139,13 @@ def _gait(
     curves = stride_curves(angles, source.readers, strides)
     derived = derive_metrics_of_trial(metrics, values, curves, strides, reconstruction)
     notes |= capture_note(metrics) | flight_note(metrics)
+    contributions = find_contributions(travel.prepared, source)
+    given = GivenStrides(strides, values, curves)
     return replace(
         _result(travel.prepared, angles, notes),
         events=events,
         strides=strides,
         stride_values=values,
         curves=curves,
-        metrics=metrics + derived,
+        metrics=with_interpolated_shares(metrics + derived, given, prepared.points, contributions),
     )

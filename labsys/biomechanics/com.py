@@ -13,7 +13,8 @@ from labsys.biomechanics.segments import SIDES, Body
 from labsys.core.arrays import FloatArray
 from labsys.core.skeleton import Side
 
-_NEEDED = ("HEAD", "RAC", "LAC", "RELB", "LELB", "RWRI", "LWRI")
+# Beside the joint centres of both legs.
+COM_ROLES = ("HEAD", "RAC", "LAC", "RELB", "LELB", "RWRI", "LWRI", "RHEEL", "LHEEL", "RTOE", "LTOE")
 # Share of body mass, and centre as a share of the way from the proximal to the distal end.
 _TRUNK_MASS, _TRUNK_AT = 0.43015, 0.4046
 _HEAD_MASS = 0.0681
@@ -28,9 +29,8 @@ _FOOT_MASS, _FOOT_AT = 0.0133, 0.4208
 def centre_of_mass(points: BodyPoints, body: Body) -> tuple[FloatArray, str | None]:
     """Whole-body centre of mass (T, 3) m in LAB, and why there is none (NaN) or None."""
     nothing = np.full((points.times_s.size, 3), np.nan)
-    needed = (*_NEEDED, "RHEEL", "LHEEL", "RTOE", "LTOE")
-    if not points.has(*needed):
-        return nothing, f"the centre of mass needs arms, head and feet, {points.missing(*needed)}"
+    if not points.has(*COM_ROLES):
+        return nothing, f"the centre of mass needs arms, head and feet, {points.missing(*COM_ROLES)}"
     limb_reason = next((t.reason for s in SIDES for t in (body.hip[s], body.knee[s], body.ankle[s]) if t.reason), None)
     if limb_reason:
         return nothing, limb_reason

@@ -171,6 +171,6 @@ JOINT_RULES_OF_METRICS: Mapping[str, MetricRule] = {
     "lumbar_ext_rise_late_stance": _rise_of(("lumbar_extension", 1.0)),
     "lean_rise_late_stance": _rise_of(("pelvis_tilt", 1.0), ("lumbar_extension", -1.0)),
     "trunk_lean_stance_mean": over(stance, "trunk_lean", mean),
-    "body_lean_ankle": _needing(_body_lean, "trunk_lean", "shank_vertical", needs=("top", "ANKLE", "pelvis")),
-    "waist_break": _needing(_waist, "trunk_lean", "shank_vertical", needs=("pelvis", "ANKLE")),
+    "body_lean_ankle": _needing(_body_lean, "trunk_lean", needs=("top", "ANKLE", "pelvis")),
+    "waist_break": _needing(_waist, "trunk_lean", needs=("pelvis", "ANKLE")),
 }

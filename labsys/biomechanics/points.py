@@ -7,7 +7,7 @@ add no information and play no role.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +93,16 @@ class BodyPoints:
     def only(self, roles: frozenset[str]) -> BodyPoints:
         """The same trial with these roles alone."""
         return self.with_tracks({r: t for r, t in self.tracks.items() if r in roles})
+
+    def interpolated_share(self, roles: Collection[str], inside: BoolArray) -> float:
+        """Share of filled-in samples among those of some landmarks at some frames (T,), 0..1; 0 where there is none.
+
+        Roles that are not there do not count, nor does what the static carries throughout: it lowers quality instead.
+        """
+        shown = [r for r in sorted(roles) if r in self.tracks and r not in self.carried]
+        if not shown or not inside.any():
+            return 0.0
+        return float(np.mean([self._filled(r)[inside].mean() for r in shown]))
 
     def _filled(self, role: str) -> FloatArray:
         return self.filled.get(role, np.zeros(self.times_s.size))

@@ -85,7 +85,7 @@ def _per_step_length(rule: MetricRule) -> MetricRule:
     def compute(source: MetricSource, times: StrideTimes, side: Side) -> FloatArray:
         return rule.compute(source, times, side) / (0.5 * _stride_length(source, times, side))
 
-    return MetricRule(compute, needs=rule.needs)
+    return MetricRule(compute, needs=(*rule.needs, "pelvis"))
 
 
 def _contact(_: MetricSource, times: StrideTimes, __: Side) -> FloatArray:

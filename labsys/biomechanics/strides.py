@@ -11,7 +11,7 @@ import numpy as np
 from labsys.biomechanics.points import BodyPoints
 from labsys.biomechanics.sampling import SeriesReader
 from labsys.biomechanics.settings import AnalysisSettings
-from labsys.core.arrays import FloatArray
+from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.motion import (
     AngleSeries,
     EventKind,
@@ -118,18 +118,21 @@ def _duration_reason(duration_s: float, all_s: FloatArray) -> str | None:
 
 
 def _interpolation_reason(stride: Stride, points: BodyPoints, settings: AnalysisSettings) -> str | None:
-    inside = (points.times_s >= stride.foot_strike_s) & (points.times_s <= stride.next_foot_strike_s)
-    if not inside.any():
-        return None
+    inside = frames_of((stride,), points.times_s)
     for segment, names in _SEGMENT_ROLES.items():
-        # What the static carries throughout lowers the metrics' quality instead: no stride would be left.
-        own = (r for n in names for r in (n, f"{stride.side.letter}{n}"))
-        roles = [r for r in own if r in points.tracks and r not in points.carried]
         # Segment by segment: over the whole body one invented landmark would hide among many measured ones.
-        share = float(np.mean([points.filled[r][inside].mean() for r in roles])) if roles else 0.0
+        share = points.interpolated_share({r for n in names for r in (n, f"{stride.side.letter}{n}")}, inside)
         if share > settings.max_interpolated_share:
             return f"{100 * share:.0f} % of the {segment}'s landmark samples were filled in"
     return None
+
+
+def frames_of(strides: tuple[Stride, ...], times_s: FloatArray) -> BoolArray:
+    """Frames from foot strike to next foot strike of any of these strides, both included, (T,)."""
+    inside = np.zeros(times_s.size, dtype=np.bool_)
+    for s in strides:
+        inside |= (times_s >= s.foot_strike_s) & (times_s <= s.next_foot_strike_s)
+    return inside
 
 
 def strides_of(strides: tuple[Stride, ...], side: Side) -> tuple[Stride, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -163,6 +164,8 @@ class Metric:
         sem_measurement, sem_source: between-session error and where it comes from; NaN and "" where unknown.
         ci95: total interval of what would be measured on another day; NaN where the error is unknown.
         provisional: the interval rests on a default error, not on this lab's own.
+        interpolated_share: share of filled-in samples on the landmarks that it rests on, over the strides that give it,
+            0..1; NaN where no stride does, and in runs of versions that did not state it.
     """
 
     id: str
@@ -179,6 +182,7 @@ class Metric:
     quality: Quality
     provisional: bool
     reason: str | None = None
+    interpolated_share: float = math.nan
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,7 @@ def write_metrics(path: Path, metrics: Sequence[Metric]) -> None:
         text_column("quality", [str(m.quality) for m in metrics]),
         bool_column("provisional", [m.provisional for m in metrics]),
         text_column("reason", [m.reason for m in metrics]),
+        float_column("interpolated_share", [m.interpolated_share for m in metrics], "1"),
         int_column("definition_version", [find_metric(m.id).version for m in metrics]),
     ]
     write_table(path, "metrics", columns)
@@ -193,4 +195,6 @@ def _metric(row: dict[str, Any]) -> Metric:
         quality=Quality(row["quality"]),
         provisional=row["provisional"],
         reason=row["reason"],
+        # Files of earlier versions do not have it.
+        interpolated_share=row.get("interpolated_share", math.nan),
     )

@@ -69,6 +69,7 @@ def _metric(metric_id: str, side: Side, values: FloatArray, reason: str | None) 
         quality=Quality.OK,
         provisional=False,
         reason=reason,
+        interpolated_share=0.0 if values.size else math.nan,
     )
 
 

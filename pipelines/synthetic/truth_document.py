@@ -88,6 +88,7 @@ def _metric(metric: Metric) -> dict[str, Any]:
         "lag1": metric.lag1,
         "quality": metric.quality.value,
         "provisional": metric.provisional,
+        "interpolated_share": metric.interpolated_share if metric.n else None,
         "reason": metric.reason,
     }
 

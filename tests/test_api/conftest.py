@@ -74,6 +74,7 @@ from tests.test_api.cli_answer import Run, make_runner
 from tests.test_api.import_scene import Scene, make_empty_lab, make_scene
 
 N_STRIDES = 28
+INTERPOLATED_SHARE = 0.0125
 BASE = "http://127.0.0.1:8000"
 # As the service sees a caller on its own machine.
 HERE = ("127.0.0.1", 50_000)
@@ -157,6 +158,7 @@ def _metric(definition: MetricDefinition, side: Side, values: StrideValues | Non
         ci95=(mean - half, mean + half),
         quality=Quality.OK,
         provisional=error is not None,
+        interpolated_share=INTERPOLATED_SHARE,
     )
 
 

@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 from api.flat_table import COLUMNS, parse_when
 from api.index import index_subject
 from api.table_files import guard_formula
+from api.views import metric_document
 from labsys.core.session import TrialName
 from labsys.storage.lab import Lab
 from labsys.storage.results import load_trial_result
@@ -27,8 +28,8 @@ TABLE = "/api/v1/tables/trial_metrics"
 FIXED = [
     *("lab", "subject", "episode", "phase", "weeks_from_index", "session", "captured_at", "trial", "kind", "surface"),
     *("speed_mps", "incline_pct", "footwear", "metric", "side", "unit", "n", "mean", "sd", "ci95_low", "ci95_high"),
-    *("sem_measurement", "sem_source", "tier", "quality", "reason", "not_for_comparison", "calibration_grade", "run"),
-    *("is_current", "pipeline_version", "model_hash", "updated_at", "deleted"),
+    *("sem_measurement", "sem_source", "tier", "quality", "interpolated_share", "reason", "not_for_comparison"),
+    *("calibration_grade", "run", "is_current", "pipeline_version", "model_hash", "updated_at", "deleted"),
 ]
 
 
@@ -58,6 +59,7 @@ def test_a_row_says_what_was_measured(client: TestClient, lab: Lab) -> None:
     assert row["ci95_low"] == pytest.approx(math.degrees(metric.ci95[0]), rel=1e-12)
     assert row["unit"] == "deg"
     assert row["sem_measurement"] == pytest.approx(2.5)
+    assert row["interpolated_share"] == metric.interpolated_share == 0.0125
     assert row["weeks_from_index"] == 4.0
     assert row["captured_at"] == "2026-11-01T09:30:00.000Z"
     assert (row["tier"], row["quality"], row["calibration_grade"]) == ("T3", "ok", "A")
@@ -68,6 +70,15 @@ def test_what_could_not_be_measured_is_a_row_with_a_reason(client: TestClient) -
     rows = _rows(client, "&subject=S02&metric=lumbar_ext_peak")
     assert [r["mean"] for r in rows] == [None]
     assert "T3" in rows[0]["reason"]
+    assert rows[0]["interpolated_share"] is None
+
+
+def test_the_same_interpolated_share_is_told_of_a_run_and_in_the_terminal(client: TestClient, lab: Lab) -> None:
+    result = load_trial_result(lab, TrialName("S01", "2026-11-01", "run1"))
+    told = client.get("/api/v1/trials/S01/2026-11-01/run1/metrics").json()["metrics"]
+    shares = {(m["id"], m["side"]): m["interpolated_share"] for m in told}
+    assert shares == {(m.id, m.side): metric_document(m)["interpolated_share"] for m in result.motion.metrics}
+    assert {shares[m.id, m.side] for m in result.motion.metrics if m.n} == {0.0125}
 
 
 def test_excluded_trials_keep_their_rows(client: TestClient) -> None:

@@ -47,7 +47,7 @@ def _result(n_angle_frames: int = 3) -> TrialResult:
     metrics = (
         Metric(
             "vertical_oscillation", Side.BOTH, 0.085, 0.004, 20, 0.1, (0.083, 0.087), _NAN, 0.004, "default",
-            (0.07, 0.1), Quality.OK, True,
+            (0.07, 0.1), Quality.OK, True, interpolated_share=0.025,
         ),
         Metric(
             "hip_ext_pelvis_peak", Side.LEFT, _NAN, _NAN, 0, _NAN, (_NAN, _NAN), _NAN, _NAN, "", (_NAN, _NAN),
@@ -127,6 +127,7 @@ def test_metrics_are_in_the_units_that_people_see(tmp_path: Path) -> None:
         "20",
     )
     assert (first["se_reconstruction"], first["provisional"]) == ("", "true")
+    assert (first["interpolated_share"], second["interpolated_share"]) == ("0.025", "")
     # Text that a spreadsheet would run is disarmed.
     assert (second["mean"], second["reason"]) == ("", '\'=no pelvis, no "hip"')
 

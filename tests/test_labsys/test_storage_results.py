@@ -112,6 +112,7 @@ def _metric(id: str, side: Side, rng: np.random.Generator, reason: str | None) -
         quality=Quality(rng.choice(list(Quality))),
         provisional=bool(rng.random() < 0.5),
         reason=reason,
+        interpolated_share=math.nan if reason else float(rng.random()),
     )
 
 
@@ -219,6 +220,16 @@ def test_motion_read_equals_what_was_written(tmp_path: Path, seed: int) -> None:
     assert write_motion(tmp_path, motion) == MOTION_FILES
     assert {p.name for p in tmp_path.iterdir()} == set(MOTION_FILES)
     assert_equal(read_motion(tmp_path), motion)
+
+
+def test_metrics_of_versions_without_interpolated_shares_are_read(tmp_path: Path) -> None:
+    motion = _motion(1)
+    write_motion(tmp_path, motion)
+    path = tmp_path / "metrics.parquet"
+    assert pq.read_schema(path).field("interpolated_share").metadata == {b"unit": b"1"}
+    pq.write_table(pq.read_table(path).drop_columns("interpolated_share"), path)
+    not_on_file = tuple(dataclasses.replace(m, interpolated_share=math.nan) for m in motion.metrics)
+    assert_equal(read_motion(tmp_path).metrics, not_on_file)
 
 
 def test_motion_of_landmarks_without_a_tier_survives(tmp_path: Path) -> None:

@@ -127,6 +127,7 @@ def _metrics(metrics: Sequence[Metric]) -> Table:
         "sem_source",
         "quality",
         "provisional",
+        "interpolated_share",
         "reason",
     )
     return head, [_metric_row(m) for m in metrics]
@@ -136,7 +137,7 @@ def _metric_row(m: Metric) -> Sequence[Cell]:
     unit = find_metric(m.id).unit
     inside = (m.mean, m.sd, *m.ci95_strides, m.se_reconstruction, m.sem_measurement, *m.ci95)
     outside = (to_outside(value, unit) for value in inside)
-    return (m.id, m.side, unit, *outside, m.n, m.sem_source, m.quality, m.provisional, m.reason)
+    return (m.id, m.side, unit, *outside, m.n, m.sem_source, m.quality, m.provisional, m.interpolated_share, m.reason)
 
 
 def _findings(findings: Sequence[Finding]) -> Table:
