@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from labsys.biomechanics.quotient_errors import quotient_error
 from labsys.biomechanics.screening import ScreenedTrial, screen
 from labsys.biomechanics.settings import AnalysisSettings
 from labsys.biomechanics.summarise import summarise_metrics
@@ -73,6 +74,10 @@ def test_a_ratio_of_a_learnt_and_a_default_error_is_mixed() -> None:
     errors = ErrorTable({**ERRORS.errors, ("ahead_at_fs", Tier.T3): learnt})
     found = summarised(strides(0.30, 0.40), errors)
     assert (found["front_back_ratio"].sem_source, found["ahead_at_fs_per_leg"].sem_source) == ("mixed", "lab")
+    given = {(v.id, v.side): v for v in strides(0.30, 0.40)}
+    ratio = quotient_error(given["front_back_ratio", Side.LEFT], given, errors, Tier.T3)
+    assert ratio is not None
+    assert ratio.df == 20.0, "a default's infinite ones do not make it surer"
     without = ErrorTable({k: e for k, e in ERRORS.errors.items() if k[0] != "ahead_at_fs"})
     assert math.isnan(summarised(strides(0.30, 0.40), without)["front_back_ratio"].sem_measurement)
 

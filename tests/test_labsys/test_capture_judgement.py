@@ -80,7 +80,7 @@ def test_a_process_that_began_again_does_not_move_the_beginning() -> None:
     first, again = _rows(300)[100:], _rows(100)
     again["t_ns"] += 400 * PERIOD_NS
     begun = {"event": "begin", "at_ns": 0, "fence": [0, 0]}
-    anew = {"event": "begin", "at_ns": 400 * PERIOD_NS, "fence": [0, 400 * PERIOD_NS]}
+    anew = {"event": "begin", "at_ns": 400 * PERIOD_NS, "fence": [60, 400 * PERIOD_NS]}
     window = Window(PERIOD_NS // 2, int(again["t_ns"][-1]) + 1)
     losses = [
         account({"camA": Recorded("camA", (first, again), events, PERIOD_NS / 1e9)}, window)["camA"]

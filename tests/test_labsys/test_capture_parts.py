@@ -139,6 +139,28 @@ def test_rows_out_of_step_are_cut_off_and_their_part_is_kept(tmp_path: Path) -> 
     assert not list(tmp_path.glob("camA.part2.*")), "what is in the video may go"
 
 
+@pytest.mark.parametrize("more", ["pictures", "rows"])
+def test_a_part_with_many_more_of_one_than_of_the_other_is_kept(tmp_path: Path, more: str) -> None:
+    pictures = [_picture(i) for i in range(30)]
+    sizes = [len(p) for p in pictures]
+    _write_part(tmp_path, 1, *((pictures, sizes[:20]) if more == "pictures" else (pictures[:20], sizes)))
+    join_parts(tmp_path, "camA", FACTS)
+    assert _joined(tmp_path)[0] == pictures[:20]
+    (event,) = read_events(tmp_path, "camA")
+    assert "10 rows of camA.part1 did not match" in event["why"]
+    assert list(read_pictures(tmp_path / UNMATCHED / "camA.part1.mkv")) == pictures[: 30 if more == "pictures" else 20]
+    assert read_sidecar(tmp_path / UNMATCHED / "camA.part1.fts").size == (20 if more == "pictures" else 30)
+
+
+def test_a_video_that_cannot_be_opened_is_kept(tmp_path: Path) -> None:
+    part = _write_part(tmp_path, 1, [_picture(i) for i in range(30)], [])
+    torn = bytes(64) + part.read_bytes()[64:]
+    part.write_bytes(torn)
+    join_parts(tmp_path, "camA", FACTS)
+    assert (tmp_path / UNMATCHED / "camA.part1.mkv").read_bytes() == torn
+    assert not (tmp_path / "camA.mkv").exists()
+
+
 def test_what_a_kill_leaves_at_the_end_is_cut_without_a_word(tmp_path: Path) -> None:
     pictures = [_picture(i) for i in range(30)]
     part = _write_part(tmp_path, 1, pictures, [len(p) for p in pictures[:29]])
