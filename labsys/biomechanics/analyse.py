@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from labsys.biomechanics.carried import lower_carried
 from labsys.biomechanics.contributions import find_contributions
 from labsys.biomechanics.derived import derive_metrics_of_trial
 from labsys.biomechanics.events import detect_gait_events
@@ -134,18 +135,18 @@ def _gait(
         errors=errors,
         settings=settings,
         reconstruction=reconstruction,
-        pelvis_carried=bool(prepared.points.carried_pelvis),
     )
     curves = stride_curves(angles, source.readers, strides)
     derived = derive_metrics_of_trial(metrics, values, curves, strides, reconstruction)
     notes |= capture_note(metrics) | flight_note(metrics)
     contributions = find_contributions(travel.prepared, source)
     given = GivenStrides(strides, values, curves)
+    stated = with_interpolated_shares(metrics + derived, given, prepared.points, contributions)
     return replace(
         _result(travel.prepared, angles, notes),
         events=events,
         strides=strides,
         stride_values=values,
         curves=curves,
-        metrics=with_interpolated_shares(metrics + derived, given, prepared.points, contributions),
+        metrics=lower_carried(stated, given, prepared.points, contributions),
     )

@@ -24,7 +24,6 @@ MIN_STRIDES_CAPTURE = 12
 _LAG1_HIGH, _LAG1_WEIGHT = 0.6, 20
 _HARMONIC = frozenset({"cadence"})
 _EVENT_METRICS = frozenset({"contact_time", "flight_time", "duty_factor"})
-_TIMES = _EVENT_METRICS | {"step_time", "stride_time", "cadence", "speed"}
 
 
 def summarise_metrics(
@@ -36,12 +35,10 @@ def summarise_metrics(
     errors: ErrorTable,
     settings: AnalysisSettings,
     reconstruction: Mapping[tuple[str, Side], float] | None = None,
-    pelvis_carried: bool = False,
 ) -> tuple[Metric, ...]:
     """One metric per catalogue id and side, also those that cannot be given (mean NaN, n 0, reason).
 
-    reconstruction: standard errors by reconstruction; those that are unknown are absent. pelvis_carried:
-    a landmark of the pelvis was placed from the static alone; hip centres and all angles rest on the pelvis.
+    reconstruction: standard errors by reconstruction; those that are unknown are absent.
     """
     known = reconstruction or {}
     found = {(v.id, v.side): v for v in values}
@@ -61,8 +58,6 @@ def summarise_metrics(
                 metrics.append(missing_metric(definition.id, side, error, reason or "no stride counts"))
             else:
                 quality = _quality(definition.id, n, tier, rate_hz, settings)
-                if pelvis_carried and definition.id not in _TIMES:
-                    quality = Quality.INDICATIVE
                 metrics.append(_summarise(given, error, quality, known.get(key, math.nan)))
     return tuple(metrics)
 

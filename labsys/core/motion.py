@@ -157,7 +157,8 @@ class Metric:
     """One metric of one trial and side, in inside units (rad, m, s, fraction).
 
     Attributes:
-        mean, sd, n: over the valid strides; NaN, NaN, 0 where it cannot be given, with a `reason`.
+        mean, sd, n: over the valid strides; NaN, NaN, 0 where it cannot be given.
+        reason: why it cannot be given, or that a landmark it rests on is carried from the static; None elsewhere.
         lag1: lag-1 autocorrelation over strides, 0..0.9.
         ci95_strides: interval of this capture's mean alone; NaN where its strides are too few to tell.
         se_reconstruction: standard error from pixels and calibration, NaN where unknown.

@@ -73,6 +73,73 @@ def test_a_carried_landmark_is_named_and_makes_what_rests_on_it_indicative(
     assert result.n_strides(Side.RIGHT) > 5, "strides are not lost by what the static carries throughout"
 
 
+def _grades(result: MotionResult) -> dict[tuple[str, Side], tuple[Quality, str | None]]:
+    return {(m.id, m.side): (m.quality, m.reason) for m in result.metrics if m.n}
+
+
+@pytest.fixture(scope="module")
+def usual(run: SyntheticTrial, still: Landmarks3D) -> dict[tuple[str, Side], tuple[Quality, str | None]]:
+    return _grades(_analyse(run.anatomy, still))
+
+
+def test_nothing_carried_gives_no_reason(usual: dict[tuple[str, Side], tuple[Quality, str | None]]) -> None:
+    assert {reason for _, reason in usual.values()} == {None}
+
+
+def test_a_carried_thorax_lowers_what_rests_on_it_and_nothing_else(
+    run: SyntheticTrial, still: Landmarks3D, usual: dict[tuple[str, Side], tuple[Quality, str | None]]
+) -> None:
+    found = _grades(_analyse(_without(run.anatomy, "XP"), still))
+    why = "XP not found in this trial: carried from the static trial by the rest of the thorax"
+    lowered = {key for key, (_, reason) in found.items() if reason == why}
+    for metric in ("lumbar_ext_rom", "lumbar_ext_peak", "lumbar_extension_curve_sd"):
+        assert usual[metric, Side.BOTH][0] is Quality.OK
+        assert found[metric, Side.BOTH] == (Quality.LOW, why)
+    assert found["lumbar_ext_at_peak_hip_ext_asym", Side.BOTH] == (Quality.LOW, why)
+    assert found["lhci_dyn", Side.LEFT] == (Quality.LOW, why)
+    assert {key[0].partition("_")[0] for key in lowered} <= {"lumbar", "lhci", "lean"}
+    assert {key: found[key] for key in found if key not in lowered} == {k: usual[k] for k in found if k not in lowered}
+
+
+def test_a_carried_foot_lowers_its_own_side(
+    run: SyntheticTrial, still: Landmarks3D, usual: dict[tuple[str, Side], tuple[Quality, str | None]]
+) -> None:
+    found = _grades(_analyse(_without(run.anatomy, "RMT1"), still))
+    why = "RMT1 not found in this trial: carried from the static trial by the rest of the right foot"
+    for metric in ("ankle_df_peak_stance", "contact_time"):
+        assert usual[metric, Side.RIGHT][0] is Quality.OK
+        assert found[metric, Side.RIGHT] == (Quality.LOW, why)
+        assert found[metric, Side.LEFT] == usual[metric, Side.LEFT]
+        assert found[f"{metric}_asym", Side.BOTH] == (Quality.LOW, why)
+    assert {found["flight_time", s] for s in (Side.LEFT, Side.RIGHT)} == {(Quality.LOW, why)}
+    for metric in ("hip_sagittal_rom", "foot_angle_at_fs", "knee_flex_peak_stance"):
+        assert found[metric, Side.RIGHT] == usual[metric, Side.RIGHT]
+
+
+def _with_thigh_markers(landmarks: Landmarks3D) -> Landmarks3D:
+    """Three markers that the thigh carries, off its line."""
+    a, b, c = (landmarks.point_m(n) for n in ("RGT", "RLFE", "RMFE"))
+    markers = [0.5 * (a + b), 0.5 * (b + c), 0.7 * a + 0.3 * c]
+    xyz = np.concatenate([landmarks.xyz_m, np.stack(markers, axis=1)], axis=1)
+    return Landmarks3D.from_positions((*landmarks.landmarks, "RTH1", "RTH2", "RTH3"), landmarks.times_s, xyz)
+
+
+def test_markers_of_a_thigh_are_there_to_carry_it(
+    run: SyntheticTrial, still: Landmarks3D, usual: dict[tuple[str, Side], tuple[Quality, str | None]]
+) -> None:
+    result = _analyse(_without(_with_thigh_markers(run.anatomy), "RMFE"), _with_thigh_markers(still))
+    assert "RMFE" in result.notes["carried"]
+    assert _grades(result)["hip_sagittal_rom", Side.RIGHT] == usual["hip_sagittal_rom", Side.RIGHT]
+
+
+def test_a_carried_pelvis_is_said_beside_every_metric_but_times(run: SyntheticTrial, still: Landmarks3D) -> None:
+    found = _grades(_analyse(_without(run.anatomy, "RASIS"), still))
+    why = "RASIS not found in this trial: carried from the static trial by the rest of the pelvis"
+    assert found["hip_sagittal_rom", Side.RIGHT] == (Quality.INDICATIVE, why)
+    assert found["pelvis_tilt_curve_sd", Side.BOTH] == (Quality.INDICATIVE, why)
+    assert found["contact_time", Side.RIGHT][1] is None
+
+
 def _points(still: Landmarks3D, *, without: tuple[str, ...], back_m: float) -> tuple[BodyPoints, BodyPoints]:
     """A subject who does not move but for L5, and the static; positions of the first frame."""
     first = name_roles(Landmarks3D.from_positions(still.landmarks, still.times_s[:1], still.xyz_m[:1]))
