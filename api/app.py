@@ -85,8 +85,7 @@ def create_app(lab: Lab, settings: ServiceSettings | None = None) -> FastAPI:
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **_CORS)
     app.add_middleware(Boundary, settings=settings)
     app.include_router(_api_router())
-    app.include_router(pages.router)
-    pages.mount_static(app)
+    pages.include_pages(app)
     check_every_route_has_a_rule(app)
     app.openapi = _with_problems(app)  # type: ignore[method-assign] # FastAPI documents this as its way to extend it
     return app

@@ -11,7 +11,7 @@ from typing import Any
 
 from api.views_drift import drift_document
 from api.views_findings import finding_document, references_of
-from labsys.core.camera_audit import CameraAudit, SyncAudit
+from labsys.core.camera_audit import CameraAudit, ReconstructionAudit, SyncAudit
 from labsys.core.catalogue import find_angle, find_metric
 from labsys.core.motion import AngleSummary, Metric, TrialResult
 from labsys.core.references import PUBLISHED, ReferenceTable
@@ -54,11 +54,18 @@ def trial_document(result: TrialResult, *, references: ReferenceTable = PUBLISHE
         "exclusion_reason": trial.exclusion_reason or None,
         "heading_known": result.heading_known,
         "not_for_comparison": result.not_for_comparison,
-        "cameras": {audit.camera: _camera_document(audit) for audit in result.audit.cameras},
-        "camera_warnings": list(result.audit.warnings),
-        "sync": _sync_document(result.audit.sync),
-        "drift": drift_document(result.audit.drift),
+        **audit_document(result.audit),
         "provenance": _provenance_document(result),
+    }
+
+
+def audit_document(audit: ReconstructionAudit) -> dict[str, Any]:
+    """What was found out about the cameras of a run."""
+    return {
+        "cameras": {camera.camera: _camera_document(camera) for camera in audit.cameras},
+        "camera_warnings": list(audit.warnings),
+        "sync": _sync_document(audit.sync),
+        "drift": drift_document(audit.drift),
     }
 
 

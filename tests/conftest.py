@@ -18,6 +18,7 @@ EXPECTED_SKIPS = (
     r"torch .*",  # extra `pose`
     r"This kernel has no .*",  # virtual camera modules
     r"This machine has no .*",  # tools that only check (shellcheck)
+    r"Chromium .*",  # no browser on this machine
 )
 
 ACCEPTANCE = "accept"  # folder of the long suite; runs only when it is named (make accept)

@@ -38,7 +38,8 @@ _OPERATES = Rule(Role.OPERATOR, Scope.JOBS)
 _ADMINISTERS = Rule(Role.ADMIN, Scope.ACCOUNTS)
 
 _RULES: dict[Rule, tuple[str, ...]] = {
-    _ANYBODY: ("access-get_access", "access-set_up_lab", "access-log_in", "access-log_out", "access-open_link"),
+    _ANYBODY: ("access-get_access", "access-set_up_lab", "access-log_in", "access-log_out", "access-open_link",
+               "access-show_sign_in"),
     _SEES: (
         "show_lab", "show_subject", "show_trial", "show_comparison",
         "subjects-list_all", "subjects-get", "episodes-list_all", "episodes-get", "sessions-list_all", "sessions-get",

@@ -1,59 +1,91 @@
-"""The first pages: subjects, their visits and trials, the numbers of a trial, and the comparison of two visits."""
+"""The pages of the lab and of a subject; and what all pages load."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
 from importlib.resources import as_file, files
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Query
+from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session
 from starlette.staticfiles import StaticFiles
 
-from api.dependencies import LabDep, SessionDep, SubjectCode, TrialNameDep
+from api.access.authenticate import principal_of
+from api.access.roles import Means
+from api.dependencies import LabDep, SessionDep, SubjectCode, refuse_name
 from api.index import find_problems
 from api.lab_errors import lab_errors
-from api.queries import compare_sessions, find_run, find_subject, find_trial, run_metrics
+from api.pages.problem_page import install_problem_pages
+from api.pages.templates import render
+from api.pages.trend_chart import trend_chart
+from api.queries import find_subject, find_trend
+from api.routes import comparison_page, sign_in_page, trial_page
 from api.schemas import EpisodeDocument, SessionDocument, TrialDocument
-from api.schemas_results import MetricDocument, RunDocument
 from api.tables import EpisodeRow, SessionRow, SubjectRow, TrialRow
-from api.views import comparison_document
-from labsys.core.catalogue import find_metric
-from labsys.core.session import TrialKind
+from api.views import trend_document
+from labsys.core.catalogue import METRICS, find_metric
+from labsys.core.errors import UnknownNameError
+from labsys.core.measurement_error import ErrorTable
+from labsys.core.session import Phase
+from labsys.core.skeleton import Side
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-_CODE = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
-Code = Annotated[str, Query(pattern=_CODE)]
-_DIGITS = {"deg": 1, "mm": 1, "s": 3, "%": 1, "steps/min": 1, "m/s": 2}
-_VERDICTS = {
-    "possible_change": "not distinguishable from measurement error",
-    "larger_than_error": "larger than measurement error",
-    "indicative_only": "indicative only",
-    "not_comparable": "not comparable",
-    "not_measured": "not measured",
-}
+Answer = Select[*tuple[Any, ...]]
+MOST = 50
+# Trends of a subject without goals.
+_USUAL = ("hip_ext_excursion_stance", "pelvis_rot_rom")
+Search = Annotated[str, Query(max_length=64)]
+MetricChoice = Annotated[str, Query(max_length=64)]
 
 
 @router.get("/")
-def show_lab(db: SessionDep, lab: LabDep) -> HTMLResponse:
-    """Every subject with the number of visits and the latest one."""
-    visits = func.count(SessionRow.id)
-    latest = func.max(SessionRow.captured_at)
+def show_lab(request: Request, db: SessionDep, q: Search = "") -> HTMLResponse:
+    """Subjects and visits, the latest first; `q` searches codes, episodes, phases, operators and dates."""
+    subjects, more_subjects = _first(db, _found_subjects(q))
+    sessions, more_sessions = _first(db, _found_sessions(q))
+    return render(
+        request,
+        "lab.html",
+        q=q,
+        most=MOST,
+        subjects=[{"code": c, "visits": n, "latest": t.date().isoformat() if t else ""} for c, n, t in subjects],
+        sessions=[SessionDocument.of(s) for (s,) in sessions],
+        more={"subjects": more_subjects, "sessions": more_sessions},
+        problems=find_problems(db),
+        is_open=principal_of(request).means is Means.OPEN,
+    )
+
+
+def _first(db: Session, statement: Answer) -> tuple[list[Any], bool]:
+    """The first rows of an answer, and whether there are more."""
+    rows = db.execute(statement.limit(MOST + 1)).all()
+    return list(rows[:MOST]), len(rows) > MOST
+
+
+def _found_subjects(q: str) -> Answer:
+    visits, latest = func.count(SessionRow.id), func.max(SessionRow.captured_at)
     statement = select(SubjectRow.code, visits, latest).outerjoin(SessionRow, SessionRow.subject_id == SubjectRow.id)
-    rows = db.execute(statement.group_by(SubjectRow.code).order_by(SubjectRow.code)).all()
-    subjects = [
-        {"code": code, "visits": n, "latest": when.date().isoformat() if when else ""} for code, n, when in rows
-    ]
-    return _page("lab.html", lab=lab, subjects=subjects, problems=find_problems(db))
+    if q:
+        statement = statement.where(func.lower(SubjectRow.code).contains(q.lower(), autoescape=True))
+    return statement.group_by(SubjectRow.code).order_by(latest.desc().nulls_last(), SubjectRow.code)
+
+
+def _found_sessions(q: str) -> Answer:
+    statement = select(SessionRow).join(SessionRow.subject).outerjoin(SessionRow.episode)
+    if q:
+        columns = (SessionRow.code, SubjectRow.code, EpisodeRow.label, SessionRow.operator)
+        tests = [func.lower(c).contains(q.lower(), autoescape=True) for c in columns]
+        statement = statement.where(or_(*tests, SessionRow.phase.in_([p for p in Phase if q.lower() in p])))
+    return statement.order_by(SessionRow.captured_at.desc(), SessionRow.id.desc())
 
 
 @router.get("/subjects/{subject}")
-def show_subject(db: SessionDep, lab: LabDep, subject: SubjectCode) -> HTMLResponse:
-    """Episodes with goals, visits with trials, and a choice of two visits to compare."""
+def show_subject(
+    request: Request, db: SessionDep, lab: LabDep, subject: SubjectCode, metric: MetricChoice = ""
+) -> HTMLResponse:
+    """Trends of the goals (or of `metric`), episodes, visits with trials, and a choice of two visits to compare."""
     row = find_subject(db, subject)
     mine = SessionRow.subject_id == row.id
     episodes = db.scalars(select(EpisodeRow).where(EpisodeRow.subject_id == row.id).order_by(EpisodeRow.index_date))
@@ -64,79 +96,34 @@ def show_subject(db: SessionDep, lab: LabDep, subject: SubjectCode) -> HTMLRespo
         for s in sessions
     ]
     documents = [EpisodeDocument.of(e) for e in episodes]
-    return _page("subject.html", lab=lab, subject=row, episodes=documents, visits=visits)
+    errors = lab_errors(lab)
+    trends = [_trend(db, errors, subject, m, side) for m, side in _wanted(documents, metric)] if visits else []
+    return render(
+        request, "subject.html", subject=row, episodes=documents, visits=visits, trends=trends, metric=metric,
+        metrics=METRICS,
+    )  # fmt: skip
 
 
-@router.get("/trials/{subject}/{session}/{trial}")
-def show_trial(db: SessionDep, lab: LabDep, name: TrialNameDep) -> HTMLResponse:
-    """The metrics of the run that counts, their intervals, and where they came from."""
-    row = find_trial(db, name)
-    run = find_run(db, name) if row.current_run is not None else None
-    # Differences, drifts and spreads are on file and in JSON; a page of them all would hide what was asked for.
-    rows = [m for m in run_metrics(db, run) if not find_metric(m.metric).derived_from] if run is not None else []
-    return _page(
-        "trial.html",
-        lab=lab,
-        trial=TrialDocument.of(row),
-        run=RunDocument.of(run) if run is not None else None,
-        metrics=[MetricDocument.of(m) for m in rows],
-        strided=row.kind in (TrialKind.RUN, TrialKind.WALK),
-    )
+def _wanted(episodes: list[EpisodeDocument], metric: str) -> list[tuple[str, Side]]:
+    """The metric that was asked for, else the goals, else the usual ones; every side once."""
+    goals = [(g.metric, g.side) for e in reversed(episodes) for g in e.goals]
+    if not metric and goals:
+        return list(dict.fromkeys(goals))
+    try:
+        return [(m, side) for m in ((metric,) if metric else _USUAL) for side in find_metric(m).sided.sides]
+    except UnknownNameError as error:
+        raise refuse_name(error) from error
 
 
-@router.get("/compare")
-def show_comparison(db: SessionDep, lab: LabDep, subject: Code, pre: Code, post: Code) -> HTMLResponse:
-    """Two visits against the measurement error: goals first, then all other rows."""
-    comparison = comparison_document(compare_sessions(db, lab_errors(lab), subject, pre, post))
-    rows = sorted(comparison["rows"], key=lambda r: (r["pair"], r["family"] != "goal"))
-    return _page("compare.html", lab=lab, comparison=comparison, rows=rows)
+def _trend(db: Session, errors: ErrorTable, subject: str, metric: str, side: Side) -> dict[str, Any]:
+    document = trend_document(find_trend(db, errors, subject, metric, side), subject)
+    return document | {"charts": [trend_chart(series, document["unit"]) for series in document["series"]]}
 
 
-def mount_static(app: FastAPI) -> None:
-    """Serve the style sheet, from the package."""
+def include_pages(app: FastAPI) -> None:
+    """Serve all pages, problems as pages where a browser asks, and style sheet and scripts from the package."""
+    install_problem_pages(app)
+    for part in (router, comparison_page.router, trial_page.router, sign_in_page.router):
+        app.include_router(part)
     with as_file(files("api") / "web" / "static") as folder:
         app.mount("/static", StaticFiles(directory=folder), name="static")
-
-
-def _page(template: str, **values: Any) -> HTMLResponse:
-    return HTMLResponse(_templates().get_template(template).render(**values), headers={"Cache-Control": "no-store"})
-
-
-@cache
-def _templates() -> Environment:
-    loader = PackageLoader("api", "web/templates")
-    templates = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    templates.filters["figure"] = _figure
-    templates.filters["verdict"] = _verdict
-    templates.filters["described"] = _described
-    return templates
-
-
-def _described(metric_id: str) -> str:
-    return find_metric(metric_id).description
-
-
-def _verdict(row: Mapping[str, Any]) -> str:
-    """A row's verdict in words; direction and goal only where the change is larger than the error."""
-    if row["verdict"] == "no_detectable_change":
-        unit = "" if row["unit"] == "none" else f" {row['unit']}"
-        return f"no change larger than {_figure(row['detectable_change'], row['unit'])}{unit} could be seen"
-    parts = [_VERDICTS[row["verdict"]]]
-    if row["direction"]:
-        parts.append(row["direction"])
-    if row["goal_direction"]:
-        parts.append("toward the goal" if row["goal_direction"] == "toward" else "away from the goal")
-    text = ", ".join(parts)
-    return f"{text}: {row['reason']}" if row["reason"] else text
-
-
-def _figure(value: float | None, unit: str, *, signed: bool = False) -> str:
-    """A number with the digits of its unit; a change that rounds to nothing has no sign."""
-    if value is None:
-        return "–"
-    digits = _DIGITS.get(unit, 2)
-    rounded = round(value, digits) + 0.0  # adding 0.0 turns -0.0 into 0.0
-    text = f"{rounded:+.{digits}f}" if signed and rounded else f"{rounded:.{digits}f}"
-    return text.replace("-", "−")

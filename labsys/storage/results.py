@@ -20,10 +20,12 @@ from labsys.storage.trials import load_trial
 
 __all__ = [
     "AUDIT_FILE",
+    "FINDINGS_FILE",
     "LANDMARKS3D_FILE",
     "MOTION_FILES",
     "load_trial_result",
     "read_audit",
+    "read_findings",
     "read_landmarks3d",
     "read_motion",
     "write_audit",
@@ -33,7 +35,7 @@ __all__ = [
 
 LANDMARKS3D_FILE = "landmarks3d.parquet"
 AUDIT_FILE = "cameras.json"
-_FINDINGS = "findings.json"
+FINDINGS_FILE = "findings.json"
 FINDINGS_SCHEMA_VERSION = 2  # 1 knew id, side, status and text only
 MOTION_FILES: tuple[str, ...] = (
     "angles.parquet",
@@ -43,7 +45,7 @@ MOTION_FILES: tuple[str, ...] = (
     "stride_values.parquet",
     "curves.parquet",
     "metrics.parquet",
-    _FINDINGS,
+    FINDINGS_FILE,
 )
 
 
@@ -60,13 +62,13 @@ def write_motion(folder: Path, motion: MotionResult) -> tuple[str, ...]:
     stride_tables.write_stride_values(folder / "stride_values.parquet", motion.stride_values)
     stride_tables.write_curves(folder / "curves.parquet", motion.curves)
     motion_tables.write_metrics(folder / "metrics.parquet", motion.metrics)
-    _write_findings(folder / _FINDINGS, motion)
+    _write_findings(folder / FINDINGS_FILE, motion)
     return MOTION_FILES
 
 
 def read_motion(folder: Path) -> MotionResult:
     """Read what `write_motion` wrote, equal in every value (InputError; NewerSchemaError)."""
-    tier, findings, notes = _read_findings(folder / _FINDINGS)
+    tier, findings, notes = read_findings(folder / FINDINGS_FILE)
     return MotionResult(
         tier=tier,
         angles=motion_tables.read_angles(folder / "angles.parquet"),
@@ -131,7 +133,8 @@ def _write_findings(path: Path, motion: MotionResult) -> None:
     write_json_atomic(path, document)
 
 
-def _read_findings(path: Path) -> tuple[Tier | None, tuple[Finding, ...], dict[str, str]]:
+def read_findings(path: Path) -> tuple[Tier | None, tuple[Finding, ...], dict[str, str]]:
+    """Tier, findings and notes of a run's `FINDINGS_FILE`, without its tables (InputError; NewerSchemaError)."""
     document: dict[str, Any] = read_json(path)
     check_schema(document.get("schema_version"), str(path), known=FINDINGS_SCHEMA_VERSION)
     findings = tuple(from_document(f, Finding, where=str(path)) for f in document["findings"])

@@ -1,0 +1,58 @@
+"""The templates, and how a page is sent."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from api.access.roles import Means, Principal
+from api.pages import marks, trend_chart, words
+
+
+def render(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page of this lab. Pages are never kept by the browser: the next person may not see them."""
+    known = getattr(request.state, "principal", None) is not None
+    lab_name = request.app.state.lab.name if known else "labsys"  # strangers do not learn whose lab this is
+    page = _templates().get_template(template)
+    text = page.render(lab={"name": lab_name}, signed_in_as=_name_of(request), **values)
+    return HTMLResponse(text, status_code=status, headers={"Cache-Control": "no-store"})
+
+
+def _name_of(request: Request) -> str:
+    """Who is signed in with a browser; "" in a lab without users, and for programs."""
+    principal: Principal | None = getattr(request.state, "principal", None)
+    return principal.name if principal is not None and principal.means in (Means.LOGIN, Means.LINK) else ""
+
+
+@cache
+def _templates() -> Environment:
+    loader = PackageLoader("api", "web/templates")
+    templates = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    templates.filters |= {
+        "figure": words.figure,
+        "quantity": words.quantity,
+        "interval": words.interval,
+        "verdict": words.verdict,
+        "described": words.describe,
+        "remark": words.remark,
+        "angle": words.describe_angle,
+        "goal_direction": words.goal_direction,
+        "status": words.status,
+        "condition": words.condition,
+        "day": words.day,
+        "unit_sign": words.unit_sign,
+        "change_mark": marks.change_mark,
+    }
+    templates.globals |= {
+        "MARK_WIDTH": marks.WIDTH,
+        "PARTS": marks.PARTS,
+        "TREND_WIDTH": trend_chart.WIDTH,
+        "TREND_HEIGHT": trend_chart.HEIGHT,
+    }
+    return templates

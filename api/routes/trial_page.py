@@ -1,0 +1,69 @@
+"""The page of one trial: findings, metrics, curves, events, quality, files and provenance of the run that counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.dependencies import LabDep, SessionDep, TrialNameDep
+from api.pages.templates import render
+from api.pages.trial_sections import arrange_findings, arrange_metrics, event_rows, trial_curves
+from api.queries import find_run, find_trial, run_metrics
+from api.schemas import TrialDocument
+from api.schemas_results import FileDocument, MetricDocument, RunDocument
+from api.tables import FileRow, TrialRow
+from api.views import audit_document
+from api.views_findings import finding_document
+from labsys.core.camera_audit import ReconstructionAudit
+from labsys.core.catalogue import find_metric
+from labsys.core.session import TrialKind, TrialName
+from labsys.storage.lab import Lab
+from labsys.storage.results import AUDIT_FILE, FINDINGS_FILE, read_audit, read_findings
+from labsys.storage.runs import load_run, run_file
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+
+@router.get("/trials/{subject}/{session}/{trial}")
+def show_trial(request: Request, db: SessionDep, lab: LabDep, name: TrialNameDep) -> HTMLResponse:
+    """What the run that counts found, and how far it can be trusted."""
+    row = find_trial(db, name)
+    values: dict[str, Any] = {"trial": TrialDocument.of(row), "run": None, "files": _files(db, row)}
+    values["strided"] = row.kind in (TrialKind.RUN, TrialKind.WALK)
+    if row.current_run is not None:
+        values |= _run_values(db, lab, name)
+    return render(request, "trial.html", **values)
+
+
+def _run_values(db: Session, lab: Lab, name: TrialName) -> dict[str, Any]:
+    run = find_run(db, name)
+    # Differences, drifts and spreads are on file and in JSON; a page of them all would hide what was asked for.
+    rows = [m for m in run_metrics(db, run) if not find_metric(m.metric).derived_from]
+    metrics = [MetricDocument.of(m).model_dump(mode="json") for m in rows]
+    _, findings, notes = read_findings(run_file(lab, name, run.run, FINDINGS_FILE))
+    return {
+        "run": RunDocument.of(run),
+        "findings": arrange_findings([finding_document(f) for f in findings]),
+        "notes": notes,
+        "metrics": arrange_metrics(metrics) if metrics else None,
+        "events": event_rows(metrics),
+        "curves_data": trial_curves(str(name), metrics),
+        "audit": audit_document(_audit(lab, name, run.run)),
+    }
+
+
+def _audit(lab: Lab, name: TrialName, run: str) -> ReconstructionAudit:
+    """Empty for runs without cameras and of earlier versions."""
+    if AUDIT_FILE not in load_run(lab, name, run).files:
+        return ReconstructionAudit()
+    return read_audit(run_file(lab, name, run, AUDIT_FILE))
+
+
+def _files(db: Session, trial: TrialRow) -> list[FileDocument]:
+    """Files of the take and of the run that counts."""
+    rows = db.scalars(select(FileRow).where(FileRow.trial_id == trial.id).order_by(FileRow.path))
+    return [FileDocument.of(r) for r in rows if r.run in (None, trial.current_run)]

@@ -1,0 +1,155 @@
+"""The pages in a real browser: nothing overflows, nothing fails, nothing leaves the machine."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from api.app import create_app
+from labsys.storage.lab import open_lab
+from tests.test_api.chromium import Tab, find_chromium, open_chromium
+
+COMPARE = "/compare?subject=S01&pre=2026-11-01&post=2026-12-13"
+TRIAL = "/trials/S01/2026-11-01/run1"
+PAGES = (
+    "/",
+    "/subjects/S01",
+    TRIAL,
+    "/trials/S01/2026-11-01/static1",
+    "/trials/S02/2026-11-03/walk1",
+    COMPARE,
+    "/sign-in",
+)
+WITH_CURVES = (TRIAL, COMPARE)
+UNFOLD = "document.querySelectorAll('details').forEach((d) => { d.open = true; })"
+DRAWN = "document.documentElement?.dataset.curves === 'drawn'"
+WIDTH = "document.documentElement.scrollWidth"
+
+
+@pytest.fixture(scope="module")
+def served(_lab_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The fabricated lab on a port of this machine."""
+    root = shutil.copytree(_lab_template, tmp_path_factory.mktemp("served") / "lab")
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(open_lab(Path(root))), log_level="error", ws="none"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    end = time.monotonic() + 60
+    while not server.started:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def tab() -> Iterator[Tab]:
+    """A tab of this machine's Chromium."""
+    program = find_chromium()
+    if program is None:
+        pytest.skip("Chromium is not installed here")
+    with open_chromium(program) as opened:
+        yield opened
+
+
+def _open(tab: Tab, served: str, path: str, **how: int) -> None:
+    tab.errors.clear()
+    tab.asked.clear()
+    tab.open(served + path, **how)
+    if path in WITH_CURVES:
+        tab.wait_for(DRAWN)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_page_fits_every_width_and_asks_nobody_else(path: str, served: str, tab: Tab) -> None:
+    _open(tab, served, path, width=1200)
+    for width in (1600, 1200, 800, 360):
+        tab.resize(width)
+        assert tab.evaluate(WIDTH) <= width, width
+        tab.evaluate(UNFOLD)
+        assert tab.evaluate(WIDTH) <= width, f"{width}, unfolded"
+    assert tab.errors == []
+    assert tab.asked
+    assert [url for url in tab.asked if not url.startswith(served)] == []
+
+
+def test_pages_have_a_dark_side(served: str, tab: Tab) -> None:
+    papers = set()
+    for dark in (False, True):
+        _open(tab, served, "/", dark=dark)
+        papers.add(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert papers == {"rgb(255, 255, 255)", "rgb(18, 22, 27)"}
+
+
+def test_keyboard_reaches_the_content_first_and_shows_where_it_is(served: str, tab: Tab) -> None:
+    _open(tab, served, COMPARE)
+    tab.press("Tab")
+    assert tab.evaluate("document.activeElement.getAttribute('href')") == "#content"
+    assert tab.evaluate("document.activeElement.getBoundingClientRect().left >= 0")
+    assert tab.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_comparison_draws_both_visits_and_reads_them_under_the_cursor(served: str, tab: Tab) -> None:
+    _open(tab, served, COMPARE)
+    charts = tab.evaluate("[...document.querySelectorAll('.chart strong')].map((e) => e.textContent)")
+    assert charts == ["hip flexion, left", "hip flexion, right"]  # the fabricated lab has no other curve
+    assert tab.evaluate("document.querySelectorAll('.no-curve').length") == 2
+    assert tab.evaluate("document.querySelectorAll('.chart canvas').length") == 2
+    tab.evaluate(
+        "(() => { const s = document.querySelector('input[type=range]'); s.value = 25;"
+        " s.dispatchEvent(new Event('input')); })()"
+    )
+    said = tab.evaluate("document.querySelector('.chart output').textContent")
+    assert said.startswith("At 25 %")
+    assert said.count("±") == 3
+    assert "before (2026-11-01/run1)" in said
+
+
+def test_trial_draws_both_sides_in_one_chart(served: str, tab: Tab) -> None:
+    _open(tab, served, TRIAL)
+    assert tab.evaluate("document.querySelectorAll('.chart canvas').length") == 1
+    said = tab.evaluate("document.querySelector('.chart output').textContent")
+    assert "left" in said
+    assert "right" in said
+
+
+def test_policy_keeps_code_of_strangers_out(served: str, tab: Tab) -> None:
+    _open(tab, served, "/")
+    tab.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.stranger = 1\">')")
+    tab.evaluate(
+        "(() => { const s = document.createElement('script'); s.text = 'window.stranger = 1';"
+        " document.body.append(s); })()"
+    )
+    time.sleep(0.3)
+    assert tab.evaluate("window.stranger === undefined")
+
+
+def test_first_user_is_made_signed_out_and_signed_in_again(served: str, tab: Tab) -> None:
+    def send(password: str) -> None:
+        tab.evaluate(
+            "(() => { const f = document.querySelector('form.sign-in'); f.elements.name.value = 'mk';"
+            f" f.elements.password.value = {password!r}; f.requestSubmit(); }})()"
+        )
+
+    _open(tab, served, "/sign-in")
+    send("four words that go together")
+    tab.wait_for("document.querySelector('.who')?.textContent.includes('Signed in as mk')")
+    tab.evaluate("document.querySelector('.sign-out').click()")
+    tab.wait_for("location.pathname === '/sign-in' && document.querySelector('h1')?.textContent === 'Sign in'")
+    tab.open(f"{served}{COMPARE}")
+    tab.wait_for(
+        "location.search.startsWith('?next=') && document.querySelector('form.sign-in') !== null"
+        " && document.readyState === 'complete'"
+    )
+    send("not these words")
+    tab.wait_for("document.querySelector('#refusal')?.textContent.includes('do not belong together')")
+    send("four words that go together")
+    tab.wait_for(f"location.pathname === '/compare' && {DRAWN}")
