@@ -43,16 +43,24 @@ def _per_leg(quotient: StrideValues, given: Given, error: SessionError | None) -
 
 
 def _ratio(means_m: list[float], ahead: SessionError, behind: SessionError) -> SessionError:
-    """Of a/b: Var = (Var a + (a/b)² Var b) / b², part by part; degrees of freedom of the one that has fewer."""
+    """Of a/b: SD = (SD a + a/b SD b) / b, part by part; degrees of freedom of the one that has fewer.
+
+    Both lengths are read from one point of the body, and where that is off, one is longer by what the other is shorter:
+    both move the ratio the same way. How much of their errors is that point's nobody has measured, so all of it counts.
+    """
     a, b = means_m
     parts = [_scaled(ahead, 1.0 / b**2), _scaled(behind, (a / b**2) ** 2)]
     return SessionError(
-        v_capture=sum(p.v_capture for p in parts),
-        v_palpation=sum(p.v_palpation for p in parts),
-        v_day=sum(p.v_day for p in parts),
+        v_capture=_together([p.v_capture for p in parts]),
+        v_palpation=_together([p.v_palpation for p in parts]),
+        v_day=_together([p.v_day for p in parts]),
         source=parts[0].source if parts[0].source == parts[1].source else "mixed",
         df=min(p.df for p in parts),
     )
+
+
+def _together(variances: list[float]) -> float:
+    return float(np.sum(np.sqrt(variances)) ** 2)
 
 
 def _scaled(error: SessionError, factor: float) -> SessionError:
