@@ -97,7 +97,7 @@ def _means(measured: Measured) -> dict[str, float]:
     return {
         f"{m.id}, {m.side}": m.mean * find_metric(m.id).unit.factor
         for m in measured.motion.metrics
-        if m.reason is None and not find_metric(m.id).derived_from
+        if math.isfinite(m.mean) and not find_metric(m.id).derived_from
     }
 
 
