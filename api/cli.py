@@ -37,6 +37,7 @@ from api.commands import (
     recording,
     references,
     reliability,
+    reporting,
     rigs,
     service,
     session_protocol,
@@ -87,7 +88,7 @@ def _root(
 
 _MODULES = (
     demo, doctor, calibrating, importing, recording, processing, recalibrating, showing, comparing, reliability,
-    exporting, synth, service, working,
+    reporting, exporting, synth, service, working,
 )  # fmt: skip
 for _module in _MODULES:
     _module.register(app)

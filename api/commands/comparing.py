@@ -9,8 +9,8 @@ import typer
 
 from api.commands.comparison_text import comparison_text, condition_text
 from api.commands.showing import digits_of
-from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal, parse_session
-from labsys.core.errors import GateRefusedError, InputError
+from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal, parse_visits
+from labsys.core.errors import GateRefusedError
 from labsys.core.skeleton import Side
 
 if TYPE_CHECKING:
@@ -40,10 +40,7 @@ def compare(
     Example: labsys compare S01/2026-03-01 S01/2026-11-22
     """
     terminal = Terminal(lab, as_json, quiet)
-    subject, pre = parse_session(session_a)
-    other, post = parse_session(session_b)
-    if other != subject:
-        raise InputError(f"{session_a} and {session_b} are of two subjects", remedy="Compare visits of one subject")
+    subject, pre, post = parse_visits(session_a, session_b)
     document = compare_visits_of(terminal.open_lab(), subject, pre, post, curves=curves)
     terminal.give(document, "" if as_json else comparison_text(document, every=every))
     if not document["comparable"]:

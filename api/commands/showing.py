@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from api.commands.new_file import check_place
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
 from labsys.core.errors import InputError
 from labsys.core.session import TrialName
-
-if TYPE_CHECKING:
-    from labsys.storage.lab import Lab
-
-_PAGE = ".html"
 
 
 def register(app: typer.Typer) -> None:
@@ -48,11 +44,7 @@ def show_trial(
     Example: labsys show S01/2026-11-22/run1
     Example: labsys show S01/2026-11-22/run1 --why --picture why.html
     """
-    from api.views import trial_document
-    from labsys.core.references import sex_word
-    from labsys.storage.results import load_trial_result
-    from labsys.storage.subjects import load_subject
-    from pipelines.screening import lab_references
+    from api.trial_documents import load_trial_document
 
     terminal, name = Terminal(lab, as_json, quiet), TrialName.parse(trial)
     if why:
@@ -60,10 +52,7 @@ def show_trial(
         return
     if picture is not None:
         raise InputError("--picture belongs to --why", remedy=f"labsys show {name} --why --picture {picture}")
-    folder = terminal.open_lab()
-    result = load_trial_result(folder, name, run)
-    sex = sex_word(load_subject(folder, name.subject).sex)
-    document = trial_document(result, references=lab_references(folder), sex=sex)
+    document = load_trial_document(terminal.open_lab(), name, run)
     terminal.give(document, "" if as_json else trial_text(document))
 
 
@@ -78,7 +67,7 @@ def _show_why(terminal: Terminal, name: TrialName, run: str | None, picture: Pat
 
     lab, normal = terminal.open_lab(), Normal()
     if picture is not None:
-        _check_page(lab, picture)
+        check_place(lab, picture, option="--picture", endings=(".html",))
     with terminal.progress() as progress:
         progress.stage("look at every view", 2 if picture is None else 3)
         evidence = gather_evidence(lab, name, run)
@@ -92,21 +81,6 @@ def _show_why(terminal: Terminal, name: TrialName, run: str | None, picture: Pat
             progress.advance()
     document = attribution_document(attribution, picture=None if picture is None else str(picture), normal=normal)
     terminal.give(document, attribution_text(attribution, document))
-
-
-def _check_page(lab: Lab, picture: Path) -> None:
-    """Before the work: a page, in a folder that is there, and not among what is written once (InputError)."""
-    if picture.suffix.lower() != _PAGE:
-        raise InputError(f"'{picture.name}' is no page", where="--picture", remedy=f"Write a name that ends in {_PAGE}")
-    folder = picture.resolve().parent
-    if not folder.is_dir():
-        raise InputError("the folder does not exist", where=str(folder), remedy="Make it, or name another")
-    if folder.is_relative_to((lab.root / "subjects").resolve()):
-        raise InputError(
-            "takes and runs are written once; nothing else goes among them",
-            where=str(picture),
-            remedy="Name a file outside the lab's subjects",
-        )
 
 
 def list_metrics(as_json: JsonOption = False, quiet: QuietOption = False) -> None:

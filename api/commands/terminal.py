@@ -98,6 +98,15 @@ def parse_session(text: str) -> tuple[str, str]:
     return subject, session
 
 
+def parse_visits(session_a: str, session_b: str) -> tuple[str, str, str]:
+    """Subject and the codes of two of its sessions (InputError: not two sessions of one subject)."""
+    subject, pre = parse_session(session_a)
+    other, post = parse_session(session_b)
+    if other != subject:
+        raise InputError(f"{session_a} and {session_b} are of two subjects", remedy="Compare visits of one subject")
+    return subject, pre, post
+
+
 def parse_time(text: str, option: str) -> str:
     """ISO-8601 as UTC; a date alone is its midnight, a time without zone is taken as UTC (InputError otherwise)."""
     from datetime import UTC, datetime

@@ -15,14 +15,10 @@ from api.paging import Keyset
 from api.queries import find_run, find_trial, run_metrics
 from api.schemas_results import FileDocument, MetricDocument, Page, RunCurves, RunDocument, RunMetrics
 from api.tables import FileRow, RunRow, SessionRow, SubjectRow, TrialRow
-from api.views import trial_document
-from labsys.core.references import sex_word
+from api.trial_documents import load_trial_document
 from labsys.core.session import TrialName
 from labsys.core.skeleton import Side
 from labsys.storage.lab import Lab
-from labsys.storage.results import load_trial_result
-from labsys.storage.subjects import load_subject
-from pipelines.screening import lab_references
 
 router = APIRouter(tags=["runs"])
 
@@ -127,8 +123,7 @@ def get_trial_result(request: Request, db: SessionDep, lab: LabDep, name: TrialN
 
 
 def _result(request: Request, lab: Lab, name: TrialName, run: str) -> Response:
-    sex = sex_word(load_subject(lab, name.subject).sex)
-    return send(request, trial_document(load_trial_result(lab, name, run), references=lab_references(lab), sex=sex))
+    return send(request, load_trial_document(lab, name, run))
 
 
 def _metrics(run: RunRow, db: SessionDep) -> RunMetrics:

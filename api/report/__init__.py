@@ -1,0 +1,1 @@
+"""Reports of a trial and of a comparison: one content, as PDF and as HTML."""
