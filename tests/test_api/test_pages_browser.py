@@ -144,7 +144,9 @@ def test_first_user_is_made_signed_out_and_signed_in_again(served: str, tab: Tab
     ready = "document.readyState === 'complete'"  # before that no script listens to the button
     tab.wait_for(f"{ready} && document.querySelector('.who')?.textContent.includes('Signed in as mk')")
     tab.evaluate("document.querySelector('.sign-out').click()")
-    tab.wait_for(f"{ready} && document.querySelector('h1')?.textContent === 'Sign in'")
+    tab.wait_for(
+        f"{ready} && location.pathname === '/sign-in' && document.querySelector('h1')?.textContent === 'Sign in'"
+    )
     tab.open(f"{served}{COMPARE}")
     tab.wait_for(
         "location.search.startsWith('?next=') && document.querySelector('form.sign-in') !== null"
