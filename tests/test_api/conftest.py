@@ -16,9 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import NullPool, create_engine, make_url
 from starlette.testclient import TestClient
 
+from api.access import passwords
 from api.app import create_app
 from api.index import index_lab
 from calibration.formats import format_anipose
@@ -259,6 +261,14 @@ def _add_trial(
         take.finish(rate_hz=100.0, calibration=calibration)
     markers.unlink()
     save_run(lab, name, motion, started_at=at.replace(":00Z", ":30Z"))
+
+
+@pytest.fixture
+def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords hashed in no time: what is tested is who comes in, not what a guess costs."""
+    cheap = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    monkeypatch.setattr(passwords, "_hasher", lambda: cheap)
+    passwords._nobody.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from argon2 import PasswordHasher
 from starlette.testclient import TestClient
 
 from api.access import passwords
@@ -15,16 +14,11 @@ from api.database import Database
 from api.tables_owned import ApiKeyRow, LinkRow, LoginRow, UserRow
 from labsys.core.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("cheap_hashes")
+
 API = "/api/v1"
 ADMIN = {"name": "mk", "password": "four words that go together"}
 VIEWER = {"name": "physio", "password": "another four words here"}
-
-
-@pytest.fixture(autouse=True)
-def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    cheap = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr(passwords, "_hasher", lambda: cheap)
-    passwords._nobody.cache_clear()
 
 
 @pytest.fixture

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from argon2 import PasswordHasher
 from starlette.testclient import TestClient
 
-from api.access import passwords
 from api.access.audit import Actor, record
 from api.access.keys import KeyRequest, make_key
 from api.access.logins import check_password
@@ -20,15 +18,10 @@ from api.tables_owned import AuditRow
 from labsys.core.errors import InputError
 from labsys.storage.lab import Lab
 
+pytestmark = pytest.mark.usefixtures("cheap_hashes")
+
 API = "/api/v1"
 PASSWORD = "four words that go together"
-
-
-@pytest.fixture(autouse=True)
-def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    cheap = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr(passwords, "_hasher", lambda: cheap)
-    passwords._nobody.cache_clear()
 
 
 @pytest.fixture

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from argon2 import PasswordHasher
 from starlette.testclient import TestClient
 
-from api.access import passwords
 from api.pages.problem_page import inner_address
 from tests.test_api.page_text import read_page
+
+pytestmark = pytest.mark.usefixtures("cheap_hashes")
 
 API = "/api/v1"
 ADMIN = {"name": "mk", "password": "four words that go together"}
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-
-
-@pytest.fixture(autouse=True)
-def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    cheap = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr(passwords, "_hasher", lambda: cheap)
-    passwords._nobody.cache_clear()
 
 
 @pytest.fixture
