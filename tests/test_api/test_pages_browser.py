@@ -30,6 +30,7 @@ PAGES = (
 WITH_CURVES = (TRIAL, COMPARE)
 UNFOLD = "document.querySelectorAll('details').forEach((d) => { d.open = true; })"
 DRAWN = "document.documentElement?.dataset.curves === 'drawn'"
+ONE_SUBJECT = "location.pathname === '/' && document.querySelector('a[href=\"/subjects/S01\"]') !== null"
 WIDTH = "document.documentElement.scrollWidth"
 
 
@@ -156,3 +157,32 @@ def test_first_user_is_made_signed_out_and_signed_in_again(served: str, tab: Tab
     tab.wait_for("document.querySelector('#refusal')?.textContent.includes('do not belong together')")
     send("four words that go together")
     tab.wait_for(f"location.pathname === '/compare' && {DRAWN}")
+    links = [_make_link(tab) for _ in range(2)]
+    tab.open(f"{served}/sign-in#{links[0]}")
+    # A link does not take the place of somebody who is signed in, and does not stay in the address either.
+    tab.wait_for("document.querySelector('h1')?.textContent === 'You are signed in' && location.hash === ''")
+    assert tab.evaluate("document.querySelector('#refusal').textContent").startswith("Sign out to open the link")
+    tab.evaluate("document.querySelector('.sign-out').click()")
+    tab.wait_for(f"{ready} && document.querySelector('h1')?.textContent === 'Sign in'")
+    # The tab stands at /sign-in: what follows the # loads no page anew.
+    tab.evaluate(f"location.href = '/sign-in#{links[0]}'")
+    tab.wait_for(ONE_SUBJECT)
+    assert "S02" not in tab.evaluate("document.documentElement.outerHTML")
+    tab.call("Network.clearBrowserCookies")
+    tab.open("about:blank")
+    tab.call("Page.navigate", url=f"{served}/sign-in#{links[1]}")
+    tab.wait_for(ONE_SUBJECT)
+    assert "S02" not in tab.evaluate("document.documentElement.outerHTML")
+
+
+def _make_link(tab: Tab) -> str:
+    """A link to S01, made by the page that is open."""
+    token = tab.evaluate(
+        "(async () => {"
+        " const access = await (await fetch('/api/v1/access')).json();"
+        " const headers = { 'Content-Type': 'application/json', 'X-CSRF-Token': access.csrf_token };"
+        " const expires_at = new Date(Date.now() + 86400000).toISOString();"
+        " const body = JSON.stringify({ subject: 'S01', expires_at });"
+        " return (await (await fetch('/api/v1/links', { method: 'POST', headers, body })).json()).token; })()"
+    )
+    return str(token)

@@ -23,8 +23,17 @@ form?.addEventListener("submit", async (event) => {
   else button.disabled = false;
 });
 
-const token = location.hash.slice(1);
-if (token && form) {
-  history.replaceState(null, "", location.pathname);
-  if (await ask("/api/v1/access/link", { token })) location.assign("/");
+/** The link behind the #, if there is one; "#content" is the page's own. */
+async function openLink() {
+  const token = location.hash.slice(1);
+  if (!token.startsWith("link_")) return;
+  history.replaceState(null, "", location.pathname + location.search);
+  if (!form) {
+    refusal.textContent = "Sign out to open the link: it shows what it was made for, and nothing else.";
+    refusal.hidden = false;
+  } else if (await ask("/api/v1/access/link", { token })) location.assign("/");
 }
+
+// A tab that stands here already is not loaded anew for another #.
+addEventListener("hashchange", openLink);
+await openLink();
