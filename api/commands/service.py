@@ -11,7 +11,7 @@ import typer
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
 from labsys.core.errors import InputError
 
-database = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The database: upgrade, backup.")
+database = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The database: upgrade, backup, restore.")
 
 
 def register(app: typer.Typer) -> None:
@@ -107,18 +107,47 @@ def upgrade(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOpti
 
 @database.command("backup")
 def backup(
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="New file.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="New folder outside the lab.")],
     lab: LabOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Copy the embedded database while it is in use; the lab folder is to be copied besides.
+    """Back up the whole lab while it is in use: folder with hashes, and database; without the keys of identity.
 
     \b
-    Example: labsys db backup --out backup/labsys.db
+    Example: labsys db backup --out /mnt/backup/2026-11-22
     """
-    from api.commands.database_backup import backup_database
+    from api.backup import backup_lab
 
     terminal = Terminal(lab, as_json, quiet)
-    written = backup_database(terminal.open_lab(), out)
-    terminal.give({"backup": str(written)}, str(written))
+    folder = terminal.open_lab()
+    with terminal.progress() as progress:
+        made = backup_lab(folder, out, progress=progress)
+    size_bytes = sum(file.size_bytes for file in made.files.values()) + made.database.size_bytes
+    terminal.give({"backup": str(out), "files": len(made.files), "size_bytes": size_bytes}, str(out))
+
+
+@database.command("restore")
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="BACKUP", help="Folder that `labsys db backup` made.")],
+    to: Annotated[Path, typer.Option("--to", metavar="LAB", help="Folder that is empty or not there.")],
+    database_url: Annotated[
+        str, typer.Option("--database", metavar="URL", help="An empty PostgreSQL instead of a file in the lab.")
+    ] = "",
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Make a lab from a backup, comparing every file with its hash; what is there already is never overwritten.
+
+    \b
+    Example: labsys db restore /mnt/backup/2026-11-22 --to mylab
+    """
+    from api.restore import restore_lab
+
+    terminal = Terminal(None, as_json, quiet)
+    with terminal.progress() as progress:
+        made = restore_lab(source, to, database=database_url, progress=progress)
+    for problem in made.index.problems:
+        terminal.say(f"not indexed: {problem.what} ({problem.place}). {problem.remedy}")
+    document = {"lab": str(made.lab.root), "files": len(made.manifest.files), "made_at": made.manifest.made_at}
+    terminal.give(document, f"{made.lab.root}: as of {made.manifest.made_at}")

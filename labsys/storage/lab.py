@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import json
+import re
 import tomllib
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
@@ -85,6 +86,14 @@ def open_lab(root: Path) -> Lab:
     _check_settings(settings, path)
     database = _database_url(root, settings.get("database", "labsys.db"))
     return Lab(root=root, uuid=settings["uuid"], name=settings["name"], schema_version=version, database=database)
+
+
+def set_database(root: Path, database: str) -> None:
+    """Write another database into labsys.toml: a path beside it, or a URL (InputError: it cannot be written)."""
+    path = root / LAB_FILE
+    line = f"database = {json.dumps(database, ensure_ascii=False)}"
+    kept = [text for text in read_text(path).splitlines() if not re.match(r"\s*database\s*=", text)]
+    write_text_atomic(path, "\n".join([*kept, line]) + "\n")
 
 
 def find_lab(start: Path) -> Lab:

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from api.commands.database_backup import backup_database
+from api.backup import backup_lab
 from api.identity import KeyStore, LockedError
+from api.restore import restore_lab
 from labsys.core.errors import InputError
-from labsys.storage.lab import Lab, open_lab
+from labsys.storage.lab import Lab
 
 API = "/api/v1"
 WHO = {"name": "Zaphod Q. Beeblebrox", "record_number": "MRN-4711-42", "contact": "zaphod@heart-of-gold.example"}
@@ -73,8 +74,8 @@ def test_erased_identity_is_read_from_no_backup(
 ) -> None:
     client.put(URL, json=WHO)
     client.put(f"{API}/subjects/S02/identity", json={"name": "Somebody Else"})
-    copy = open_lab(Path(shutil.copytree(lab.root, tmp_path / "backup", ignore=shutil.ignore_patterns("labsys.db*"))))
-    backup_database(lab, copy.root / "labsys.db")
+    backup_lab(lab, tmp_path / "backup")
+    copy = restore_lab(tmp_path / "backup", tmp_path / "restored").lab
     assert open_client(copy).get(URL).json()["name"] == WHO["name"]  # with the key store it can be read
     assert client.delete(URL).json()["known"] is False
     assert client.get(URL).json()["known"] is False

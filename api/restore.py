@@ -1,0 +1,128 @@
+"""Restoring a lab from its backup into an empty folder, every file compared with its hash.
+
+The restored lab has its own embedded database unless another, empty one is named: the one that the lab was using may
+still be in use. Identity can be read where the lab's key store is (LABSYS_KEYS), and is locked elsewhere.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from api.access.audit import TERMINAL, record
+from api.backup import DATABASE, FOLDER, MANIFEST, Manifest, copy_rows, is_untouched
+from api.database import Database, open_database
+from api.index import IndexReport, index_lab
+from labsys.core.errors import InputError
+from labsys.core.progress import Progress, SilentProgress
+from labsys.storage.atomic import hash_file, is_there, make_folder, sync_folder, sync_tree
+from labsys.storage.documents import load_document
+from labsys.storage.folder_copy import FolderCopy, copy_back
+from labsys.storage.lab import Lab, open_lab, set_database
+
+_EMBEDDED = "labsys.db"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A restored lab, the manifest of its backup, and what indexing it found."""
+
+    lab: Lab
+    manifest: Manifest
+    index: IndexReport
+
+
+def restore_lab(backup: Path, root: Path, *, database: str = "", progress: Progress | None = None) -> Restored:
+    """Make a lab from a backup: folder, database and index.
+
+    Args:
+        root: a folder that is empty or not there.
+        database: URL of an empty one on a server; without, it is a file in the lab.
+
+    Raises:
+        InputError: no whole backup, a file that differs from its hash, or a folder or database that holds anything.
+    """
+    backup, root = backup.expanduser().resolve(), root.expanduser().resolve()
+    manifest = load_manifest(backup)
+    _refuse_full(root)
+    folder = root.with_name(f".{root.name}.{uuid.uuid4().hex}.partial")
+    try:
+        lab = _restore_folder(backup, folder, manifest, database, progress or SilentProgress())
+        index = _fill_database(backup, lab, manifest.database.sha256)
+        sync_tree(folder)
+        if root.is_dir():
+            root.rmdir()
+        folder.rename(root)
+        sync_folder(root.parent)
+    except OSError as error:
+        raise InputError(
+            f"cannot restore: {error.strerror or error}", where=str(root), remedy="Check rights and free space"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Restored(open_lab(root), manifest, index)
+
+
+def load_manifest(backup: Path) -> Manifest:
+    """What a backup says it holds (InputError: it is no whole backup)."""
+    path = backup / MANIFEST
+    if not is_there(path):
+        raise InputError("is no whole backup", where=str(backup), remedy="Name a folder that `labsys db backup` made")
+    return load_document(path, Manifest)
+
+
+def _refuse_full(root: Path) -> None:
+    if root.is_symlink() or (root.exists() and (not root.is_dir() or any(root.iterdir()))):
+        raise InputError("is not empty", where=str(root), remedy="Restore into an empty folder")
+
+
+def _restore_folder(backup: Path, folder: Path, manifest: Manifest, database: str, progress: Progress) -> Lab:
+    make_folder(folder)
+    held = FolderCopy(manifest.files, manifest.folders)
+    copy_back(backup / FOLDER, folder, held, progress=progress)
+    set_database(folder, database or _free_name(manifest))
+    lab = open_lab(folder)
+    if lab.uuid != manifest.lab:
+        raise InputError(f"holds lab {lab.uuid}, its manifest says {manifest.lab}", where=str(backup))
+    return lab
+
+
+def _free_name(manifest: Manifest) -> str:
+    """A lab that went over to a server may still hold the file it had before."""
+    others = (f"restored-{n}.db" for n in itertools.count(1))
+    return next(name for name in itertools.chain([_EMBEDDED], others) if name not in manifest.files)
+
+
+def _fill_database(backup: Path, lab: Lab, sha256: str) -> IndexReport:
+    """The owned rows into the lab's new database; the index is made from the folder."""
+    path = lab.root / f".{DATABASE}"
+    shutil.copyfile(backup / DATABASE, path)
+    if hash_file(path) != sha256:
+        raise InputError(
+            "differs from what was backed up", where=str(backup / DATABASE), remedy="Restore from another backup"
+        )
+    # A copy, because opening it migrates what an older labsys backed up.
+    old, new = open_database(replace(lab, database=f"sqlite:///{path}")), open_database(lab)
+    try:
+        _copy_owned(old, new)
+        return index_lab(lab, database=new)
+    finally:
+        for opened in (old, new):
+            opened.close()
+        for file in lab.root.glob(f".{DATABASE}*"):
+            file.unlink()
+
+
+def _copy_owned(old: Database, new: Database) -> None:
+    with new.write() as session, old.engine.connect() as reader:
+        if not is_untouched(session.connection()):
+            raise InputError(
+                "the database holds something already",
+                where=new.engine.url.render_as_string(hide_password=True),
+                remedy="Name an empty one with --database",
+            )
+        copy_rows(reader, session.connection())
+        record(session, TERMINAL, "restore", str(new.engine.url.get_backend_name()))
