@@ -133,7 +133,7 @@ def trial_text(document: Mapping[str, Any]) -> str:
     if metrics:
         lines.append(f"valid strides: {strides['left']} left, {strides['right']} right")
     if any(m["mean"] is not None for m in metrics):
-        lines += ["", _metric_table(metrics)]
+        lines += ["", metric_table(metrics)]
         lines += _reference_lines(metrics)
     lines += finding_lines(document["findings"])
     lines += ["", _angle_table(document["angles"]), "", _provenance_line(document["provenance"])]
@@ -163,10 +163,12 @@ def camera_lines(cameras: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _metric_table(metrics: Sequence[Mapping[str, Any]]) -> str:
-    from api.commands.text_table import format_interval, format_number, format_table
+def metric_table(metrics: Sequence[Mapping[str, Any]]) -> str:
+    """Metrics that were measured, a line each, as people read them in a terminal."""
+    from api.commands.text_table import format_interval, format_number, format_share, format_table
 
-    headers = ("metric", "side", "mean", "unit", "on another day", "this capture", "SE of 3D", "SD", "n", "quality")
+    what = ("metric", "side", "mean", "unit", "on another day", "this capture", "SE of 3D", "SD", "n", "filled in")
+    headers = (*what, "quality")
     rows = []
     for m in metrics:
         if m["mean"] is None:
@@ -183,10 +185,11 @@ def _metric_table(metrics: Sequence[Mapping[str, Any]]) -> str:
                 format_number(m["se_reconstruction"], digits),
                 format_number(m["sd"], digits),
                 m["n"],
+                format_share(m["interpolated_share"]),
                 m["quality"] + (" (default error)" if m["provisional"] else ""),
             )
         )
-    return format_table(headers, rows, right=("mean", "SE of 3D", "SD", "n"))
+    return format_table(headers, rows, right=("mean", "SE of 3D", "SD", "n", "filled in"))
 
 
 def _reference_lines(metrics: Sequence[Mapping[str, Any]]) -> list[str]:

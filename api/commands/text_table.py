@@ -35,3 +35,10 @@ def format_number(value: float | None, digits: int = 1) -> str:
 def format_interval(bounds: Sequence[float] | None, digits: int = 1) -> str:
     """`[low, high]`; None is a dash."""
     return "-" if bounds is None else f"[{bounds[0]:z.{digits}f}, {bounds[1]:z.{digits}f}]"
+
+
+def format_share(share: float | None) -> str:
+    """A share as percent, so that a little is not nothing; None is a dash."""
+    if share is None:
+        return "-"
+    return "< 0.1 %" if 0.0 < share < 0.0005 else f"{100.0 * share:.1f} %"

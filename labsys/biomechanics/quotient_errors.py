@@ -11,30 +11,27 @@ from dataclasses import replace
 
 import numpy as np
 
+from labsys.core.derived_metrics import lengths_of
 from labsys.core.measurement_error import ErrorTable, SessionError
 from labsys.core.motion import StrideValues
 from labsys.core.skeleton import Side, Tier
 
-_PER_LEG, _RATIO = "_per_leg", "front_back_ratio"
 Given = Mapping[tuple[str, Side], StrideValues]
 
 
 def quotient_error(quotient: StrideValues, given: Given, errors: ErrorTable, tier: Tier) -> SessionError | None:
     """The error of a quotient of this trial; None where the metric is none, or the error of a length is unknown."""
-    if _PER_LEG in quotient.id:
-        return _per_leg(quotient, given, errors.find(quotient.id.replace(_PER_LEG, ""), tier))
-    if quotient.id.startswith(_RATIO):
-        against = quotient.id.removeprefix(_RATIO)
-        ids = ("ahead_at_fs" + against, "behind_body_at_to" + against)
-        ahead, behind = (errors.find(i, tier) for i in ids)
-        means = [float(np.mean(given[i, quotient.side].values)) for i in ids]
-        return None if ahead is None or behind is None else _ratio(means, ahead, behind)
-    return None
+    match [(given[i, quotient.side], errors.find(i, tier)) for i in lengths_of(quotient.id)]:
+        case [(length, error)]:
+            return _per_leg(quotient, length, error)
+        case [(ahead, of_ahead), (behind, of_behind)] if of_ahead is not None and of_behind is not None:
+            return _ratio([float(np.mean(v.values)) for v in (ahead, behind)], of_ahead, of_behind)
+        case _:
+            return None
 
 
-def _per_leg(quotient: StrideValues, given: Given, error: SessionError | None) -> SessionError | None:
+def _per_leg(quotient: StrideValues, length: StrideValues, error: SessionError | None) -> SessionError | None:
     """The length's error over the leg length; the leg's own, about 1 %, is a fortieth of it where findings begin."""
-    length = given[quotient.id.replace(_PER_LEG, ""), quotient.side]
     whole = dict(zip(length.stride_index, length.values, strict=True))
     total = sum(abs(whole[i]) for i in quotient.stride_index)
     if error is None or not total > 0.0:

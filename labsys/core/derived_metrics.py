@@ -10,6 +10,7 @@ from labsys.core.definitions import AngleDefinition, ErrorGroup, MetricDefinitio
 from labsys.core.units import Unit
 
 ASYMMETRY, DRIFT, CURVE_SD, VARIATION = "_asym", "_drift", "_curve_sd", "stride_time_cv"
+PER_LEG, FRONT_BACK = "_per_leg", "front_back_ratio"
 
 _PER_MINUTE = {
     Unit.DEG: Unit.DEG_PER_MIN,
@@ -35,6 +36,16 @@ def symmetry_index(right: float, left: float) -> float:
     NaN unless both have one sign: where a quantity passes through zero, the mean of both may be near it.
     """
     return 2.0 * (right - left) / abs(right + left) if right * left > 0.0 else math.nan
+
+
+def lengths_of(metric_id: str) -> tuple[str, ...]:
+    """The lengths that a quotient is made of, the leg's aside; nothing where the metric is no quotient of lengths."""
+    if PER_LEG in metric_id:
+        return (metric_id.replace(PER_LEG, ""),)
+    if metric_id.startswith(FRONT_BACK):
+        against = metric_id.removeprefix(FRONT_BACK)
+        return "ahead_at_fs" + against, "behind_body_at_to" + against
+    return ()
 
 
 def _asymmetries(metrics: Sequence[MetricDefinition]) -> Iterator[MetricDefinition]:

@@ -10,18 +10,19 @@ import math
 from collections.abc import Sequence
 
 from labsys.core.catalogue import METRICS, MetricDefinition, Sided
-from labsys.core.derived_metrics import ASYMMETRY, symmetry_index
+from labsys.core.derived_metrics import ASYMMETRY, lengths_of, symmetry_index
 from labsys.core.measurement_error import ErrorTable, SessionError, Weights
 from labsys.core.skeleton import Side
 from labsys.core.units import Unit
 from labsys.longitudinal.calibrations import depends_on_calibration, largest_differences, reason_against
-from labsys.longitudinal.values import ConditionPair, SideDifference
+from labsys.longitudinal.values import Capture, ConditionPair, SideDifference
 from labsys.longitudinal.verdict import Change, VariancePart, VisitValue, welch_satterthwaite
 from labsys.longitudinal.visits import MIN_STRIDES_FOR_VERDICT, Measured, measure_visit
 
 _NOWHERE = (math.nan, math.nan)
-# Where the error between days is unknown, the strides alone tell what may be zero.
-_OF_STRIDES = SessionError(0.0, 0.0, 0.0, "")
+_SIDES = (Side.RIGHT, Side.LEFT)
+# Where the error between days is unknown, strides and reconstruction tell what may be zero.
+_OF_THIS_DAY = SessionError(0.0, 0.0, 0.0, "")
 
 
 def side_differences(index: int, pair: ConditionPair, *, errors: ErrorTable) -> tuple[SideDifference, ...]:
@@ -34,7 +35,7 @@ def _row(index: int, pair: ConditionPair, definition: MetricDefinition, errors: 
     sides = {
         (visit, side): measure_visit(captures, definition.id, side)
         for visit, captures in (("pre", pair.pre), ("post", pair.post))
-        for side in (Side.RIGHT, Side.LEFT)
+        for side in _SIDES
     }
     measured = list(sides.values())
     pre, post = (sides[v, Side.RIGHT].mean - sides[v, Side.LEFT].mean for v in ("pre", "post"))
@@ -42,7 +43,7 @@ def _row(index: int, pair: ConditionPair, definition: MetricDefinition, errors: 
     error, shares = _error(definition, measured, errors, pair.speed_mps)
     intervals = [_NOWHERE, _NOWHERE, _NOWHERE]
     if error is not None and reason is None:
-        before, after = ([sides[v, s].value(error) for s in (Side.RIGHT, Side.LEFT)] for v in ("pre", "post"))
+        before, after = ([sides[v, s].value(error) for s in _SIDES] for v in ("pre", "post"))
         intervals = [
             _interval(pre, before, error, shares),
             _interval(post, after, error, shares),
@@ -58,8 +59,8 @@ def _row(index: int, pair: ConditionPair, definition: MetricDefinition, errors: 
         pre_ci95=intervals[0],
         post_ci95=intervals[1],
         ci95=intervals[2],
-        pre_index=_index(definition, (sides["pre", Side.RIGHT], sides["pre", Side.LEFT]), error, known),
-        post_index=_index(definition, (sides["post", Side.RIGHT], sides["post", Side.LEFT]), error, known),
+        pre_index=_index(definition, pair.pre, errors, pair.speed_mps) if known else math.nan,
+        post_index=_index(definition, pair.post, errors, pair.speed_mps) if known else math.nan,
         mdc95=error.mdc95 * math.sqrt(shares) if error is not None else math.nan,
         n=min(m.n_strides for m in measured),
         sem_source=error.source if error is not None else "",
@@ -114,15 +115,22 @@ def _interval(
     return Change(difference, se, welch_satterthwaite(parts), math.nan).ci95
 
 
-def _index(
-    definition: MetricDefinition, sides: tuple[Measured, Measured], error: SessionError | None, known: bool
-) -> float:
+def _index(definition: MetricDefinition, captures: Sequence[Capture], errors: ErrorTable, speed_mps: float) -> float:
     """Difference of right and left over the mean of both; NaN for angles and where a side may as well be zero."""
-    if definition.unit is Unit.DEG or not known or any(_may_be_zero(s, error or _OF_STRIDES) for s in sides):
+    if definition.unit is Unit.DEG:
         return math.nan
-    return symmetry_index(*(s.mean for s in sides))
+    # A quotient of lengths has no error between days of its own; what it is made of has.
+    for metric_id in (definition.id, *lengths_of(definition.id)):
+        for side in _SIDES:
+            if _may_be_zero(measure_visit(captures, metric_id, side), errors, metric_id, speed_mps):
+                return math.nan
+    return symmetry_index(*(measure_visit(captures, definition.id, side).mean for side in _SIDES))
 
 
-def _may_be_zero(side: Measured, error: SessionError) -> bool:
+def _may_be_zero(side: Measured, errors: ErrorTable, metric_id: str, speed_mps: float) -> bool:
+    """Whether its interval holds zero; of what was not measured nobody knows."""
+    if side.tier is None:
+        return True
+    error = errors.find(metric_id, side.tier, speed_mps) or _OF_THIS_DAY
     low, high = _interval(side.mean, [side.value(error)], error, 1.0)
     return low <= 0.0 <= high

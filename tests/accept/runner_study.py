@@ -26,10 +26,11 @@ from pipelines.synthetic.noise import NoiseModel
 from pipelines.synthetic.parameters import RunnerParameters, Strike
 from tests.accept.accuracy import Measured, event_errors_s, measure, metric_errors
 
-NOTHING, DLC = "none (landmarks as placed)", "dlc_like"
+NOTHING, WHITE, DLC = "none (landmarks as placed)", "white 1 px", "dlc_like"
 # Of dlc_like two visits are measured, with stickers placed again: their difference is the session's error.
 CASES: tuple[tuple[str, NoiseModel | None, int], ...] = (
     (NOTHING, None, 0),
+    (WHITE, NoiseModel.white(1.0), 0),
     (DLC, NoiseModel.dlc_like(), 0),
     (DLC, NoiseModel.dlc_like(), 1),
 )

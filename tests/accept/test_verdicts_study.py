@@ -11,22 +11,23 @@ import numpy as np
 import pytest
 
 from labsys.core.catalogue import METRICS, ErrorGroup
-from labsys.core.measurement_error import SessionError, default_error
-from labsys.core.skeleton import Tier
+from labsys.core.measurement_error import SessionError
 from labsys.longitudinal import plan_captures
 from tests.accept.document import measured_at, write_section
 from tests.accept.verdicts import SEM, Floats, PageRates, goal_rates, page_rates, power
 
 PEOPLE = (10, 20, 40)
 N_PAIRS = 20_000
-N_LABS, PAIRS_PER_LAB = 200, 100
-ROWS = [(m.id, m.error_group, s) for m in METRICS if default_error(m.id, Tier.T3) for s in m.sided.sides]
+# Labs and pairs of each; where rows correlate every lab's level is simulated, so that there are fewer labs.
+LABS = {True: (200, 100), False: (50, 400)}
+# Every row of a page at T3: a lab that learnt its errors from repeats knows that of every metric.
+ROWS = [(m.id, m.error_group, s) for m in METRICS for s in m.sided.sides]
 # Two sides of a metric, metrics of one error group, and all others. Chosen: no lab's repeats are on file yet.
 SAME_METRIC, SAME_GROUP, OTHERS = 0.6, 0.4, 0.1
 
 
 def correlation(independent: bool) -> Floats:
-    """True correlation of the session errors of all rows that have an error at T3."""
+    """True correlation of the session errors of all rows."""
 
     def of(a: tuple[str, ErrorGroup, object], b: tuple[str, ErrorGroup, object]) -> float:
         if a is b:
@@ -62,8 +63,8 @@ def test_whole_pages_without_true_change(report: list[str]) -> None:
             people=people,
             n_goals=goals,
             learn_correlation=not independent,
-            n_labs=N_LABS,
-            pairs_per_lab=PAIRS_PER_LAB,
+            n_labs=LABS[independent][0],
+            pairs_per_lab=LABS[independent][1],
             seed=100 * people + goals,
         )
         for people in PEOPLE
@@ -108,10 +109,9 @@ def _head() -> list[str]:
         "",
         f"{N_PAIRS:,} simulated pairs of visits per figure: session SEM 2.5°, stride SD 1.5°, 40 strides with "
         "lag-1 r 0.3, one "
-        "capture per visit. The SEM is learnt anew for every pair (for whole pages: for every lab of 100 "
-        "pairs) from so many "
-        "people measured twice with nothing done between. The formulas are the product's, over arrays; a "
-        "test holds both together.",
+        "capture per visit. The SEM is learnt anew for every pair (for whole pages: for every one of 200 labs, 50 "
+        "where rows correlate) from so many people measured twice with nothing done between. The formulas are the "
+        "product's, over arrays; a test holds both together.",
         "",
     ]
 
@@ -134,8 +134,8 @@ def _goal_table(rates: dict[int, dict[str, float]]) -> str:
 
 def _page_table(rates: dict[tuple[int, int, bool], PageRates]) -> str:
     lines = [
-        f"Whole pages of {len(ROWS)} rows, nothing changed: pages that show any row larger than error (asked "
-        "for: at most "
+        f"Whole pages of {len(ROWS)} rows (all {len(METRICS)} metrics, both sides where they have sides), nothing "
+        "changed: pages that show any row larger than error (asked for: at most "
         "10 %), and pages on which a goal does (6.5 %). Row errors are independent, or correlate by 0.6 "
         "between the sides of "
         "a metric, 0.4 within an error group and 0.1 otherwise; the correlation is then learnt from the same people.",

@@ -15,6 +15,8 @@ import pyarrow.parquet
 import pytest
 from starlette.testclient import TestClient
 
+from api.commands.showing import metric_table
+from api.commands.text_table import format_share
 from api.flat_table import COLUMNS, parse_when
 from api.index import index_subject
 from api.table_files import guard_formula
@@ -79,6 +81,22 @@ def test_the_same_interpolated_share_is_told_of_a_run_and_in_the_terminal(client
     shares = {(m["id"], m["side"]): m["interpolated_share"] for m in told}
     assert shares == {(m.id, m.side): metric_document(m)["interpolated_share"] for m in result.motion.metrics}
     assert {shares[m.id, m.side] for m in result.motion.metrics if m.n} == {0.0125}
+
+
+def test_the_terminal_s_table_has_the_share_of_filled_in_samples(lab: Lab) -> None:
+    metrics = [
+        metric_document(m) for m in load_trial_result(lab, TrialName("S01", "2026-11-01", "run1")).motion.metrics
+    ]
+    header, _, *rows = metric_table(metrics).splitlines()
+    at = slice(header.index("filled in"), header.index("quality"))
+    assert {row[at].strip() for row in rows} == {"1.2 %"}
+    assert len(rows) == sum(m["mean"] is not None for m in metrics) > 40
+    unstated = metric_table([{**m, "interpolated_share": None} for m in metrics]).splitlines()[2:]
+    assert {row[at].strip() for row in unstated} == {"-"}
+
+
+def test_a_small_share_is_not_nothing() -> None:
+    assert [format_share(s) for s in (None, 0.0, 0.0001, 0.004, 0.1)] == ["-", "0.0 %", "< 0.1 %", "0.4 %", "10.0 %"]
 
 
 def test_excluded_trials_keep_their_rows(client: TestClient) -> None:

@@ -105,3 +105,35 @@ def test_the_strides_tell_what_may_be_zero_where_the_error_is_unknown() -> None:
     assert math.isnan(near.pre_index)
     assert math.isnan(near.post_index)
     assert far.pre_index == far.post_index == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("metric_id", ["ahead_at_fs_per_leg", "front_back_ratio", "front_back_ratio_pelvis"])
+def test_a_quotient_may_be_zero_where_the_length_is_that_it_is_made_of(metric_id: str) -> None:
+    """No table has an error of a quotient: its strides scatter little, and the length errs by 10 mm from day to day."""
+    length = "ahead_at_fs_pelvis" if metric_id.endswith("pelvis") else "ahead_at_fs"
+
+    def visit(day: str, ahead_m: float) -> Visit:
+        (capture,) = (found := make_visit(day)).captures
+        means = {metric_id: ahead_m / 0.8, length: ahead_m}
+        apart = {Side.RIGHT: 1.1, Side.LEFT: 0.9}
+        metrics = tuple(
+            replace(m, mean=means[m.id] * apart[m.side], sd=0.001) if m.id in means else m for m in capture.metrics
+        )
+        return replace(found, captures=(replace(capture, metrics=metrics),))
+
+    near, far = (_asymmetry(compare(visit("2026-01-01", a), visit("2026-03-01", a)), metric_id) for a in (0.015, 0.15))
+    assert math.isnan(near.pre_index)
+    assert far.pre_index == far.post_index == pytest.approx(0.2)
+
+
+def test_reconstruction_tells_too_what_may_be_zero() -> None:
+    metric_id = "pelvis_rot_lag_to_hip_ext"
+    index = {}
+    for se in (math.nan, 0.001, 0.01):
+        pre, post = (_over(day, metric_id, 0.015, 0.010) for day in ("2026-01-01", "2026-03-01"))
+        (capture,) = pre.captures
+        metrics = tuple(replace(m, se_reconstruction=se) if m.id == metric_id else m for m in capture.metrics)
+        pre = replace(pre, captures=(replace(capture, metrics=metrics),))
+        index[se] = _asymmetry(compare(pre, post), metric_id).pre_index
+    assert math.isnan(index.pop(0.01))
+    assert list(index.values()) == pytest.approx([0.4, 0.4])

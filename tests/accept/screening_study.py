@@ -1,0 +1,133 @@
+"""Runners with and without a deficit of hip extension, one by one: what the rules say of them, seen and in truth.
+
+The whole study is `make accept`. It also runs in pieces, and pieces are put together afterwards:
+
+    python -m tests.accept.screening_study 200 247 pieces/a.jsonl
+    python -m tests.accept.screening_study --write pieces/*.jsonl
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from labsys.core.catalogue import find_metric
+from labsys.core.motion import EventKind, MotionResult
+from labsys.core.skeleton import Side
+from labsys.core.units import to_outside
+from pipelines.screening_file import shipped_rules
+from pipelines.synthetic.trial import SyntheticTrial
+from tests.accept.accuracy import Measured, event_errors_s
+from tests.accept.screening import SIDES, Answers, analyse_noisy, answers_of, runner_for, runner_with, true_answers
+
+DEFICIT_RAD = math.radians(8.0)
+NOISE_M = 0.005
+RULES = shipped_rules()
+# "again" is a second look at the plain runner: what changes between the two is noise alone.
+PLAIN, AGAIN, SHORT = "plain", "again", "short"
+# What the rules look at, per side, without what is right against left.
+MEASURES = tuple(
+    dict.fromkeys(m for r in RULES.rules for measure in r.measures for m in measure.metrics if not m.endswith("_asym"))
+)
+
+
+@dataclass(frozen=True)
+class Screened:
+    """One runner.
+
+    Attributes:
+        seen, truth: condition -> "rule, side" -> status; truth is of true values known without any error.
+        values, true_values: condition -> "metric, side" -> mean, outside units.
+        strides: condition -> strides that count on the side with fewer.
+        strikes_ms: condition -> mean of found minus true foot strikes.
+    """
+
+    seed: int
+    speed_mps: float
+    strike: str
+    seen: dict[str, dict[str, str]]
+    truth: dict[str, dict[str, str]]
+    values: dict[str, dict[str, float]]
+    true_values: dict[str, dict[str, float]]
+    strides: dict[str, int]
+    strikes_ms: dict[str, float]
+
+
+def screen_runner(seed: int) -> Screened:
+    """All conditions of one runner under white noise of 5 mm on every axis of every landmark, static alike."""
+    runner = runner_with(seed, DEFICIT_RAD)
+    trials = {PLAIN: runner.plain, AGAIN: runner.plain, SHORT: runner.short}
+    speed = runner.plain.parameters.speed_mps
+    motions = {c: analyse_noisy(t, runner.still, NOISE_M, 10 * seed + i) for i, (c, t) in enumerate(trials.items())}
+    return Screened(
+        seed=seed,
+        speed_mps=speed,
+        strike=runner_for(seed).strike.value,
+        seen={c: _statuses(answers_of(m, speed, RULES)) for c, m in motions.items()},
+        truth={c: _statuses(true_answers(t, RULES)) for c, t in trials.items()},
+        values={c: _means(m) for c, m in motions.items()},
+        true_values={c: _means(t) for c, t in trials.items()},
+        strides={c: min(m.n_strides(s) for s in SIDES) for c, m in motions.items()},
+        strikes_ms={c: _strikes_ms(trials[c], m) for c, m in motions.items()},
+    )
+
+
+def _statuses(answers: Answers) -> dict[str, str]:
+    return {f"{rule}, {side}": finding.status.value for (rule, side), finding in answers.items()}
+
+
+def _means(found: MotionResult | SyntheticTrial) -> dict[str, float]:
+    return {
+        f"{m.id}, {m.side}": to_outside(m.mean, find_metric(m.id).unit)
+        for m in found.metrics
+        if m.id in MEASURES and math.isfinite(m.mean)
+    }
+
+
+def _strikes_ms(trial: SyntheticTrial, motion: MotionResult) -> float:
+    return 1e3 * float(np.nanmean(event_errors_s(Measured(trial, motion), EventKind.FOOT_STRIKE)))
+
+
+def study(seeds: Sequence[int]) -> Iterator[Screened]:
+    """Every runner in turn."""
+    yield from (screen_runner(seed) for seed in seeds)
+
+
+def read_pieces(paths: Sequence[Path]) -> list[Screened]:
+    """Runners of all pieces, each once."""
+    found = {}
+    for path in paths:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            one = Screened(**json.loads(line))
+            found[one.seed] = one
+    return [found[seed] for seed in sorted(found)]
+
+
+def sides_of(runner: Screened, rule: str) -> tuple[Side, ...]:
+    """The sides that a rule answers for."""
+    return SIDES if f"{rule}, {Side.LEFT}" in runner.seen[PLAIN] else (Side.BOTH,)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """See the module."""
+    if arguments[0] == "--write":
+        from tests.accept.screening_report import write_report
+
+        write_report(read_pieces([Path(a) for a in arguments[1:]]))
+        return
+    first, last, path = int(arguments[0]), int(arguments[1]), Path(arguments[2])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        for one in study(range(first, last + 1)):
+            file.write(json.dumps(asdict(one)) + "\n")
+            file.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
