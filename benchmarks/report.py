@@ -13,6 +13,8 @@ from labsys.storage.atomic import read_json, write_text_atomic
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results.json"
 REPORT = ROOT / "docs" / "performance.md"
+# Measured by hand, as it needs virtual cameras and minutes.
+RECORDING = ROOT / "benchmarks" / "recording.md"
 
 # What a machine's description says of its load, which differs from row to row.
 _MACHINE = re.compile(r", load ([0-9.]+)")
@@ -42,7 +44,7 @@ def write_report(results: Mapping[str, Any]) -> str:
     ]
     details = [line for r in rows for line in _details(r)]
     notes = [line for r in rows for line in _notes(r)]
-    return head + "\n".join(lines) + "\n\n" + "\n".join([*details, "", *notes]).rstrip() + "\n"
+    return head + "\n".join(lines) + "\n\n" + "\n".join([*details, "", *notes]).rstrip() + "\n\n" + RECORDING.read_text(encoding="utf-8")
 
 
 def _ratio(row: Mapping[str, Any]) -> str:

@@ -6,9 +6,8 @@ import mmap
 import socket
 from pathlib import Path
 
-from labsys.capture.virtual_camera import VirtualCamera
-
-MAX_BUFFERS = 64
+from labsys.capture.virtual_camera import Delivery, VirtualCamera
+from labsys.capture.virtual_wire import MAX_BUFFERS
 
 
 class PluggedCamera:
@@ -16,14 +15,34 @@ class PluggedCamera:
 
     def __init__(self, camera: VirtualCamera, folder: Path, number: int) -> None:
         self.camera, self._folder, self.number = camera, folder, number
-        size = camera.plug.buffer_bytes * MAX_BUFFERS
+        pictures_bytes = camera.plug.buffer_bytes * MAX_BUFFERS
+        size = pictures_bytes + MAX_BUFFERS
         with (folder / f"{camera.plug.name}.mem").open("w+b") as file:
             file.truncate(size)
             self.memory = mmap.mmap(file.fileno(), size)
-        self.view = memoryview(self.memory)
+        self._view = memoryview(self.memory)
+        self._held, self._out = self._view[pictures_bytes:], set[int]()
         self.listener: socket.socket | None = None
         self.reader: socket.socket | None = None
         self.wave = 0  # raised with every start, so that an event of an ended stream is known as such
+
+    def start(self, n_buffers: int, now_ns: int) -> None:
+        """Begin to stream with all buffers free."""
+        self.camera.start(n_buffers, now_ns)
+        self._held[:] = bytes(MAX_BUFFERS)
+        self._out.clear()
+        self.wave += 1
+
+    def expose(self, tick: int, t_ns: int, now_ns: int, due_ns: int) -> Delivery | None:
+        """Expose into a buffer that the reader does not hold; it gives one back by clearing the buffer's byte."""
+        for buffer in [b for b in self._out if not self._held[b]]:
+            self._out.remove(buffer)
+            self.camera.free.append(buffer)
+        found = self.camera.expose(tick, t_ns, now_ns, due_ns, self._view)
+        if found is not None:
+            self._held[found.buffer] = 1
+            self._out.add(found.buffer)
+        return found
 
     def plug_in(self) -> None:
         """Appear under a new number, at the same port."""

@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from labsys.capture.bench_camera import MAX_BUFFERS, PluggedCamera
+from labsys.capture.bench_camera import PluggedCamera
 from labsys.capture.priority import Wish, raise_priority
 from labsys.capture.virtual_camera import NS, CameraPlug, VirtualCamera
-from labsys.capture.virtual_wire import FRAME
+from labsys.capture.virtual_wire import FRAME, MAX_BUFFERS
 
 _LEVEL = 50  # above the recorder's: a camera does not wait for a program
 
@@ -121,8 +121,6 @@ class _Server:
             message = b""
         if not message:
             camera.drop_reader()
-        elif message[:1] == b"Q":
-            camera.camera.free.append(message[1])
         else:
             with suppress(OSError):
                 camera.reader.send(json.dumps(self._answer(camera, json.loads(message))).encode())
@@ -146,8 +144,7 @@ class _Server:
     def _start(self, camera: PluggedCamera, n_buffers: int) -> None:
         device, now_ns = camera.camera, time.monotonic_ns()
         first = device.first_stream_ns is None
-        device.start(n_buffers, now_ns)
-        camera.wave += 1
+        camera.start(n_buffers, now_ns)
         if first:
             self._plan_faults(camera, now_ns)
         if not device.triggered:
@@ -182,7 +179,7 @@ class _Server:
         device = camera.camera
         if not device.streaming or device.frozen:
             return
-        found = device.expose(tick, t_ns, time.monotonic_ns(), due_ns, camera.view)
+        found = camera.expose(tick, t_ns, time.monotonic_ns(), due_ns)
         if found is not None and camera.reader is not None:
             with suppress(OSError):
                 camera.reader.send(b"F" + FRAME.pack(*found))

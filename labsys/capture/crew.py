@@ -19,7 +19,7 @@ from labsys.capture.part_writer import WriterPlan
 from labsys.capture.rig_base import FreeRun
 from labsys.capture.status import Command, Count, Numbers, WorkerState, make_numbers, map_numbers
 from labsys.capture.uvc import UvcRig
-from labsys.capture.worker import WorkerPlan
+from labsys.capture.worker_plan import WorkerPlan
 from labsys.core.errors import InputError
 
 _OPEN_S = 60.0
@@ -167,7 +167,7 @@ class Crew:
         rate_hz = rig.rate_of(camera)
         size = (mode.width, mode.height)
         record = rig.record
-        writer = WriterPlan(camera, raw, size, rate_hz, record.flush_packets, record.fsync_s, reserve)
+        writer = WriterPlan(camera, raw, size, rate_hz, record.fsync_s, reserve)
         return WorkerPlan(
             camera=camera,
             port=rig.cameras[camera].by_path,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag, StrEnum
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from labsys.core.errors import InputError, LabsysError
 
@@ -30,9 +30,10 @@ class FrameFlag(IntFlag):
     NO_EOI = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One frame in the driver's own buffer; `picture` is valid until `release`.
+
+    A tuple, as is what is stored of it: one is made for every frame, and a frozen dataclass takes far longer to make.
 
     Attributes:
         seq: the driver's count, a gap is a loss; -1 where the driver does not count.
@@ -148,7 +149,10 @@ class CameraDriver(Protocol):
         """Begin to stream (DriverError: BANDWIDTH, GONE)."""
 
     def next(self, timeout_s: float) -> Frame | None:
-        """The next frame; None where none came in time, which is normal before the pulses (DriverError)."""
+        """The next frame; None where none came in time, which is normal before the pulses (DriverError).
+
+        With a timeout of 0, one that waits already; only asked for where frames carry times of their own.
+        """
 
     def release(self, frame: Frame) -> None:
         """Give a frame's buffer back; call it as soon as its bytes are copied."""

@@ -100,7 +100,7 @@ class EncodedRecord(Section):
     section: ClassVar[str] = "record (genicam)"
     container: Literal["mkv"] = "mkv"
     encode: Annotated[EncodeJpeg | EncodeNvenc | EncodeX264, Field(discriminator="kind")]
-    flush_packets: bool = True
+    flush_packets: Literal[True] = True
     fsync_s: Positive = 2.0
     queue_s: Positive = 3.0
     max_minutes: Positive = 20.0

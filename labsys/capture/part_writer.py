@@ -9,26 +9,24 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import os
 import queue
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from labsys.capture.device import FrameFlag, StampSource
 from labsys.capture.status import Count, Numbers, WorkerState
+from labsys.storage.jpeg_video import JpegVideo
 from labsys.storage.sidecar import PACKED, SidecarWriter, pack_flags
-from labsys.storage.video import JpegVideo
 
 NS = 1_000_000_000
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _BUSY_SHARE = 0.6  # of the queue: from here on frames come before forced writes to the disk
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFrame:
+class StoredFrame(NamedTuple):
     """A frame that was copied out of the driver's buffer."""
 
     seq: int
@@ -111,7 +109,6 @@ class WriterPlan:
     raw: Path
     size_px: tuple[int, int]
     rate_hz: float
-    flush: bool
     sync_every_s: float
     reserve: Path
 
@@ -123,7 +120,6 @@ class PartWriter:
         self._plan, self._queue, self._counts = plan, waiting, counts
         self._video: JpegVideo | None = None
         self._sidecar: SidecarWriter | None = None
-        self._path: Path | None = None
         self._first_ns, self._synced_ns, self._skipped = 0, 0, 0
         self._refused = False
         self.last_sound = b""
@@ -195,8 +191,7 @@ class PartWriter:
         stem = self._plan.raw / f"{self._plan.camera}.part{number}"
         self._sidecar = SidecarWriter(stem.with_name(stem.name + ".fts"))
         video = stem.with_name(stem.name + ".mkv")
-        self._video = JpegVideo(video, size_px=self._plan.size_px, rate_hz=self._plan.rate_hz, flush=self._plan.flush)
-        self._path = video
+        self._video = JpegVideo(video, size_px=self._plan.size_px, rate_hz=self._plan.rate_hz)
         self._first_ns, self._synced_ns = first_ns, time.monotonic_ns()
 
     def _close_part(self) -> None:
@@ -207,7 +202,7 @@ class PartWriter:
                 except OSError as error:
                     if error.errno not in _FULL:
                         self._note({"event": "close_failed", "why": str(error)})
-        self._video = self._sidecar = self._path = None
+        self._video = self._sidecar = None
 
     def _refuse(self, error: OSError) -> None:
         """The disk takes no more: give up the reserve, end the files, count what follows."""
@@ -229,23 +224,14 @@ class PartWriter:
         now_ns = time.monotonic_ns()
         if (
             self._sidecar is None
-            or self._path is None
+            or self._video is None
             or now_ns - self._synced_ns < self._plan.sync_every_s * NS
             or self._queue.is_busy
         ):
             return
         self._synced_ns = now_ns
         try:
-            _sync_data(self._path)
+            self._video.sync()
             self._sidecar.sync()
         except OSError as error:
             self._refuse(error)
-
-
-def _sync_data(path: Path) -> None:
-    """Force to the disk what other descriptors wrote; the muxer opens the file on its own."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fdatasync(descriptor)
-    finally:
-        os.close(descriptor)

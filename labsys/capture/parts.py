@@ -21,8 +21,9 @@ import numpy as np
 from labsys.core.arrays import BoolArray, IntArray
 from labsys.core.errors import InputError
 from labsys.storage.atomic import make_folder, sync_file, write_text_atomic
+from labsys.storage.jpeg_video import JpegVideo
 from labsys.storage.sidecar import HEADER_BYTES, ROW, Rows, read_sidecar, write_sidecar
-from labsys.storage.video import JpegVideo, measure_packets, read_packets
+from labsys.storage.video import measure_packets, read_packets
 
 NS = 1_000_000_000
 UNMATCHED = "unmatched"

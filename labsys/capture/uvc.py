@@ -93,7 +93,7 @@ class Record(Section):
     section: ClassVar[str] = "record (v4l2)"
     container: Literal["mkv"] = "mkv"
     codec: Literal["copy"] = "copy"
-    flush_packets: bool = True
+    flush_packets: Literal[True] = True
     fsync_s: Positive = 2.0
     queue_s: Positive = 3.0
     max_minutes: Positive = 20.0

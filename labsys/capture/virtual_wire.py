@@ -7,6 +7,7 @@ import struct
 
 from labsys.capture.device import CameraInfo, ControlRange, Mode
 
+MAX_BUFFERS = 64  # of a camera; behind them in its memory one byte each, 1 while the reader holds it
 FRAME = struct.Struct("<iqqII")  # buffer, seq, stamp ns, bytes, flags
 
 

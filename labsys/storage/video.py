@@ -1,4 +1,4 @@
-"""Reading video in packet order, and writing JPEG pictures unchanged into Matroska. The only user of PyAV.
+"""Reading video in packet order, and writing a whole video of JPEG pictures. The only user of PyAV.
 
 Frame i is the i-th that the packets decode to, in presentation order. Nothing seeks, and nothing takes a container's
 frame count or duration for the truth; they only bear witness that a file was cut short.
@@ -20,6 +20,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from labsys.core.errors import InputError
+from labsys.storage.jpeg_video import JpegVideo
 
 _TRUNCATED = "Copy the file again from where it was recorded"
 # A container may round its duration; a file that was cut loses more than this.
@@ -174,52 +175,6 @@ def _decode(path: Path, n_frames: int) -> Iterator[Any]:
 
 def _damaged(path: Path, done: int, n_frames: int) -> InputError:
     return InputError(f"is damaged: {done} of {n_frames} frames could be read", where=str(path), remedy=_TRUNCATED)
-
-
-class JpegVideo:
-    """JPEG pictures as they are into Matroska, one after the other; nothing is decoded or encoded.
-
-    Matroska keeps times to a millisecond: the truth about time belongs into a file of timestamps beside it. With
-    `flush` every picture is handed to the system at once, so that a killed process loses at most one.
-
-    Raises:
-        OSError: the file cannot be written, here and in every method; its errno tells a full disk.
-    """
-
-    def __init__(self, path: Path, *, size_px: tuple[int, int], rate_hz: float, flush: bool = False) -> None:
-        options = {"fflags": "+bitexact"} | ({"flush_packets": "1"} if flush else {})
-        width, height = size_px
-        rate = Fraction(rate_hz).limit_denominator(100_000)
-        try:
-            self._container = av.open(str(path), "w", format="matroska", options=options)
-            self._stream = self._container.add_mux_stream(
-                "mjpeg", rate=rate, width=width, height=height, time_base=_TICK
-            )
-        except FFmpegError as error:
-            raise OSError(error.errno, error.strerror) from error
-        self._last_ms, self._duration_ms = -1, max(round(1000.0 / rate_hz), 1)
-
-    def write(self, picture: bytes, moment_s: float) -> None:
-        """Append a picture; moments count from the first one's and are made to rise by a millisecond at least."""
-        packet = av.Packet(picture)
-        packet.stream, packet.time_base, packet.is_keyframe = self._stream, _TICK, True
-        self._last_ms = max(round(1000.0 * moment_s), self._last_ms + 1)
-        packet.pts = packet.dts = self._last_ms
-        packet.duration = self._duration_ms
-        try:
-            self._container.mux(packet)
-        except FFmpegError as error:
-            raise OSError(error.errno, error.strerror) from error
-
-    def close(self) -> None:
-        """End the file, with its index."""
-        try:
-            self._container.close()
-        except FFmpegError as error:
-            raise OSError(error.errno, error.strerror) from error
-
-
-_TICK = Fraction(1, 1000)
 
 
 def read_pictures(path: Path) -> Iterator[bytes]:

@@ -24,10 +24,10 @@ from labsys.capture.stream import Recorded
 from labsys.capture.sync_quality import judge_sync
 from labsys.capture.verdict import Advice, TakeVerdict, judge_take
 from labsys.capture.worker import _Worker
+from labsys.storage.jpeg_video import JpegVideo
 from labsys.storage.lab import take_folder
 from labsys.storage.recordings import begin_recording, save_manifest
 from labsys.storage.sidecar import ROW, Rows, pack_flags, write_sidecar
-from labsys.storage.video import JpegVideo
 from tests.test_labsys.recorded_scene import make_trial, rig_document, write_rig
 
 PERIOD_NS = 10_000_000

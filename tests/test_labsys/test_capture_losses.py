@@ -177,7 +177,7 @@ def test_a_trigger_box_that_does_not_answer_as_it_should_is_refused(answers: tup
 def _writer(folder: Path) -> tuple[PartWriter, FrameQueue, memoryview]:
     make_numbers(folder / "numbers")
     counts, _ = map_numbers(folder / "numbers")
-    plan = WriterPlan("camA", folder, PICTURES.size_px, 100.0, True, 60.0, folder / ".reserve")
+    plan = WriterPlan("camA", folder, PICTURES.size_px, 100.0, 60.0, folder / ".reserve")
     queue = FrameQueue(most_frames=50, most_bytes=1 << 30)
     return PartWriter(plan, queue, counts), queue, counts
 

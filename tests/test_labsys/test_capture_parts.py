@@ -15,8 +15,9 @@ import pytest
 from labsys.capture import parts
 from labsys.capture.parts import UNMATCHED, join_parts, read_events, read_parts
 from labsys.core.errors import InputError
+from labsys.storage.jpeg_video import JpegVideo
 from labsys.storage.sidecar import ROW, read_sidecar, write_sidecar
-from labsys.storage.video import JpegVideo, measure_packets, read_packets, read_pictures
+from labsys.storage.video import measure_packets, read_packets, read_pictures
 
 FACTS = {"size_px": [64, 48], "rate_hz": 100.0}
 Usage = namedtuple("Usage", "total used free")

@@ -26,6 +26,7 @@ from labsys.capture.recover import recover_recordings
 from labsys.capture.trigger import NoTrigger
 from labsys.core.errors import ConcurrencyError, InputError
 from labsys.core.session import Trial, TrialKind, TrialName
+from labsys.storage.jpeg_video import JpegVideo
 from labsys.storage.lab import Lab, take_folder
 from labsys.storage.recordings import (
     Recording,
@@ -38,7 +39,6 @@ from labsys.storage.recordings import (
 from labsys.storage.sidecar import ROW, read_sidecar, write_sidecar
 from labsys.storage.takes import has_take, verify_take
 from labsys.storage.trials import save_trial
-from labsys.storage.video import JpegVideo
 from tests.test_labsys.recorded_scene import make_trial, read_manifest, rig_document, start_recording, write_rig
 from tests.test_labsys.test_capture_parts import _full
 from tests.test_labsys.test_capture_recorder import _wait, _worker_of

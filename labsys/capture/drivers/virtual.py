@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import mmap
-import select
 import socket
+import struct
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -27,9 +27,10 @@ from labsys.capture.device import (
     check_mode,
 )
 from labsys.capture.trigger import LineTriggerBox
-from labsys.capture.virtual_wire import FRAME, parse_info
+from labsys.capture.virtual_wire import FRAME, MAX_BUFFERS, parse_info
 
 _ANSWER_S = 5.0
+_FRAME_BYTES = 256  # more than a frame's message has; what is longer is an answer that nobody waits for any more
 
 
 class VirtualDriver:
@@ -42,10 +43,12 @@ class VirtualDriver:
         self._socket: socket.socket | None = None
         self._memory: mmap.mmap | None = None
         self._view: memoryview | None = None
+        self._held: memoryview | None = None
         self._waiting: deque[bytes] = deque()
         self._info: CameraInfo | None = None
         self._buffer_bytes = 0
         self._streams = False
+        self._timeout_s = 0.0
 
     def open(self, port: str) -> CameraInfo:
         """Open the camera at a port of the bench."""
@@ -69,9 +72,12 @@ class VirtualDriver:
             sock.close()
             raise DriverError(Failure.BUSY, "another program holds the camera", where=port, remedy="Close it")
         facts = json.loads(told)
-        with (self._bench / facts["memory"]).open("rb") as file:
-            self._memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        with (self._bench / facts["memory"]).open("r+b") as file:
+            self._memory = mmap.mmap(file.fileno(), 0)
         self._view, self._buffer_bytes, self._socket = memoryview(self._memory), facts["buffer_bytes"], sock
+        self._held = self._view[MAX_BUFFERS * self._buffer_bytes :]
+        sock.setblocking(True)
+        self._timeout_s = 0.0
         self._info = parse_info(told, node.name)
         return self._info
 
@@ -104,18 +110,23 @@ class VirtualDriver:
         if self._waiting:
             return self._as_frame(self._waiting.popleft())
         sock = self._connected()
-        if not select.select([sock], [], [], timeout_s)[0]:
+        if timeout_s:
+            self._wait_at_most(sock, timeout_s)
+        try:
+            message = sock.recv(_FRAME_BYTES, 0 if timeout_s else socket.MSG_DONTWAIT)
+        except BlockingIOError:
             return None
-        message = self._receive(sock)
+        except OSError as error:
+            raise self._gone() from error
+        if not message:
+            raise self._gone()
         return self._as_frame(message) if message[:1] == b"F" else None
 
     def release(self, frame: Frame) -> None:
         """Give a buffer back."""
         frame.picture.release()
-        try:
-            self._connected().send(b"Q" + bytes([frame.buffer]))
-        except OSError as error:
-            raise self._gone() from error
+        if self._held is not None:
+            self._held[frame.buffer] = 0
 
     def read_controls(self) -> dict[str, int]:
         """Present values of all controls."""
@@ -132,11 +143,12 @@ class VirtualDriver:
         """Close the camera."""
         if self._socket is not None:
             self._socket.close()
-        if self._view is not None:
-            self._view.release()
+        for view in (self._held, self._view):
+            if view is not None:
+                view.release()
         if self._memory is not None:
             self._memory.close()
-        self._socket = self._view = self._memory = None
+        self._socket = self._view = self._held = self._memory = None
         self._waiting.clear()
         self._streams = False
 
@@ -150,7 +162,15 @@ class VirtualDriver:
             raise DriverError(Failure.IO, "the camera is not open")
         return self._socket
 
+    def _wait_at_most(self, sock: socket.socket, timeout_s: float) -> None:
+        """Let the kernel end a wait: Python's own timeout asks it twice for every frame."""
+        if timeout_s != self._timeout_s:
+            seconds, rest = divmod(timeout_s, 1.0)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(seconds), int(1e6 * rest)))
+            self._timeout_s = timeout_s
+
     def _receive(self, sock: socket.socket) -> bytes:
+        self._wait_at_most(sock, _ANSWER_S)
         try:
             message = sock.recv(65536)
         except OSError as error:
@@ -178,7 +198,15 @@ class VirtualDriver:
         buffer, seq, t_ns, n_bytes, flags = FRAME.unpack_from(message, 1)
         begin = buffer * self._buffer_bytes
         picture = self._view[begin : begin + n_bytes]
-        return Frame(seq, t_ns, time.monotonic_ns(), picture, buffer, StampSource.KERNEL_SOE, FrameFlag(flags))
+        return Frame(
+            seq,
+            t_ns,
+            time.monotonic_ns(),
+            picture,
+            buffer,
+            StampSource.KERNEL_SOE,
+            FrameFlag(flags) if flags else FrameFlag.NONE,
+        )
 
     def _gone(self) -> DriverError:
         return DriverError(Failure.GONE, "the camera was unplugged", where=self._opened().port, remedy="Plug it in")
