@@ -44,7 +44,14 @@ def write_report(results: Mapping[str, Any]) -> str:
     ]
     details = [line for r in rows for line in _details(r)]
     notes = [line for r in rows for line in _notes(r)]
-    return head + "\n".join(lines) + "\n\n" + "\n".join([*details, "", *notes]).rstrip() + "\n\n" + RECORDING.read_text(encoding="utf-8")
+    return (
+        head
+        + "\n".join(lines)
+        + "\n\n"
+        + "\n".join([*details, "", *notes]).rstrip()
+        + "\n\n"
+        + RECORDING.read_text(encoding="utf-8")
+    )
 
 
 def _ratio(row: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ take appears with one rename. What is judged here is judged from files alone, so
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from labsys.capture.device import StampSource
 from labsys.capture.losses import Losses, Window, account
 from labsys.capture.manifest import ran_to_its_end
-from labsys.capture.parts import UNMATCHED, join_parts, read_events, read_parts
+from labsys.capture.parts import UNMATCHED, foresee_parts, join_parts, read_events, read_parts
 from labsys.capture.stream import NS, Recorded
 from labsys.capture.sync_quality import SyncQuality, judge_sync, pulse_times
 from labsys.capture.verdict import TakeVerdict, judge_take
@@ -65,8 +65,12 @@ class FinishedTake:
 
 
 def assess_recording(recording: Recording) -> Assessment:
-    """Judge a recording from its sidecars and events (InputError: a damaged sidecar)."""
-    return _assess(recording, load_manifest(recording.folder), cut_short=False)
+    """Judge a recording before its parts are joined, as it will be judged then (InputError: a damaged sidecar)."""
+    manifest = load_manifest(recording.folder)
+    recorded = {
+        camera: _as_recorded(camera, manifest, *foresee_parts(recording.raw, camera)) for camera in _cameras(manifest)
+    }
+    return _assess(recorded, manifest, cut_short=False)
 
 
 def finish_recording(recording: Recording, *, status: str = "") -> FinishedTake:
@@ -91,7 +95,8 @@ def _finish(recording: Recording, status: str) -> FinishedTake:
         raise InputError("was cut short before it began", where=str(recording.folder))
     for camera in _cameras(manifest):
         join_parts(recording.raw, camera, manifest["cameras"][camera])
-    found = _assess(recording, manifest, cut_short=status == "recovered" and not ran_to_its_end(manifest))
+    recorded = {camera: _read(recording.raw, camera, manifest) for camera in _cameras(manifest)}
+    found = _assess(recorded, manifest, cut_short=status == "recovered" and not ran_to_its_end(manifest))
     if not any(f.stored for f in found.losses.values()):
         raise InputError(
             "holds no frames that fit their timestamps",
@@ -151,8 +156,7 @@ def _cameras(manifest: Mapping[str, Any]) -> list[str]:
     return list(manifest["cameras"])
 
 
-def _assess(recording: Recording, manifest: Mapping[str, Any], *, cut_short: bool) -> Assessment:
-    recorded = {camera: _read(recording.raw, camera, manifest) for camera in _cameras(manifest)}
+def _assess(recorded: Mapping[str, Recorded], manifest: Mapping[str, Any], *, cut_short: bool) -> Assessment:
     pulses = manifest.get("n_pulses")
     window = Window(int(manifest["window"]["from_ns"]), _until(manifest, recorded), pulses)
     losses = account(recorded, window)
@@ -187,8 +191,13 @@ def _name_happenings(recorded: Mapping[str, Recorded]) -> list[str]:
 
 
 def _read(raw: Path, camera: str, manifest: Mapping[str, Any]) -> Recorded:
-    period_s = 1.0 / float(manifest["cameras"][camera]["rate_hz"])
-    return Recorded(camera, tuple(read_parts(raw, camera)), tuple(read_events(raw, camera)), period_s)
+    return _as_recorded(camera, manifest, read_parts(raw, camera), read_events(raw, camera))
+
+
+def _as_recorded(
+    camera: str, manifest: Mapping[str, Any], parts: Sequence[Rows], events: Sequence[Mapping[str, Any]]
+) -> Recorded:
+    return Recorded(camera, tuple(parts), tuple(events), 1.0 / float(manifest["cameras"][camera]["rate_hz"]))
 
 
 def _write_timestamps(path: Path, found: Assessment, manifest: Mapping[str, Any]) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from labsys.core.arrays import BoolArray, IntArray
 from labsys.core.errors import InputError
 from labsys.storage.atomic import make_folder, sync_file, write_text_atomic
-from labsys.storage.jpeg_video import JpegVideo
+from labsys.storage.jpeg_video import JpegVideo, is_closed
 from labsys.storage.sidecar import HEADER_BYTES, ROW, Rows, read_sidecar, write_sidecar
 from labsys.storage.video import measure_packets, read_packets
 
@@ -56,6 +56,26 @@ def read_parts(raw: Path, camera: str) -> list[Rows]:
     if joined.exists() and starts.exists():
         return [p for p in np.split(read_sidecar(joined), json.loads(starts.read_text())) if p.size]
     return [_read_rows(sidecar) for sidecar in _sidecars(raw, camera)]
+
+
+def foresee_parts(raw: Path, camera: str) -> tuple[list[Rows], list[Mapping[str, Any]]]:
+    """Rows of every part that joining will keep, and the camera's events with those that joining will add.
+
+    Parts that their process ended in order are whole; only one that was cut short is held against its packets.
+    """
+    events = read_events(raw, camera)
+    if _starts(raw, camera).exists():
+        return read_parts(raw, camera), events
+    rows = []
+    for sidecar in _sidecars(raw, camera):
+        video = sidecar.with_suffix(".mkv")
+        if video.exists() and is_closed(video):
+            rows.append(_read_rows(sidecar))
+            continue
+        part = _hold_together(sidecar)
+        rows.append(part.rows)
+        events += [_describe_unmatched(part)] if part.dropped else []
+    return rows, events
 
 
 def read_events(raw: Path, camera: str) -> list[Mapping[str, Any]]:
@@ -202,11 +222,14 @@ def _copy(parts: Sequence[_Part], path: Path, facts: Mapping[str, Any]) -> None:
 def _tell_unmatched(raw: Path, camera: str, part: _Part) -> None:
     if not part.dropped:
         return
-    why = f"{part.dropped} rows of {part.sidecar.stem} did not match their pictures; it is kept under raw/{UNMATCHED}"
-    told = {"at_ns": time.monotonic_ns(), "event": UNMATCHED, "part": part.sidecar.stem, "why": why}
     with _events(raw, camera).open("a") as file:
-        file.write(json.dumps(told) + "\n")
+        file.write(json.dumps(_describe_unmatched(part)) + "\n")
     sync_file(_events(raw, camera))  # it is what keeps the part
+
+
+def _describe_unmatched(part: _Part) -> dict[str, Any]:
+    why = f"{part.dropped} rows of {part.sidecar.stem} did not match their pictures; it is kept under raw/{UNMATCHED}"
+    return {"at_ns": time.monotonic_ns(), "event": UNMATCHED, "part": part.sidecar.stem, "why": why}
 
 
 def _put_away(sidecar: Path, *, keep: bool) -> None:

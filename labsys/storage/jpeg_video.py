@@ -113,6 +113,15 @@ class JpegVideo:
         self._file.seek(self._end)
 
 
+def is_closed(path: Path) -> bool:
+    """Whether a file of `JpegVideo` was ended with its index and nothing of it is gone; False for any other file."""
+    begin = len(_begin_file())
+    with path.open("rb") as file:
+        head = file.read(begin)
+    told = int.from_bytes(head[-len(_UNKNOWN) :], "big") & ~(1 << 56)
+    return head[: -len(_UNKNOWN)] == _begin_file()[: -len(_UNKNOWN)] and begin + told == path.stat().st_size
+
+
 def _element(name: bytes, content: bytes) -> bytes:
     size = len(content)
     told = bytes([0x80 | size]) if size < 0x7F else (0x1000_0000 | size).to_bytes(4, "big")

@@ -1,7 +1,8 @@
 """Recording at full length: cameras as fast as real ones beside two processes that eat the processor, and many kills.
 
 LABSYS_CAPTURE_SECONDS (60) and LABSYS_CAPTURE_KILLS (20) make it shorter. A measurement is void, and says so, where the
-simulated cameras themselves were late by more than a period: then recorder and cameras stalled together.
+simulated cameras themselves were late by more than a period: then recorder and cameras stalled together. It is repeated
+then; one that stays void, or more than a tenth of all kills that do, is a failure: nothing was shown.
 """
 
 from __future__ import annotations
@@ -42,9 +43,12 @@ from tests.test_labsys.recorded_scene import (
 )
 from tests.test_labsys.test_capture_recorder import _wait, _worker_of
 
+pytestmark = pytest.mark.timeout(3600)  # every picture's barcode is read: minutes of decoding, hours of kills
 SECONDS = float(os.environ.get("LABSYS_CAPTURE_SECONDS", "60"))
 KILLS = int(os.environ.get("LABSYS_CAPTURE_KILLS", "20"))
 FULL = {"fps": 120, "size_px": (1280, 720)}
+ATTEMPTS = 3
+MOST_VOID = 0.1  # of all kills
 MOST_CPU = {4: 0.20, 6: 0.30, 8: 0.40}  # of one core; that of 6 is stated, not asked
 
 
@@ -88,7 +92,17 @@ def _record(folder: Path, document: dict[str, Any], seconds: float) -> tuple[Any
 
 @pytest.mark.parametrize(("cameras", "attempt"), [(4, 1), (4, 2), (6, 1), (8, 1)])
 def test_nothing_is_lost_with_priority_beside_two_hogs(tmp_path: Path, cameras: int, attempt: int) -> None:
-    finished, due, facts = _record(tmp_path, rig_document(cameras=cameras, **FULL), SECONDS)
+    said = list[str]()
+    while not said or (said[-1] and len(said) < ATTEMPTS):
+        folder = tmp_path / str(len(said))
+        folder.mkdir()
+        said.append(_loses_nothing(folder, cameras))
+    assert not said[-1], f"void {len(said)} times: {said}"
+
+
+def _loses_nothing(folder: Path, cameras: int) -> str:
+    """Why the measurement is void; "" where it counts, and then nothing was lost."""
+    finished, due, facts = _record(folder, rig_document(cameras=cameras, **FULL), SECONDS)
     if min(w["priority"] for w in facts["workers"].values()) == Priority.NORMAL:
         pytest.skip("neither real-time priority nor nice is permitted here")
     late_us = max(int(d["late_us"].max()) for d in due.values())
@@ -100,9 +114,10 @@ def test_nothing_is_lost_with_priority_beside_two_hogs(tmp_path: Path, cameras: 
         assert found.due == found.stored + found.lost
         assert abs(found.due - len(exposed)) <= 1, "a frame lost at the very edge may lie on either side"
     if late_us > 1e6 / 120:
-        pytest.skip(f"void: the simulated cameras were late by {late_us / 1000:.1f} ms themselves; lost {losses}")
+        return f"the simulated cameras were late by {late_us / 1000:.1f} ms themselves; lost {losses}"
     assert all(not lost for lost in losses.values()), losses
     assert cameras == 6 or cpu <= MOST_CPU[cameras]
+    return ""
 
 
 def test_without_priority_every_loss_is_counted(tmp_path: Path) -> None:
@@ -158,15 +173,17 @@ def test_free_running_times_are_true_to_a_fifth_of_a_millisecond(tmp_path: Path)
 
 @pytest.mark.parametrize("fault", ["worker", "recorder", "unplug", "freeze", "slow", "corrupt", "disk"])
 def test_faults_at_random_moments(tmp_path: Path, fault: str) -> None:
-    rng = random.Random(fault)
+    rng, void = random.Random(fault), list[str]()
     for number in range(KILLS):
         folder = tmp_path / str(number)
         folder.mkdir()
         moment_s = rng.uniform(0.2, 2.0)
         if fault in ("worker", "recorder", "disk"):
-            _kill_once(folder, fault, moment_s)
+            void += _kill_once(folder, fault, moment_s)
         else:
             _fault_once(folder, fault, moment_s)
+    _say(f"{fault}: {KILLS} times, {len(void)} of them void")
+    assert len(void) <= MOST_VOID * KILLS, void
 
 
 def _fault_once(folder: Path, fault: str, moment_s: float) -> None:
@@ -200,7 +217,8 @@ def _is_all_that_was_due(take: Path, camera: str) -> None:
 TOLD = {"worker": "the process of camB died", "recorder": "the recording was cut short", "disk": "the disk was full"}
 
 
-def _kill_once(folder: Path, fault: str, moment_s: float) -> None:
+def _kill_once(folder: Path, fault: str, moment_s: float) -> list[str]:
+    """What of it is void, at most one line."""
     lab, name = make_trial(folder / "lab")
     document = rig_document(fps=60)
     # More than the space that is set aside for every camera, which a take does not begin without.
@@ -225,8 +243,8 @@ def _kill_once(folder: Path, fault: str, moment_s: float) -> None:
             _wait(lambda: all("written" in (raw / f"cam{c}.events.jsonl").read_text() for c in "AB"), lab.root)
             _recover(lab)
         due = {c: read_due(bench.folder, c, read_manifest(take)["window"]) for c in ("camA", "camB")}
-    for camera, exposed in due.items():
-        _keeps_what_was_delivered(take, camera, exposed, fault, killed_ns)
+    said = [_keeps_what_was_delivered(take, camera, exposed, fault, killed_ns) for camera, exposed in due.items()]
+    return [line for line in said if line][:1]
 
 
 def _recover(lab: Lab) -> None:
@@ -239,7 +257,8 @@ def _recover(lab: Lab) -> None:
     assert recover_recordings(lab) == []
 
 
-def _keeps_what_was_delivered(take: Path, camera: str, exposed: Any, fault: str, killed_ns: int) -> None:
+def _keeps_what_was_delivered(take: Path, camera: str, exposed: Any, fault: str, killed_ns: int) -> str:
+    """Why the count of frames is void; "" where it counts."""
     stored = read_stored(take, camera)
     report = json.loads((take / "report.json").read_text(encoding="utf-8"))
     counts = report["cameras"][camera]
@@ -253,8 +272,9 @@ def _keeps_what_was_delivered(take: Path, camera: str, exposed: Any, fault: str,
         delivered = delivered[(delivered <= killed_ns) | (delivered >= again_ns)]
     assert stored.barcodes.size == counts["stored"] > 0
     missing = delivered.size - counts["stored"] - counts["lost_to_disk"]
+    void = ""
     if missing > 2 and exposed["late_us"].max() > 1e6 / 60:
-        _say(f"void: {camera} was late by {exposed['late_us'].max() / 1000:.1f} ms itself; {missing} missing")
+        void = f"{camera} was late by {exposed['late_us'].max() / 1000:.1f} ms itself; {missing} missing"
     else:
         assert missing <= 2, "at most two beyond what was told"
     if fault == "recorder":
@@ -266,3 +286,4 @@ def _keeps_what_was_delivered(take: Path, camera: str, exposed: Any, fault: str,
         assert (counts["lost_in_outage"] > 0) == (camera == "camB")
     if fault == "disk":
         assert sum(c["lost_to_disk"] for c in report["cameras"].values()) > 0
+    return void

@@ -15,7 +15,7 @@ from labsys.capture.child_process import end_child
 from labsys.capture.crew import CameraWorker, Crew
 from labsys.capture.device import Frame, FrameFlag, StampSource
 from labsys.capture.drivers.virtual import VirtualDriver, open_virtual_trigger
-from labsys.capture.finalise import finish_recording
+from labsys.capture.finalise import assess_recording, finish_recording
 from labsys.capture.losses import Window, account
 from labsys.capture.recorder import RecordRequest, record_take
 from labsys.capture.status import Command, Count, WorkerState, make_numbers, map_numbers
@@ -142,6 +142,39 @@ def test_times_of_the_host_do_not_stand_as_times_of_frames(tmp_path: Path) -> No
     lines = (take_folder(lab, name) / "files/timestamps.csv").read_text().splitlines()[1:]
     times_s = np.array([float(line.split(",")[1]) for line in lines])
     assert np.abs(times_s - 0.01 * (1 + np.arange(300))).max() < 0.0005, "4 ms late they would bend the clock"
+
+
+@pytest.mark.parametrize(
+    ("beyond", "closed", "kept", "advice"),
+    [(0, True, 300, "KEEP"), (0, False, 300, "KEEP"), (1, False, 299, "REPEAT"), (40, False, 260, "REPEAT")],
+)
+def test_the_verdict_before_joining_is_that_after_it(
+    tmp_path: Path, beyond: int, closed: bool, kept: int, advice: str
+) -> None:
+    """Rows of a file that was cut short, whose pictures are gone, are no frames that are stored."""
+    lab, name = make_trial(tmp_path / "lab")
+    rows = _rows(300)
+    rows["bytes"] = 104
+    with begin_recording(take_folder(lab, name)) as recording:
+        video = JpegVideo(recording.raw / "camA.part1.mkv", size_px=(64, 48), rate_hz=100.0)
+        for i in range(rows.size - beyond):
+            video.write(b"\xff\xd8" + bytes(100) + b"\xff\xd9", i / 100)
+        cut = (recording.raw / "camA.part1.mkv").read_bytes()
+        video.close()
+        if not closed:
+            (recording.raw / "camA.part1.mkv").write_bytes(cut)
+        write_sidecar(recording.raw / "camA.part1.fts", rows)
+        save_manifest(recording, {
+            "rig": "virtual", "rolling": False, "v_max_mps": 7, "grade_cap": "A", "clocks": {"stop": {}},
+            "window": {"from_ns": int(rows["t_ns"][0]), "until_ns": int(rows["t_ns"][-1]) + 5_000_000},
+            "n_pulses": None,
+            "cameras": {"camA": {"size_px": [64, 48], "rate_hz": 100.0}},
+        })  # fmt: skip
+        before = assess_recording(recording)
+        after = finish_recording(recording).assessment
+    assert before.verdict == after.verdict
+    assert before.losses["camA"].stored == after.losses["camA"].stored == kept
+    assert before.verdict.advice.value == advice
 
 
 def _worker(folder: Path) -> tuple[_Worker, Any, Any]:
