@@ -29,6 +29,9 @@ ifneq ($(SHARED_DATA),)
 export LABSYS_DATA ?= $(abspath $(SHARED_DATA))
 endif
 
+# Where it is set, every process would compile Python's sources anew: seconds each, for hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
+
 setup: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute
 
 import labsys
 from api.access.authenticate import CSRF_HEADER, authorize
@@ -19,6 +21,7 @@ from api.database import Database, open_database
 from api.dependencies import refuse_unknown_parameters
 from api.errors import Problem, install_error_handlers
 from api.index import ensure_indexed
+from api.pages.problem_page import install_problem_pages
 from api.routes import (
     access,
     analysis,
@@ -68,8 +71,7 @@ def create_app(lab: Lab, settings: ServiceSettings | None = None) -> FastAPI:
         docs_url=None,  # the interactive pages of FastAPI load scripts from elsewhere
         redoc_url=None,
         lifespan=_closing(database),
-        generate_unique_id_function=operation_id,
-        dependencies=[Depends(authorize), Depends(refuse_unknown_parameters)],
+        routes=_routes(),
     )
     app.state.lab = lab
     app.state.database = database
@@ -84,11 +86,21 @@ def create_app(lab: Lab, settings: ServiceSettings | None = None) -> FastAPI:
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **_CORS)
     app.add_middleware(Boundary, settings=settings)
-    app.include_router(_api_router())
-    pages.include_pages(app)
-    check_every_route_has_a_rule(app)
+    install_problem_pages(app)
     app.openapi = _with_problems(app)  # type: ignore[method-assign] # FastAPI documents this as its way to extend it
     return app
+
+
+@cache
+def _routes() -> list[BaseRoute]:
+    """What every lab serves, each with a rule; made once per process, because FastAPI reads every signature anew."""
+    everything = APIRouter(
+        generate_unique_id_function=operation_id, dependencies=[Depends(authorize), Depends(refuse_unknown_parameters)]
+    )
+    everything.include_router(_api_router())
+    pages.include_pages(everything)
+    check_every_route_has_a_rule(everything)
+    return everything.routes
 
 
 def _api_router() -> APIRouter:

@@ -10,7 +10,8 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated
@@ -114,10 +115,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         words = spread_values(list(sys.argv[1:] if arguments is None else arguments))
         # Not app(...): that would put typer's own hook in the place of ours.
-        typer.main.get_command(app)(args=words, prog_name="labsys")
+        _command()(args=words, prog_name="labsys")
     except LabsysError as error:
         typer.echo(f"error: {describe_error(error)}", err=True)
         raise SystemExit(error.exit_code) from None
+
+
+@cache
+def _command() -> Callable[..., object]:
+    """All commands, read once per process: typer takes a fifth of a second to look at their signatures."""
+    return typer.main.get_command(app)
 
 
 def describe_error(error: LabsysError) -> str:

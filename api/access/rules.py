@@ -1,6 +1,6 @@
 """The rule of every route: the least role, and the scope that a key needs for it.
 
-The names are operation ids. `check_every_route_has_a_rule` runs when the application is made, so that a new route
+The names are operation ids. `check_every_route_has_a_rule` runs before an application is made, so that a new route
 without a rule never serves anything.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from api.access.roles import Principal, Role, Scope
@@ -90,14 +90,14 @@ def rule_of(route: APIRoute) -> Rule:
     return RULES[operation_id(route)]
 
 
-def check_every_route_has_a_rule(app: FastAPI) -> None:
+def check_every_route_has_a_rule(app: FastAPI | APIRouter) -> None:
     """LookupError names the routes that nobody decided on."""
     missing = sorted(r.id for r in served_routes(app) if r.id not in RULES)
     if missing:
         raise LookupError(f"no rule in api/access/rules.py for {', '.join(missing)}")
 
 
-def served_routes(app: FastAPI) -> Iterator[Served]:
+def served_routes(app: FastAPI | APIRouter) -> Iterator[Served]:
     """Those that run code of ours; what is left are static files and the OpenAPI document."""
     for context in iter_route_contexts(app.routes):
         route = context.original_route

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import as_file, files
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
@@ -16,7 +16,6 @@ from api.access.roles import Means
 from api.dependencies import LabDep, SessionDep, SubjectCode, refuse_name
 from api.index import find_problems
 from api.lab_errors import lab_errors
-from api.pages.problem_page import install_problem_pages
 from api.pages.templates import render
 from api.pages.trend_chart import trend_chart
 from api.queries import find_subject, find_trend
@@ -120,10 +119,9 @@ def _trend(db: Session, errors: ErrorTable, subject: str, metric: str, side: Sid
     return document | {"charts": [trend_chart(series, document["unit"]) for series in document["series"]]}
 
 
-def include_pages(app: FastAPI) -> None:
-    """Serve all pages, problems as pages where a browser asks, and style sheet and scripts from the package."""
-    install_problem_pages(app)
+def include_pages(routes: APIRouter) -> None:
+    """Serve all pages, and their style sheet and scripts from the package."""
     for part in (router, comparison_page.router, trial_page.router, sign_in_page.router):
-        app.include_router(part)
+        routes.include_router(part)
     with as_file(files("api") / "web" / "static") as folder:
-        app.mount("/static", StaticFiles(directory=folder), name="static")
+        routes.mount("/static", StaticFiles(directory=folder), name="static")
