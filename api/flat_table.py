@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from api.moments import parse_moment
 from api.paging import Keyset
 from api.schemas_results import scaled
+from api.tables import TombstoneRow as T
 from api.tables import TrialMetricRow as M
 from labsys.core.catalogue import find_metric
 from labsys.core.errors import InputError, UnknownNameError
@@ -29,6 +30,10 @@ COLUMNS: tuple[str, ...] = (
 )
 _SCALED = frozenset({"mean", "sd", "ci95_low", "ci95_high", "sem_measurement"})
 _KEY = (M.captured_at, M.trial_id, M.run, M.metric, M.side)
+_KEY_NAMES = ("subject", "session", "trial", "run", "metric", "side")
+_GONE_KEY = (T.deleted_at, *(getattr(T, name) for name in _KEY_NAMES))
+# Begins a cursor that is among the tombstones; no other one holds a point.
+_GONE = "gone."
 _CHUNK_ROWS = 20_000
 
 
@@ -59,20 +64,39 @@ class TableFilter:
             find_metric(metric)
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """As SQL. With `updated_since`, superseded runs stay in, so that a dashboard learns that they went."""
-        equal = ((M.subject, self.subject), (M.side, self.side), (M.phase, self.phase), (M.episode, self.episode))
-        found: list[ColumnElement[bool]] = [c == v for c, v in (*equal, (M.kind, self.kind)) if v is not None]
-        if self.metrics:
-            found.append(M.metric.in_(self.metrics))
+        """As SQL. With `updated_since`, what an edit may have taken out of the filter stays in: `takes` tells it."""
+        found = self._of_key(M)
+        if self.updated_since is not None:
+            return [*found, M.updated_at >= self.updated_since]
+        equal = ((M.phase, self.phase), (M.episode, self.episode), (M.kind, self.kind))
+        found += [column == value for column, value in equal if value is not None]
         if self.since is not None:
             found.append(M.captured_at >= self.since)
         if self.until is not None:
             found.append(M.captured_at < self.until)
-        if self.updated_since is not None:
-            found.append(M.updated_at > self.updated_since)
-        elif self.run is RunChoice.CURRENT:
+        if self.run is RunChoice.CURRENT:
             found.append(M.is_current.is_(True))
         return found
+
+    def gone_conditions(self) -> list[ColumnElement[bool]]:
+        """Of the tombstones that whoever asks what changed is told, as SQL."""
+        return [*self._of_key(T), T.deleted_at >= self.updated_since]
+
+    def takes(self, m: M) -> bool:
+        """Whether the filter holds for a row as it is now; its key was asked for already."""
+        equal = ((m.phase, self.phase), (m.episode, self.episode), (m.kind, self.kind))
+        return (
+            all(wanted is None or value == wanted for value, wanted in equal)
+            and (self.since is None or m.captured_at >= self.since)
+            and (self.until is None or m.captured_at < self.until)
+            and (self.run is RunChoice.ALL or m.is_current)
+        )
+
+    def _of_key(self, kind: type[M] | type[T]) -> list[ColumnElement[bool]]:
+        """What never changes of a row."""
+        equal = ((kind.subject, self.subject), (kind.side, self.side))
+        found: list[ColumnElement[bool]] = [column == value for column, value in equal if value is not None]
+        return [*found, kind.metric.in_(self.metrics)] if self.metrics else found
 
 
 @dataclass(frozen=True)
@@ -83,11 +107,35 @@ class FlatTable:
     filter: TableFilter
 
     def page(self, session: Session, cursor: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
-        """Up to `limit` rows after the cursor, and the cursor that continues (None at the end)."""
+        """Up to `limit` rows after the cursor, and the cursor that continues (None at the end). Who asks what changed
+        is told, after the rows that are there, of those that went."""
+        rows: list[dict[str, Any]] = []
+        if self.filter.updated_since is None or cursor is None or not cursor.startswith(_GONE):
+            rows, cursor = self._there(session, cursor, limit)
+            if cursor is not None or self.filter.updated_since is None:
+                return rows, cursor
+            cursor = _GONE
+        gone, cursor = self._gone(session, cursor.removeprefix(_GONE) or None, limit - len(rows))
+        return rows + gone, cursor
+
+    def _there(self, session: Session, cursor: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
         found = session.execute(self._keyset.page(self._statement(), cursor, limit)).scalars().all()
         rows = [self._row(m) for m in found[:limit]]
         last = found[limit - 1] if len(found) > limit else None
         return rows, self._keyset.cursor([getattr(last, c.key) for c in _KEY]) if last is not None else None
+
+    def _gone(self, session: Session, cursor: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
+        keys = Keyset.of(_GONE_KEY, {"table": "trial_metrics", "gone": True, "filter": self.filter})
+        statement = select(T).where(*self.filter.gone_conditions())
+        if limit == 0:
+            return [], _GONE if session.scalars(keys.page(statement, cursor, 0)).first() is not None else None
+        found, following = keys.fetch(session, statement, cursor, limit)
+        return [self._tombstone(t) for t in found], None if following is None else _GONE + following
+
+    def _tombstone(self, t: T) -> dict[str, Any]:
+        key = {name: _plain_of(getattr(t, name)) for name in _KEY_NAMES}
+        special = {"lab": self.lab, "is_current": False, "deleted": True, "updated_at": t.deleted_at}
+        return dict.fromkeys(COLUMNS) | key | special
 
     def pages(
         self, session: Session, cursor: str | None, limit: int | None
@@ -116,7 +164,7 @@ class FlatTable:
             "lab": self.lab,
             "unit": unit.value,
             "tier": None if m.tier is None else Tier(m.tier).name,
-            "deleted": self.filter.run is RunChoice.CURRENT and not m.is_current,
+            "deleted": not self.filter.takes(m),
             "footwear": m.footwear or None,
             "sem_source": m.sem_source or None,
         }
@@ -127,6 +175,10 @@ def _plain(m: M, name: str, factor: float) -> Any:
     value = getattr(m, name)
     if name in _SCALED:
         return scaled(value, factor)
+    return _plain_of(value)
+
+
+def _plain_of(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from api.gather_files import take_files
 from api.gather_run import RunRows, gather_run
+from api.gather_tombstones import gather_tombstones
 from api.moments import parse_date, parse_moment, parse_uuid
 from api.tables import Base, EpisodeRow, GoalRow, ScoreRow, SessionRow, SubjectRow, TrialRow
 from labsys.core.errors import InputError
@@ -18,6 +19,7 @@ from labsys.storage.finished_runs import current_run, load_run, run_names
 from labsys.storage.lab import Lab
 from labsys.storage.sessions import load_session, session_codes
 from labsys.storage.subjects import load_subject
+from labsys.storage.trial_changes import last_change
 from labsys.storage.trials import load_trial, trial_codes
 
 
@@ -39,6 +41,7 @@ class SubjectRows:
     nouns: list[Base] = field(default_factory=list)
     files: list[dict[str, Any]] = field(default_factory=list)
     metrics: list[dict[str, Any]] = field(default_factory=list)
+    tombstones: list[dict[str, Any]] = field(default_factory=list)
     problems: list[IndexProblem] = field(default_factory=list)
 
     @contextmanager
@@ -67,6 +70,8 @@ def gather_subject(lab: Lab, code: str, claim: Callable[[str, str], None]) -> Su
         episodes = _gather_episodes(rows, subject, row)
         for session in session_codes(lab, code):
             _gather_session(rows, row, session, episodes)
+    with rows.noting(f"bin (of {code})"):
+        rows.tombstones += gather_tombstones(lab, code, rows.metrics)
     return rows
 
 
@@ -169,7 +174,7 @@ def _gather_runs(rows: SubjectRows, trial: TrialRow, name: TrialName) -> None:
     for found in gathered:
         rows.nouns.append(found.run)
         rows.files += found.files
-        rows.metrics += found.metric_rows(trial, current)
+        rows.metrics += found.metric_rows(trial, current, last_change(rows.lab, name))
 
 
 def _trial_row(trial: Trial, parent: SessionRow) -> TrialRow:

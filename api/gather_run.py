@@ -41,12 +41,14 @@ class RunRows:
     files: list[dict[str, Any]]
     numbers: list[dict[str, Any]]
 
-    def metric_rows(self, trial: TrialRow, current: RunRow | None) -> list[dict[str, Any]]:
-        """The numbers with their conditions. `current` is the run that counts: its coming changed the others."""
+    def metric_rows(self, trial: TrialRow, current: RunRow | None, changed_at: str | None) -> list[dict[str, Any]]:
+        """The numbers with their conditions. `current` is the run that counts: its coming changed the others;
+        changed_at: when another run was chosen, or none, or the trial came back."""
         shared = _conditions(trial) | _made_by(self.run)
         moments = [trial.updated_at, trial.session.updated_at, self.run.finished_at]
         moments += [trial.session.episode.updated_at] if trial.session.episode else []
         moments += [current.finished_at] if current else []
+        moments += [parse_moment(changed_at)] if changed_at else []
         excluded = {"quality": Quality.EXCLUDED} if trial.excluded else {}
         return [shared | numbers | excluded | {"updated_at": max(moments)} for numbers in self.numbers]
 

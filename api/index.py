@@ -24,6 +24,7 @@ from api.tables import (
     RunRow,
     SessionRow,
     SubjectRow,
+    TombstoneRow,
     TrialMetricRow,
     TrialRow,
 )
@@ -32,10 +33,11 @@ from labsys.storage.lab import Lab
 from labsys.storage.subjects import subject_codes
 
 # Raise it whenever the same folder would give other rows; every database is then rebuilt when it is next opened.
-INDEX_VERSION = 4
+INDEX_VERSION = 5
 
 _METRICS: Table = Base.metadata.tables[TrialMetricRow.__tablename__]
 _FILES: Table = Base.metadata.tables[FileRow.__tablename__]
+_TOMBSTONES: Table = Base.metadata.tables[TombstoneRow.__tablename__]
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def refresh_subject(session: Session, lab: Lab, code: str) -> IndexReport:
         return _rebuild(session, lab)
     session.execute(delete(IndexProblemRow).where(IndexProblemRow.subject == code))
     session.execute(delete(SubjectRow).where(SubjectRow.code == code))
+    session.execute(delete(TombstoneRow).where(TombstoneRow.subject == code))
     session.expunge_all()
     codes = [code] if code in subject_codes(lab) else []
     return _insert_subjects(session, lab, codes)
@@ -184,7 +187,7 @@ def _insert(session: Session, code: str, rows: SubjectRows) -> None:
     merged = {p.place: p for p in rows.problems}
     session.add_all(IndexProblemRow(place=p.place, subject=code, what=p.what, remedy=p.remedy) for p in merged.values())
     session.flush()
-    for table, values in ((_FILES, rows.files), (_METRICS, rows.metrics)):
+    for table, values in ((_FILES, rows.files), (_METRICS, rows.metrics), (_TOMBSTONES, rows.tombstones)):
         if values:
             session.execute(insert(table), values)
     session.expunge_all()

@@ -2,7 +2,7 @@
 
 subject ─┬─ episode ── goal
          └─ session ─┬─ session_score
-                     └─ trial ─┬─ run ── trial_metric
+                     └─ trial ─┬─ run ── trial_metric        tombstone (of rows that went)
                                └─ file (of the take and of its runs)
 
 `trial_metric` repeats the conditions of its trial and visit, because dashboards, trends and comparisons read it: one
@@ -328,6 +328,21 @@ class TrialMetricRow(Base):
     pipeline_version: Mapped[str]
     model_hash: Mapped[str | None]
     updated_at: Mapped[datetime]
+
+
+class TombstoneRow(Base):
+    """The key of a row that went with its trial: deleted, or moved to another name."""
+
+    __tablename__ = "tombstone"
+    __table_args__ = (Index(None, "deleted_at"),)
+
+    subject: Mapped[str] = mapped_column(String(CODE_LENGTH), primary_key=True)
+    session: Mapped[str] = mapped_column(String(CODE_LENGTH), primary_key=True)
+    trial: Mapped[str] = mapped_column(String(CODE_LENGTH), primary_key=True)
+    run: Mapped[str] = mapped_column(String(CODE_LENGTH), primary_key=True)
+    metric: Mapped[str] = mapped_column(String(CODE_LENGTH), primary_key=True)
+    side: Mapped[Side] = mapped_column(primary_key=True)
+    deleted_at: Mapped[datetime]
 
 
 # What `labsys index` makes again from the folder. Tables of api.tables_owned join the same metadata and are not here.

@@ -23,6 +23,7 @@ from api.tables import (
     ScoreRow,
     SessionRow,
     SubjectRow,
+    TombstoneRow,
     TrialMetricRow,
     TrialRow,
 )
@@ -77,6 +78,7 @@ CRITERIA: dict[type[Base], Callable[[list[str]], ColumnElement[bool]]] = {
     RunRow: lambda codes: RunRow.trial_id.in_(_trials(codes)),
     FileRow: lambda codes: FileRow.trial_id.in_(_trials(codes)),
     TrialMetricRow: lambda codes: TrialMetricRow.subject.in_(codes),
+    TombstoneRow: lambda codes: TombstoneRow.subject.in_(codes),
     IndexProblemRow: lambda codes: IndexProblemRow.subject.in_(codes),
     JobRow: lambda codes: JobRow.subject_id.in_(_subjects(codes)),
 }

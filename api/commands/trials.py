@@ -224,11 +224,11 @@ def move_trial_to(
     Example: labsys trial move S01/2026-11-22/run1 S02/2026-11-22/run1
     """
     from api.commands.changes import settle_session
-    from labsys.storage.trials import move_trial
+    from labsys.storage.trial_bin import move_trial_away
 
     terminal = Terminal(lab, as_json, quiet)
     folder, old = terminal.open_lab(), TrialName.parse(name)
-    moved = move_trial(folder, old, TrialName.parse(target))
+    moved = move_trial_away(folder, old, TrialName.parse(target))
     settle_session(terminal, folder, moved.name.subject, moved.name.session)
     settle_session(terminal, folder, old.subject, old.session)
     terminal.give(_document(moved), str(moved.name))

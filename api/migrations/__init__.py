@@ -3,4 +3,4 @@
 `HEAD` is the newest revision; a test compares it with them.
 """
 
-HEAD = "0004"
+HEAD = "0005"

@@ -46,7 +46,8 @@ class TableQuery(BaseModel):
     updated_since: str | None = Field(
         default=None,
         max_length=40,
-        description=f"Only rows that changed after: {_WHEN}. Rows of superseded runs come with deleted=true.",
+        description=f"Only rows that changed then or later: {_WHEN}. With deleted=true come those that went: of "
+        "deleted or moved trials, of superseded runs, and what no longer fits the filter.",
     )
     run: RunChoice = RunChoice.CURRENT
     columns: list[str] = Field(default=[], description="Comma-separated or repeated; all where none is named")

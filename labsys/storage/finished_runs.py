@@ -15,6 +15,7 @@ from labsys.storage.atomic import hash_file, is_there, read_text, sync_folder, w
 from labsys.storage.documents import load_document
 from labsys.storage.lab import Lab, runs_folder, trial_folder
 from labsys.storage.nouns import check_place, list_codes, list_folder, require_known
+from labsys.storage.trial_changes import stamp_change
 from labsys.storage.trials import require_trial
 
 RUN_FILE = "run.json"
@@ -115,11 +116,13 @@ def set_current_run(lab: Lab, name: TrialName, run_id: str) -> None:
         return
     path = _current_path(lab, name)
     if not is_there(path) or read_text(path).strip() != run_id:
+        stamp_change(lab, name)
         write_text_atomic(path, run_id + "\n")
 
 
 def clear_current_run(lab: Lab, name: TrialName) -> None:
     """Let no run of the trial count until it is processed again (what the runs rest on has changed); the runs stay."""
+    stamp_change(lab, name)
     for run_id in _pending_runs(lab, name):
         _pending_path(lab, name, run_id).unlink(missing_ok=True)
     _current_path(lab, name).unlink(missing_ok=True)
@@ -171,5 +174,6 @@ def _pending_runs(lab: Lab, name: TrialName) -> list[str]:
 def _rename_pending(lab: Lab, name: TrialName, run_id: str) -> None:
     # The pending file says what `current` shall say, so that one rename both writes `current` and ends the wait.
     path = _current_path(lab, name)
+    stamp_change(lab, name)
     _pending_path(lab, name, run_id).replace(path)
     sync_folder(path.parent)

@@ -1,23 +1,27 @@
-"""Deleted trials: moved into the lab's bin/ with a reason, and restored from there; nothing is destroyed here.
+"""Deleted trials: moved into the lab's bin/ with a reason, restored from there, and destroyed after a while.
 
-bin/<time>_<subject>_<session>_<trial>/entry.json   name, reason, when
-                                       trial/       the trial's folder as it was
+bin/<time>_<subject>_<session>_<trial>/entry.json   name, reason, when, the runs it had
+                                       trial/       the trial's folder as it was; gone once destroyed
+
+The entry stays for good, also of a trial that was moved to another name: tables tell from it which rows went.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labsys.core.clock import utc_now
 from labsys.core.errors import InputError, UnknownNameError
-from labsys.core.session import TrialName
-from labsys.storage.atomic import is_there, make_folder, sync_folder
+from labsys.core.session import Trial, TrialName
+from labsys.storage.atomic import is_there, make_folder, sync_folder, write_text_atomic
 from labsys.storage.documents import load_document, save_document
+from labsys.storage.finished_runs import run_names
 from labsys.storage.lab import Lab, trial_folder
 from labsys.storage.sessions import require_session
 from labsys.storage.takes import RECORDING_FOLDER
-from labsys.storage.trials import require_trial
+from labsys.storage.trial_changes import CHANGE_FILE
+from labsys.storage.trials import move_trial, require_trial
 
 _ENTRY = "entry.json"
 _TRIAL = "trial"
@@ -25,11 +29,13 @@ _TRIAL = "trial"
 
 @dataclass(frozen=True)
 class BinEntry:
-    """A deleted trial: what it was called, why and when it went."""
+    """A trial that went: what it was called, why and when (ISO-8601), the runs it had, its new name where it moved."""
 
     name: TrialName
     reason: str
     deleted_at: str
+    runs: tuple[str, ...] = ()
+    moved_to: str = ""
 
 
 def delete_trial(lab: Lab, name: TrialName, *, reason: str) -> BinEntry:
@@ -44,13 +50,22 @@ def delete_trial(lab: Lab, name: TrialName, *, reason: str) -> BinEntry:
     source = trial_folder(lab, name)
     if is_there(source / RECORDING_FOLDER):
         raise InputError(f"trial {name} is being recorded or was cut short", remedy="Run 'labsys recover'")
-    entry = BinEntry(name, reason.strip(), utc_now())
-    stamp = entry.deleted_at.replace(":", "").replace(".", "")
-    folder = lab.root / "bin" / f"{stamp}_{name.subject}_{name.session}_{name.trial}"
-    make_folder(folder)
-    save_document(folder / _ENTRY, entry)
-    _move(source, folder / _TRIAL)
+    entry = BinEntry(name, reason.strip(), utc_now(), run_names(lab, name))
+    _move(source, _save_entry(lab, entry) / _TRIAL)
     return entry
+
+
+def move_trial_away(lab: Lab, name: TrialName, target: TrialName) -> Trial:
+    """As `move_trial`, and leave word in the bin that nothing has the old name any more."""
+    runs = run_names(lab, name) if is_there(trial_folder(lab, name)) else ()
+    folder = _save_entry(lab, BinEntry(name, f"moved to {target}", utc_now(), runs, str(target))) if runs else None
+    try:
+        return move_trial(lab, name, target)
+    except BaseException:
+        if folder is not None:
+            (folder / _ENTRY).unlink()
+            folder.rmdir()
+        raise
 
 
 def list_bin(lab: Lab) -> list[BinEntry]:
@@ -69,19 +84,45 @@ def restore_trial(lab: Lab, name: TrialName) -> BinEntry:
     if not found:
         raise UnknownNameError("deleted trial", str(name), valid=[str(e.name) for e in list_bin(lab)])
     require_session(lab, name.subject, name.session)
-    target = trial_folder(lab, name)
+    target, folder = trial_folder(lab, name), found[-1]
     if is_there(target):
         raise InputError(f"trial {name} exists already", remedy="Move it to another name first")
-    folder = found[-1]
     entry = load_document(folder / _ENTRY, BinEntry)
+    write_text_atomic(folder / _TRIAL / CHANGE_FILE, utc_now() + "\n")
     _move(folder / _TRIAL, target)
     (folder / _ENTRY).unlink()
     folder.rmdir()
     return entry
 
 
+def list_gone(lab: Lab, subject: str) -> list[BinEntry]:
+    """Every trial of a subject that was ever deleted or moved away and not restored, oldest first."""
+    # By their names first: another subject's entry is not read, whatever is in it.
+    mine = [folder for folder in _all_entries(lab) if f"_{subject}_" in folder.name]
+    entries = ((folder, load_document(folder / _ENTRY, BinEntry)) for folder in mine)
+    return [_with_runs(folder, entry) for folder, entry in entries if entry.name.subject == subject]
+
+
+def _with_runs(folder: Path, entry: BinEntry) -> BinEntry:
+    """Entries of earlier versions do not name the runs; the trial beside them has them."""
+    found = tuple(sorted(p.parent.name for p in (folder / _TRIAL / "runs").glob("*/run.json")))
+    return entry if entry.runs else replace(entry, runs=found)
+
+
 def _entries(lab: Lab) -> list[Path]:
-    return [folder for folder in sorted((lab.root / "bin").glob("*_*")) if is_there(folder / _TRIAL)]
+    return [folder for folder in _all_entries(lab) if is_there(folder / _TRIAL)]
+
+
+def _all_entries(lab: Lab) -> list[Path]:
+    return [folder for folder in sorted((lab.root / "bin").glob("*_*")) if is_there(folder / _ENTRY)]
+
+
+def _save_entry(lab: Lab, entry: BinEntry) -> Path:
+    stamp = entry.deleted_at.replace(":", "").replace(".", "")
+    folder = lab.root / "bin" / f"{stamp}_{entry.name.subject}_{entry.name.session}_{entry.name.trial}"
+    make_folder(folder)
+    save_document(folder / _ENTRY, entry)
+    return folder
 
 
 def _move(source: Path, target: Path) -> None:

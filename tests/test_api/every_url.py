@@ -43,4 +43,5 @@ def every_url(client: TestClient) -> Iterator[str]:
         yield from (f"{API}/trend?subject=S01&metric={metric.id}&side={side}" for side in metric.sided.sides)
     for form, run in product(("json", "csv", "parquet", "arrow"), ("current", "all")):
         yield f"{API}/tables/trial_metrics?format={form}&run={run}"
+        yield f"{API}/tables/trial_metrics?format={form}&run={run}&updated_since=2020-01-01"
     yield from ("/", "/subjects/S01", "/trials/S01/2026-12-13/run1")
