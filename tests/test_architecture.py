@@ -232,6 +232,12 @@ def test_skips():
 """
 
 
+# A plugin that takes a second to load is left out here, too.
+PYTEST_ELSEWHERE = (
+    sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:schemathesis", "-c", os.devnull,
+)  # fmt: skip
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("reason", "ci", "data_here", "workers", "passes"),
@@ -251,7 +257,7 @@ def test_ci_fails_on_a_skip_that_it_did_not_expect(
     environment = {k: v for k, v in os.environ.items() if k not in {"CI", "LABSYS_DATA"} and "PYTEST" not in k}
     environment |= {"CI": "true"} if ci else {}
     environment |= {"LABSYS_DATA": str(tmp_path)} if data_here else {}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(tmp_path)]
+    command = [*PYTEST_ELSEWHERE, "--rootdir", str(tmp_path)]
     outcome = subprocess.run(
         [*command, "-n", str(workers), str(tmp_path)], capture_output=True, text=True, env=environment, check=False
     )
@@ -265,18 +271,7 @@ def test_the_acceptance_suite_runs_only_when_named(tmp_path: Path) -> None:
     shutil.copy(ROOT / "tests/conftest.py", tmp_path / "conftest.py")
     (tmp_path / "test_short.py").write_text("def test_short():\n    pass\n")
     (tmp_path / "accept/test_long.py").write_text("def test_long():\n    pass\n")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-c",
-        os.devnull,
-        "--rootdir",
-        str(tmp_path),
-    ]
+    command = [*PYTEST_ELSEWHERE, "-q", "--rootdir", str(tmp_path)]
     short = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=False)
     assert "1 passed" in short.stdout, short.stdout + short.stderr
     long = subprocess.run([*command, str(tmp_path / "accept")], capture_output=True, text=True, check=False)

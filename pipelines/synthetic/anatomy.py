@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -73,6 +74,7 @@ class Body:
         return np.asarray(0.5 * (self.hip_m["R"] + self.hip_m["L"]))
 
 
+@lru_cache(maxsize=64)
 def make_body(height_m: float, anatomy: Anatomy, seed: int) -> Body:
     """A body of this height; a DEVIATING one differs by seed in proportions, joint centres and landmarks."""
     rng = np.random.default_rng([seed, 11])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from pipelines.synthetic.leg_motion import leg_angles
 from pipelines.synthetic.legs import Leg
 from pipelines.synthetic.nominal import hip_response, solve_places
 from pipelines.synthetic.parameters import RunnerParameters
-from pipelines.synthetic.plan import Plan, plan_regular, scatter_plan
+from pipelines.synthetic.plan import HipResponse, Plan, plan_regular, scatter_plan
 from pipelines.synthetic.published import Style, resolve_style
 from pipelines.synthetic.skeleton_pose import PoseAngles
 from pipelines.synthetic.trunk import TrunkMotion, draw_wander, make_trunk
@@ -35,9 +37,7 @@ class Gait:
 
 def make_gait(parameters: RunnerParameters, body: Body, *, kind: TrialKind, seconds: float, seed: int) -> Gait:
     """Solve and plan a gait that covers 0..seconds."""
-    style = resolve_style(parameters, kind)
-    places = solve_places(style, parameters, body)
-    response = hip_response(style, parameters, body, places)
+    style, places, response = _solve(parameters, body, kind)
     n_steps = math.ceil(1.1 * seconds / style.step_s) + 2 * _SPARE_STEPS
     start_s = -_SPARE_STEPS * style.step_s + 0.13
     regular = plan_regular(style, parameters, places, n_steps=n_steps, start_s=start_s)
@@ -45,6 +45,16 @@ def make_gait(parameters: RunnerParameters, body: Body, *, kind: TrialKind, seco
     scattered = scatter_plan(regular, style, parameters, response, seed)
     plan = settle_heights(style, scattered, body, wander_m)
     return Gait(style, plan, make_trunk(style, plan, wander_m=wander_m), body)
+
+
+@lru_cache(maxsize=64)
+def _solve(
+    parameters: RunnerParameters, body: Body, kind: TrialKind
+) -> tuple[Style, Mapping[str, float], Mapping[str, HipResponse]]:
+    """What does not depend on how long or how variable a trial is: kept, because the same runner is asked for often."""
+    style = resolve_style(parameters, kind)
+    places = solve_places(style, parameters, body)
+    return style, places, hip_response(style, parameters, body, places)
 
 
 def pose_gait(gait: Gait, times_s: FloatArray) -> PoseAngles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,6 +123,14 @@ def misnamed(labsys: Run) -> None:
     assert "takes no --out" in both.err
 
 
+def write_grey_video(path: Path, size: tuple[int, int]) -> None:
+    """Three seconds in which nothing is to be seen."""
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 100.0, size)
+    for _ in range(300):
+        video.write(np.full((size[1], size[0], 3), 90, dtype=np.uint8))
+    video.release()
+
+
 @pytest.mark.slow
 def test_a_take_made_with_other_settings_is_flagged_at_import_and_in_its_results(labsys: Run) -> None:
     assert labsys("synth", "--out", "synth", "--what", "landmarks2d", "--seconds", "3", "--quiet").code == 0
@@ -130,15 +139,11 @@ def test_a_take_made_with_other_settings_is_flagged_at_import_and_in_its_results
     size = known.rig.cameras[0].intrinsics.size_px
     set_as = {name: CameraFingerprint(size, 50.0 if name == names[2] else 100.0) for name in names}
     Path("rig.toml").write_text(format_anipose(replace(known, fingerprint=set_as)))
-    videos, tracks = [], []
+    write_grey_video(Path("grey.mp4"), size)
     for name in names:
-        video = cv2.VideoWriter(f"{name}.mp4", cv2.VideoWriter.fourcc(*"mp4v"), 100.0, size)
-        grey = np.full((size[1], size[0], 3), 90, dtype=np.uint8)
-        for _ in range(300):
-            video.write(grey)
-        video.release()
-        videos.append(f"{name}={name}.mp4")
-        tracks.append(f"{name}={Path('synth/run', f'{name}.h5')}")
+        shutil.copy("grey.mp4", f"{name}.mp4")
+    videos = [f"{name}={name}.mp4" for name in names]
+    tracks = [f"{name}={Path('synth/run', f'{name}.h5')}" for name in names]
     trial = ("--subject", "S01", "--session", "2026-11-22", "--trial", "run1", "--kind", "run")
     files = ("--videos", *videos, "--landmarks2d", *tracks, "--calibration", "rig.toml")
     brought = labsys("import", *trial, *files, "--surface", "treadmill", "--speed-mps", "3")
