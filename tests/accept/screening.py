@@ -60,7 +60,7 @@ def runner_for(seed: int) -> RunnerParameters:
     )
 
 
-def runner_with(seed: int, deficit_rad: float) -> Runner:
+def runner_with(seed: int, deficit_rad: float, *, seconds: float = SECONDS) -> Runner:
     """The same body and visit without a deficit, and with it.
 
     The lean of the trunk is such that the low back, where it makes up for everything, ends `deficit_rad` beyond
@@ -71,8 +71,8 @@ def runner_with(seed: int, deficit_rad: float) -> Runner:
     short = replace(capped, trunk_lean_rad=capped.trunk_lean_rad + beyond - deficit_rad)
     plain = replace(short, hip_extension_cap_rad=None, lumbar_gain=0.0)
     return Runner(
-        _make(plain, TrialKind.RUN, seed),
-        _make(short, TrialKind.RUN, seed),
+        _make(plain, TrialKind.RUN, seed, seconds=seconds),
+        _make(short, TrialKind.RUN, seed, seconds=seconds),
         _make(short, TrialKind.STATIC, seed, seconds=5.0),
     )
 
