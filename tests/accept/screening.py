@@ -14,7 +14,7 @@ from labsys.biomechanics.settings import AnalysisSettings
 from labsys.core.catalogue import METRICS, find_metric
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.measurement_error import default_error, default_error_table
-from labsys.core.motion import Finding, Metric, MotionResult
+from labsys.core.motion import Finding, Metric, MotionResult, StrideValues
 from labsys.core.references import PUBLISHED
 from labsys.core.screening import FindingStatus, RuleSet
 from labsys.core.session import Surface, TrialKind
@@ -137,15 +137,22 @@ def true_answers(trial: SyntheticTrial, rules: RuleSet) -> Answers:
     """What the rules say of the true metrics, known without any error: every interval is the value itself."""
     exact = [replace(m, ci95=(m.mean, m.mean), sem_measurement=_sem(m.id)) for m in trial.metrics]
     exact += _true_differences(exact)
+    return answers_to(exact, trial.stride_values, trial.parameters.speed_mps, rules)
+
+
+def answers_to(
+    metrics: Sequence[Metric], stride_values: Sequence[StrideValues], speed_mps: float, rules: RuleSet
+) -> Answers:
+    """What the rules say of metrics of a run at T3 with strides enough."""
     screened = ScreenedTrial(
         kind=TrialKind.RUN,
         tier=Tier.T3,
         surface=Surface.TREADMILL,
-        speed_mps=trial.parameters.speed_mps,
+        speed_mps=speed_mps,
         sex="",
         n_strides=dict.fromkeys(SIDES, 99),
-        metrics=tuple(exact),
-        stride_values=trial.stride_values,
+        metrics=tuple(metrics),
+        stride_values=tuple(stride_values),
     )
     return {(f.id, f.side): f for f in screen(screened, rules=rules, references=PUBLISHED)}
 

@@ -11,23 +11,34 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from labsys.core.catalogue import find_metric
-from labsys.core.motion import EventKind, MotionResult
-from labsys.core.skeleton import Side
-from labsys.core.units import to_outside
+from labsys.core.measurement_error import default_error
+from labsys.core.motion import EventKind, Metric, MotionResult, Quality
+from labsys.core.skeleton import Side, Tier
+from labsys.core.units import to_inside, to_outside
 from pipelines.screening_file import shipped_rules
 from pipelines.synthetic.trial import SyntheticTrial
 from tests.accept.accuracy import Measured, event_errors_s
-from tests.accept.screening import SIDES, Answers, analyse_noisy, answers_of, runner_for, runner_with, true_answers
+from tests.accept.screening import (
+    SIDES,
+    Answers,
+    analyse_noisy,
+    answers_of,
+    answers_to,
+    runner_for,
+    runner_with,
+    true_answers,
+)
 
 DEFICIT_RAD = math.radians(8.0)
 NOISE_M = 0.005
+_UNKNOWN = (math.nan, math.nan)
 RULES = shipped_rules()
 # "again" is a second look at the plain runner: what changes between the two is noise alone.
 PLAIN, AGAIN, SHORT = "plain", "again", "short"
@@ -92,6 +103,30 @@ def _means(found: MotionResult | SyntheticTrial) -> dict[str, float]:
 
 def _strikes_ms(trial: SyntheticTrial, motion: MotionResult) -> float:
     return 1e3 * float(np.nanmean(event_errors_s(Measured(trial, motion), EventKind.FOOT_STRIKE)))
+
+
+def statuses_of_means(means: Mapping[str, float], speed_mps: float) -> dict[str, str]:
+    """What the rules say of "metric, side" -> mean, outside units, of unknown error: nothing is flagged."""
+    keys = {key: tuple(key.split(", ")) for key in means}
+    metrics = tuple(
+        Metric(
+            id=metric_id,
+            side=Side(side),
+            mean=to_inside(means[key], find_metric(metric_id).unit),
+            sd=math.nan,
+            n=25,
+            lag1=0.0,
+            ci95_strides=_UNKNOWN,
+            se_reconstruction=math.nan,
+            sem_measurement=default.sem if (default := default_error(metric_id, Tier.T3)) else math.nan,
+            sem_source="",
+            ci95=_UNKNOWN,
+            quality=Quality.OK,
+            provisional=True,
+        )
+        for key, (metric_id, side) in keys.items()
+    )
+    return _statuses(answers_to(metrics, (), speed_mps, RULES))
 
 
 def study(seeds: Sequence[int]) -> Iterator[Screened]:
