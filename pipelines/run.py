@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
-from labsys.core.camera_audit import ReconstructionAudit
 from labsys.core.cameras import Calibration
-from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.progress import Progress
 from labsys.core.session import TrialName
 from labsys.storage.atomic import write_json_atomic
-from labsys.storage.exchange.tracks import CameraTrack
-from labsys.storage.lab import Lab, take_folder
+from labsys.storage.lab import Lab
 from labsys.storage.results import (
     AUDIT_FILE,
     LANDMARKS3D_FILE,
@@ -27,7 +21,6 @@ from labsys.storage.results import (
 )
 from labsys.storage.runs import (
     StagedRun,
-    current_run,
     is_complete,
     load_run,
     open_run,
@@ -39,24 +32,20 @@ from pipelines.analyse import analyse
 from pipelines.calibrating.fingerprints import differs_from_calibration, fingerprint_take
 from pipelines.config import PipelineConfig
 from pipelines.dlc import open_configured
-from pipelines.drift import with_drift
 from pipelines.importing.markers import read_taken_markers
 from pipelines.pose2d import (
     PoseEstimator,
     estimate_pose,
-    find_landmarks2d,
     needs_model,
     pose_files,
-    read_tracks,
     take_videos,
     write_estimate,
 )
-from pipelines.prepare2d import prepare_landmarks2d
 from pipelines.recalibrated import doubt_about_calibration
-from pipelines.reconstruct import Reconstruction, marked, matching_rig, reconstruct_trial
-from pipelines.retiming.stamps import TIMESTAMPS
+from pipelines.run_landmarks import make_landmarks3d, timed
 from pipelines.run_plan import RunPlan, Stage, plan_run
 from pipelines.screening import Screening, gather_screening
+from pipelines.static_beside import StaticRun, process_static
 from pipelines.trajectory import SOLVE_FILE
 from pipelines.trial_inputs import TrialInputs, gather_inputs, load_calibration
 
@@ -95,40 +84,45 @@ def run_trial(
         InputError: the trial cannot be processed; says what is missing or wrong. ConcurrencyError: another process is
             at this very run.
     """
-    trial = gather_inputs(lab, name)
-    estimator = open_model(lab, config) if needs_model(trial.take) else None
-    static_run = _run_static(lab, trial, config, progress, open_model)
-    screening = gather_screening(lab, trial.trial)
-    plan = plan_run(
-        lab, trial, config, static_run=static_run, from_stage=from_stage, screening=screening, estimator=estimator
-    )
-    model = "" if estimator is None else estimator.identity
-    static = trial.static.trial if trial.static else ""
-    if is_complete(lab, name, plan.run):
-        settle_run(lab, name, plan.run)
-        set_current_run(lab, name, plan.run)
-        return RunOutcome(name, plan.run, static, is_new=False, model=model)
-    with open_run(lab, name, plan.run) as staged:
-        notes = () if estimator is None else _pose_stage(lab, staged, trial, plan, estimator, progress)
-        _make_run(lab, staged, trial, plan, config, static_run=static_run, screening=screening, progress=progress)
-    return RunOutcome(name, plan.run, static, is_new=True, model=model, notes=notes)
+    return _run_gathered(lab, gather_inputs(lab, name), config, from_stage, progress, open_model)
 
 
-def _run_static(
+def _run_gathered(
     lab: Lab,
     trial: TrialInputs,
     config: PipelineConfig,
+    from_stage: Stage | None,
     progress: Progress,
     open_model: Callable[[Lab, PipelineConfig], PoseEstimator],
-) -> str:
-    """Process the static trial alike and return its run; its own current run, if it has one, stays current."""
-    if trial.static is None:
-        return ""
-    before = current_run(lab, trial.static)
-    outcome = run_trial(lab, trial.static, config=config, progress=progress, open_model=open_model)
-    if before is not None and before != outcome.run:
-        set_current_run(lab, trial.static, before)
-    return outcome.run
+) -> RunOutcome:
+    """As `run_trial`, of a trial whose inputs are read."""
+    name = trial.trial.name
+    estimator = open_model(lab, config) if needs_model(trial.take) else None
+
+    def process(static: TrialInputs, shown: Progress) -> str:
+        return _run_gathered(lab, static, config, None, shown, open_model).run
+
+    with process_static(lab, trial, config, process=process, progress=progress) as static:
+        screening = gather_screening(lab, trial.trial)
+        plan = plan_run(
+            lab, trial, config, static_run=static.run, from_stage=from_stage, screening=screening, estimator=estimator
+        )
+        outcome = RunOutcome(
+            name,
+            plan.run,
+            trial.static.trial if trial.static else "",
+            is_new=not is_complete(lab, name, plan.run),
+            model="" if estimator is None else estimator.identity,
+        )
+        if not outcome.is_new:
+            static.wait()
+            settle_run(lab, name, plan.run)
+            set_current_run(lab, name, plan.run)
+            return outcome
+        with open_run(lab, name, plan.run) as staged:
+            notes = () if estimator is None else _pose_stage(lab, staged, trial, plan, estimator, progress)
+            _make_run(lab, staged, trial, plan, config, static=static, screening=screening, progress=progress)
+    return replace(outcome, notes=notes)
 
 
 def _pose_stage(
@@ -147,7 +141,7 @@ def _pose_stage(
         staged.inherit(Stage.POSE2D, plan.parent, pose_files(tuple(trial.take.cameras)))
         return ()
     seconds = dict[str, float]()
-    with _timed(seconds, Stage.POSE2D):
+    with timed(seconds, Stage.POSE2D):
         videos = take_videos(lab, name, trial.take)
         found = estimate_pose(videos, estimator, afresh=Stage.POSE2D in plan.afresh, progress=progress)
         files = write_estimate(staged.folder, found)
@@ -162,20 +156,21 @@ def _make_run(
     plan: RunPlan,
     config: PipelineConfig,
     *,
-    static_run: str,
+    static: StaticRun,
     screening: Screening | None,
     progress: Progress,
 ) -> None:
     calibration = load_calibration(lab, trial.take)
     heading_known = _heading_known(lab, trial, calibration)
     _reconstruct_stage(lab, staged, trial, plan, config, calibration, progress)
+    static.wait()
     if not staged.has(Stage.ANALYSE):
         seconds = dict[str, float]()
         progress.stage("analyse", 1)
-        with _timed(seconds, Stage.ANALYSE):
+        with timed(seconds, Stage.ANALYSE):
             motion = analyse(
                 read_landmarks3d(staged.file(LANDMARKS3D_FILE)),
-                static=_static_landmarks(lab, trial, static_run),
+                static=_static_landmarks(lab, trial, static.run),
                 trial=trial.trial,
                 session=trial.session,
                 heading_known=heading_known,
@@ -188,7 +183,7 @@ def _make_run(
             files = write_motion(staged.folder, motion)
         staged.complete(Stage.ANALYSE, files, seconds=seconds)
         progress.advance()
-    reason = _not_for_comparison(lab, trial, calibration, static_run)
+    reason = _not_for_comparison(lab, trial, calibration, static.run)
     staged.finish(
         plan.record(
             trial,
@@ -218,64 +213,13 @@ def _reconstruct_stage(
         return
     progress.stage("reconstruct", 1)
     seconds = dict[str, float]()
-    found, audit = _landmarks3d(lab, staged, trial, config, calibration, seconds)
-    with _timed(seconds, "write_landmarks3d"):
+    found, audit = make_landmarks3d(lab, staged, trial, config, calibration, seconds)
+    with timed(seconds, "write_landmarks3d"):
         write_landmarks3d(staged.folder / LANDMARKS3D_FILE, found.landmarks)
         write_audit(staged.folder / AUDIT_FILE, audit)
         write_json_atomic(staged.folder / SOLVE_FILE, dict(found.solve))
     staged.complete(Stage.RECONSTRUCT, (LANDMARKS3D_FILE, AUDIT_FILE, SOLVE_FILE), seconds=seconds)
     progress.advance()
-
-
-def _landmarks3d(
-    lab: Lab,
-    staged: StagedRun,
-    trial: TrialInputs,
-    config: PipelineConfig,
-    calibration: Calibration | None,
-    seconds: dict[str, float],
-) -> tuple[Reconstruction, ReconstructionAudit]:
-    name, take = trial.trial.name, trial.take
-    if "markers" in take.files:
-        with _timed(seconds, "read_markers"):
-            return marked(read_taken_markers(lab, name, take)[0]), ReconstructionAudit()
-    if calibration is None:
-        raise InputError(f"trial {name} has 2D landmarks but no calibration", remedy="Import it again with one")
-    stamps = take.files.get(TIMESTAMPS)
-    prepared = prepare_landmarks2d(
-        _tracks(lab, staged, trial, seconds),  # by no name: a long trial's would else stay until it is reconstructed
-        partial(matching_rig, calibration=calibration),
-        rate_hz=take.rate_hz,
-        stamps=None if stamps is None else take_folder(lab, name) / stamps.path,
-        config=config,
-    )
-    seconds |= prepared.seconds
-    settings = config.reconstruct
-    with _timed(seconds, Stage.RECONSTRUCT):
-        found = reconstruct_trial(
-            prepared.landmarks,
-            calibration,
-            rule=settings.rule,
-            min_likelihood=settings.min_likelihood,
-            max_error_px=settings.max_error_px,
-            min_cameras=settings.min_cameras,
-            max_gap_s=settings.max_gap_s,
-        )
-    seconds["trajectory"] = round(found.solve_s, 3)
-    with _timed(seconds, "drift"):
-        audit = with_drift(
-            lab, trial, prepared.landmarks, matching_rig(prepared.landmarks, calibration), prepared.audit
-        )
-    return found, audit
-
-
-def _tracks(lab: Lab, staged: StagedRun, trial: TrialInputs, seconds: dict[str, float]) -> dict[str, CameraTrack]:
-    name, take = trial.trial.name, trial.take
-    if staged.has(Stage.POSE2D):
-        with _timed(seconds, "read_pose2d"):
-            return read_tracks(staged.file, tuple(take.cameras))
-    with _timed(seconds, Stage.POSE2D):
-        return find_landmarks2d(lab, name, take)
 
 
 def _static_landmarks(lab: Lab, trial: TrialInputs, static_run: str) -> Landmarks3D | None:
@@ -301,10 +245,3 @@ def _not_for_comparison(lab: Lab, trial: TrialInputs, calibration: Calibration |
         if reason:
             return f"static trial {trial.static.trial}: {reason}"
     return None
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    seconds[str(step)] = round(time.perf_counter() - began, 3)

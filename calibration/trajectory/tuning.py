@@ -6,6 +6,7 @@ variance is set to what the solution and its own uncertainty together show of it
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from calibration.trajectory.posterior import posterior
 from calibration.trajectory.solve import Objective, minimise
 from calibration.trajectory.spread import information_shown, robust_factor, temporal_spread, typical_information
-from labsys.core.arrays import FloatArray, IntArray
+from labsys.core.arrays import BoolArray, FloatArray, IntArray
 
 # Observations of one bin of confidence share a noise level.
 CONFIDENCE_EDGES = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
@@ -181,22 +182,34 @@ def _limbs(
     objective: Objective, pulls: FloatArray, covariance: FloatArray, before: Tuning, floor_m: float
 ) -> tuple[FloatArray, FloatArray]:
     lengths, sd = before.lengths_m.copy(), before.limb_sd_m.copy()
-    for b, (i, j) in enumerate(objective.limbs):
-        on = pulls[:, 4, b] > 0.0
-        if not on.any():
-            continue
-        length = pulls[on, 4, b]
-        along = pulls[on, :3, b] / np.linalg.norm(pulls[on, :3, b], axis=1, keepdims=True)
-        variance = sum(_along(covariance[:, :, k][on], along) for k in (i, j))
-        lengths[b] = np.median(length)
+    seen = pulls[:, 4] > 0.0
+    for frames, bones in _alike(seen):
+        on = np.ix_(frames, np.arange(pulls.shape[1]), bones)
+        x, y, z, _, length = np.moveaxis(pulls[on], 1, 0)
+        norm = np.sqrt(x * x + y * y + z * z)
+        i, j = (np.moveaxis(covariance[np.ix_(frames, np.arange(6), ends)], 1, 0) for ends in objective.limbs[bones].T)
+        along = x / norm, y / norm, z / norm
+        variance = _along(i, along) + _along(j, along)
+        lengths[bones] = np.median(length, axis=0)
         # The median of a squared normal deviate is 0.455 of its variance.
-        shown = float(np.sqrt(np.median((length - lengths[b]) ** 2 + 0.455 * variance) / 0.455))
-        sd[b] = max(floor_m, sd[b] * (shown / sd[b]) ** _LIMB_STRIDE)
+        squares = (length - lengths[bones]) ** 2 + 0.455 * variance
+        shown = np.sqrt(np.median(squares, axis=0) / 0.455)
+        sd[bones] = np.maximum(floor_m, sd[bones] * (shown / sd[bones]) ** _LIMB_STRIDE)
     return lengths, sd
 
 
-def _along(covariance: FloatArray, unit: FloatArray) -> FloatArray:
-    """Variance (N,) along unit vectors (N, 3) of covariances (N, 6)."""
-    x, y, z = unit.T
-    P = covariance.T
+def _alike(seen: BoolArray) -> Iterator[tuple[IntArray, IntArray]]:
+    """Frames and columns of (T, B) that are there together, for work on many columns at once: most have no gap."""
+    by_frames: dict[bytes, list[int]] = {}
+    for b, own in enumerate(seen.T):
+        by_frames.setdefault(own.tobytes(), []).append(b)
+    for bones in by_frames.values():
+        frames = np.flatnonzero(seen[:, bones[0]])
+        if frames.size:
+            yield frames, np.array(bones)
+
+
+def _along(P: FloatArray, unit: tuple[FloatArray, FloatArray, FloatArray]) -> FloatArray:
+    """Variance (N, B) along unit vectors, three of (N, B), of covariances (6, N, B)."""
+    x, y, z = unit
     return np.asarray(P[0] * x * x + P[3] * y * y + P[5] * z * z + 2.0 * (P[1] * x * y + P[2] * x * z + P[4] * y * z))

@@ -36,7 +36,9 @@ class Bend:
 
 def unit(v: FloatArray) -> FloatArray:
     """Unit vectors of v (..., 3); NaN where the length is zero."""
-    length = np.linalg.norm(v, axis=-1, keepdims=True)
+    # Summed by columns: over an axis of three numpy's own norm takes several times as long, for the same last digit.
+    x, y, z = v[..., 0], v[..., 1], v[..., 2]
+    length = np.sqrt(x * x + y * y + z * z)[..., None]
     return np.asarray(np.divide(v, length, out=np.full_like(v, np.nan), where=length > 0))
 
 

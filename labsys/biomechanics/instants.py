@@ -21,12 +21,12 @@ _PEAK_FROM, _PEAK_UNTIL = 0.5, 0.15
 def late_stance(times: StrideTimes) -> FloatArray:
     """A grid over the window in which hip and thigh extension peak, (S, 201) s."""
     start = times.strike_s + _PEAK_FROM * (times.toe_off_s - times.strike_s)
-    return times.between(start, times.toe_off_s + _PEAK_UNTIL * times.duration_s)
+    return times.kept("late", lambda: times.between(start, times.toe_off_s + _PEAK_UNTIL * times.duration_s))
 
 
 def stance(times: StrideTimes) -> FloatArray:
     """A grid over every contact, (S, 201) s."""
-    return times.between(times.strike_s, times.toe_off_s)
+    return times.kept("stance", lambda: times.between(times.strike_s, times.toe_off_s))
 
 
 def expected_peak(curves: FloatArray) -> IntArray:
@@ -59,12 +59,14 @@ def spread(curves: FloatArray) -> FloatArray:
 
 def thigh_peak_s(source: MetricSource, times: StrideTimes, side: Side) -> FloatArray:
     """When the thigh is furthest behind vertical, (S,) s; NaN where it is not seen throughout the window."""
-    return _peak_s(late_stance(times), source.read("thigh_vertical", side, late_stance(times)))
+    grid = late_stance(times)
+    return times.kept((source, "thigh", side), lambda: _peak_s(grid, source.read("thigh_vertical", side, grid)))
 
 
 def hip_peak_s(source: MetricSource, times: StrideTimes, side: Side) -> FloatArray:
     """When the hip is most extended, (S,) s; NaN where it is not seen throughout the window."""
-    return _peak_s(late_stance(times), -source.read("hip_flexion", side, late_stance(times)))
+    grid = late_stance(times)
+    return times.kept((source, "hip", side), lambda: _peak_s(grid, -source.read("hip_flexion", side, grid)))
 
 
 def mid_stance_s(source: MetricSource, times: StrideTimes) -> FloatArray:
@@ -73,6 +75,10 @@ def mid_stance_s(source: MetricSource, times: StrideTimes) -> FloatArray:
     Every stride's own: other quantities are read here, on a slope, where an error of the time has no direction. A
     place that all strides share would move all their values when one stride more or less counts, and hide the scatter.
     """
+    return times.kept((source, "middle"), lambda: _mid_stance_s(source, times))
+
+
+def _mid_stance_s(source: MetricSource, times: StrideTimes) -> FloatArray:
     grid = stance(times)
     height = source.place("pelvis", 1, grid)
     curves = height if source.kind is TrialKind.WALK else -height

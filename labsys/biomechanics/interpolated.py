@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from labsys.biomechanics.contributions import Contributions
 from labsys.biomechanics.points import BodyPoints
@@ -50,6 +50,7 @@ class _Shares:
     given: GivenStrides
     points: BodyPoints
     contributions: Contributions
+    _kept: dict[tuple[frozenset[str], tuple[Stride, ...]], float] = field(default_factory=dict, init=False, repr=False)
 
     def of(self, metric_id: str, side: Side) -> float:
         """Of a difference between the sides the mean of both, of other values of the trial that of their source."""
@@ -66,4 +67,8 @@ class _Shares:
         return self._share(self.contributions.metric_roles(metric_id, side, strides[0].side), strides)
 
     def _share(self, roles: frozenset[str], strides: tuple[Stride, ...]) -> float:
-        return self.points.interpolated_share(roles, frames_of(strides, self.points.times_s))
+        # Many metrics rest on the same landmarks over the same strides.
+        key = roles, strides
+        if key not in self._kept:
+            self._kept[key] = self.points.interpolated_share(roles, frames_of(strides, self.points.times_s))
+        return self._kept[key]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labsys.biomechanics.axes import Segment
-from labsys.biomechanics.cardan import axis_angles, baker_angles, jcs_angles, transpose, unwrap_finite
+from labsys.biomechanics.cardan import axis_angles, baker_angles, jcs_angle, transpose, unwrap_finite
 from labsys.biomechanics.points import BodyPoints
 from labsys.biomechanics.preparation import Prepared
 from labsys.biomechanics.segments import SIDES, Body
@@ -186,8 +186,7 @@ def _raw(points: BodyPoints, body: Body, angle_id: str, side: Side, tier: Tier) 
         return _thigh_vertical(body, side) - _trunk_lean(body)
     if angle_id in JOINT_RULES:
         rule = JOINT_RULES[angle_id]
-        relative = transpose(rule.proximal(body, side).rotation) @ rule.distal(body, side).rotation
-        return rule.sign(side) * jcs_angles(relative)[rule.component]
+        return rule.sign(side) * jcs_angle(_relative(body, rule, side), rule.component)
     match angle_id:
         case "pelvis_tilt":
             return -baker_angles(body.pelvis.rotation).tilt_rad
@@ -238,8 +237,19 @@ def _change(view: _View, angle_id: str, side: Side) -> FloatArray:
         change: FloatArray = _raw(view.points, moving, angle_id, side, view.tier) - standing[0]
         return change
     rule = JOINT_RULES[angle_id]
-    pairs = [transpose(rule.proximal(b, side).rotation) @ rule.distal(b, side).rotation for b in (moving, still)]
-    return rule.sign(side) * jcs_angles(relative_change(pairs[0], pairs[1][0]))[rule.component]
+    change = moving.kept(
+        (still, rule.proximal, rule.distal, side),
+        lambda: relative_change(_relative(moving, rule, side), _relative(still, rule, side)[0]),
+    )
+    return rule.sign(side) * jcs_angle(change, rule.component)
+
+
+def _relative(body: Body, rule: JointRule, side: Side) -> FloatArray:
+    """(T, 3, 3) distal against proximal segment; one for the three angles of a joint."""
+    return body.kept(
+        (rule.proximal, rule.distal, side),
+        lambda: transpose(rule.proximal(body, side).rotation) @ rule.distal(body, side).rotation,
+    )
 
 
 def standing_leg_m(prepared: Prepared) -> float:

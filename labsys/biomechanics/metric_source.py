@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -35,6 +35,14 @@ class StrideTimes:
     toe_off_s: FloatArray
     next_strike_s: FloatArray
     contra_strike_s: FloatArray
+    _kept: dict[Hashable, FloatArray] = field(default_factory=dict, init=False, repr=False)
+
+    def kept(self, name: Hashable, make: Callable[[], FloatArray]) -> FloatArray:
+        """What is made once under a name, for many metrics read the same grid and the same instant."""
+        if name not in self._kept:
+            made = self._kept[name] = make()
+            made.setflags(write=False)
+        return self._kept[name]
 
     @property
     def duration_s(self) -> FloatArray:
@@ -44,7 +52,7 @@ class StrideTimes:
     @property
     def whole(self) -> FloatArray:
         """A grid over every stride, (S, 201) s."""
-        return self.between(self.strike_s, self.next_strike_s)
+        return self.kept("whole", lambda: self.between(self.strike_s, self.next_strike_s))
 
     def between(self, start_s: FloatArray, end_s: FloatArray) -> FloatArray:
         """A grid from start to end of every stride's window, (S, 201) s."""
@@ -104,11 +112,21 @@ class MetricSource:
     forefoot_mps: Mapping[Side, SeriesReader]
     ground_mps: float
     drift_mps: float
+    _over_grids: dict[tuple[tuple[str, Side], int], tuple[FloatArray, FloatArray]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def read(self, angle_id: str, side: Side, at_s: FloatArray) -> FloatArray:
         """An angle at any times, rad; midline angles may be asked for with a side."""
         key = (angle_id, side) if (angle_id, side) in self.readers else (angle_id, Side.BOTH)
-        return self.readers[key].read(at_s)
+        if at_s.ndim < 2 or at_s.flags.writeable:
+            return self.readers[key].read(at_s)
+        # Over a grid that many metrics share it is read once; the grid is kept too, so that its id stays its own.
+        if (key, id(at_s)) not in self._over_grids:
+            values = self.readers[key].read(at_s)
+            values.setflags(write=False)
+            self._over_grids[key, id(at_s)] = at_s, values
+        return self._over_grids[key, id(at_s)][1]
 
     def read_strike(self, angle_id: str, side: Side, times: StrideTimes) -> FloatArray:
         """An angle at every foot strike, (S,) rad."""

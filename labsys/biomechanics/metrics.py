@@ -26,17 +26,19 @@ def metric_values(
     source: MetricSource, strides: tuple[Stride, ...]
 ) -> tuple[tuple[StrideValues, ...], dict[tuple[str, Side], str]]:
     """Values per metric and side, and the reasons of those that cannot be given."""
+    counted_of = {side: strides_of(strides, side) for side in Side}
+    times_of = {side: stride_times(counted) for side, counted in counted_of.items() if counted}
     values: list[StrideValues] = []
     reasons: dict[tuple[str, Side], str] = {}
     for definition in METRICS:
         rule = RULES[definition.id]
         for side in definition.sided.sides:
-            counted = strides_of(strides, side)
+            counted = counted_of[side]
             reason = reason_against(source, definition, side, len(counted))
             if reason is not None:
                 reasons[definition.id, side] = reason
                 continue
-            computed = rule.compute(source, stride_times(counted), side)
+            computed = rule.compute(source, times_of[side], side)
             ok = np.isfinite(computed)
             index = tuple(s.index for s, good in zip(counted, ok, strict=True) if good)
             values.append(StrideValues(definition.id, side, index, computed[ok]))

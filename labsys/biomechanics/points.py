@@ -102,7 +102,8 @@ class BodyPoints:
         shown = [r for r in sorted(roles) if r in self.tracks and r not in self.carried]
         if not shown or not inside.any():
             return 0.0
-        return float(np.mean([self._filled(r)[inside].mean() for r in shown]))
+        rows = np.flatnonzero(inside)
+        return float(np.mean([self._filled(r)[rows].mean() for r in shown]))
 
     def _filled(self, role: str) -> FloatArray:
         return self.filled.get(role, np.zeros(self.times_s.size))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -23,11 +24,17 @@ class SeriesReader:
     finite: FloatArray
     spline: PPoly | None
 
+    @cached_property
+    def _is_whole(self) -> bool:
+        return bool(self.finite.all())
+
     def read(self, at_s: FloatArray) -> FloatArray:
         """Values (...,) at times (...,) s; NaN outside the series and next to missing samples."""
         at = np.asarray(at_s, dtype=np.float64)
         if self.spline is None:
             return np.full(at.shape, np.nan)
+        if self._is_whole:
+            return np.asarray(self.spline(at))  # NaN outside, as it does not extrapolate
         certain = np.interp(at, self.times_s, self.finite) > 1.0 - 1e-9
         return np.where(certain, self.spline(at), np.nan)
 

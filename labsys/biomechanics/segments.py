@@ -7,8 +7,9 @@ where a network gives the hip. What cannot be built is NaN and says why.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -33,33 +34,106 @@ class PelvisSize:
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """All segments and joint centres of one trial.
+    """All segments and joint centres of one trial, each built when it is first asked for.
 
     `right_axis` (T, 3) is the pelvis's right-left axis from whatever gives it (ASIS, hips or trochanters).
-    `knee_3d`, `ankle_3d` tell per side whether the joint has its medial and lateral point.
+    `knee_3d` tells per side whether the joint has its medial and lateral point.
     """
 
-    pelvis: Segment
-    right_axis: Track
-    thorax: Segment
-    trunk: Segment
-    lumbar: Segment
-    lordosis: Bend
-    trunk_top: Track
-    hip: Mapping[Side, Track]
-    knee: Mapping[Side, Track]
-    ankle: Mapping[Side, Track]
-    thigh: Mapping[Side, Segment]
-    shank: Mapping[Side, Segment]
-    foot: Mapping[Side, Segment]
-    knee_3d: Mapping[Side, bool]
-    hip_source: str
+    points: BodyPoints
+    size: PelvisSize | None
+    _kept: dict[Hashable, FloatArray] = field(default_factory=dict, init=False, repr=False)
+
+    def kept(self, name: Hashable, make: Callable[[], FloatArray]) -> FloatArray:
+        """What several angles need of the body, made once under a name."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
+
+    @cached_property
+    def pelvis(self) -> Segment:
+        """By its four points."""
+        return _pelvis(self.points)
+
+    @cached_property
+    def _hips_and_source(self) -> tuple[Mapping[Side, Track], str]:
+        return _hips(self.points, self.pelvis, self.size)
 
     @property
+    def hip(self) -> Mapping[Side, Track]:
+        """Hip centres."""
+        return self._hips_and_source[0]
+
+    @property
+    def hip_source(self) -> str:
+        """What gave the hip centres."""
+        return self._hips_and_source[1]
+
+    @cached_property
     def mid_hip_m(self) -> FloatArray:
         """Midpoint of the hip centres, (T, 3) m."""
         middle: FloatArray = 0.5 * (self.hip[Side.LEFT].position_m + self.hip[Side.RIGHT].position_m)
         return middle
+
+    @cached_property
+    def right_axis(self) -> Track:
+        """The pelvis's right-left axis."""
+        return _right_axis(self.points, self.pelvis, self.hip)
+
+    @cached_property
+    def thorax(self) -> Segment:
+        """By its midline points."""
+        return thorax_segment(self.points)
+
+    @cached_property
+    def trunk(self) -> Segment:
+        """From the mid-hip up."""
+        return trunk_segment(self.points, self.mid_hip_m)
+
+    @cached_property
+    def lumbar(self) -> Segment:
+        """Of the line from L5 to L1."""
+        return lumbar_segment(self.points, self.pelvis)
+
+    @cached_property
+    def lordosis(self) -> Bend:
+        """Within the lumbar spine."""
+        return lordosis_bend(self.points, self.pelvis)
+
+    @cached_property
+    def trunk_top(self) -> Track:
+        """Upper end of the trunk line."""
+        return trunk_top(self.points)
+
+    @cached_property
+    def knee(self) -> Mapping[Side, Track]:
+        """Knee centres."""
+        return {s: _knee(self.points, s) for s in SIDES}
+
+    @cached_property
+    def ankle(self) -> Mapping[Side, Track]:
+        """Ankle centres."""
+        return {s: _joint_between(self.points, s, "LM", "MM", "ANKLE") for s in SIDES}
+
+    @cached_property
+    def thigh(self) -> Mapping[Side, Segment]:
+        """Of both legs."""
+        return {s: _thigh(self.points, s, self.hip[s], self.knee[s], self.right_axis) for s in SIDES}
+
+    @cached_property
+    def shank(self) -> Mapping[Side, Segment]:
+        """Of both legs."""
+        return {s: _shank(self.points, s, self.knee[s], self.ankle[s], self.right_axis) for s in SIDES}
+
+    @cached_property
+    def foot(self) -> Mapping[Side, Segment]:
+        """Of both legs."""
+        return {s: _foot(self.points, s, self.knee[s], self.ankle[s]) for s in SIDES}
+
+    @cached_property
+    def knee_3d(self) -> Mapping[Side, bool]:
+        """Whether the knee has both its points."""
+        return {s: self.points.has(f"{s.letter}LFE", f"{s.letter}MFE") for s in SIDES}
 
 
 SIDES = (Side.LEFT, Side.RIGHT)
@@ -99,32 +173,8 @@ def find_right_axis(points: BodyPoints, size: PelvisSize | None) -> Track:
 
 
 def build_body(points: BodyPoints, size: PelvisSize | None) -> Body:
-    """Build every segment that the points allow. `size`: of the session (static where there is one)."""
-    pelvis = _pelvis(points)
-    hips, source = _hips(points, pelvis, size)
-    right = _right_axis(points, pelvis, hips)
-    knees = {s: _knee(points, s) for s in SIDES}
-    ankles = {s: _joint_between(points, s, "LM", "MM", "ANKLE") for s in SIDES}
-    thighs = {s: _thigh(points, s, hips[s], knees[s], right) for s in SIDES}
-    shanks = {s: _shank(points, s, knees[s], ankles[s], right) for s in SIDES}
-    middle = 0.5 * (hips[Side.LEFT].position_m + hips[Side.RIGHT].position_m)
-    return Body(
-        pelvis=pelvis,
-        right_axis=right,
-        thorax=thorax_segment(points),
-        trunk=trunk_segment(points, middle),
-        lumbar=lumbar_segment(points, pelvis),
-        lordosis=lordosis_bend(points, pelvis),
-        trunk_top=trunk_top(points),
-        hip=hips,
-        knee=knees,
-        ankle=ankles,
-        thigh=thighs,
-        shank=shanks,
-        foot={s: _foot(points, s, knees[s], ankles[s]) for s in SIDES},
-        knee_3d={s: points.has(f"{s.letter}LFE", f"{s.letter}MFE") for s in SIDES},
-        hip_source=source,
-    )
+    """Every segment that the points allow. `size`: of the session (static where there is one)."""
+    return Body(points, size)
 
 
 def _pelvis(points: BodyPoints) -> Segment:

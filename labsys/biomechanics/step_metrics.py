@@ -71,12 +71,15 @@ def _knee_straightening(source: MetricSource, times: StrideTimes, side: Side) ->
 
 
 def _oscillation(body: str) -> MetricRule:
-    def compute(source: MetricSource, times: StrideTimes, _: Side) -> FloatArray:
+    def measure(source: MetricSource, times: StrideTimes) -> FloatArray:
         steps = (
             times.between(times.strike_s, times.contra_strike_s),
             times.between(times.contra_strike_s, times.next_strike_s),
         )
         return np.asarray(np.mean([spread(source.place(body, _UP, step)) for step in steps], axis=0))
+
+    def compute(source: MetricSource, times: StrideTimes, _: Side) -> FloatArray:
+        return times.kept((source, "oscillation", body), lambda: measure(source, times))
 
     return MetricRule(compute, needs=(body,))
 

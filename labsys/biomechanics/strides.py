@@ -130,8 +130,10 @@ def _interpolation_reason(stride: Stride, points: BodyPoints, settings: Analysis
 def frames_of(strides: tuple[Stride, ...], times_s: FloatArray) -> BoolArray:
     """Frames from foot strike to next foot strike of any of these strides, both included, (T,)."""
     inside = np.zeros(times_s.size, dtype=np.bool_)
-    for s in strides:
-        inside |= (times_s >= s.foot_strike_s) & (times_s <= s.next_foot_strike_s)
+    begins = np.searchsorted(times_s, [s.foot_strike_s for s in strides], side="left")
+    ends = np.searchsorted(times_s, [s.next_foot_strike_s for s in strides], side="right")
+    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
+        inside[begin:end] = True
     return inside
 
 

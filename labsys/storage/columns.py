@@ -31,6 +31,11 @@ def text_column(name: str, values: Sequence[str | None]) -> Column:
     return name, pa.array(values, pa.string()), ""
 
 
+def cycled_column(name: str, values: Sequence[str], n: int) -> Column:
+    """A column of these words one after the other, `n` times."""
+    return name, pa.array(values, pa.string()).take(pa.array(np.tile(np.arange(len(values)), n))), ""
+
+
 def float_column(name: str, values: Any, unit: str) -> Column:
     """A float64 column in a unit; NaN stays NaN."""
     return name, pa.array(np.ascontiguousarray(values, dtype=np.float64).ravel(), pa.float64()), unit
@@ -57,8 +62,11 @@ def write_table(path: Path, table: str, columns: Sequence[Column], extra: Mappin
     fields = [pa.field(name, array.type, metadata={"unit": unit} if unit else None) for name, array, unit in columns]
     about = {"schema_version": RESULT_SCHEMA_VERSION, "table": table, **(extra or {})}
     schema = pa.schema(fields, metadata={_KEY: json.dumps(about, allow_nan=False)})
+    content = pa.Table.from_arrays([a for _, a, _ in columns], schema=schema)
+    # Measured numbers hardly repeat: looking for repetitions takes four times as long and makes the file larger.
+    repeating = [f.name for f in fields if not pa.types.is_floating(f.type) and not pa.types.is_nested(f.type)]
     with replacing(path) as temporary:
-        pq.write_table(pa.Table.from_arrays([a for _, a, _ in columns], schema=schema), temporary, compression="zstd")
+        pq.write_table(content, temporary, compression="zstd", use_dictionary=repeating or False)
 
 
 def read_table(path: Path, table: str) -> tuple[pa.Table, dict[str, Any]]:

@@ -12,11 +12,11 @@ from labsys.core.landmarks import Landmarks3D
 from labsys.core.point_errors import PointErrors
 from labsys.storage.columns import (
     bool_column,
+    cycled_column,
     float_column,
     float_text,
     floats,
     read_table,
-    text_column,
     text_float,
     write_table,
 )
@@ -39,7 +39,7 @@ def write_landmarks3d(path: Path, landmarks: Landmarks3D) -> None:
     covariance = landmarks.covariance_m2.reshape(n_frames, len(names), 9)
     columns = [
         float_column("time_s", np.repeat(landmarks.times_s, len(names)), "s"),
-        text_column("landmark", list(names) * n_frames),
+        cycled_column("landmark", names, n_frames),
         *(float_column(axis, landmarks.xyz_m[..., i], "m") for i, axis in enumerate(_AXES)),
         float_column("residual", landmarks.residual_px, "px"),
         float_column("n_cameras", landmarks.n_cameras, "1"),
