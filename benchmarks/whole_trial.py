@@ -69,8 +69,8 @@ def measure_whole_trial() -> Result:
                 "Wall times are those of the best of a few runs, because other work on the machine lengthens them; "
                 "processor times suffer less. `cold` is a new process whose numba cache is empty, `new_process` one "
                 "that finds compiled code, `warm` one that has processed a trial before. `static` is the static "
-                "trial's whole processing; the other stages are the running trial's, and `trajectory` is a part of "
-                "`reconstruct`.",
+                "trial's whole processing, which goes on beside the running trial's; the other stages are the running "
+                "trial's, `trajectory` is a part of `reconstruct`, and `drift` what is left of it after that.",
                 "Long trials: the trajectory solve works section by section. Measured apart from this row, 4 cameras "
                 "and 37 landmarks at 120 Hz, a run of 100 s repeated end to end: peak memory until the landmarks are "
                 "reconstructed 1.4 GB for 5 minutes, 1.7 GB for 10 and 3.5 GB for 30 (before: 1.8 GB, 3.2 GB, and by "

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import binom
 
 from calibration.trajectory import band as band_kernel
-from calibration.trajectory import kernel, pixels
+from calibration.trajectory import conjugate, kernel, pixels
 from calibration.triangulation.blocks import PackedRig
 from labsys.core.arrays import BoolArray, FloatArray, IntArray
 
@@ -174,19 +174,35 @@ def evaluate(objective: Objective, points: FloatArray, lengths_m: FloatArray, ea
     """Cost, slope and normal matrices; free lengths are set to the best for these points."""
     n_frames, _, n_landmarks = points.shape
     normal, slope = np.empty((n_frames, 6, n_landmarks)), np.empty((n_frames, 3, n_landmarks))
-    cost = np.empty(n_landmarks)
-    rig = (objective.rig.lenses, objective.rig.R, objective.rig.t)
-    loss = (objective.loss, objective.scale)
-    each(pixels.add_pixels, points, objective.pixels, objective.weights, rig, loss, (normal, slope, cost))
-    each(kernel.add_smoothness, points, objective.whole, objective.stiffness, objective.stencil, slope, cost)
-    if not objective.there.all():
-        slope *= objective.there[:, None]
-        normal[:, [0, 3, 5]] += ~objective.there[:, None]
-    of_pixels = normal.copy()
+    of_pixels, cost = np.empty_like(normal), np.empty(n_landmarks)
+    each(_evaluate_points, objective, points, normal, of_pixels, slope, cost)
     pulls, lengths_m = _evaluate_limbs(objective, points, lengths_m, each)
     each.over_frames(kernel.spread_limbs, objective.limbs, pulls, normal, slope, n_frames=n_frames)
     limb_cost = 0.5 * np.square(pulls[:, 3]).sum()
     return Point(points, lengths_m, float(cost.sum() + limb_cost), slope, normal, of_pixels, pulls)
+
+
+def _evaluate_points(
+    objective: Objective,
+    points: FloatArray,
+    normal: FloatArray,
+    of_pixels: FloatArray,
+    slope: FloatArray,
+    cost: FloatArray,
+    first: int,
+    last: int,
+) -> None:
+    """Pixels and smoothness of some landmarks, which have nothing to do with the others."""
+    rig, loss = (objective.rig.lenses, objective.rig.R, objective.rig.t), (objective.loss, objective.scale)
+    out = normal, slope, cost
+    pixels.add_pixels(points, objective.pixels, objective.weights, rig, loss, out, first, last)
+    smooth = objective.whole, objective.stiffness, objective.stencil
+    kernel.add_smoothness(points, *smooth, slope, cost, first, last)
+    own, there = slice(first, last), objective.there[:, None, first:last]
+    if not there.all():
+        slope[:, :, own] *= there
+        normal[:, [0, 3, 5], own] += ~there
+    of_pixels[:, :, own] = normal[:, :, own]
 
 
 def _evaluate_limbs(
@@ -215,47 +231,41 @@ def _descend(objective: Objective, here: Point, factor: FloatArray, each: Shares
 
 def _newton_step(objective: Objective, here: Point, factor: FloatArray, each: Shares) -> FloatArray:
     """Conjugate gradients on the normal equations (Hestenes & Stiefel 1952), preconditioned by the banded factors."""
-    by_length = _by_length(objective, here)
     residual = -here.slope
-    step, image, solved = np.zeros_like(residual), np.empty_like(residual), np.empty_like(residual)
-    n_frames, n_landmarks = len(residual), residual.shape[2]
-    rows = (3 * n_frames, n_landmarks)
-    each(band_kernel.solve_factored, factor, residual.reshape(rows), solved.reshape(rows))
-    direction = solved.copy()
-    power = power_start = _product(residual, solved, each)
+    solved, sums = np.empty_like(residual), np.empty(residual.shape[2])
+    each(_precondition, factor, residual, solved, sums)
+    power = power_start = float(sums.sum())
     if not len(objective.limbs) or power_start <= 0.0:
-        return direction
+        return solved
+    step, direction, image = np.zeros_like(residual), np.zeros_like(residual), np.empty_like(residual)
+    by_length, n = _by_length(objective, here), conjugate.count_chunks(len(residual))
+    products, parts, explained = np.empty(n), np.empty((n, by_length.shape[1])), np.zeros(by_length.shape[1])
+    matrix, smoothness = (here.normal, _DAMPING), (objective.whole, objective.stiffness, objective.stencil)
+    limbs, share = (objective.limbs, here.pulls, by_length, explained), 0.0
     for _ in range(_MAX_CG):
-        _multiply(objective, here, by_length, direction, image, each)
-        ahead = power / _product(direction, image, each)
-        each.over_frames(kernel.go_along, ahead, direction, image, step, residual, n_frames=n_frames)
-        each(band_kernel.solve_factored, factor, residual.reshape(rows), solved.reshape(rows))
-        power, before = _product(residual, solved, each), power
+        each.over_frames(conjugate.turn, share, solved, direction, limbs, parts, n_frames=n)
+        explained[:] = share * explained + parts.sum(axis=0)
+        each.over_frames(conjugate.multiply, matrix, smoothness, limbs, direction, (image, products), n_frames=n)
+        ahead = power / float(products.sum())
+        each.over_frames(conjugate.go_along, ahead, direction, image, step, residual, n_frames=n)
+        each(_precondition, factor, residual, solved, sums)
+        power, before = float(sums.sum()), power
         if power <= _CG_TOLERANCE**2 * power_start:
             break
-        each.over_frames(kernel.turn_to, power / before, direction, solved, n_frames=n_frames)
+        share = power / before
     return step
 
 
-def _product(a: FloatArray, b: FloatArray, each: Shares) -> float:
-    """Scalar product, summed landmark by landmark: BLAS would round differently with another number of threads."""
-    sums = np.empty(a.shape[2])
-    each(kernel.sum_products, a, b, sums)
-    return float(sums.sum())
-
-
-def _multiply(
-    objective: Objective, here: Point, by_length: FloatArray, points: FloatArray, out: FloatArray, each: Shares
+def _precondition(
+    factor: FloatArray, residual: FloatArray, solved: FloatArray, sums: FloatArray, first: int, last: int
 ) -> None:
-    """Set out (T, 3, K) to the whole normal matrix times points (T, 3, K)."""
-    n_frames, limbs = len(points), objective.limbs
-    each.over_frames(kernel.multiply_points, here.normal, _DAMPING, points, out, n_frames=n_frames)
-    unused = np.zeros(points.shape[2])
-    each(kernel.add_smoothness, points, objective.whole, objective.stiffness, objective.stencil, out, unused)
-    explained = np.empty(by_length.shape[1])
-    if objective.free_lengths:
-        kernel.explain_by_length(limbs, here.pulls, by_length, points, explained)
-    each.over_frames(kernel.multiply_limbs, limbs, here.pulls, by_length, explained, points, out, n_frames=n_frames)
+    """Solve by the banded factors, and weigh the residual (T, 3, K) by what comes out.
+
+    Summed landmark by landmark: BLAS would round differently with another number of threads.
+    """
+    rows = (-1, residual.shape[2])
+    band_kernel.solve_factored(factor, residual.reshape(rows), solved.reshape(rows), first, last)
+    conjugate.sum_products(residual, solved, sums, first, last)
 
 
 def _by_length(objective: Objective, here: Point) -> FloatArray:

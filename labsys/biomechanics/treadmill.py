@@ -172,9 +172,11 @@ def reach(points: BodyPoints, pelvis_m: FloatArray, side: Side) -> FloatArray:
 
 
 def bridge(series: FloatArray) -> FloatArray:
-    """A series (T,) with straight lines over its gaps; flat at the ends."""
+    """A series (T,) with straight lines over its gaps, flat at the ends; itself where it has none."""
     finite = np.isfinite(series)
-    if finite.all() or not finite.any():
+    if finite.all():
+        return series
+    if not finite.any():
         return np.nan_to_num(series)
     index = np.arange(series.size)
     return np.interp(index, index[finite], series[finite])

@@ -119,6 +119,7 @@ def test_from_stage_needs_a_run_to_begin_from(lab: Lab) -> None:
 def test_a_stage_that_was_finished_is_not_made_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """The analysis fails once; the next attempt begins there."""
     import pipelines.run
+    import pipelines.run_landmarks
 
     original = pipelines.run.analyse
 
@@ -131,7 +132,7 @@ def test_a_stage_that_was_finished_is_not_made_again(lab: Lab, monkeypatch: pyte
         run_trial(lab, RUN, config=CONFIG, progress=SILENT)
     assert current_run(lab, RUN) is None
     monkeypatch.setattr(pipelines.run, "analyse", original)
-    monkeypatch.setattr(pipelines.run, "reconstruct_trial", fail)
+    monkeypatch.setattr(pipelines.run_landmarks, "reconstruct_trial", fail)
     assert run_trial(lab, RUN, config=CONFIG, progress=SILENT).is_new
 
 
