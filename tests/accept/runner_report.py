@@ -28,8 +28,8 @@ def write_report(answers: Sequence[Answer]) -> None:
         "off), none of whom any default was looked at with; 4 cameras, 100 Hz, 12 s. Measured minus true mean over the "
         "same strides. Between visits: standard deviation of one visit, from two visits of every runner with stickers "
         "placed again and other errors of detection, the motion being the same. "
-        f"Trials refused: {len(refused)} of {len(answers)}. Figures of twenty runners that were "
-        "measured before definitions changed (docs/adr/0015) are of version 1.",
+        f"Runners: {_counts(answers)}. Trials refused: {len(refused)} of {len(answers)}. Figures of twenty runners "
+        "that were measured before definitions changed (docs/adr/0015) are of version 1.",
         "",
         "| metric | unit | no noise: bias | RMSE | white 1 px: bias | RMSE | dlc_like: bias | SD between runners "
         "| RMSE | between visits |",
@@ -41,6 +41,13 @@ def write_report(answers: Sequence[Answer]) -> None:
         *(_event_row(answers, k, s, n) for k in EventKind for s in Strike for n in (NOTHING, WHITE, DLC)),
     ]
     write_section("runner study", lines)
+
+
+def _counts(answers: Sequence[Answer]) -> str:
+    """How many runners each kind of noise has: pieces of the study may be of different lengths."""
+    seeds = {noise: {a.seed for a in answers if a.noise == noise and a.visit == 0} for noise in (NOTHING, WHITE, DLC)}
+    twice = seeds[DLC] & {a.seed for a in answers if a.noise == DLC and a.visit == 1}
+    return ", ".join(f"{noise} {len(found)}" for noise, found in seeds.items()) + f", {len(twice)} of them twice"
 
 
 def errors_of(answers: Sequence[Answer], metric_id: str, noise: str) -> np.ndarray:
