@@ -37,6 +37,7 @@ from api.routes import (
     subjects,
     tables,
     trials,
+    uploads,
     users,
 )
 from api.settings import ServiceSettings
@@ -119,9 +120,10 @@ def _api_router() -> APIRouter:
         audit,
         jobs,
         files,
+        uploads,
     ):
         router.include_router(module.router)
-    for own in (keys.keys, keys.links):
+    for own in (keys.keys, keys.links, uploads.recordings):
         router.include_router(own)
     return router
 

@@ -23,6 +23,7 @@ from api.errors import defect_response, problem_response
 from api.settings import ServiceSettings
 
 _LOG = logging.getLogger("labsys.requests")
+_UPLOADS = "/api/v1/uploads/"
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
@@ -59,7 +60,7 @@ class Boundary:
             await send(message)
 
         headers = Headers(scope=scope)
-        limit_bytes = self.settings.max_body_bytes
+        limit_bytes = self._limit_bytes(scope)
         problem = self._stranger(headers) or _too_long(headers, limit_bytes)
         try:
             if problem is not None:
@@ -75,6 +76,10 @@ class Boundary:
             # Also of a request that broke off; 0 where nothing was answered. The path alone: what was asked for in
             # the query may be long, and is in the audit where it counts.
             _LOG.info("%s %s %s %d", request_id, scope["method"], quote(scope["path"]), status)
+
+    def _limit_bytes(self, scope: Scope) -> int:
+        is_upload = scope["method"] == "PUT" and scope["path"].startswith(_UPLOADS)
+        return self.settings.max_upload_bytes if is_upload else self.settings.max_body_bytes
 
     def _stranger(self, headers: Headers) -> dict[str, Any] | None:
         """The problem of a request that does not come from this service's own pages or programs, or None."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,7 +25,7 @@ class JobNew(Sent):
         json_schema_extra={"examples": [{"kind": "process", "target": "S01/2026-11-22/run1", "settings": []}]}
     )
 
-    kind: JobKind
+    kind: Literal[JobKind.PROCESS]
     target: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}/[A-Za-z0-9_.-]{1,64}/[A-Za-z0-9_.-]{1,64}$")
     profile: Profile = Profile.DEFAULT
     settings: list[Setting] = Field(default=[], max_length=100, description="KEY=VALUE, as with --set")

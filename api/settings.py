@@ -30,6 +30,7 @@ class ServiceSettings(BaseSettings):
         cors_origins: pages of other origins that may ask with a key. Never with a cookie.
         secure_cookies: True where a proxy in front speaks HTTPS; the browser then sends the cookie over HTTPS alone.
         max_body_bytes: a larger request body is refused with 413.
+        max_upload_bytes: the same, for one uploaded file.
     """
 
     model_config = SettingsConfigDict(env_prefix="LABSYS_", extra="forbid", frozen=True)
@@ -40,6 +41,7 @@ class ServiceSettings(BaseSettings):
     cors_origins: tuple[str, ...] = ()
     secure_cookies: bool = False
     max_body_bytes: int = Field(default=1 << 20, ge=1024)
+    max_upload_bytes: int = Field(default=32 << 30, ge=1024)
 
     @field_validator("cors_origins")
     @classmethod

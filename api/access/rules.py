@@ -55,7 +55,7 @@ _RULES: dict[Rule, tuple[str, ...]] = {
         "links-list_all", "links-create", "links-revoke",
     ),
     _NAMES: ("identity-get_identity", "identity-put_identity"),
-    _OPERATES: ("jobs-create", "jobs-cancel"),
+    _OPERATES: ("jobs-create", "jobs-cancel", "uploads-get_file", "uploads-put_file", "recordings-create"),
     _KNOWS: ("jobs-list_all", "jobs-get", "jobs-watch", "analysis-reliability"),
     _ADMINISTERS: (
         "identity-delete_identity",

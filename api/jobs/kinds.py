@@ -10,7 +10,7 @@ from typing import Any
 
 from labsys.core.errors import UnknownNameError
 from labsys.core.progress import Progress
-from labsys.core.session import TrialName
+from labsys.core.session import TrialKind, TrialName
 from labsys.storage.lab import Lab, open_lab
 
 
@@ -18,6 +18,7 @@ class JobKind(StrEnum):
     """What a job does to its target."""
 
     PROCESS = "process"
+    IMPORT = "import"
 
 
 def do_job(job: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
@@ -31,6 +32,23 @@ def do_job(job: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
     match JobKind(job["kind"]):
         case JobKind.PROCESS:
             return process(lab, name, job["parameters"], progress)
+        case JobKind.IMPORT:
+            return import_and_process(lab, name, job, progress)
+
+
+def import_and_process(lab: Lab, name: TrialName, job: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
+    """Make a trial of uploaded files, and results of it where they are asked for."""
+    from api.jobs.importing import import_uploads
+    from labsys.storage.takes import has_take
+
+    parameters = job["parameters"]
+    # A second attempt finds the take of the first, which is written whole or not at all.
+    is_imported = job["attempt"] > 1 and has_take(lab, name)
+    remarks = [] if is_imported else list(import_uploads(lab, name, parameters, progress).remarks)
+    # What a calibration is to be made from has no results of its own.
+    wanted = parameters["process"] and parameters["kind"] != TrialKind.OTHER
+    made = process(lab, name, parameters, progress) if wanted else {}
+    return {**made, "trial": str(name), "remarks": remarks}
 
 
 def process(lab: Lab, name: TrialName, parameters: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:

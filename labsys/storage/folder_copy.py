@@ -17,7 +17,7 @@ from labsys.core.progress import Progress
 from labsys.storage.atomic import make_folder
 
 _CHUNK = 1 << 20
-_UNFINISHED = frozenset({".partial", ".take.partial"})
+_UNFINISHED = ".partial"
 # subjects/<subject>/<session>/<trial>/derived
 _DERIVED_DEPTH = 5
 
@@ -139,7 +139,7 @@ def _is_kept(root: Path, folder: Path) -> bool:
     _refuse_link(folder)
     parts = folder.relative_to(root).parts
     is_derived = len(parts) == _DERIVED_DEPTH and parts[0] == "subjects" and parts[-1] == "derived"
-    return folder.name not in _UNFINISHED and not is_derived
+    return not (folder.name.startswith(".") and folder.name.endswith(_UNFINISHED)) and not is_derived
 
 
 def _refuse_link(path: Path) -> None:

@@ -1,0 +1,170 @@
+"""Uploads come whole or not at all, become a recording and its results; the client of labsys does it all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from api.app import create_app
+from api.backup import backup_lab
+from api.client import LabClient, ServiceError
+from api.jobs.kinds import do_job
+from api.jobs.worker import Worker
+from api.schemas_jobs import JobNew
+from api.schemas_uploads import RecordingNew, UploadedFile
+from api.settings import ServiceSettings
+from api.uploads import find_upload
+from labsys.core.errors import InputError
+from labsys.core.progress import SilentProgress
+from labsys.core.session import TrialKind, TrialName
+from labsys.storage.lab import Lab, open_lab
+from labsys.storage.takes import has_take, load_take, verify_take
+from tests.test_api.conftest import BASE, HERE
+from tests.test_api.import_scene import Scene
+
+API = "/api/v1"
+CONTENT = b"bytes of a camera " * 1000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+URL = f"{API}/uploads/{SHA256}"
+
+
+def _left(lab: Lab) -> list[Path]:
+    folder = lab.root / ".uploads.partial"
+    return sorted(folder.iterdir()) if folder.exists() else []
+
+
+def test_a_file_comes_whole_or_not_at_all(client: TestClient, lab: Lab, tmp_path: Path) -> None:
+    assert client.get(URL).status_code == 404
+    for wrong in (CONTENT[:-1], CONTENT + b"x", b""):
+        answer = client.put(URL, content=wrong)
+        assert (answer.status_code, answer.json()["type"]) == (422, "urn:labsys:problem:other-content")
+        assert _left(lab) == []
+    for _ in range(2):  # the second time nothing happens
+        assert client.put(URL, content=CONTENT).json() == {"sha256": SHA256, "size_bytes": len(CONTENT)}
+    assert [p.name for p in _left(lab)] == [SHA256]
+    assert client.get(URL).json()["size_bytes"] == len(CONTENT)
+    events = [e["object"] for e in client.get(f"{API}/audit?action=upload").json()["items"]]
+    assert events == [f"{SHA256} {len(CONTENT)} bytes"]
+    backup_lab(lab, tmp_path / "backup")
+    assert not list((tmp_path / "backup").rglob(SHA256))
+    old = time.time() - 2 * 86_400
+    os.utime(_left(lab)[0], (old, old))
+    other = b"another"
+    assert client.put(f"{API}/uploads/{hashlib.sha256(other).hexdigest()}", content=other).status_code == 200
+    assert len(_left(lab)) == 1  # what nobody used for a day is gone
+    assert client.get(URL).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "%2e%2e/x", SHA256.upper(), SHA256[:-1], f"{SHA256}/../x"])
+def test_no_name_of_a_client_becomes_a_path(name: str, client: TestClient, lab: Lab) -> None:
+    assert client.put(f"{API}/uploads/{name}", content=CONTENT).status_code in (404, 405, 422)
+    assert _left(lab) == []
+
+
+def test_oversized_file_is_refused_however_it_comes(lab: Lab) -> None:
+    settings = ServiceSettings(max_upload_bytes=len(CONTENT) - 1, max_body_bytes=1024)
+    with TestClient(create_app(lab, settings), base_url=BASE, client=HERE) as client:
+
+        def unannounced() -> Iterator[bytes]:
+            yield CONTENT[:5000]
+            yield CONTENT[5000:]
+
+        assert client.put(URL, content=CONTENT).status_code == 413
+        assert client.put(URL, content=unannounced()).status_code == 413
+        assert _left(lab) == []
+        small = CONTENT[:2000]  # more than a body may hold, and less than a file
+        assert client.put(f"{API}/uploads/{hashlib.sha256(small).hexdigest()}", content=small).status_code == 200
+        assert client.post(f"{API}/recordings", content=CONTENT).status_code == 413
+
+
+def test_full_disk_is_said_before_anything_is_written(
+    client: TestClient, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.uploads._RESERVE_BYTES", 1 << 60)
+    answer = client.put(URL, content=CONTENT)
+    assert (answer.status_code, answer.json()["type"]) == (413, "urn:labsys:problem:no-room")
+    assert _left(lab) == []
+
+
+def test_recording_that_cannot_be_made_is_refused_at_once(client: TestClient) -> None:
+    body = {"subject": "S03", "session": "2026-11-22", "trial": "run1", "kind": "run"}
+
+    def post(**more: object) -> tuple[int, str]:
+        answer = client.post(f"{API}/recordings", json=body | more)
+        return answer.status_code, answer.json()["type"].removeprefix("urn:labsys:problem:")
+
+    assert post(markers={"sha256": SHA256, "name": "run.trc"}) == (422, "not-uploaded")
+    for name in ("../../run.trc", "/etc/passwd", "a/b.trc", "run", "run.trc/..", "x\\y.trc"):
+        assert post(markers={"sha256": SHA256, "name": name})[0] == 422
+    assert post(videos={"../cam": {"sha256": SHA256, "name": "cam.mp4"}})[0] == 422
+    assert post(world_axes="forward=+q")[0] == 422
+    assert post(subject="S01", session="2026-11-01") == (409, "exists")
+    assert client.post(f"{API}/jobs", json={"kind": "import", "target": "S01/2026-11-01/run1"}).status_code == 422
+    assert client.get(f"{API}/jobs").json()["items"] == []
+    assert JobNew.model_validate({"kind": "process", "target": "S01/2026-11-01/run1"})
+
+
+@pytest.mark.parametrize("name", ["evil.zip", "run.trc"])
+def test_archive_or_rubbish_leaves_nothing_in_the_lab(name: str, client: TestClient, lab: Lab) -> None:
+    client.put(URL, content=CONTENT)
+    recording = RecordingNew(
+        subject="S03",
+        session="2026-11-22",
+        trial="run1",
+        kind=TrialKind.RUN,
+        markers=UploadedFile(sha256=SHA256, name=name),
+    )
+    said = {"kind": "import", "target": "S03/2026-11-22/run1", "parameters": recording.model_dump(mode="json")}
+    with pytest.raises(InputError):
+        do_job({**said, "lab": str(lab.root), "database": lab.database, "attempt": 1}, SilentProgress())
+    assert not (lab.root / "subjects" / "S03").exists()
+    assert [p.name for p in _left(lab)] == [SHA256]
+
+
+@pytest.mark.slow
+def test_client_uploads_watches_and_reads_the_result(
+    new_lab: Path, scene: Scene, open_client: Callable[[Lab], TestClient]
+) -> None:
+    lab = open_lab(new_lab)
+    http = open_client(lab)
+    client = LabClient(http)
+    tracks = {f"cam_{i}": client.upload(scene.folder / f"cam{i}.h5") for i in range(4)}
+    assert client.upload(scene.folder / "cam0.h5") == tracks["cam_0"]
+    recording = RecordingNew(
+        subject="S01",
+        session="2026-11-22",
+        trial="static1",
+        kind=TrialKind.STATIC,
+        rate_hz=100.0,
+        landmarks2d=tracks,
+        calibration=client.upload(scene.calibration),
+    )
+    job = client.send_recording(recording)
+    assert (job.kind, job.target, job.state) == ("import", "S01/2026-11-22/static1", "queued")
+    Worker(lab, http.app.state.database).run(until_idle=True)  # type: ignore[attr-defined]
+    seen = list(client.watch(job.id))
+    assert seen[-1].state == "done", seen[-1].error
+    assert (seen[-1].progress, seen[-1].attempts) == (1.0, 1)
+    assert seen[-1].outcome is not None
+    name = TrialName("S01", "2026-11-22", "static1")
+    assert has_take(lab, name)
+    verify_take(lab, name)
+    assert set(load_take(lab, name).landmarks2d) == set(tracks)
+    (trial,) = client.trials(subject="S01")
+    assert (trial.kind, trial.current_run) == ("static", seen[-1].outcome["run"])
+    assert [s.code for s in client.subjects()] == ["S01"]
+    assert all(find_upload(lab, file.sha256) for file in tracks.values())
+    # A second attempt, after a crash between import and result, makes the same results and no second take.
+    parameters = recording.model_dump(mode="json")
+    again = {"kind": "import", "target": str(name), "parameters": parameters, "attempt": 2}
+    made = do_job({**again, "lab": str(lab.root), "database": lab.database}, SilentProgress())
+    assert (made["run"], made["new"]) == (trial.current_run, False)
+    with pytest.raises(ServiceError, match="has a take already") as refused:
+        client.send_recording(recording)
+    assert (refused.value.status, refused.value.kind) == (409, "urn:labsys:problem:exists")
