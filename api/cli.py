@@ -46,6 +46,7 @@ from api.commands import (
     showing,
     subjects,
     synth,
+    trial_bin,
     trials,
     users,
     working,
@@ -96,6 +97,7 @@ for _module in _MODULES:
 for _module in (labelling_models, making_models, judging_models):
     _module.register(modelling.model_app)
 session_protocol.register(sessions.app)
+trial_bin.register(trials.app)
 app.add_typer(recording.record_app, name="record")
 app.add_typer(rigs.app, name="rig")
 app.add_typer(boards.board_app, name="board")

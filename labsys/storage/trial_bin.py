@@ -1,14 +1,17 @@
 """Deleted trials: moved into the lab's bin/ with a reason, restored from there, and destroyed after a while.
 
 bin/<time>_<subject>_<session>_<trial>/entry.json   name, reason, when, the runs it had
-                                       trial/       the trial's folder as it was; gone once destroyed
+                                       trial/       the trial's folder as it was
 
-The entry stays for good, also of a trial that was moved to another name: tables tell from it which rows went.
+The entry stays when the trial is destroyed, and there is one for a trial that was moved to another name: tables tell
+from it which rows went.
 """
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from labsys.core.clock import utc_now
@@ -25,6 +28,7 @@ from labsys.storage.trials import move_trial, require_trial
 
 _ENTRY = "entry.json"
 _TRIAL = "trial"
+_DOOMED = "destroyed"
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,35 @@ def list_gone(lab: Lab, subject: str) -> list[BinEntry]:
     mine = [folder for folder in _all_entries(lab) if f"_{subject}_" in folder.name]
     entries = ((folder, load_document(folder / _ENTRY, BinEntry)) for folder in mine)
     return [_with_runs(folder, entry) for folder, entry in entries if entry.name.subject == subject]
+
+
+def destroy_deleted(lab: Lab, before: datetime) -> list[BinEntry]:
+    """Destroy the trials that were deleted before a moment, with their recordings; returns them, oldest first.
+
+    A destruction that was cut short is finished by asking again, and what it began with cannot be restored.
+
+    Raises:
+        InputError: an entry cannot be read, or a folder cannot be removed.
+    """
+    destroyed = []
+    for folder in _all_entries(lab):
+        entry = _with_runs(folder, load_document(folder / _ENTRY, BinEntry))
+        if is_there(folder / _TRIAL) and datetime.fromisoformat(entry.deleted_at) < before:
+            save_document(folder / _ENTRY, entry)  # its runs are not to be learnt from the trial any more
+            _move(folder / _TRIAL, folder / _DOOMED)
+            destroyed.append(entry)
+        _remove(folder / _DOOMED)
+    return destroyed
+
+
+def _remove(folder: Path) -> None:
+    if not is_there(folder):
+        return
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise InputError(f"cannot be removed: {error.strerror or error}", where=str(folder)) from error
+    sync_folder(folder.parent)
 
 
 def _with_runs(folder: Path, entry: BinEntry) -> BinEntry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.session import TrialName
 from labsys.storage.lab import trial_folder
-from labsys.storage.trial_bin import delete_trial, list_bin, restore_trial
+from labsys.storage.trial_bin import delete_trial, destroy_deleted, list_bin, list_gone, restore_trial
 from labsys.storage.trials import load_trial, trial_codes
 from tests.test_labsys.recorded_scene import make_trial
 
@@ -47,3 +48,35 @@ def test_what_cannot_be_deleted_or_restored_is_refused(tmp_path: Path) -> None:
     trial_folder(lab, name).mkdir()
     with pytest.raises(InputError, match="exists already"):
         restore_trial(lab, name)
+
+
+def test_what_was_deleted_long_ago_is_destroyed_and_the_rest_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, name = make_trial(tmp_path / "lab")
+    take = trial_folder(lab, name) / "take/raw/cam1.mkv"
+    take.parent.mkdir(parents=True)
+    take.write_bytes(b"a face")
+    run = trial_folder(lab, name) / "runs/r1/run.json"
+    run.parent.mkdir(parents=True)
+    run.write_text("{}")
+    entry = delete_trial(lab, name, reason="consent withdrawn")
+    now = datetime.now(UTC)
+    assert destroy_deleted(lab, now - timedelta(days=30)) == []
+    assert list_bin(lab) == [entry]
+    # Cut short: it cannot be restored any more, and asking again finishes it.
+    monkeypatch.setattr("labsys.storage.trial_bin.shutil.rmtree", _fail)
+    with pytest.raises(InputError, match="cannot be removed"):
+        destroy_deleted(lab, now + timedelta(seconds=1))
+    monkeypatch.undo()
+    assert list_bin(lab) == []
+    assert any(p.read_bytes() == b"a face" for p in (lab.root / "bin").rglob("*.mkv"))
+    assert destroy_deleted(lab, now - timedelta(days=30)) == []
+    assert [p.name for p in (lab.root / "bin").rglob("*") if p.is_file()] == ["entry.json"]
+    assert [(gone.name, gone.runs) for gone in list_gone(lab, name.subject)] == [(name, ("r1",))]
+    with pytest.raises(UnknownNameError, match="deleted trial"):
+        restore_trial(lab, name)
+
+
+def _fail(_folder: Path) -> None:
+    raise PermissionError(13, "Permission denied")

@@ -1,0 +1,61 @@
+"""`labsys trial bin` and `labsys trial purge`: what was deleted, and its end."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
+
+KEPT_DAYS = 30
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to those of trials."""
+    app.command("bin")(list_deleted)
+    app.command("purge")(purge)
+
+
+def list_deleted(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """List deleted trials that can be restored, with reason and time.
+
+    \b
+    Example: labsys trial bin
+    """
+    from api.commands.text_table import format_table
+    from labsys.storage.trial_bin import list_bin
+
+    terminal = Terminal(lab, as_json, quiet)
+    found = list_bin(terminal.open_lab())
+    documents = [{"name": str(e.name), "reason": e.reason, "deleted_at": e.deleted_at} for e in found]
+    rows = [(d["name"], d["deleted_at"], d["reason"]) for d in documents]
+    terminal.give({"deleted": documents}, format_table(("trial", "deleted", "reason"), rows))
+
+
+def purge(
+    days: Annotated[int, typer.Option("--days", min=0, help="Keep what was deleted in the last DAYS.")] = KEPT_DAYS,
+    lab: LabOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Destroy deleted trials with their recordings, for good; let a timer of the machine call it every day.
+
+    \b
+    Example: labsys trial purge --days 30
+    """
+    from datetime import UTC, datetime, timedelta
+
+    from api.access.audit import TERMINAL, record
+    from api.commands.users import writing
+    from labsys.storage.trial_bin import destroy_deleted
+
+    terminal = Terminal(lab, as_json, quiet)
+    folder = terminal.open_lab()
+    destroyed = destroy_deleted(folder, datetime.now(UTC) - timedelta(days=days))
+    with writing(folder) as session:
+        for entry in destroyed:
+            record(session, TERMINAL, "trial.destroy", f"{entry.name}, deleted {entry.deleted_at}")
+    names = [str(entry.name) for entry in destroyed]
+    document: dict[str, Any] = {"destroyed": names}
+    terminal.give(document, "\n".join(names) or f"nothing was deleted more than {days} days ago")

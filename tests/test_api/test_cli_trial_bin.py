@@ -1,0 +1,34 @@
+"""`labsys trial delete`, `bin`, `restore` and `purge`: what is deleted can be brought back until it is destroyed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.testclient import TestClient
+
+from api.app import create_app
+from labsys.storage.lab import open_lab
+from tests.test_api.cli_answer import Run
+from tests.test_api.conftest import BASE, HERE
+
+NAME = "S01/2026-11-22/run1"
+
+
+def test_deleted_trial_is_listed_and_destroyed_in_time(labsys: Run, new_lab: Path) -> None:
+    assert labsys("subject", "add", "S01").code == 0
+    assert labsys("session", "add", "S01/2026-11-22").code == 0
+    assert labsys("trial", "add", NAME, "--kind", "run").code == 0
+    assert labsys("trial", "delete", NAME, "--reason", "wrong runner").code == 0
+    assert labsys("trial", "restore", NAME).code == 0
+    assert labsys("trial", "bin", "--json").json == {"deleted": []}
+    assert labsys("trial", "delete", NAME, "--reason", "consent withdrawn").code == 0
+    (deleted,) = labsys("trial", "bin", "--json").json["deleted"]
+    assert (deleted["name"], deleted["reason"]) == (NAME, "consent withdrawn")
+    assert labsys("trial", "purge", "--json").json == {"destroyed": []}  # 30 days
+    assert labsys("trial", "purge", "--days", "0", "--json").json == {"destroyed": [NAME]}
+    assert labsys("trial", "bin", "--json").json == {"deleted": []}
+    refused = labsys("trial", "restore", NAME)
+    assert (refused.code, "deleted trial" in refused.err) == (2, True)
+    with TestClient(create_app(open_lab(new_lab)), base_url=BASE, client=HERE) as client:
+        (event,) = client.get("/api/v1/audit?action=trial.destroy").json()["items"]
+    assert (event["actor"], event["object"]) == ("terminal", f"{NAME}, deleted {deleted['deleted_at']}")
