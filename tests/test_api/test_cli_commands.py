@@ -73,6 +73,7 @@ def test_usage_errors_are_input_errors(labsys: Run) -> None:
         assert answer.out == ""
 
 
+@pytest.mark.slow
 def test_unexpected_error_is_one_line_with_the_place_of_its_traceback(tmp_path: Path) -> None:
     script = (
         "import api.cli, api.commands.showing as s, sys\n"

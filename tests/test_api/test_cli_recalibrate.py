@@ -105,6 +105,7 @@ def test_a_moved_camera_is_noticed_repaired_held_back_and_confirmed(labsys: Run,
     assert labsys("show", str(MOVED), "--json").json["not_for_comparison"] is None
 
 
+@pytest.mark.slow
 def test_nothing_to_repair_is_refused_and_changes_nothing(labsys: Run, lab: Lab, trial: SyntheticTrial) -> None:
     kept = list_calibrations(lab)
     refused = labsys("recalibrate", str(STILL))

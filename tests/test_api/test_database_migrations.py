@@ -98,6 +98,7 @@ def test_sqlite_is_opened_in_the_ways_that_the_service_needs(lab: Lab) -> None:
     assert said == {"journal_mode": "wal", "foreign_keys": 1}
 
 
+@pytest.mark.slow
 def test_two_processes_may_make_the_database_at_once(lab: Lab) -> None:
     import multiprocessing
 

@@ -27,6 +27,7 @@ def test_pages_load_nothing_from_elsewhere_and_hold_no_inline_code(path: str, cl
     assert "<style" not in answer.text
 
 
+@pytest.mark.slow
 def test_every_link_leads_somewhere(client: TestClient) -> None:
     seen, waiting = set(), ["/"]
     while waiting:

@@ -140,6 +140,7 @@ def test_metrics_err_as_much_as_they_say() -> None:
     assert 0.6 <= np.mean(squares) <= 1.6
 
 
+@pytest.mark.slow
 def test_events_that_come_early_or_late_alike_are_in_what_is_read_from_them() -> None:
     trial = make_trial(PARAMETERS, seconds=9.0, rate_hz=60.0, seed=3)
     found = analysed(with_errors(trial, point_errors(steady=0.0), 1e-6), None, TrialKind.RUN)

@@ -227,6 +227,7 @@ def test_an_unknown_metric_names_the_nearest() -> None:
         check_goal("hip_ext_excursion_stence", Side.LEFT)
 
 
+@pytest.mark.slow
 @given(st.floats(-0.5, 0.5), st.floats(-0.5, 0.5))
 def test_swapping_visits_mirrors_the_comparison(shift: float, cadence: float) -> None:
     post = make_visit("2026-01-01", {HIP: shift, "cadence": cadence})
@@ -241,6 +242,7 @@ def test_swapping_visits_mirrors_the_comparison(shift: float, cadence: float) ->
             assert row.threshold == pytest.approx(other.threshold)
 
 
+@pytest.mark.slow
 @given(st.floats(0.0, 0.6), st.floats(0.0, 0.6))
 def test_a_larger_change_is_never_judged_smaller(a: float, b: float) -> None:
     order = [Verdict.NO_DETECTABLE_CHANGE, Verdict.POSSIBLE_CHANGE, Verdict.LARGER_THAN_ERROR]

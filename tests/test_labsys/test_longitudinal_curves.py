@@ -68,6 +68,7 @@ def test_unchanged_visits_rarely_show_a_stretch_that_counts() -> None:
     assert float(np.mean(counted)) <= 0.12
 
 
+@pytest.mark.slow
 def test_blocks_hold_the_rate_that_single_strides_would_not() -> None:
     def rate(*, block_of_one: bool) -> float:
         rng = np.random.default_rng(4)

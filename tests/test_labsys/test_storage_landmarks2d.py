@@ -31,6 +31,7 @@ def _track(n_frames: int = 6, names: tuple[str, ...] = NAMES, seed: int = 0) -> 
     return CameraTrack(names, xy, confidence)
 
 
+@pytest.mark.slow
 @given(
     xy=npst.arrays(np.float64, (3, 2, 2), elements=st.floats(-1e4, 1e4)),
     confidence=npst.arrays(np.float64, (3, 2), elements=st.floats(1e-6, 1.0)),

@@ -78,6 +78,7 @@ def the_one(attribution: Attribution) -> Blame:
     return attribution.blames[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [NoiseModel.white(1.0), NoiseModel.dlc_like()])
 def test_a_clean_trial_blames_nobody(noise: NoiseModel) -> None:
     attribution = judged(seen(noise=noise))
@@ -87,6 +88,7 @@ def test_a_clean_trial_blames_nobody(noise: NoiseModel) -> None:
     assert all(c.lag_s is not None and abs(c.lag_s) < 0.001 for c in attribution.cameras)
 
 
+@pytest.mark.slow
 def test_one_noisy_view_is_named_with_camera_and_landmark() -> None:
     k, rng = seen().landmarks.index("LHEEL"), np.random.default_rng(1)
 
@@ -103,6 +105,7 @@ def test_one_noisy_view_is_named_with_camera_and_landmark() -> None:
     assert "LHEEL in cam1: wanders by" in verdict_sentence(attribution)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repair", [True, False])
 def test_exchanged_legs_are_named_put_right_or_not(repair: bool) -> None:
     names = seen().landmarks
@@ -129,6 +132,7 @@ def seen_at(own: tuple[np.ndarray, ...]) -> Landmarks2D:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_camera_that_lost_a_frame_is_named_with_the_moment() -> None:
     times = runner(200.0).landmarks.times_s[10:-10:2]
     late = times + np.where(times >= times[200], 0.01, 0.0)
@@ -142,6 +146,7 @@ def test_a_camera_that_lost_a_frame_is_named_with_the_moment() -> None:
     assert "--timestamps" in blame.remedy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("camera", [0, 1])
 def test_a_late_camera_is_named_with_milliseconds(camera: int) -> None:
     times = runner(200.0).landmarks.times_s[10:-10:2]
@@ -155,6 +160,7 @@ def test_a_late_camera_is_named_with_milliseconds(camera: int) -> None:
     assert "later than the others" in blame.found
 
 
+@pytest.mark.slow
 def test_a_turned_camera_is_named_with_degrees() -> None:
     turn = np.radians(0.5) * np.array([0.6, 0.8, 0.0])
     blame = the_one(judged(seen(move_camera(RIG, 1, turn_rad=turn, shift_m=np.zeros(3)))))
@@ -163,6 +169,7 @@ def test_a_turned_camera_is_named_with_degrees() -> None:
     assert "labsys recalibrate S01/2026-11-22/run1" in blame.remedy
 
 
+@pytest.mark.slow
 def test_a_camera_that_is_off_is_named_although_the_recording_is_too_short_for_the_check() -> None:
     turn = np.radians(1.0) * np.array([0.6, 0.8, 0.0])
     views = seen(move_camera(RIG, 1, turn_rad=turn, shift_m=np.zeros(3)))
@@ -254,6 +261,7 @@ def test_noise_of_a_view_is_held_against_its_camera_and_landmark() -> None:
     assert np.isnan(shape_noise(np.full((2, 3), np.nan)).level_px)
 
 
+@pytest.mark.slow
 def test_the_picture_shows_the_worst_moment_of_what_is_blamed() -> None:
     def jump(xy: np.ndarray, _: np.ndarray) -> None:
         xy[100:160, 3] += (250.0, 30.0)
