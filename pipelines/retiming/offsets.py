@@ -36,6 +36,7 @@ _BLOCK_S = 0.5
 _MAX_ERROR_PX = 40.0  # offsets of a frame move the image of a foot by 20 px
 _BELIEVED_TIMES = 6.0
 _LEAST_PX = 0.05
+_CAUCHY = 2.0  # typical residuals at which an observation counts half
 _MOVING_TIMES = 8.0
 _FAINT = 1e-3  # px²/m², against 1e5 and more of a point that two cameras see
 _COURSE_TURNS = 8
@@ -211,6 +212,7 @@ def _turn(
     moving = np.where(used[..., None], velocity[q, k], 0.0)
     matrix, right = _eliminate_points(slope, residual, moving, weight)
     step, sd = _solve(matrix, right, basis[q], (k, np.floor(moments[q] / _BLOCK_S).astype(np.int64)))
+    sd[1:] *= _yielding(residual, moving, weight, confidence[q, k], typical_px)
     if np.quantile(np.linalg.norm(moving, axis=-1)[used], 0.9) < _MOVING_TIMES * typical_px / HALF_WINDOW_S:
         sd[1:] = math.inf  # what looks like motion may be noise, which would draw every offset to 0
     return step, sd, typical_px
@@ -228,7 +230,22 @@ def _image_and_slope(rig: CameraRig, xyz_m: FloatArray) -> tuple[FloatArray, Flo
 def _robust_weight(residual: FloatArray, used: BoolArray, scale_px: float) -> FloatArray:
     """(N, C) Cauchy weights against a typical residual; 0 for cameras not used."""
     size = np.linalg.norm(residual, axis=-1)
-    return np.asarray(np.where(used, 1.0 / (1.0 + (size / (2.0 * scale_px)) ** 2), 0.0), dtype=np.float64)
+    return np.asarray(np.where(used, 1.0 / (1.0 + (size / (_CAUCHY * scale_px)) ** 2), 0.0), dtype=np.float64)
+
+
+def _yielding(
+    residual: FloatArray, moving: FloatArray, weight: FloatArray, confidence: FloatArray, scale_px: float
+) -> float:
+    """By how much a robust estimate's standard error exceeds that of its last weighted least squares, 1 or more.
+
+    Large residuals pull less the larger they get, so an offset changes the pull by less than the weights say
+    (Huber, Robust Statistics, 1981, section 6.3: the slope of the pull, not the weight).
+    """
+    pull = weight * (moving**2).sum(axis=-1)
+    robust = weight / np.where(confidence > 0.0, confidence, 1.0)
+    less = 2.0 * weight * robust * (residual * moving).sum(axis=-1) ** 2 / (_CAUCHY * scale_px) ** 2
+    slope = float((pull - less).sum())
+    return max(1.0, float(pull.sum()) / slope) if slope > 0.0 else math.inf
 
 
 def _eliminate_points(
