@@ -170,7 +170,7 @@ def _gather_runs(rows: SubjectRows, trial: TrialRow, name: TrialName) -> None:
     for run in run_names(rows.lab, name):
         with rows.noting(f"subjects/{name}/runs/{run}"):
             gathered.append(gather_run(rows.lab, name, trial, load_run(rows.lab, name, run)))
-    current = next((g.run for g in gathered if g.run.is_current), None)
+    current = next((g for g in gathered if g.run.is_current), None)
     for found in gathered:
         rows.nouns.append(found.run)
         rows.files += found.files

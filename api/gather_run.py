@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from labsys.core.session import TrialName
 from labsys.core.skeleton import Side, Tier
 from labsys.storage.atomic import read_json
 from labsys.storage.calibrations import calibration_folder
+from labsys.storage.finished_runs import RUN_FILE
 from labsys.storage.lab import Lab
 from labsys.storage.motion_tables import read_metrics
 from labsys.storage.runs import RunRecord, current_run, run_folder
@@ -35,19 +36,21 @@ _HASH = re.compile(r"\b[0-9a-f]{12,64}\b")
 
 @dataclass(frozen=True)
 class RunRows:
-    """A run's row, its files and its numbers (column -> value, per metric and side)."""
+    """A run's row, its files and its numbers (column -> value, per metric and side). written_at: when it became whole,
+    which a crash may have put off for longer than its stages took."""
 
     run: RunRow
+    written_at: datetime
     files: list[dict[str, Any]]
     numbers: list[dict[str, Any]]
 
-    def metric_rows(self, trial: TrialRow, current: RunRow | None, changed_at: str | None) -> list[dict[str, Any]]:
+    def metric_rows(self, trial: TrialRow, current: RunRows | None, changed_at: str | None) -> list[dict[str, Any]]:
         """The numbers with their conditions. `current` is the run that counts: its coming changed the others;
         changed_at: when another run was chosen, or none, or the trial came back."""
         shared = _conditions(trial) | _made_by(self.run)
-        moments = [trial.updated_at, trial.session.updated_at, self.run.finished_at]
+        moments = [trial.updated_at, trial.session.updated_at, self.run.finished_at, self.written_at]
         moments += [trial.session.episode.updated_at] if trial.session.episode else []
-        moments += [current.finished_at] if current else []
+        moments += [current.run.finished_at, current.written_at] if current else []
         moments += [parse_moment(changed_at)] if changed_at else []
         excluded = {"quality": Quality.EXCLUDED} if trial.excluded else {}
         return [shared | numbers | excluded | {"updated_at": max(moments)} for numbers in self.numbers]
@@ -83,7 +86,8 @@ def gather_run(lab: Lab, name: TrialName, trial: TrialRow, record: RunRecord) ->
         seconds=dict(sorted(made.seconds.items())),
         **_calibration_columns(lab, made.calibration),
     )
-    return RunRows(run, _run_files(lab, name, trial, record), _numbers(folder))
+    written_at = datetime.fromtimestamp((folder / RUN_FILE).stat().st_mtime, UTC)
+    return RunRows(run, written_at, _run_files(lab, name, trial, record), _numbers(folder))
 
 
 def _calibration_columns(lab: Lab, name: str) -> dict[str, Any]:

@@ -174,6 +174,5 @@ def _pending_runs(lab: Lab, name: TrialName) -> list[str]:
 def _rename_pending(lab: Lab, name: TrialName, run_id: str) -> None:
     # The pending file says what `current` shall say, so that one rename both writes `current` and ends the wait.
     path = _current_path(lab, name)
-    stamp_change(lab, name)
     _pending_path(lab, name, run_id).replace(path)
     sync_folder(path.parent)
