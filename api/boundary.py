@@ -24,10 +24,9 @@ from api.settings import ServiceSettings
 
 _LOG = logging.getLogger("labsys.requests")
 _UPLOADS = "/api/v1/uploads/"
+_POLICY = "Content-Security-Policy"
 _HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
-    ),
+    _POLICY: ("default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"),
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -56,7 +55,9 @@ class Boundary:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message).update(_HEADERS | {"X-Request-ID": request_id})
+                answered = MutableHeaders(scope=message)
+                own = {_POLICY: answered[_POLICY]} if _POLICY in answered else {}  # a stricter one
+                answered.update(_HEADERS | own | {"X-Request-ID": request_id})
             await send(message)
 
         headers = Headers(scope=scope)

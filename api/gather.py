@@ -10,6 +10,7 @@ from typing import Any
 from api.gather_files import take_files
 from api.gather_run import RunRows, gather_run
 from api.gather_tombstones import gather_tombstones
+from api.index_problem import IndexProblem
 from api.moments import parse_date, parse_moment, parse_uuid
 from api.tables import Base, EpisodeRow, GoalRow, ScoreRow, SessionRow, SubjectRow, TrialRow
 from labsys.core.errors import InputError
@@ -21,15 +22,6 @@ from labsys.storage.sessions import load_session, session_codes
 from labsys.storage.subjects import load_subject
 from labsys.storage.trial_changes import last_change
 from labsys.storage.trials import load_trial, trial_codes
-
-
-@dataclass(frozen=True)
-class IndexProblem:
-    """A part of the folder that could not be read; everything else is indexed."""
-
-    place: str
-    what: str
-    remedy: str
 
 
 @dataclass

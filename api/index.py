@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Table, delete, insert, select
 from sqlalchemy.orm import Session
 
 from api.database import Database, open_database
-from api.gather import IndexProblem, SubjectRows, gather_subject
+from api.index_problem import IndexProblem
 from api.tables import (
     INDEX_TABLES,
     Base,
@@ -31,6 +32,9 @@ from api.tables import (
 from labsys.core.errors import InputError
 from labsys.storage.lab import Lab
 from labsys.storage.subjects import subject_codes
+
+if TYPE_CHECKING:
+    from api.gather import SubjectRows
 
 # Raise it whenever the same folder would give other rows; every database is then rebuilt when it is next opened.
 INDEX_VERSION = 5
@@ -150,6 +154,9 @@ def _insert_subjects(session: Session, lab: Lab, codes: Sequence[str]) -> IndexR
                 remedy="A copied folder keeps its UUID: find both by it, and delete the copy or give it a new one",
             )
         owners[identity] = owner
+
+    # Reading runs takes libraries that a service whose index is whole does without: its first page comes sooner.
+    from api.gather import gather_subject
 
     gathered = []
     for code in codes:

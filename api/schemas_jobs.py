@@ -13,7 +13,7 @@ from api.moments import show_moment
 from api.schemas import Sent
 from api.tables_owned import JobRow
 from pipelines.config import Profile
-from pipelines.run_plan import Stage
+from pipelines.stages import Stage
 
 Setting = Annotated[str, Field(max_length=500, pattern=r"^[a-z0-9_.]+=")]
 
@@ -25,7 +25,7 @@ class JobNew(Sent):
         json_schema_extra={"examples": [{"kind": "process", "target": "S01/2026-11-22/run1", "settings": []}]}
     )
 
-    kind: Literal[JobKind.PROCESS]
+    kind: Literal[JobKind.PROCESS, JobKind.FILM]
     target: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}/[A-Za-z0-9_.-]{1,64}/[A-Za-z0-9_.-]{1,64}$")
     profile: Profile = Profile.DEFAULT
     settings: list[Setting] = Field(default=[], max_length=100, description="KEY=VALUE, as with --set")

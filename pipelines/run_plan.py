@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from labsys.core.catalogue import CATALOGUE_VERSION
 from labsys.core.errors import InputError
@@ -16,15 +15,10 @@ from pipelines.code_version import code_version
 from pipelines.config import PipelineConfig
 from pipelines.pose2d import PoseEstimator
 from pipelines.screening import Screening
+from pipelines.stages import Stage
 from pipelines.trial_inputs import STATIC_PREFIX, TrialInputs
 
-
-class Stage(StrEnum):
-    """The stages in order; `--from STAGE` computes that one and all after it anew."""
-
-    POSE2D = "pose2d"
-    RECONSTRUCT = "reconstruct"
-    ANALYSE = "analyse"
+__all__ = ["RunPlan", "Stage", "plan_run"]
 
 
 @dataclass(frozen=True, eq=False)

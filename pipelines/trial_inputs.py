@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from calibration.formats import read_calibration
 from labsys.core.cameras import Calibration
 from labsys.core.catalogue import CATALOGUE_VERSION
 from labsys.core.errors import InputError
@@ -106,6 +105,9 @@ def load_calibration(lab: Lab, take: Take) -> Calibration | None:
     """The take's calibration, None where it has none."""
     if not take.calibration:
         return None
+    # Every format of calibrations, OpenCV among them: who asks what a run rests on needs none of it.
+    from calibration.formats import read_calibration
+
     return read_calibration(calibration_folder(lab, take.calibration) / "calibration.toml")
 
 

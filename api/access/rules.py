@@ -47,17 +47,22 @@ _RULES: dict[Rule, tuple[str, ...]] = {
         "runs-get_trial_metrics", "runs-get_run_curves", "runs-get_trial_curves", "runs-get_run_result",
         "runs-get_trial_result", "analysis-get_lab", "analysis-list_catalogue_metrics",
         "analysis-list_catalogue_angles", "analysis-compare", "analysis-compare_stride_curves", "analysis-trend",
-        "analysis-plan", "tables-trial_metrics", "files-get_file",
+        "analysis-plan", "tables-trial_metrics", "files-get_file", "playback-get_playback",
+        "playback-get_skeleton", "playback-get_angles", "playback-get_landmarks", "playback-get_film",
+        "playback-get_pair_film", "playback-get_pair_video", "playback-get_pair_landmarks",
     ),
     _WRITES: (
         "subjects-create", "subjects-change", "episodes-create", "episodes-change", "sessions-create",
         "sessions-change", "trials-create", "trials-change",
-        "links-list_all", "links-create", "links-revoke",
+        "links-list_all", "links-create", "links-revoke", "playback-make_film", "playback-make_pair_film",
     ),
     _NAMES: ("identity-get_identity", "identity-put_identity"),
     _OPERATES: ("jobs-create", "jobs-cancel", "uploads-get_file", "uploads-put_file", "recordings-create"),
-    _KNOWS: ("jobs-list_all", "jobs-get", "jobs-watch", "analysis-reliability"),
+    _KNOWS: (
+        "show_jobs", "show_calibrations", "show_calibration", "show_calibration_report",
+        "jobs-list_all", "jobs-get", "jobs-watch", "analysis-reliability"),
     _ADMINISTERS: (
+        "show_admin", "show_audit",
         "identity-delete_identity",
         "users-list_all", "users-create", "users-change", "users-list_grants", "users-grant_subject",
         "users-withdraw_subject", "keys-list_all", "keys-create", "keys-revoke", "audit-list_all",
@@ -88,6 +93,11 @@ def operation_id(route: APIRoute) -> str:
 def rule_of(route: APIRoute) -> Rule:
     """The rule of a route; KeyError where it has none."""
     return RULES[operation_id(route)]
+
+
+def rule_named(name: str) -> Rule:
+    """The rule of a route by its operation id, for pages that offer only what will be let in (KeyError)."""
+    return RULES[name]
 
 
 def check_every_route_has_a_rule(app: FastAPI | APIRouter) -> None:

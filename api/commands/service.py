@@ -60,6 +60,7 @@ def serve(
             application,
             host=settings.host,
             port=settings.port,
+            ws="none",  # nothing here speaks it, and its library takes its time
             log_level="warning" if quiet else "info",
             log_config=_log_config(quiet=quiet),
             access_log=False,  # `labsys.requests` says the same with the request's id

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from labsys.core.errors import UnknownNameError
+from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.progress import Progress
 from labsys.core.session import TrialKind, TrialName
 from labsys.storage.lab import Lab, open_lab
@@ -19,6 +19,8 @@ class JobKind(StrEnum):
 
     PROCESS = "process"
     IMPORT = "import"
+    FILM = "film"
+    PAIR_FILM = "pair-film"
 
 
 def do_job(job: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
@@ -34,6 +36,10 @@ def do_job(job: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
             return process(lab, name, job["parameters"], progress)
         case JobKind.IMPORT:
             return import_and_process(lab, name, job, progress)
+        case JobKind.FILM:
+            return film(lab, name, progress)
+        case JobKind.PAIR_FILM:
+            return pair_film(lab, name, job["parameters"], progress)
 
 
 def import_and_process(lab: Lab, name: TrialName, job: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
@@ -65,3 +71,30 @@ def process(lab: Lab, name: TrialName, parameters: Mapping[str, Any], progress: 
     made = run_trial(lab, name, config=config, from_stage=Stage(stage) if stage else None, progress=progress)
     index_subject(lab, name.subject)
     return {"run": made.run, "new": made.is_new, "static": made.static or None, "notes": list(made.notes)}
+
+
+def film(lab: Lab, name: TrialName, progress: Progress) -> Mapping[str, Any]:
+    """Make the film of the run that counts, for the trial's page."""
+    from labsys.storage.runs import current_run
+    from pipelines.playback.film import film_trial
+
+    run = current_run(lab, name)
+    if run is None:
+        raise InputError(f"trial {name} was not processed yet", remedy=f"Run `labsys process {name}`")
+    made = film_trial(lab, name, run, progress=progress)
+    return {"run": run, "film": made.key, "frames": made.n_frames, "notes": list(made.notes)}
+
+
+def pair_film(lab: Lab, post: TrialName, parameters: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
+    """Make the film of two visits, for the page that compares them; the runs that count are shown."""
+    from labsys.core.skeleton import Side
+    from labsys.storage.runs import current_run
+    from pipelines.playback.pair import FilmedVisit, film_pair
+
+    names = (TrialName.parse(parameters["pre"]), post)
+    runs = [current_run(lab, name) for name in names]
+    visits = [FilmedVisit(name, run) for name, run in zip(names, runs, strict=True) if run is not None]
+    if len(visits) < len(names):
+        raise InputError("one of the two trials was not processed yet", where=f"{names[0]} and {post}")
+    made = film_pair(lab, visits[0], visits[1], Side(parameters["side"]), progress=progress)
+    return {"film": made.key, "frames": made.n_frames}

@@ -94,6 +94,11 @@ def condition(part: Mapping[str, Any]) -> str:
     return f"{part['kind']}{surface}{speed}, incline {quantity(part['incline_pct'] or 0.0, '%')}"
 
 
+def minute(moment: str) -> str:
+    """Date and time of an ISO-8601 time, UTC."""
+    return moment[:16].replace("T", " ")
+
+
 def day(moment: str) -> str:
     """The date of an ISO-8601 time."""
     return moment[:10]

@@ -8,17 +8,21 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.access.authenticate import principal_of
+from api.access.rules import rule_named
 from api.dependencies import LabDep, SessionDep
 from api.lab_errors import lab_errors
 from api.pages.curve_sources import comparison_curves
 from api.pages.marks import decomposition_bars
 from api.pages.sections import arrange_rows
 from api.pages.templates import render
-from api.queries import compare_sessions, find_run, find_session
+from api.queries import compare_sessions, find_run, find_session, find_trial
 from api.schemas import SessionDocument
 from api.schemas_results import RunDocument
+from api.tables import FileRow
 from api.views import comparison_document
 from labsys.core.session import TrialName
 
@@ -34,9 +38,12 @@ def show_comparison(
     """Two visits against the measurement error: goals, changes, then all other rows by region."""
     comparison = comparison_document(compare_sessions(db, lab_errors(lab), subject, pre, post))
     visits = [SessionDocument.of(find_session(db, subject, code)) for code in (pre, post)]
+    may_make = rule_named("playback-make_pair_film").lets_in(principal_of(request))
     query = urlencode({"subject": subject, "pre": pre, "post": post})
     pairs = [_pair_values(db, comparison, query, index) for index in range(len(comparison["pairs"]))]
-    return render(request, "compare.html", comparison=comparison, visits=visits, pairs=pairs, query=query)
+    return render(
+        request, "compare.html", comparison=comparison, visits=visits, pairs=pairs, query=query, may_make_film=may_make
+    )
 
 
 def _pair_values(db: Session, comparison: Mapping[str, Any], query: str, index: int) -> dict[str, Any]:
@@ -55,5 +62,21 @@ def _pair_values(db: Session, comparison: Mapping[str, Any], query: str, index: 
         "provisional": any(r["provisional"] for r in rows),
         "error_sources": sorted({r["sem_source"] for r in rows if r["sem_source"]}),
         "curves": comparison_curves(names, rows, changes=f"/api/v1/compare/curves?{query}", pair=index),
+        "film": _film_address(db, names),
         "runs": [(v, RunDocument.of(find_run(db, name))) for v, found in names.items() for name in found],
     }
+
+
+def _film_address(db: Session, names: Mapping[str, list[TrialName]]) -> str:
+    """Where the film of the first trials with videos is asked for; "" where a visit has none."""
+    shown = {v: next((n for n in found if _has_videos(db, n)), None) for v, found in names.items()}
+    if None in shown.values():
+        return ""
+    visits = {v: f"{n.session}/{n.trial}" for v, n in shown.items() if n is not None}
+    subject = next(n.subject for n in shown.values() if n is not None)
+    return f"/api/v1/compare/film?{urlencode({'subject': subject, **visits}, safe='/')}"
+
+
+def _has_videos(db: Session, name: TrialName) -> bool:
+    videos = select(FileRow.path).where(FileRow.trial_id == find_trial(db, name).id, FileRow.kind == "video")
+    return db.scalars(videos.limit(1)).first() is not None

@@ -9,6 +9,8 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.access.authenticate import principal_of
+from api.access.rules import rule_named
 from api.dependencies import LabDep, SessionDep, TrialNameDep
 from api.pages.templates import render
 from api.pages.trial_sections import arrange_findings, arrange_metrics, event_rows, trial_curves
@@ -33,6 +35,8 @@ def show_trial(request: Request, db: SessionDep, lab: LabDep, name: TrialNameDep
     """What the run that counts found, and how far it can be trusted."""
     row = find_trial(db, name)
     values: dict[str, Any] = {"trial": TrialDocument.of(row), "run": None, "files": _files(db, row)}
+    values["may_make_film"] = rule_named("playback-make_film").lets_in(principal_of(request))
+    values["may_see_calibration"] = rule_named("show_calibration").lets_in(principal_of(request))
     values["strided"] = row.kind in (TrialKind.RUN, TrialKind.WALK)
     if row.current_run is not None:
         values |= _run_values(db, lab, name)

@@ -10,7 +10,7 @@ Names are case-sensitive and start with L or R where the landmark has a side.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -150,6 +150,23 @@ def find_landmark_set(name: str) -> LandmarkSet:
     if name not in LANDMARK_SETS:
         raise UnknownNameError("landmark set", name, valid=LANDMARK_SETS)
     return LANDMARK_SETS[name]
+
+
+def find_bones(landmarks: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Which of these landmarks are joined, as pairs of places in the list; by the set that joins most of them."""
+    place = {name: i for i, name in enumerate(landmarks)}
+    joined: list[list[tuple[int, int]]] = [
+        [(place[a], place[b]) for a, b in found.bones if a in place and b in place] for found in LANDMARK_SETS.values()
+    ]
+    best = max(joined, key=len)
+    return tuple(best)
+
+
+def side_of(landmark: str) -> Side:
+    """The side that a landmark belongs to."""
+    if mirrored_name(landmark) == landmark:
+        return Side.BOTH
+    return Side.LEFT if landmark.startswith("L") else Side.RIGHT
 
 
 def tier_of(landmarks: Collection[str]) -> Tier | None:

@@ -103,6 +103,18 @@ def read_calibration_report(lab: Lab, name: str) -> dict[str, Any]:
     return document
 
 
+def find_calibration_page(lab: Lab, name: str) -> Path | None:
+    """The report for people, None where none was written (UnknownNameError names the nearest calibration)."""
+    path = calibration_folder(lab, name) / _PAGE
+    return path if is_there(path) else None
+
+
+def read_calibration_page(lab: Lab, name: str) -> str | None:
+    """Its text, None where none was written (UnknownNameError names the nearest calibration)."""
+    path = find_calibration_page(lab, name)
+    return None if path is None else read_text(path)
+
+
 def calibration_take_folder(lab: Lab, name: str) -> Path:
     """The take that a calibration was made from (InputError: it was not kept)."""
     folder = calibration_folder(lab, name) / _TAKE

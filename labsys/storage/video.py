@@ -1,7 +1,8 @@
-"""Reading video in packet order, and writing a whole video of JPEG pictures. The only user of PyAV.
+"""Reading video in packet order, and writing a whole video of JPEG pictures.
 
 Frame i is the i-th that the packets decode to, in presentation order. Nothing seeks, and nothing takes a container's
 frame count or duration for the truth; they only bear witness that a file was cut short.
+With film_video.py the only user of PyAV.
 """
 
 from __future__ import annotations
@@ -65,11 +66,16 @@ def read_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
     Raises:
         InputError: unreadable or cut short, or fewer frames decode than there are packets (names both counts).
     """
-    n_frames, _, _ = _count_packets(path)
-    for frame in _decode(path, n_frames):
+    for frame in decode_frames(path):
         picture: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
         # FFmpeg's display rotation counts counterclockwise, as rot90 does.
         yield np.ascontiguousarray(np.rot90(picture, int(frame.rotation) // 90)) if frame.rotation else picture
+
+
+def decode_frames(path: Path) -> Iterator[Any]:
+    """Every frame as PyAV has it, in order (InputError: as `read_frames`)."""
+    n_frames, _, _ = _count_packets(path)
+    yield from _decode(path, n_frames)
 
 
 def read_gray_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
@@ -80,8 +86,7 @@ def read_gray_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
     Raises:
         InputError: as `read_frames`.
     """
-    n_frames, _, _ = _count_packets(path)
-    for frame in _decode(path, n_frames):
+    for frame in decode_frames(path):
         picture = _luma(frame)
         yield np.ascontiguousarray(np.rot90(picture, int(frame.rotation) // 90)) if frame.rotation else picture
 

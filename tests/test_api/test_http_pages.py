@@ -8,7 +8,10 @@ import pytest
 from starlette.testclient import TestClient
 
 COMPARE = "/compare?subject=S01&pre=2026-11-01&post=2026-12-13"
-PAGES = ("/", "/subjects/S01", "/trials/S01/2026-11-01/run1", "/trials/S01/2026-11-01/static1", COMPARE)
+PAGES = (
+    "/", "/subjects/S01", "/trials/S01/2026-11-01/run1", "/trials/S01/2026-11-01/static1", COMPARE, "/jobs",
+    "/calibrations", "/calibrations/2026-11-01_rig_001", "/admin", "/admin/audit",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("path", PAGES)

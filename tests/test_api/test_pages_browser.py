@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 
-from api.app import create_app
 from labsys.storage.lab import open_lab
+from tests.test_api.axe import find_barriers
 from tests.test_api.chromium import Tab, find_chromium, open_chromium
+from tests.test_api.serving import serve
 
 COMPARE = "/compare?subject=S01&pre=2026-11-01&post=2026-12-13"
 TRIAL = "/trials/S01/2026-11-01/run1"
@@ -25,9 +23,16 @@ PAGES = (
     "/trials/S01/2026-11-01/static1",
     "/trials/S02/2026-11-03/walk1",
     COMPARE,
+    "/jobs",
+    "/calibrations",
+    "/calibrations/2026-11-01_rig_001",
+    "/admin",
+    "/admin/audit",
     "/sign-in",
 )
 WITH_CURVES = (TRIAL, COMPARE)
+WITH_PLAYER = tuple(page for page in PAGES if page.startswith("/trials/"))
+FRAMES = "[...document.querySelectorAll('.player, .player [data-frame]')].map((e) => e.dataset.frame)"
 UNFOLD = "document.querySelectorAll('details').forEach((d) => { d.open = true; })"
 DRAWN = "document.documentElement?.dataset.curves === 'drawn'"
 ONE_SUBJECT = "location.pathname === '/' && document.querySelector('a[href=\"/subjects/S01\"]') !== null"
@@ -38,17 +43,8 @@ WIDTH = "document.documentElement.scrollWidth"
 def served(_lab_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The fabricated lab on a port of this machine."""
     root = shutil.copytree(_lab_template, tmp_path_factory.mktemp("served") / "lab")
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(open_lab(Path(root))), log_level="error", ws="none"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    end = time.monotonic() + 60
-    while not server.started:
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(timeout=30)
+    with serve(open_lab(Path(root))) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +63,8 @@ def _open(tab: Tab, served: str, path: str, **how: int) -> None:
     tab.open(served + path, **how)
     if path in WITH_CURVES:
         tab.wait_for(DRAWN)
+    if path in WITH_PLAYER:
+        tab.wait_for("document.querySelector('.player')?.dataset.ready === ''")
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -80,6 +78,21 @@ def test_page_fits_every_width_and_asks_nobody_else(path: str, served: str, tab:
     assert tab.errors == []
     assert tab.asked
     assert [url for url in tab.asked if not url.startswith(served)] == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_no_serious_barrier(path: str, dark: bool, served: str, tab: Tab) -> None:
+    _open(tab, served, path, width=1200, dark=dark)
+    tab.evaluate(UNFOLD)
+    assert find_barriers(tab) == []
+
+
+def test_axe_finds_what_is_there(served: str, tab: Tab) -> None:
+    _open(tab, served, "/")
+    tab.evaluate("document.querySelector('input').closest('label').replaceWith(document.querySelector('input'))")
+    tab.evaluate("document.querySelector('h1').style.color = 'rgb(240, 240, 240)'")
+    assert {found.split()[1] for found in find_barriers(tab)} >= {"color-contrast"}
 
 
 def test_pages_have_a_dark_side(served: str, tab: Tab) -> None:
@@ -122,6 +135,23 @@ def test_trial_draws_both_sides_in_one_chart(served: str, tab: Tab) -> None:
     assert "right" in said
 
 
+def test_trial_without_videos_says_so_and_shows_its_skeleton(served: str, tab: Tab) -> None:
+    _open(tab, served, TRIAL)
+    assert tab.evaluate("document.querySelector('.player-state').textContent").startswith("No videos: this trial has")
+    assert tab.evaluate("document.querySelectorAll('.panel').length") == 0
+    assert tab.evaluate("document.querySelector('.skeleton').dataset.missing === undefined")
+    tab.evaluate("document.querySelector('.stage').focus()")
+    for key, frame in (("ArrowRight", 1), ("End", 9), ("ArrowLeft", 8), ("Home", 0)):
+        tab.press(key)
+        assert (
+            tab.evaluate("[...document.querySelectorAll('.player, .player [data-frame]')].map((e) => e.dataset.frame)")
+            == [str(frame)] * 3
+        )
+    tab.press(" ")
+    tab.wait_for("Number(document.querySelector('.player').dataset.frame) === 9")
+    assert tab.evaluate("document.querySelector('.play').textContent") == "Play"
+
+
 def test_policy_keeps_code_of_strangers_out(served: str, tab: Tab) -> None:
     _open(tab, served, "/")
     tab.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.stranger = 1\">')")
@@ -157,6 +187,15 @@ def test_first_user_is_made_signed_out_and_signed_in_again(served: str, tab: Tab
     tab.wait_for("document.querySelector('#refusal')?.textContent.includes('do not belong together')")
     send("four words that go together")
     tab.wait_for(f"location.pathname === '/compare' && {DRAWN}")
+    _open(tab, served, "/admin")
+    tab.evaluate(
+        "(() => { const f = document.querySelector('form[data-address=\"/api/v1/users\"]');"
+        " f.elements.name.value = 'anna'; f.elements.password.value = 'four words that go together';"
+        " f.requestSubmit(); })()"
+    )
+    tab.wait_for(f"{ready} && [...document.querySelectorAll('th')].some((e) => e.textContent === 'anna')")
+    tab.evaluate("document.querySelector('form[data-hands=key]').requestSubmit()")
+    tab.wait_for("document.querySelector('#handed').textContent.includes('shown this once: lab_')")
     links = [_make_link(tab) for _ in range(2)]
     tab.open(f"{served}/sign-in#{links[0]}")
     # A link does not take the place of somebody who is signed in, and does not stay in the address either.

@@ -43,7 +43,8 @@ function hidden(label) {
   return { label, width: 0, stroke: "transparent", points: { show: false } };
 }
 
-function axis(more) {
+/** An axis in the colours of the page. */
+export function axis(more) {
   const ink = colourOf("dim");
   const line = colourOf("line");
   const font = "12px system-ui, sans-serif";

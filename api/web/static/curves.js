@@ -18,6 +18,7 @@ class Section {
     this.lines = this.data.sources.map((source, i) => ({ ...source, curves: answers[i].curves }));
     for (const angle of this.data.angles.filter((a) => a.shown)) this.add(angle);
     this.slider.addEventListener("input", () => this.point(Number(this.slider.value)));
+    document.addEventListener("stride-percent", (event) => this.follow(event.detail));
     this.element.querySelector("select").addEventListener("change", (event) => this.choose(event.target.value));
     new ResizeObserver(() => this.resize()).observe(this.place);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
@@ -57,6 +58,12 @@ class Section {
 
   point(percent) {
     for (const panel of this.panels) panel.point(percent);
+  }
+
+  /** The player of the page stands at this share of a stride. */
+  follow(percent) {
+    this.slider.value = percent;
+    this.point(percent);
   }
 
   resize() {

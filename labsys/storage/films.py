@@ -1,0 +1,129 @@
+"""Films of trials below derived/films/<key>/: film.mp4, film.json, and where the landmarks stand in its pictures.
+
+The key is a hash of all that a film is made from, so that a film that is there is the right one. Films may be deleted
+at any time and are made again when somebody wants to see one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from labsys.core.arrays import FloatArray
+from labsys.core.session import TrialName
+from labsys.core.skeleton import Side
+from labsys.storage.atomic import is_there, make_folder, sync_folder, sync_tree
+from labsys.storage.documents import load_document, save_document
+from labsys.storage.film_layout import Panel
+from labsys.storage.identity import new_uuid
+from labsys.storage.lab import Lab, derived_folder
+from labsys.storage.takes import Take
+
+# Another way of making films gets another number, so that old ones are not taken for new ones.
+_FILM_VERSION = 1
+_VIDEO, _FILM, _LANDMARKS = "film.mp4", "film.json", "landmarks.npy"
+
+
+@dataclass(frozen=True)
+class FilmedCamera:
+    """One camera's pictures in a film, and the landmarks that are drawn over them (names, as their source has them)."""
+
+    camera: str
+    panel: Panel
+    landmarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Film:
+    """film.json. Frame i is moment i of the clock, i / rate_hz from the film's beginning.
+
+    Attributes:
+        size_px: (width, height). number_top_px: where the row with the frame's number begins.
+        notes: what a person should know, as cameras that are left out.
+    """
+
+    key: str
+    rate_hz: float
+    n_frames: int
+    size_px: tuple[int, int]
+    number_top_px: int
+    cameras: tuple[FilmedCamera, ...]
+    notes: tuple[str, ...] = ()
+
+
+def trial_film_key(take: Take, run: str) -> str:
+    """The key of the film of a trial's run; "" where the take has no videos."""
+    videos = {f"video {camera}": file.sha256 for camera, file in take.cameras.items()}
+    return film_key({"run": run, **videos}) if videos else ""
+
+
+def pair_film_key(visits: Sequence[tuple[Take, str]], side: Side) -> str:
+    """The key of the film of two visits (take and run of each), strides of this side; "" where one has no videos."""
+    keys = [trial_film_key(take, run) for take, run in visits]
+    return film_key({"side": side.value, "pre": keys[0], "post": keys[1]}) if all(keys) else ""
+
+
+def film_key(made_from: Mapping[str, str]) -> str:
+    """Name of the film that is made from these things (what -> hash or value)."""
+    text = json.dumps({"film": _FILM_VERSION, **made_from}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def film_folder(lab: Lab, name: TrialName, key: str) -> Path:
+    """Where a film is, or would be."""
+    return derived_folder(lab, name) / "films" / key
+
+
+def has_film(lab: Lab, name: TrialName, key: str) -> bool:
+    """Whether a film was made already."""
+    return is_there(film_folder(lab, name, key) / _FILM)
+
+
+def film_video(lab: Lab, name: TrialName, key: str) -> Path:
+    """The video of a film."""
+    return film_folder(lab, name, key) / _VIDEO
+
+
+def load_film(lab: Lab, name: TrialName, key: str) -> Film:
+    """Read film.json (InputError; NewerSchemaError)."""
+    return load_document(film_folder(lab, name, key) / _FILM, Film)
+
+
+def load_film_landmarks(lab: Lab, name: TrialName, key: str) -> FloatArray:
+    """(n_frames, landmarks of all cameras in their order, 2) px of the film, float32, NaN where not seen."""
+    found: FloatArray = np.load(film_folder(lab, name, key) / _LANDMARKS, allow_pickle=False)
+    return found
+
+
+class StagedFilm:
+    """A film in the making, in a hidden folder; nothing is visible before `finish`."""
+
+    def __init__(self, lab: Lab, name: TrialName, key: str) -> None:
+        self._target = film_folder(lab, name, key)
+        self._folder = self._target.with_name(f".{key}.{new_uuid()}")
+        make_folder(self._folder)
+
+    @property
+    def video(self) -> Path:
+        """Where the video is to be written."""
+        return self._folder / _VIDEO
+
+    def finish(self, film: Film, landmarks: FloatArray) -> None:
+        """Make the film visible, all at once; where somebody else was faster, theirs stays."""
+        np.save(self._folder / _LANDMARKS, landmarks.astype("<f4"), allow_pickle=False)
+        save_document(self._folder / _FILM, film)
+        sync_tree(self._folder)
+        if not is_there(self._target):
+            self._folder.rename(self._target)
+            sync_folder(self._target.parent)
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove what was not finished."""
+        shutil.rmtree(self._folder, ignore_errors=True)
