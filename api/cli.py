@@ -34,6 +34,7 @@ from api.commands import (
     making_models,
     modelling,
     processing,
+    quick_result,
     recalibrating,
     recording,
     references,
@@ -89,8 +90,8 @@ def _root(
 
 
 _MODULES = (
-    demo, doctor, calibrating, importing, recording, processing, recalibrating, showing, comparing, reliability,
-    reporting, exporting, synth, service, working,
+    demo, doctor, calibrating, importing, recording, quick_result, processing, recalibrating, showing, comparing,
+    reliability, reporting, exporting, synth, service, working,
 )  # fmt: skip
 for _module in _MODULES:
     _module.register(app)

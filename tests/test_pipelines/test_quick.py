@@ -1,0 +1,165 @@
+"""A first look at a take: a few seconds of the middle, close to the whole trial's numbers, and nothing is kept."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from api.cli import main
+from calibration.formats import write_anipose
+from labsys.core.cameras import Calibration
+from labsys.core.errors import InputError
+from labsys.core.motion import Quality
+from labsys.core.progress import SilentProgress
+from labsys.core.session import Conditions, Episode, Goal, GoalDirection, Surface, TrialKind, TrialName
+from labsys.core.skeleton import Side
+from labsys.storage.episodes import save_episode
+from labsys.storage.exchange.tracks import CameraTrack
+from labsys.storage.jpeg_video import JpegVideo
+from labsys.storage.lab import Lab, create_lab, trial_folder
+from labsys.storage.results import load_trial_result
+from labsys.storage.runs import list_runs
+from labsys.storage.takes import CameraFile, Take, load_landmarks2d, load_take
+from labsys.storage.video import read_packets
+from pipelines.config import PipelineConfig
+from pipelines.importing.request import ImportRequest, VisitFacts
+from pipelines.importing.trial import import_trial
+from pipelines.quick import look_quickly
+from pipelines.quick_cut import cut_videos, span_frames
+from pipelines.run import run_trial
+from pipelines.synthetic.parameters import RunnerParameters
+from pipelines.synthetic.rigs import make_rig
+from pipelines.synthetic.trial import make_trial
+from tests.test_pipelines.run_scene import write_2d
+
+RUN = TrialName("S01", "2026-11-22", "run1")
+LATER = TrialName("S01", "2026-12-20", "run1")
+STILL = TrialName("S01", "2026-11-22", "static1")
+SECONDS = 14.0
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """Two visits, each a static and a run of 14 s seen by three cameras."""
+    folder = tmp_path_factory.mktemp("quick")
+    made, rig = create_lab(folder / "lab"), make_rig(3)
+    write_anipose(folder / "calibration.toml", Calibration(rig, "test"))
+    for name, kind, seconds in (
+        (STILL, TrialKind.STATIC, 1.0),
+        (RUN, TrialKind.RUN, SECONDS),
+        (TrialName("S01", LATER.session, "static1"), TrialKind.STATIC, 1.0),
+        (LATER, TrialKind.RUN, SECONDS),
+    ):
+        trial = make_trial(RunnerParameters(), kind=kind, seconds=seconds, rate_hz=100.0, seed=3)
+        treadmill = Conditions(surface=Surface.TREADMILL, speed_mps=3.0) if kind is TrialKind.RUN else Conditions()
+        request = ImportRequest(
+            name=name,
+            kind=kind,
+            conditions=treadmill,
+            landmarks2d=write_2d(folder / f"{name.session}-{name.trial}", trial, rig),
+            calibration=folder / "calibration.toml",
+            rate_hz=100.0,
+            visit=VisitFacts(captured_at=f"{name.session}T10:00:00.000Z"),
+        )
+        import_trial(made, request, progress=SilentProgress())
+    return made
+
+
+def _files(lab: Lab) -> set[str]:
+    return {str(p.relative_to(lab.root)) for p in lab.root.rglob("*")}
+
+
+def test_a_first_look_is_close_to_the_whole_and_keeps_nothing(lab: Lab) -> None:
+    before = _files(lab)
+    found = look_quickly(lab, RUN, config=PipelineConfig(), seconds=6.0, progress=SilentProgress())
+    assert _files(lab) == before, "nothing is written"
+    assert list_runs(lab, RUN) == ()
+    assert found.static == "static1", "angles are changes from a static that nobody processed yet"
+    assert (found.begin_s, found.end_s) == pytest.approx((5.195, 11.195), abs=0.02)
+    assert not found.unseen
+    assert len(found.visible) == 37
+    assert min(found.n_strides().values()) >= 7
+    assert {m.quality for m in found.motion.metrics} <= {Quality.INDICATIVE, Quality.EXCLUDED}
+    run_trial(lab, RUN, config=PipelineConfig(), progress=SilentProgress())
+    quick = {(m.id, m.side): m for m in found.motion.metrics}
+    whole = {(m.id, m.side): m for m in load_trial_result(lab, RUN).motion.metrics}
+    assert quick.keys() == whole.keys()
+    for metric in ("hip_ext_pelvis_peak", "thigh_ext_vertical_peak", "trunk_lean_stance_mean"):
+        rows = [key for key in whole if key[0] == metric]
+        assert rows, metric
+        for key in rows:
+            assert abs(quick[key].mean - whole[key].mean) < max(4 * whole[key].sd, 1e-3), key
+            assert quick[key].n < whole[key].n
+
+
+def test_goals_stand_beside_the_last_visit(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    """The terminal's document: the goal's metric now and in the latest processed trial of an earlier visit."""
+    goal = Goal("hip_ext_pelvis_peak", Side.LEFT, GoalDirection.TOWARD_HIGHER, "2026-11-01")
+    save_episode(lab, Episode(uuid="", subject="S01", label="knee", index_date="2026-11-01", goals=(goal,)))
+    run_trial(lab, RUN, config=PipelineConfig(), progress=SilentProgress())
+    for text, last in ((str(RUN), None), (str(LATER), str(RUN))):
+        with pytest.raises(SystemExit) as ended:
+            main(["quick", text, "--seconds", "5", "--json", "--lab", str(lab.root)])
+        assert not ended.value.code
+        told = json.loads(capsys.readouterr().out)
+        (found,) = told["goals"]
+        assert told["quick"] is True
+        assert (found["metric"], found["unit"]) == ("hip_ext_pelvis_peak", "deg")
+        assert found["last"] == (
+            None if last is None else {"trial": last, "mean": pytest.approx(found["mean"], abs=2.0)}
+        )
+    assert list_runs(lab, LATER) == ()
+    for option in ("0", "61"):
+        with pytest.raises(SystemExit) as ended:
+            main(["quick", str(RUN), "--seconds", option, "--lab", str(lab.root)])
+        assert ended.value.code == 2
+    assert "between 0 and 60" in capsys.readouterr().err
+
+
+def test_a_take_that_is_too_short_is_refused_with_what_to_do(lab: Lab) -> None:
+    take = load_take(lab, RUN)
+    with pytest.raises(InputError, match=r"too short for a quick result.*labsys process"):
+        span_frames(lab, RUN, replace(take, rate_hz=300.0), seconds=10.0, gait=True)
+    whole = span_frames(lab, RUN, replace(take, rate_hz=300.0), seconds=np.inf, gait=False)
+    assert {s.stop - s.start for s in whole.frames.values()} == {int(SECONDS * 100)}
+
+
+def test_frames_are_cut_from_videos_as_they_were_recorded(lab: Lab, tmp_path: Path) -> None:
+    """By the times of each camera, one of which lost frames; a video of another kind is refused by name."""
+    raw = trial_folder(lab, RUN) / "take" / "raw"
+    raw.mkdir()
+    pictures = {
+        c: [b"\xff\xd8" + bytes([i % 256, k]) * 40 + b"\xff\xd9" for i in range(900)] for k, c in enumerate("ab")
+    }
+    for camera, content in pictures.items():
+        video = JpegVideo(raw / f"{camera}.mkv", size_px=(64, 48), rate_hz=100.0)
+        for i, picture in enumerate(content):
+            video.write(picture, i / 100)
+        video.close()
+    files = {c: CameraFile(f"raw/{c}.mkv", "", (64, 48), 900, 100.0) for c in pictures}
+    take = Take(rate_hz=100.0, cameras=files)
+    span = span_frames(lab, RUN, take, seconds=2.0, gait=True)
+    videos = cut_videos(lab, RUN, take, span, tmp_path)
+    for video in videos:
+        rows = span.frames[video.camera]
+        assert 195 <= video.n_frames == rows.stop - rows.start <= 205
+        assert list(read_packets(video.path)) == pictures[video.camera][rows]
+    broken = JpegVideo(raw / "a.mkv", size_px=(64, 48), rate_hz=100.0)
+    for i in range(900):
+        broken.write(b"no picture", i / 100)
+    broken.close()
+    with pytest.raises(InputError, match="no Motion JPEG"):
+        cut_videos(lab, RUN, take, span, tmp_path)
+
+
+def test_the_track_that_is_looked_at_is_the_piece(lab: Lab) -> None:
+    span = span_frames(lab, RUN, load_take(lab, RUN), seconds=4.0, gait=True)
+    (camera, rows), *_ = span.frames.items()
+    track: CameraTrack = load_landmarks2d(lab, RUN, camera)
+    assert rows.stop - rows.start == pytest.approx(401, abs=1)
+    assert rows.stop < track.n_frames - 160
+    assert rows.start > 400
