@@ -19,6 +19,7 @@ class ExportFormat(StrEnum):
     CSV = "csv"
     PARQUET = "parquet"
     ANIPOSE = "anipose"
+    VIDEOS = "videos"
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +50,7 @@ def export(
     """
     from labsys.core.session import TrialName
     from pipelines.export_anipose import export_anipose
+    from pipelines.export_constant_rate import export_constant_rate
     from pipelines.export_trial import export_csv, export_mot, export_parquet, export_trc
 
     writers = {
@@ -57,6 +59,7 @@ def export(
         ExportFormat.CSV: export_csv,
         ExportFormat.PARQUET: export_parquet,
         ExportFormat.ANIPOSE: export_anipose,
+        ExportFormat.VIDEOS: export_constant_rate,
     }
     terminal = Terminal(lab, as_json, quiet)
     written = writers[format](terminal.open_lab(), TrialName.parse(trial), out, run=run)

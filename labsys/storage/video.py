@@ -254,3 +254,27 @@ def write_jpeg_video(
     if count == 0:
         raise InputError("there are no pictures to write", where=str(path))
     return count
+
+
+def write_constant_rate(path: Path, pictures: Iterable[bytes], *, size_px: tuple[int, int], rate_hz: float) -> int:
+    """Write JPEG pictures as they are into MP4 at an even rate, for other programs; returns how many there were.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    rate = Fraction(rate_hz).limit_denominator(100_000)
+    width, height = size_px
+    count = 0
+    try:
+        with av.open(str(path), "w", format="mp4") as container:
+            stream = container.add_mux_stream("mjpeg", rate=rate, width=width, height=height, time_base=1 / rate)
+            for picture in pictures:
+                packet = av.Packet(picture)
+                packet.stream, packet.time_base, packet.is_keyframe = stream, 1 / rate, True
+                packet.pts = packet.dts = count
+                packet.duration = 1
+                container.mux(packet)
+                count += 1
+    except FFmpegError as error:
+        raise InputError(f"cannot be written: {error.strerror}", where=str(path)) from error
+    return count
