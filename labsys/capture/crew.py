@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from labsys.capture.child_process import end_child, start_child
-from labsys.capture.device import Mode
 from labsys.capture.driver import DriverKind
 from labsys.capture.part_writer import WriterPlan
+from labsys.capture.rig import Rig
 from labsys.capture.rig_base import FreeRun
 from labsys.capture.status import Command, Count, Numbers, WorkerState, make_numbers, map_numbers
-from labsys.capture.uvc import UvcRig
 from labsys.capture.worker_plan import WorkerPlan
 from labsys.core.errors import InputError
 
@@ -70,7 +69,7 @@ class CameraWorker:
 class Crew:
     """See the module's text."""
 
-    def __init__(self, rig: UvcRig, bench: Path | None) -> None:
+    def __init__(self, rig: Rig, bench: Path | None) -> None:
         self._rig, self._bench = rig, bench
         self._folder = Path(tempfile.mkdtemp(prefix="labsys-record-"))
         self.workers: dict[str, CameraWorker] = {}
@@ -163,40 +162,29 @@ class Crew:
             self._spawn(worker)
 
     def _plan(self, camera: str, raw: Path, reserve: Path, lock: Path | None) -> WorkerPlan:
-        rig, mode = self._rig, self._rig.mode_of(camera)
+        rig, mode = self._rig, self._rig.stream_of(camera)
         rate_hz = rig.rate_of(camera)
         size = (mode.width, mode.height)
         record = rig.record
         writer = WriterPlan(camera, raw, size, rate_hz, record.fsync_s, reserve)
         return WorkerPlan(
             camera=camera,
-            port=rig.cameras[camera].by_path,
+            port=rig.port_of(camera),
             driver=DriverKind(rig.driver),
             bench=self._bench,
-            mode=Mode(mode.fourcc, mode.width, mode.height, mode.fps),
+            mode=mode,
             rate_hz=rate_hz,
-            controls=self._controls(camera),
-            optional_controls=rig.defaults.optional_controls,
+            controls=rig.opening_controls(camera),
+            optional_controls=rig.optional_controls,
             triggered=not isinstance(rig.sync, FreeRun),
             n_buffers=rig.defaults.buffers,
             queue_s=record.queue_s,
             priority=rig.system.priority,
             writer=writer,
-            exit_controls=self._exit_controls(),
+            exit_controls=rig.leaving_controls,
             lock=lock,
+            nodes=rig.nodes,
         )
-
-    def _controls(self, camera: str) -> dict[str, int]:
-        """What is written on every opening: the rig's controls, and the way into triggered mode after them."""
-        controls = self._rig.controls_of(camera)
-        if not isinstance(self._rig.sync, FreeRun):
-            controls |= {step.control: step.value for step in self._rig.defaults.trigger_enter}
-        return controls
-
-    def _exit_controls(self) -> dict[str, int]:
-        """What is written when a camera is left: the way out of triggered mode."""
-        triggered = not isinstance(self._rig.sync, FreeRun)
-        return {step.control: step.value for step in self._rig.defaults.trigger_exit} if triggered else {}
 
     def _spawn(self, worker: CameraWorker) -> None:
         worker.counts[Count.STATE] = WorkerState.STARTING

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from labsys.capture.device import CameraDriver
+from labsys.capture.node_setup import NodeSetup
 from labsys.core.errors import InputError
 
 
@@ -15,9 +16,10 @@ class DriverKind(StrEnum):
     V4L2 = "v4l2"
     OPENCV = "opencv"
     VIRTUAL = "virtual"
+    GENICAM = "genicam"
 
 
-def make_driver(kind: DriverKind, bench: Path | None = None) -> CameraDriver:
+def make_driver(kind: DriverKind, bench: Path | None = None, nodes: NodeSetup | None = None) -> CameraDriver:
     """A driver that has opened nothing yet; its library is imported now and not before.
 
     Raises:
@@ -32,6 +34,10 @@ def make_driver(kind: DriverKind, bench: Path | None = None) -> CameraDriver:
             from labsys.capture.drivers.opencv import OpencvDriver
 
             return OpencvDriver()
+        case DriverKind.GENICAM:
+            from labsys.capture.drivers.genicam import GenicamDriver
+
+            return GenicamDriver(nodes or NodeSetup())
         case DriverKind.VIRTUAL:
             from labsys.capture.drivers.virtual import VirtualDriver
 

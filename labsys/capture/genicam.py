@@ -6,6 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
+from labsys.capture.device import Mode
+from labsys.capture.node_setup import Node, NodeSetup
 from labsys.capture.rig_base import FreeRun, Positive, PositiveInt, RigBase, check_distinct, check_exposure, check_names
 from labsys.capture.strict_yaml import AS_TUPLE, Section, file_of
 from labsys.core.errors import InputError
@@ -115,6 +117,69 @@ class GenicamRig(RigBase):
     defaults: GenicamDefaults
     cameras: Annotated[dict[str, GenicamCamera], Field(min_length=1)]
     record: EncodedRecord
+
+    def stream_of(self, camera: str) -> Mode:
+        """What a camera is set to deliver, as it is stored."""
+        mode = self.defaults.mode
+        return Mode("MJPG", mode.width, mode.height, self.rate_of(camera))
+
+    def rate_of(self, camera: str) -> float:
+        """Frames per second, Hz (InputError: freely running cameras without a rate)."""
+        if not isinstance(self.sync, FreeRun):
+            return self.sync.fps
+        found = self.defaults.node("AcquisitionFrameRate")
+        if isinstance(found, int | float) and found > 0:
+            return float(found)
+        raise InputError(
+            f"{camera} runs freely and has no rate", remedy="Write {AcquisitionFrameRate: 100.0} among the nodes"
+        )
+
+    def port_of(self, camera: str) -> str:
+        """Where a camera is found: its serial number."""
+        return self.cameras[camera].serial
+
+    def opening_controls(self, camera: str) -> dict[str, int]:  # noqa: ARG002
+        """None: such cameras have nodes."""
+        return {}
+
+    @property
+    def leaving_controls(self) -> dict[str, int]:
+        """None."""
+        return {}
+
+    @property
+    def optional_controls(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    @property
+    def settle_frames(self) -> int:
+        """Frames that are let pass before a take."""
+        return 0
+
+    @property
+    def is_rolling(self) -> bool:
+        """Machine-vision cameras of this driver have a global shutter."""
+        return False
+
+    @property
+    def nodes(self) -> NodeSetup:
+        """Region, pixels and nodes in the order of the file, "!" before the names that a camera must have.
+
+        Raises:
+            InputError: pictures that are not encoded as grey JPEG.
+        """
+        encode, mode = self.record.encode, self.defaults.mode
+        if not isinstance(encode, EncodeJpeg):
+            raise InputError(f"{encode.kind} is not encoded yet", remedy="Use record.encode.kind turbojpeg_gray")
+        if mode.pixel_format != "Mono8":
+            raise InputError(f"pixels of {mode.pixel_format} are not encoded yet", remedy="Use Mono8")
+        nodes: list[Node] = [("PixelFormat", mode.pixel_format, True), ("OffsetX", mode.offset_x, False)]
+        nodes.append(("OffsetY", mode.offset_y, False))
+        for name, value in (item for step in self.defaults.nodes for item in step.items()):
+            if not isinstance(value, list):
+                nodes.append((name.removeprefix("!"), value, name.startswith("!")))
+        return NodeSetup(tuple(nodes), encode.quality)
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> GenicamRig:

@@ -10,14 +10,14 @@ from typing import Any
 
 from labsys import __version__
 from labsys.capture.crew import CameraWorker
+from labsys.capture.rig import Rig
 from labsys.capture.status import Count
-from labsys.capture.uvc import RollingShutter, UvcRig
 from labsys.core.clock import utc_now
 
 _STOPPED = "stopped"
 
 
-def describe_rig(rig: UvcRig, workers: Mapping[str, CameraWorker]) -> dict[str, Any]:
+def describe_rig(rig: Rig, workers: Mapping[str, CameraWorker]) -> dict[str, Any]:
     """The manifest as it begins: who records with what, and what each camera told when it was open."""
     return {
         "schema_version": 1,
@@ -29,7 +29,7 @@ def describe_rig(rig: UvcRig, workers: Mapping[str, CameraWorker]) -> dict[str, 
         "kernel": platform.release(),
         "rig": rig.name,
         "clocks": {"start": read_clocks()},
-        "rolling": isinstance(rig.defaults.shutter, RollingShutter),
+        "rolling": rig.is_rolling,
         "v_max_mps": rig.task.v_max_mps,
         "grade_cap": rig.grade_cap,
         "cameras": {name: _describe_camera(rig, name, workers[name]) for name in rig.cameras},
@@ -48,8 +48,8 @@ def ran_to_its_end(manifest: Mapping[str, Any]) -> bool:
     return any(entry["status"] == _STOPPED for entry in manifest.get("history", []))
 
 
-def _describe_camera(rig: UvcRig, camera: str, worker: CameraWorker) -> dict[str, Any]:
-    mode = rig.mode_of(camera)
+def _describe_camera(rig: Rig, camera: str, worker: CameraWorker) -> dict[str, Any]:
+    mode = rig.stream_of(camera)
     return {
         "port": worker.plan.port,
         "size_px": [mode.width, mode.height],

@@ -21,11 +21,11 @@ from labsys.capture.crew import CameraCount, Crew
 from labsys.capture.finalise import Assessment, FinishedTake, assess_recording, finish_recording
 from labsys.capture.manifest import describe_rig, describe_worker, note_stop, read_clocks
 from labsys.capture.part_writer import NS
+from labsys.capture.rig import Rig
 from labsys.capture.rig_base import FreeRun, HardwareTrigger
 from labsys.capture.status import Command, Count, WorkerState
 from labsys.capture.stopping import find_reason_to_stop
 from labsys.capture.trigger import NoTrigger, PulseTrain, TriggerBox
-from labsys.capture.uvc import UvcRig
 from labsys.core.errors import InputError, LabsysError
 from labsys.storage.recordings import (
     Recording,
@@ -75,7 +75,7 @@ class RecordRequest:
     """
 
     target: Path
-    rig: UvcRig
+    rig: Rig
     seconds: float
     rig_text: str = ""
     calibration: str = ""
@@ -210,7 +210,7 @@ class _Recorder:
     def _wait_for_streams(self) -> None:
         deadline = time.monotonic() + _SETTLE_S + 10.0
         for camera, worker in self._crew.workers.items():
-            wanted = max(int(_SETTLE_S * worker.plan.rate_hz), self._rig.defaults.settle_frames)
+            wanted = max(int(_SETTLE_S * worker.plan.rate_hz), self._rig.settle_frames)
             while worker.counts[Count.SEEN] < wanted and not self._stop.is_set():
                 if time.monotonic() > deadline:
                     break

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from labsys.capture.rig_base import RigBase
 from labsys.capture.status import WorkerState
-from labsys.capture.uvc import UvcRig
 
 _RESERVE_BYTES = 2_000_000_000
 _RESERVE_S = 5.0
 
 
-def find_reason_to_stop(rig: UvcRig, *, states: Sequence[WorkerState], free_bytes: int, bytes_per_s: float) -> str:
+def find_reason_to_stop(rig: RigBase, *, states: Sequence[WorkerState], free_bytes: int, bytes_per_s: float) -> str:
     """Why the take is to be stopped now, "" where it goes on.
 
     A disk that has refused a frame already is told of by the camera that met it, and is not looked for here.

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, ValidationInfo, model_validator
 
 from labsys.capture.behaviour import VirtualCameras
+from labsys.capture.device import Mode
 from labsys.capture.rig_base import (
     TRIGGER_SHARE,
     FreeRun,
@@ -116,6 +117,46 @@ class UvcRig(RigBase):
     def controls_of(self, camera: str) -> dict[str, int]:
         """Controls of one camera: the defaults, with its own over them."""
         return {**self.defaults.controls, **self.cameras[camera].controls}
+
+    def stream_of(self, camera: str) -> Mode:
+        """What a camera is set to deliver."""
+        mode = self.mode_of(camera)
+        return Mode(mode.fourcc, mode.width, mode.height, mode.fps)
+
+    def port_of(self, camera: str) -> str:
+        """Where a camera is found."""
+        return self.cameras[camera].by_path
+
+    def opening_controls(self, camera: str) -> dict[str, int]:
+        """What is written on every opening: the controls, and the way into triggered mode after them."""
+        steps = () if isinstance(self.sync, FreeRun) else self.defaults.trigger_enter
+        return self.controls_of(camera) | {step.control: step.value for step in steps}
+
+    @property
+    def leaving_controls(self) -> dict[str, int]:
+        """What is written when a camera is left: the way out of triggered mode."""
+        steps = () if isinstance(self.sync, FreeRun) else self.defaults.trigger_exit
+        return {step.control: step.value for step in steps}
+
+    @property
+    def optional_controls(self) -> tuple[str, ...]:
+        """Controls that a camera may lack."""
+        return self.defaults.optional_controls
+
+    @property
+    def settle_frames(self) -> int:
+        """Frames that are let pass before a take."""
+        return self.defaults.settle_frames
+
+    @property
+    def is_rolling(self) -> bool:
+        """Whether rows are exposed one after the other."""
+        return isinstance(self.defaults.shutter, RollingShutter)
+
+    @property
+    def nodes(self) -> None:
+        """UVC cameras have none."""
+        return
 
     def rate_of(self, camera: str) -> float:
         """Frames per second that the camera will deliver, Hz."""

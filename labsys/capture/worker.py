@@ -65,7 +65,7 @@ class _Worker:
         most = max(int(plan.queue_s * plan.rate_hz), 4)
         self._queue = FrameQueue(most_frames=most, most_bytes=_MOST_QUEUE_BYTES)
         self._writer = PartWriter(plan.writer, self._queue, counts)
-        self._driver: CameraDriver = make_driver(plan.driver, plan.bench)
+        self._driver: CameraDriver = make_driver(plan.driver, plan.bench, plan.nodes)
         self._lost_before = 0
         self._last_seq, self._last_ns, self._last_seen_ns, self._spare_ns = -1, 0, 0, 0
         self._fence: tuple[int, int] | None = None

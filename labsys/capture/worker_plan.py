@@ -8,6 +8,7 @@ from pathlib import Path
 
 from labsys.capture.device import Mode
 from labsys.capture.driver import DriverKind
+from labsys.capture.node_setup import NodeSetup
 from labsys.capture.part_writer import WriterPlan
 from labsys.capture.priority import Wish
 
@@ -31,3 +32,4 @@ class WorkerPlan:
     writer: WriterPlan
     exit_controls: Mapping[str, int] = field(default_factory=dict)
     lock: Path | None = None
+    nodes: NodeSetup | None = None
