@@ -103,6 +103,7 @@ def test_every_module_imports_without_the_pose_extra() -> None:
     assert outcome.returncode == 0, outcome.stderr
 
 
+@pytest.mark.slow
 def test_the_service_starts_without_what_only_jobs_need() -> None:
     rarely = ("pandas", "tables", "numba", "jax", "matplotlib", "aniposelib", "anipose", "torch", "deeplabcut")
     outcome = _python(f"import api.app, sys; print([m for m in {rarely!r} if m in sys.modules])")

@@ -62,6 +62,7 @@ def _json(root: Path, capsys: pytest.CaptureFixture[str], *words: str) -> Any:
     return json.loads(out)
 
 
+@pytest.mark.slow
 def test_a_lab_learns_keeps_and_judges_by_its_own_error(
     repeated: Path, capsys: pytest.CaptureFixture[str], open_client: Callable[[Lab], TestClient]
 ) -> None:

@@ -152,6 +152,7 @@ def test_a_trial_says_who_when_how_and_from_where(lab: Lab) -> None:
             assert _squeezed(finding["text"]) in _squeezed(said)
 
 
+@pytest.mark.slow
 def test_equal_content_gives_equal_bytes(lab: Lab) -> None:
     for first, second in zip(_both(lab), _both(lab), strict=True):
         assert make_pdf(first) == make_pdf(second)

@@ -41,6 +41,7 @@ def turning(turn_deg: Callable[[float], float]) -> BoardCorners:
     return replace(whole, xy_px=xy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn_deg", [1.0, 0.3])
 def test_a_camera_that_was_knocked_and_came_back_is_named(turn_deg: float) -> None:
     knocked = turning(lambda share: turn_deg * (0.4 < share < 0.6))
@@ -48,6 +49,7 @@ def test_a_camera_that_was_knocked_and_came_back_is_named(turn_deg: float) -> No
         calibrate_corners(knocked, lenses=SCENE.lenses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn_deg", [0.6, 0.3])
 def test_a_camera_that_sags_is_named_with_its_turn(turn_deg: float) -> None:
     corners = turning(lambda share: turn_deg * share)

@@ -103,6 +103,7 @@ def test_the_anipose_engine_is_judged_by_the_same_report(
     assert spans[0] == pytest.approx(spans[1], rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("camera", "frames"), [(0, -1), (2, 1), (3, 1)])
 def test_a_video_one_frame_late_is_refused_with_the_right_figure(
     outcome: CalibrationOutcome, lenses: dict[str, Intrinsics], camera: int, frames: int

@@ -43,6 +43,7 @@ def test_lens_derivatives_are_those_of_differences(model: LensModel) -> None:
     np.testing.assert_allclose(rays, points[:, :2] / points[:, 2:], atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_cameras", "fisheye", "arc_rad", "noise_px"),
     [(2, False, 1.0, 0.3), (4, False, np.pi, 0.2), (4, True, np.pi, 0.5), (6, False, 6.2, 1.0)],
@@ -101,6 +102,7 @@ def test_the_same_corners_give_the_same_rig_to_the_last_bit() -> None:
     assert first.report.heldout == second.report.heldout
 
 
+@pytest.mark.slow
 def test_free_running_clocks_are_carried_to_common_instants() -> None:
     scene = make_scene(4, seed=5, arc_rad=2.0, seconds=15.0, rate_hz=600.0)
     seen = see_freely(scene, noise_px=0.2, rate_hz=20.0, seed=2)
@@ -113,6 +115,7 @@ def test_free_running_clocks_are_carried_to_common_instants() -> None:
     assert all(abs(c.time_offset_s) < 0.001 for c in retimed.report.cameras)
 
 
+@pytest.mark.slow
 def test_a_camera_that_lags_a_frame_is_named() -> None:
     scene = make_scene(4, seed=5, arc_rad=2.0, rate_hz=15.0, seconds=16.0)
     corners = see_corners(scene, noise_px=0.2)
@@ -122,6 +125,7 @@ def test_a_camera_that_lags_a_frame_is_named() -> None:
         calibrate_corners(replace(corners, xy_px=xy), lenses=scene.lenses)
 
 
+@pytest.mark.slow
 def test_lenses_are_found_where_the_boards_can_tell_them() -> None:
     scene = make_scene(3, seed=21, arc_rad=0.9, radius_m=1.3, seconds=40.0, rate_hz=4.0)
     outcome = calibrate_corners(see_corners(scene, noise_px=0.2))

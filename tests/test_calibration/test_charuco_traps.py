@@ -50,6 +50,7 @@ def test_a_camera_that_moved_is_named() -> None:
         calibrate_corners(bumped, lenses=SCENE.lenses)
 
 
+@pytest.mark.slow
 def test_swapped_files_are_named() -> None:
     swapped = seen().of_cameras(("cam0", "cam1", "cam3", "cam2"))
     swapped = replace(swapped, cameras=("cam0", "cam1", "cam2", "cam3"))

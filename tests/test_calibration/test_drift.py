@@ -173,6 +173,7 @@ def test_derivatives_are_those_of_the_projection(trial: SyntheticTrial) -> None:
     np.testing.assert_allclose(expected[seen], change[seen], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_camera_that_runs_a_second_late_is_not_repaired_into_another_pose() -> None:
     runner, rig = make_trial(RunnerParameters(), seconds=10.0, rate_hz=100.0, seed=4), make_rig(4)
     seen = _seen(runner, rig, NoiseModel.white(1.0))

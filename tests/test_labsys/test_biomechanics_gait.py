@@ -96,6 +96,7 @@ def only(landmarks: Landmarks3D, names: tuple[str, ...]) -> Landmarks3D:
     return Landmarks3D.from_positions(names, landmarks.times_s, landmarks.xyz_m[:, index])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [TrialKind.RUN, TrialKind.WALK, TrialKind.OTHER])
 def test_angles_are_the_true_segment_poses_with_filtering_off(kind: TrialKind) -> None:
     trial = synthetic(kind)
@@ -197,6 +198,7 @@ METRIC_TOLERANCE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_metrics_are_the_true_ones() -> None:
     trial = synthetic(seconds=24.0)
     settings = AnalysisSettings(discard_first_strides=0, discard_last_strides=0)
@@ -325,6 +327,7 @@ def reconstruct_noisy(trial: SyntheticTrial, seed: int) -> Landmarks3D:
     return Landmarks3D.from_positions(seen.landmarks, seen.times_s, found.xyz_m)
 
 
+@pytest.mark.slow
 def test_contact_times_keep_what_really_differs_between_strides() -> None:
     """Laying strides over each other must not make them alike: what spreads twice as much is found to."""
     parameters = RunnerParameters(anatomy=BOOK, variability=Variability(scale=2.0))
@@ -428,6 +431,7 @@ def test_facing_backwards_is_refused() -> None:
         analyse(backward, heading_known=False)
 
 
+@pytest.mark.slow
 def test_landmarks_lost_for_part_of_the_trial_cost_strides_and_change_no_number() -> None:
     """The pelvis is out of sight for three seconds: its metrics rest on fewer strides, and are the same."""
     trial = synthetic(seconds=24.0).anatomy

@@ -179,6 +179,7 @@ def _changed(a: np.ndarray, b: np.ndarray) -> bool:
     return a.size != b.size or not np.allclose(a, b, rtol=0.0, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("without", "referenced"),
     [("whole", True), ("no_medial_points", False), ("no_pelvis", True), ("no_neck", False), ("keypoints", True)],

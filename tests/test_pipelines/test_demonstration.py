@@ -26,6 +26,7 @@ def test_first_camera_stands_as_the_calibration_is_told() -> None:
         assert np.allclose(camera.T_cam_lab.rotation.T, told, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_cameras", [3, 4])
 def test_every_camera_sees_the_whole_runner(n_cameras: int) -> None:
 

@@ -93,6 +93,7 @@ def test_a_network_that_exchanges_the_sides_is_told(project: DlcProject, tmp_pat
     assert total_strays(found.strays).share > 0.95
 
 
+@pytest.mark.slow
 def test_a_point_on_the_other_leg_is_told_where_the_other_legs_own_point_is_hidden(
     project: DlcProject, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,6 +133,7 @@ def test_a_body_that_crosses_the_picture_stays_in_its_box_between_looks(
     assert len(looks.read_text().splitlines()) <= -(-N_FRAMES // EVERY) + len(ABSENT) // BLOCK_FRAMES + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_nothing_hangs_on_the_batch_or_an_interruption(
     tmp_path: Path, film: Callable[..., PoseVideo], batch_size: int

@@ -206,6 +206,7 @@ def test_a_video_of_another_length_is_refused(lab: Lab, tmp_path: Path, videos: 
             estimate_pose([video], _estimator(_pack(lab, tmp_path, f"m{n_frames}"), lab), progress=SILENT)
 
 
+@pytest.mark.slow
 def test_a_box_follows_the_subject_and_nothing_hangs_on_the_batch(
     lab: Lab, tmp_path: Path, videos: tuple[PoseVideo, ...]
 ) -> None:

@@ -135,6 +135,7 @@ def test_videos_become_landmarks_and_the_run_names_its_model(lab: Lab, tmp_path:
     assert read_dlc(next(p for p in written if p.name == "static1-cam2.h5")).landmarks == LANDMARKS
 
 
+@pytest.mark.slow
 def test_another_model_or_crop_makes_another_run_and_settings_of_models_leave_imported_landmarks_alone(
     lab: Lab, tmp_path: Path
 ) -> None:
@@ -150,6 +151,7 @@ def test_another_model_or_crop_makes_another_run_and_settings_of_models_leave_im
     assert len(list_runs(lab, NAME)) == 2
 
 
+@pytest.mark.slow
 def test_from_a_stage(lab: Lab) -> None:
     first = _run(lab)
     later = _run(lab, "analyse.distal_cutoff_hz=9", from_stage=Stage.ANALYSE)

@@ -182,6 +182,7 @@ def test_a_wild_point_bends_no_neighbour() -> None:
     assert np.abs(found[:, 0, 0] - truth).max() < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("noise", "bound"), [(NoiseModel.white(1.0), 1.15), (NoiseModel.dlc_like(), 1.03)], ids=["white", "dlc_like"]
 )

@@ -57,6 +57,7 @@ def lab(template: Path, tmp_path: Path) -> Lab:
     return open_lab(Path(shutil.copytree(template, tmp_path / "lab")))
 
 
+@pytest.mark.slow
 def test_run_is_made_once_and_refers_to_its_static(lab: Lab) -> None:
     first = run_trial(lab, RUN, config=CONFIG, progress=SILENT)
     assert first.is_new
@@ -71,6 +72,7 @@ def test_run_is_made_once_and_refers_to_its_static(lab: Lab) -> None:
     assert content(lab, RUN) == before
 
 
+@pytest.mark.slow
 def test_other_settings_make_another_run_beside_the_first(lab: Lab) -> None:
     first = run_trial(lab, RUN, config=CONFIG, progress=SILENT)
     other = load_config(sets=["analyse.distal_cutoff_hz=11", "analyse.proximal_cutoff_hz=6"])
@@ -83,12 +85,14 @@ def test_other_settings_make_another_run_beside_the_first(lab: Lab) -> None:
     assert current_run(lab, RUN) == first.run, "what was asked for last counts"
 
 
+@pytest.mark.slow
 def test_processing_a_run_leaves_the_static_its_own_current_run(lab: Lab) -> None:
     own = run_trial(lab, STILL, config=load_config(Profile.POSE2SIM), progress=SILENT)
     run_trial(lab, RUN, config=CONFIG, progress=SILENT)
     assert current_run(lab, STILL) == own.run
 
 
+@pytest.mark.slow
 def test_from_stage_refers_to_the_parents_files(lab: Lab) -> None:
     parent = run_trial(lab, RUN, config=CONFIG, progress=SILENT)
     other = load_config(sets=["analyse.distal_cutoff_hz=11", "analyse.proximal_cutoff_hz=6"])
@@ -104,6 +108,7 @@ def test_from_stage_refers_to_the_parents_files(lab: Lab) -> None:
     assert ours.run == child.run
 
 
+@pytest.mark.slow
 def test_from_analyse_refuses_another_reconstruction(lab: Lab) -> None:
     run_trial(lab, RUN, config=CONFIG, progress=SILENT)
     other = load_config(sets=["reconstruct.max_error_px=9"])
@@ -116,6 +121,7 @@ def test_from_stage_needs_a_run_to_begin_from(lab: Lab) -> None:
         run_trial(lab, RUN, config=CONFIG, from_stage=Stage.ANALYSE, progress=SILENT)
 
 
+@pytest.mark.slow
 def test_a_stage_that_was_finished_is_not_made_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """The analysis fails once; the next attempt begins there."""
     import pipelines.run
@@ -152,6 +158,7 @@ def test_static_recorded_after_the_run_is_not_chosen(lab: Lab) -> None:
     assert run_trial(lab, RUN, config=CONFIG, progress=SILENT).static == ""
 
 
+@pytest.mark.slow
 def test_changed_facts_make_a_run_stale(lab: Lab) -> None:
     run = run_trial(lab, RUN, config=CONFIG, progress=SILENT).run
     place = (RUN.subject, RUN.session)
@@ -166,6 +173,7 @@ def test_changed_facts_make_a_run_stale(lab: Lab) -> None:
     assert [r.run for r in list_runs(lab, RUN)] == [run], "the run itself stays"
 
 
+@pytest.mark.slow
 def test_other_screening_rules_make_another_run_and_take_nothing_away(lab: Lab) -> None:
     first = run_trial(lab, RUN, config=CONFIG, progress=SILENT).run
     findings = load_trial_result(lab, RUN).motion.findings
@@ -285,6 +293,7 @@ def test_two_processes_do_not_share_a_run(lab: Lab) -> None:
     assert json.loads((runs_folder(lab, STILL) / str(current_run(lab, STILL)) / "run.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_resumed_run_tells_the_time_of_all_its_stages(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     def die(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -63,6 +63,7 @@ ALL_GAITS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("parameters", "kind"), ALL_GAITS)
 def test_flat_shoe_moves_exactly_with_the_belt(parameters: RunnerParameters, kind: TrialKind) -> None:
     trial = _trial(parameters, kind)
@@ -174,6 +175,7 @@ def test_walking_has_two_double_supports_per_stride() -> None:
     assert trial.metric("flight_time", Side.LEFT).reason == "walking"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asymmetry", [Asymmetry(hip_extension_rad=0.06, contact_time_s=0.012)])
 def test_mirrored_parameters_mirror_the_motion(asymmetry: Asymmetry) -> None:
     """Exchanging the sides' parameters gives the mirror image, half a stride later."""
@@ -191,6 +193,7 @@ def test_mirrored_parameters_mirror_the_motion(asymmetry: Asymmetry) -> None:
     assert np.abs(trial.landmarks.xyz_m - other.landmarks.xyz_m).max() > 0.01
 
 
+@pytest.mark.slow
 def test_hip_cap_moves_hip_extension_and_leaves_pelvic_rotation_alone() -> None:
     free = RunnerParameters(variability=NO_VARIABILITY)
     rotation, peak, tilt, lumbar = [], [], [], []
@@ -214,6 +217,7 @@ def test_a_cap_above_what_the_runner_does_changes_nothing() -> None:
     assert np.array_equal(_trial(free).landmarks.xyz_m, _trial(capped).landmarks.xyz_m)
 
 
+@pytest.mark.slow
 def test_lumbar_gain_moves_lost_extension_into_the_back_and_keeps_the_trailing_thigh() -> None:
     capped = RunnerParameters(variability=NO_VARIABILITY, hip_extension_cap_rad=math.radians(5.0))
     gains = (0.0, 0.5, 1.0)
@@ -227,6 +231,7 @@ def test_lumbar_gain_moves_lost_extension_into_the_back_and_keeps_the_trailing_t
     assert np.all(np.diff(thigh) > 3.0)
 
 
+@pytest.mark.slow
 def test_the_cap_holds_on_average_with_variability() -> None:
     parameters = RunnerParameters(hip_extension_cap_rad=math.radians(6.0))
     peak = _trial(parameters, seconds=30.0, rate_hz=50.0).metric("hip_ext_pelvis_peak", Side.LEFT)
@@ -234,6 +239,7 @@ def test_the_cap_holds_on_average_with_variability() -> None:
     assert 0.3 < math.degrees(peak.sd) < 2.5
 
 
+@pytest.mark.slow
 def test_strides_vary_with_memory_and_drift() -> None:
     steady = Variability(scale=1.0, lag1=0.8)
     trial = _trial(RunnerParameters(variability=steady), seconds=60.0, rate_hz=50.0)
@@ -278,6 +284,7 @@ def test_strike_type_is_what_was_asked(strike: Strike) -> None:
     assert limits[0] < degrees.min() <= degrees.max() < limits[1]
 
 
+@pytest.mark.slow
 def test_published_figures_are_met() -> None:
     """Cadence 162 / 171 / 183 steps/min and duty factor 39.4 / 34.8 / 32.8 % at 2.5 / 3.5 / 4.5 m/s (Fukuchi 2017)."""
     for speed, cadence, duty in ((2.5, 162, 39.4), (3.5, 171, 34.8), (4.5, 183, 32.8)):
@@ -305,6 +312,7 @@ def test_parameters_reach_the_truth(
     assert scale * trial.metric(metric, Side.BOTH).mean == pytest.approx(expected, rel=0.06)
 
 
+@pytest.mark.slow
 def test_trunk_lean_moves_by_what_was_asked() -> None:
     lean = [
         math.degrees(

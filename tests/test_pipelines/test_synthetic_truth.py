@@ -36,6 +36,7 @@ def test_noise_free_angles_are_within_a_twentieth_of_a_degree(strike: Strike) ->
             assert np.abs(error).max() < 0.05, definition.id
 
 
+@pytest.mark.slow
 def test_noise_free_angles_of_walking_and_other_motion_are_exact_too() -> None:
     for measured in (
         _by_the_book(Strike.REAR, 100.0, TrialKind.WALK),
@@ -46,6 +47,7 @@ def test_noise_free_angles_of_walking_and_other_motion_are_exact_too() -> None:
             assert np.abs(error).max() < 0.05, definition.id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate_hz", [100.0, 250.0])
 @pytest.mark.parametrize("strike", list(Strike))
 @pytest.mark.parametrize("kind", list(EventKind))
@@ -64,6 +66,7 @@ def test_noise_free_metrics_follow_the_truth_stride_by_stride() -> None:
     assert abs(rows["hip_ext_excursion_stance"].bias) < 0.4
 
 
+@pytest.mark.slow
 def test_default_filtering_bias_is_small_for_what_the_clinician_reads() -> None:
     """The default low-pass costs peaks a little; the long suite reports the bias per angle."""
     parameters = RunnerParameters(anatomy=Anatomy.REGRESSION, variability=NO_VARIABILITY)

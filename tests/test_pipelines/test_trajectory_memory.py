@@ -47,6 +47,7 @@ def _room_to_work_in(n_frames: int) -> tuple[int, int]:
     return peak - _size(found) - 8 * scene.confidence[..., 0].size, found.report.sections
 
 
+@pytest.mark.slow
 def test_twice_the_sections_need_no_more_room_to_work_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sections, "_SECTION_BYTES", 1.0)
     monkeypatch.setattr(correlation, "_MOST_FRAMES", 1000)

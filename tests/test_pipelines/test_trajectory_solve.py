@@ -52,6 +52,7 @@ def _objective(loss: int) -> tuple[Objective, FloatArray]:
     return objective, points
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [0, FADING_LOSS])
 def test_slope_is_the_derivative_of_the_cost(loss: int) -> None:
     objective, points = _objective(loss)
