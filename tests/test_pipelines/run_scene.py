@@ -24,7 +24,6 @@ from labsys.storage.exchange.dlc import write_dlc_h5
 from labsys.storage.exchange.tracks import CameraTrack
 from labsys.storage.lab import Lab, create_lab, open_lab, runs_folder, trial_folder
 from labsys.storage.runs import current_run, hash_file
-from labsys.storage.trial_changes import CHANGE_FILE
 from pipelines.importing.request import ImportRequest
 from pipelines.importing.trial import import_trial
 from pipelines.synthetic.parameters import RunnerParameters
@@ -156,6 +155,4 @@ def _process_here(lab_root: Path) -> None:
 
 def _visible(lab: Lab) -> list[str]:
     folder = trial_folder(lab, RUN)
-    files = (p for p in folder.rglob("*") if ".work" not in p.parts and p.is_file())
-    # The time of a change is written before the change: what it promises may not have come.
-    return sorted(str(p.relative_to(folder)) for p in files if p.name != CHANGE_FILE)
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if ".work" not in p.parts and p.is_file())
