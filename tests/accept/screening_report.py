@@ -13,6 +13,8 @@ from tests.accept.screening_study import AGAIN, MEASURES, PLAIN, RULES, SHORT, S
 
 MOVED = ("F1", "F2")
 STILL = tuple(r.id for r in RULES.rules if r.id[:2] in ("F3", "F4", "F5", "F6", "F7"))
+# F6 compares the sides, and a record of a runner does not hold both sides' values at once.
+JUDGED = tuple(rule for rule in STILL if rule != "F6")
 _NOT_ASSESSED = FindingStatus.NOT_ASSESSABLE.value
 
 
@@ -77,16 +79,24 @@ def write_report(runners: Sequence[Screened]) -> None:
 def _head(runners: Sequence[Screened]) -> list[str]:
     speeds = [r.speed_mps for r in runners]
     peak = np.degrees(reference_peak_rad())
+    hip = np.mean(shifts(runners, "hip_ext_pelvis_peak")[1])
     return [
         "## Screening findings",
         "",
         measured_at(),
         "",
-        f"{len(runners)} runners ({min(speeds):.1f}-{max(speeds):.1f} m/s, all strikes, {SECONDS:g} s at 100 Hz) on "
-        "whom nothing was tuned, as they run, and with a deficit of 8°: peak hip extension 8° below the mean of the "
-        f"runners whom F1's thresholds come from ({peak:g}° at 2.5 m/s), pelvis and low back making up for all of it, "
-        "so that the low back ends 8° beyond standing. Landmarks with white noise of 5 mm on every axis, static alike; "
-        "default errors. Percent of sides, of runners where a rule is not per side.",
+        f"{len(runners)} runners ({min(speeds):.1f}-{max(speeds):.1f} m/s, all strikes, {SECONDS:g} s at 100 Hz) without "
+        f"and with peak hip extension capped at {peak - 8.0:g}°: 8° below the mean of the runners whom F1's thresholds "
+        f"come from ({peak:g}° at 2.5 m/s), and so {-hip:.0f}° below their own in the mean. Pelvis and low back make up "
+        "for all of it, and the lean of the trunk, in both conditions, is solved for so that the low back ends 8° beyond "
+        "standing. Landmarks with white noise of 5 mm on every axis, static alike; default errors. Percent of sides, of "
+        "runners where a rule is not per side. No threshold of a rule was tuned; the last column's definition and the "
+        "bound that F4 is held to were written when about 20 of these runners had been seen.",
+        "",
+        "**This is not 8° below a runner's own.** Asked that way, an earlier form of this study (8 runners, 18 s, at "
+        "commit 5a26abb) found F1 borderline or flagged in 38 % and F2 in 12 %, where true values known without error "
+        "give 56 and 19 %: a runner who extends the hip by 18° and loses 8° is not below F1's threshold, which is "
+        "absolute and of 2.5 m/s. Such a loss is a change between two visits, which verdicts judge, not screening.",
         "",
     ]
 
@@ -104,7 +114,7 @@ def _rule_table(runners: Sequence[Screened]) -> Iterator[str]:
         out = [f(runners, rule, c) for c in (SHORT, PLAIN) for f in (stands_out, _flagged)]
         moves = [changed(runners, rule, SHORT), changed(runners, rule, AGAIN), truly_changed(runners, rule)]
         cells = [f"{v:.0f}" for v in out] + [f"{falsely_flagged(runners, rule):.1f}"] + [f"{v:.0f}" for v in moves]
-        cells.append(f"{unexplained(runners, rule):z.0f}" if rule in STILL else "–")
+        cells.append(f"{unexplained(runners, rule):z.0f}" if rule in JUDGED else "–")
         yield f"| {rule} | " + " | ".join(cells) + " |"
 
 
@@ -131,13 +141,14 @@ def _text(runners: Sequence[Screened]) -> list[str]:
         "without the deficit, whichever way; by a second look: the runner without the deficit, seen again with other "
         "noise; in truth: of true values known without error, where the deficit moves the rest of the body too. "
         "Unexplained: another answer than to what was seen without the deficit, moved by the true change, less what a "
-        "second look changes (F6: changed less both others). "
+        "second look changes. F6 compares right with left, which a runner's record does not hold: only shares are "
+        "compared (changed, less both others), which does not show that the same runners changed, so F6 is not judged. "
         f"At least {counted} strides counted on every side.",
         "",
         "Asked for: F1 and F2 borderline or flagged in at least 90 % with the deficit ("
         + ", ".join(f"{rule} {stands_out(runners, rule, SHORT):.0f} %" for rule in MOVED)
         + f"; none of {n} sides missed would leave up to {300 / n:.0f} % open); F3 to F7 left still, read as less "
-        f"than 5 % unexplained ({_missed(runners)}); less than 5 % false.",
+        f"than 5 % unexplained, F6 not judged ({_missed(runners)}); less than 5 % false.",
         "",
         "F4 is borderline by the angle of the shank as the foot lands, which is about its threshold in ordinary "
         f"runners here. Under white noise of 5 mm feet are found to land {early.mean():+.1f} ms from when they do in "
@@ -147,7 +158,7 @@ def _text(runners: Sequence[Screened]) -> list[str]:
 
 
 def _missed(runners: Sequence[Screened]) -> str:
-    values = {rule: unexplained(runners, rule) for rule in STILL}
+    values = {rule: unexplained(runners, rule) for rule in JUDGED}
     missed = [f"{rule} {value:.0f} %" for rule, value in values.items() if value >= 5.0]
     return "missed by " + ", ".join(missed) if missed else "met"
 
