@@ -13,8 +13,8 @@ from labsys.storage.atomic import read_json, write_text_atomic
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results.json"
 REPORT = ROOT / "docs" / "performance.md"
-# Measured by hand, as it needs virtual cameras and minutes.
-RECORDING = ROOT / "benchmarks" / "recording.md"
+# Measured by hand: recording needs virtual cameras and minutes, and what was cut since the last row of a trial.
+BY_HAND = tuple(ROOT / "benchmarks" / name for name in ("trial_60s.md", "recording.md"))
 
 # What a machine's description says of its load, which differs from row to row.
 _MACHINE = re.compile(r", load ([0-9.]+)")
@@ -50,7 +50,7 @@ def write_report(results: Mapping[str, Any]) -> str:
         + "\n\n"
         + "\n".join([*details, "", *notes]).rstrip()
         + "\n\n"
-        + RECORDING.read_text(encoding="utf-8")
+        + "\n".join(path.read_text(encoding="utf-8") for path in BY_HAND)
     )
 
 

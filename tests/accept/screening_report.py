@@ -85,13 +85,14 @@ def _head(runners: Sequence[Screened]) -> list[str]:
         "",
         measured_at(),
         "",
-        f"{len(runners)} runners ({min(speeds):.1f}-{max(speeds):.1f} m/s, all strikes, {SECONDS:g} s at 100 Hz) without "
-        f"and with peak hip extension capped at {peak - 8.0:g}°: 8° below the mean of the runners whom F1's thresholds "
-        f"come from ({peak:g}° at 2.5 m/s), and so {-hip:.0f}° below their own in the mean. Pelvis and low back make up "
-        "for all of it, and the lean of the trunk, in both conditions, is solved for so that the low back ends 8° beyond "
-        "standing. Landmarks with white noise of 5 mm on every axis, static alike; default errors. Percent of sides, of "
-        "runners where a rule is not per side. No threshold of a rule was tuned; the last column's definition and the "
-        "bound that F4 is held to were written when about 20 of these runners had been seen.",
+        f"{len(runners)} runners ({min(speeds):.1f}-{max(speeds):.1f} m/s, all strikes, {SECONDS:g} s at 100 Hz) "
+        f"without and with peak hip extension capped at {peak - 8.0:g}°: 8° below the mean of the runners whom F1's "
+        f"thresholds come from ({peak:g}° at 2.5 m/s), and so {-hip:.0f}° below their own in the mean. Pelvis and low "
+        "back make up for all of it, and the lean of the trunk, in both conditions, is solved for so that the low back "
+        "ends 8° beyond standing. Landmarks with white noise of 5 mm on every axis, static alike; default errors. "
+        "Percent of sides, of runners where a rule is not per side. No threshold of a rule was tuned; the last "
+        "column's definition and the bound that F4 is held to were written when about 20 of these runners had been "
+        "seen.",
         "",
         "**This is not 8° below a runner's own.** Asked that way, an earlier form of this study (8 runners, 18 s, at "
         "commit 5a26abb) found F1 borderline or flagged in 38 % and F2 in 12 %, where true values known without error "
