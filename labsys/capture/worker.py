@@ -271,6 +271,20 @@ class _Worker:
             self._tell("trigger_exit_failed", why=failed)
 
     def _end(self, writing: threading.Thread) -> None:
+        controls = dict[str, int]()
+        try:
+            controls = self._leave()
+        finally:
+            # Whatever the camera does: a writer that is never told of the end would hold the process for ever.
+            self._tell("closed", controls=controls, lost_in_queue=self._lost_before)
+            self._writer.ended = True
+            writing.join()
+        self._counts[Count.CPU_US] += round((time.process_time() - self._cpu_s) * 1e6) if self._begun else 0
+        if self._counts[Count.STATE] not in (WorkerState.DISK_FULL, WorkerState.FAULT):
+            self._counts[Count.STATE] = WorkerState.DONE
+
+    def _leave(self) -> dict[str, int]:
+        """Stop and close the camera; its settings at the end, none where it is gone."""
         try:
             controls = self._driver.read_controls() if self._counts[Count.OPENED] else {}
             self._driver.stop()
@@ -278,9 +292,4 @@ class _Worker:
             controls = {}
         self._leave_trigger()
         self._driver.close()
-        self._tell("closed", controls=controls, lost_in_queue=self._lost_before)
-        self._writer.ended = True
-        writing.join()
-        self._counts[Count.CPU_US] += round((time.process_time() - self._cpu_s) * 1e6) if self._begun else 0
-        if self._counts[Count.STATE] not in (WorkerState.DISK_FULL, WorkerState.FAULT):
-            self._counts[Count.STATE] = WorkerState.DONE
+        return controls

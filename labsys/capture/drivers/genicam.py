@@ -1,7 +1,8 @@
 """Machine-vision cameras through pypylon (Basler): grey pictures, encoded here as all-intra JPEG, one of them a frame.
 
-The port is the camera's serial number. Settings are GenICam nodes, written in order and read back. A frame's number is
-the camera's own; its time is the host's: mapping the camera's clock has not been tried on a camera, and a take of this
+The port is the camera's serial number. Settings are GenICam nodes, written in order and read back. A frame's number
+is the library's count of the pictures that it handed over: what the camera or the bus lost shows as a gap in time, not
+in the numbers. Its time is the host's: mapping the camera's clock has not been tried on a camera, and a take of this
 driver has grade D until it has. With PYLON_CAMEMU=N in the environment pypylon emulates N cameras.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from labsys.capture.device import Applied, CameraInfo, DriverError, Failure, Frame, FrameFlag, Mode, StampSource
@@ -38,17 +39,18 @@ class GenicamDriver:
     def open(self, port: str) -> CameraInfo:
         """Open the camera of a serial number (MissingPartError: pypylon is not installed)."""
         pylon = _import_pylon()
-        factory = pylon.TlFactory.GetInstance()
-        found = {d.GetSerialNumber(): d for d in factory.EnumerateDevices()}
+        with _told(Failure.IO, port):
+            factory = pylon.TlFactory.GetInstance()
+            found = {d.GetSerialNumber(): d for d in factory.EnumerateDevices()}
         if port not in found:
             there = ", ".join(sorted(found)) or "none"
             raise DriverError(Failure.GONE, f"no camera has serial number {port}", remedy=f"There: {there}")
         with _told(Failure.BUSY, port):
             self._camera = pylon.InstantCamera(factory.CreateDevice(found[port]))
             self._camera.Open()
-        device = found[port]
-        node, model = device.GetFriendlyName(), device.GetModelName()
-        self._info = CameraInfo(port=port, node=node, model=model, serial=port, bus=device.GetDeviceClass())
+            device = found[port]
+            node, model = device.GetFriendlyName(), device.GetModelName()
+            self._info = CameraInfo(port=port, node=node, model=model, serial=port, bus=device.GetDeviceClass())
         return self._info
 
     def configure(self, mode: Mode, controls: Mapping[str, int], *, triggered: bool) -> Applied:  # noqa: ARG002
@@ -56,6 +58,10 @@ class GenicamDriver:
         port = self._opened().port
         if controls:
             raise InputError(f"the camera has nodes, no control '{next(iter(controls))}'", where=port)
+        with _told(Failure.IO, port):
+            return self._set_nodes(mode)
+
+    def _set_nodes(self, mode: Mode) -> Applied:
         wrong = list[str]()
         for name, value in (("Width", mode.width), ("Height", mode.height), *self._rate(mode)):
             wrong += self._write(name, value, must=True)
@@ -75,9 +81,12 @@ class GenicamDriver:
 
     def next(self, timeout_s: float) -> Frame | None:
         """The next picture, encoded; its buffer is given back at once."""
+        with _told(Failure.GONE, self._opened().port):
+            return self._take(timeout_s)
+
+    def _take(self, timeout_s: float) -> Frame | None:
         pylon, port = _import_pylon(), self._opened().port
-        with _told(Failure.GONE, port):
-            grabbed = self._camera.RetrieveResult(round(1000 * timeout_s), pylon.TimeoutHandling_Return)
+        grabbed = self._camera.RetrieveResult(round(1000 * timeout_s), pylon.TimeoutHandling_Return)
         now_ns = time.monotonic_ns()
         if not grabbed.IsValid():
             if self._camera.IsCameraDeviceRemoved():
@@ -98,19 +107,23 @@ class GenicamDriver:
 
     def read_controls(self) -> dict[str, int]:
         """Present values of the nodes that are numbers, rounded."""
-        there = [name for name, _, _ in self._setup.nodes if self._has(name)]
-        return {name: round(float(text)) for name in there if _is_number(text := self._read(name))}
+        with _told(Failure.IO, self._opened().port):
+            there = [name for name, _, _ in self._setup.nodes if self._has(name)]
+            return {name: round(float(text)) for name in there if _is_number(text := self._read(name))}
 
     def stop(self) -> None:
         """End the grabbing."""
-        if self._camera is not None and self._camera.IsGrabbing():
-            self._camera.StopGrabbing()
+        if self._camera is not None:
+            with _told(Failure.IO, self._opened().port):
+                if self._camera.IsGrabbing():
+                    self._camera.StopGrabbing()
 
     def close(self) -> None:
-        """Close the camera."""
-        if self._camera is not None:
-            self._camera.Close()
-        self._camera = None
+        """Close the camera; one that is gone may refuse, which changes nothing."""
+        camera, self._camera = self._camera, None
+        if camera is not None:
+            with suppress(_import_genicam().GenericException):
+                camera.Close()
 
     def _opened(self) -> CameraInfo:
         if self._camera is None or self._info is None:
