@@ -54,6 +54,12 @@ def test_pages_and_the_menu_are_for_those_who_may(path: str, least: str, admin: 
             assert (f'href="{path}"' in browser.get("/").text) == allowed, role
 
 
+def test_without_scripts_nothing_of_a_form_goes_into_the_address(admin: TestClient) -> None:
+    forms = [f for f in read_page(admin.get("/admin").text).all("form") if "data-method" in f.attributes]
+    assert len(forms) > 8
+    assert {form.attributes.get("method") for form in forms} == {"post"}
+
+
 def test_jobs_are_listed_and_cancelled_by_operators(admin: TestClient) -> None:
     job = admin.post(f"{API}/jobs", json={"kind": "process", "target": "S01/2026-11-01/run1"}).json()
     page = read_page(admin.get("/jobs").text)
