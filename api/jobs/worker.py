@@ -196,7 +196,7 @@ class Worker:
     def _look_after(self, child: _Child) -> None:
         if child.is_over():
             with self._database.update() as session:
-                _settle(session, child)
+                _settle(session, child, self._lab)
             self._remove(child)
         elif time.monotonic() - child.beaten_at >= self._settings.beat_every_s:
             self._beat(child)
@@ -227,18 +227,23 @@ class Worker:
         self._free = Slots(self._free.cpu + taken.cpu, self._free.gpu + taken.gpu)
 
 
-def _settle(session: Session, child: _Child) -> bool:
+def _settle(session: Session, child: _Child, lab: Lab) -> bool:
     """Write what came of a job whose process has ended."""
     match child.last:
         case {"outcome": dict() as outcome}:
             return finish(session, child.held, outcome)
         case {"error": str() as error}:
-            return fail(session, child.held, error)
+            return fail(session, child.held, _without_place(error, lab))
         case {"broken": str() as error}:
-            return give_back(session, child.held, error)
+            return give_back(session, child.held, _without_place(error, lab))
         case _:
             return give_back(
                 session,
                 child.held,
                 f"its process ended with status {child.returned}; the log of the worker may say why",
             )
+
+
+def _without_place(error: str, lab: Lab) -> str:
+    """A holder of a link may read this too, and where the lab lies on this machine is not theirs to know."""
+    return error.replace(f"{lab.root}/", "").replace(str(lab.root), "the lab")

@@ -102,8 +102,8 @@ def restore_trial(lab: Lab, name: TrialName) -> BinEntry:
 def list_gone(lab: Lab, subject: str) -> list[BinEntry]:
     """Every trial of a subject that was ever deleted or moved away and not restored, oldest first."""
     # By their names first: another subject's entry is not read, whatever is in it.
-    mine = [folder for folder in _all_entries(lab) if f"_{subject}_" in folder.name]
-    entries = ((folder, load_document(folder / _ENTRY, BinEntry)) for folder in mine)
+    mine = [folder for folder in _all_entries(lab) if folder.name.partition("_")[2].startswith(f"{subject}_")]
+    entries = ((folder, _load_unnamed(folder)) for folder in mine)
     return [_with_runs(folder, entry) for folder, entry in entries if entry.name.subject == subject]
 
 
@@ -140,6 +140,17 @@ def _with_runs(folder: Path, entry: BinEntry) -> BinEntry:
     """Entries of earlier versions do not name the runs; the trial beside them has them."""
     found = tuple(sorted(p.parent.name for p in (folder / _TRIAL / "runs").glob("*/run.json")))
     return entry if entry.runs else replace(entry, runs=found)
+
+
+def _load_unnamed(folder: Path) -> BinEntry:
+    """An entry; the error names only its moment, for S01 is told of, and S01_b's entries look like its own by name."""
+    try:
+        return load_document(folder / _ENTRY, BinEntry)
+    except InputError as error:
+        stamp = folder.name.partition("_")[0]
+        raise InputError(
+            "what a deleted trial left cannot be read", where=f"bin/{stamp}", remedy="Restore its entry.json"
+        ) from error
 
 
 def _entries(lab: Lab) -> list[Path]:

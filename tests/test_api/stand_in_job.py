@@ -19,7 +19,7 @@ def work(job: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
     """Take some steps, then make the file of the job; parameters say how long, and what goes wrong."""
     asked = job["parameters"]
     if asked.get("refuse"):
-        raise InputError("the trial has no take")
+        raise InputError("the trial has no take", where=f"{job['lab']}/subjects/S01" if asked.get("at") else "")
     if asked.get("crash_until", 0) >= job["attempt"]:
         os._exit(9)
     folder = Path(job["lab"]) / "made"

@@ -64,6 +64,15 @@ def test_worker_goes_on_where_no_process_can_be_started(
     assert sum(_job(database, job).attempts for job in (first, second)) == 3
 
 
+def test_error_of_a_job_does_not_say_where_the_lab_lies(any_lab: Lab, database: Database) -> None:
+    with database.update() as session:
+        asked = JobRequest("process", "S01/2026-11-01/run1", parameters={"refuse": True, "at": True})
+        job = submit(session, "test", asked).id
+    _run(any_lab, database)
+    error = _job(database, job).error or ""
+    assert (error.count("subjects/S01"), str(any_lab.root) in error) == (1, False)
+
+
 def test_job_that_no_process_can_be_started_for_fails_and_says_so(
     any_lab: Lab, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

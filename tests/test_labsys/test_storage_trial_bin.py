@@ -78,5 +78,19 @@ def test_what_was_deleted_long_ago_is_destroyed_and_the_rest_stays(
         restore_trial(lab, name)
 
 
+def test_what_is_gone_of_a_subject_is_told_without_reading_or_naming_others(tmp_path: Path) -> None:
+    lab, name = make_trial(tmp_path / "lab")
+    entry = delete_trial(lab, name, reason="consent withdrawn")
+    for other in ("P7_S01_run1", "S01_P7_run1_x"):  # a session of P7's, called S01; a subject called S01_P7
+        folder = lab.root / "bin" / f"2026-11-22T101112+0000_{other}"
+        folder.mkdir()
+        (folder / "entry.json").write_text("{")
+        if other.startswith("P7"):
+            assert list_gone(lab, "S01") == [entry]
+    with pytest.raises(InputError, match="cannot be read") as refused:
+        list_gone(lab, "S01")
+    assert (refused.value.where, "P7" in str(refused.value)) == ("bin/2026-11-22T101112+0000", False)
+
+
 def _fail(_folder: Path) -> None:
     raise PermissionError(13, "Permission denied")
