@@ -4,8 +4,9 @@ OUT/manifest.json    which lab, when, every file with its SHA-256; written last
     folder/          the lab folder without derived files
     database.sqlite  what the database owns, of either kind of database; the index is made again from the folder
 
-The folder is copied while the lab works. A last short pass under the write lock makes folder and database fit. The
-keys that identity is encrypted with are not in it: they lie elsewhere, and who destroys one has erased it here too.
+The folder is copied while the lab works. Last short passes under the write lock, until nothing moves any more, make
+folder and database fit. The keys that identity is encrypted with are not in it: they lie elsewhere, and who destroys
+one has erased it here too.
 """
 
 from __future__ import annotations
@@ -31,13 +32,14 @@ from labsys.core.errors import InputError
 from labsys.core.progress import Progress, SilentProgress
 from labsys.storage.atomic import hash_file, make_folder, sync_folder, sync_tree
 from labsys.storage.documents import save_document
-from labsys.storage.folder_copy import CopiedFile, FolderCopy, copy_changes
+from labsys.storage.folder_copy import CopiedFile, FolderCopy, copy_changes, is_settled
 from labsys.storage.lab import Lab
 
 MANIFEST, FOLDER, DATABASE = "manifest.json", "folder", "database.sqlite"
 OWNED_TABLES = tuple(t for t in Base.metadata.sorted_tables if t.name not in INDEX_TABLES)
-# The first pass may take hours, the second what changed meanwhile, the third holds the write lock.
+# The first pass may take hours, the second what changed meanwhile, those after it hold the write lock.
 _PASSES_BESIDE_WORK = 2
+_PASSES_UNDER_LOCK = 10
 _ROWS_AT_ONCE = 1000
 
 
@@ -59,7 +61,8 @@ def backup_lab(lab: Lab, out: Path, *, progress: Progress | None = None) -> Mani
     """Back the lab up into a new folder, while it is in use; the backup appears whole, or not at all.
 
     Raises:
-        InputError: `out` is there already or inside the lab, or something cannot be read or written.
+        InputError: `out` is there already or inside the lab, something cannot be read or written, or the folder never
+            rested.
         ConcurrencyError: another process held the database for a minute.
     """
     out = out.expanduser().resolve()
@@ -126,11 +129,26 @@ def _fill(lab: Lab, database: Database, folder: Path, progress: Progress) -> Man
     with database.write() as session:
         # Before the last pass: of a run that comes in between, the folder knows; its job is done again, to no effect.
         copied = _copy_database(database, folder / DATABASE)
-        copy = copy_changes(lab.root, target, copy, leave_out=leave_out, progress=progress)
+        copy = _copy_until_settled(lab.root, target, copy, leave_out=leave_out, progress=progress)
         record(session, TERMINAL, "backup", lab.name)
     manifest = Manifest(lab.uuid, lab.name, utc_now(), labsys.__version__, HEAD, copied, dict(copy.files), copy.folders)
     save_document(folder / MANIFEST, manifest)
     return manifest
+
+
+def _copy_until_settled(
+    source: Path, target: Path, copy: FolderCopy, *, leave_out: tuple[Path, ...], progress: Progress
+) -> FolderCopy:
+    """Pass after pass, as trials are moved and runs come to count without the database's lock."""
+    for _ in range(_PASSES_UNDER_LOCK):
+        before, copy = copy, copy_changes(source, target, copy, leave_out=leave_out, progress=progress)
+        if is_settled(before, copy):
+            return copy
+    raise InputError(
+        f"the lab folder changed during each of {_PASSES_UNDER_LOCK} passes, and no copy of it would be of one moment",
+        where=str(source),
+        remedy="Back up while less is going on",
+    )
 
 
 def _database_files(lab: Lab, url: URL) -> tuple[Path, ...]:

@@ -62,6 +62,22 @@ def copy_changes(
     return FolderCopy(files, tuple(folders))
 
 
+def is_settled(before: FolderCopy, after: FolderCopy) -> bool:
+    """Whether a pass found the folder as the one before left it, so that nothing moved past it from place to place.
+
+    In hidden folders, where recordings and runs are in the making, more may have come, and nothing may have gone.
+    """
+    held = {*before.files, *before.folders}
+    appeared = {*after.files, *after.folders} - held
+    if not held <= {*after.files, *after.folders} or not all(_is_in_the_making(path) for path in appeared):
+        return False
+    return all(after.files[path] == file for path, file in before.files.items() if not _is_in_the_making(path))
+
+
+def _is_in_the_making(path: str) -> bool:
+    return any(part.startswith(".") for part in PurePosixPath(path).parts)
+
+
 def copy_back(source: Path, target: Path, held: FolderCopy, *, progress: Progress) -> None:
     """Write what a copy holds into a new folder, each file compared with its hash on the way.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -19,8 +20,11 @@ from api.access.roles import Role
 from api.backup import DATABASE, FOLDER, MANIFEST, backup_lab
 from api.restore import restore_lab
 from labsys.core.errors import InputError
+from labsys.core.session import TrialName
 from labsys.storage.atomic import hash_file
 from labsys.storage.lab import Lab, open_lab
+from labsys.storage.runs import current_run, verify_run
+from labsys.storage.trial_bin import delete_trial, list_bin
 from tests.test_api.cli_answer import Run
 from tests.test_api.every_url import every_url
 
@@ -189,7 +193,7 @@ def test_what_changes_meanwhile_is_in_the_backup(lab: Lab, tmp_path: Path) -> No
             if self.passes == 2:
                 (trial / "trial.json").write_text((trial / "trial.json").read_text() + "\n")
                 other.rename(lab.root / "bin" / "20261213T100000Z_S01_2026-12-13_run2")
-            if self.passes == 3:
+            if self.passes == 4:  # the first that finds what the one before left
                 (lab.root / "bin" / "note.txt").write_text("late")
 
         def advance(self, steps: int = 1) -> None:
@@ -210,6 +214,65 @@ def test_what_changes_meanwhile_is_in_the_backup(lab: Lab, tmp_path: Path) -> No
         "bin/note.txt",
         *(p.name for p in lab.root.glob("labsys.db*")),
     }
+
+
+class _During:
+    """Does something in the lab once a pass has listed its files; `only` names the pass, None stands for every one."""
+
+    def __init__(self, work: Callable[[], object], only: int | None) -> None:
+        self.passes, self._work, self._only = 0, work, only
+
+    def stage(self, name: str, total: int) -> None:
+        self.passes += 1
+        if self._only in (None, self.passes):
+            self._work()
+
+    def advance(self, steps: int = 1) -> None:
+        """Nobody looks."""
+
+
+@pytest.mark.parametrize("change", ["delete", "run"])
+def test_what_moves_during_the_last_pass_is_in_the_backup(
+    change: str, lab: Lab, tmp_path: Path, save_another_run: Callable[..., str]
+) -> None:
+    name = TrialName("S01", "2026-12-13", "run1")
+
+    def move() -> None:
+        if change == "delete":
+            delete_trial(lab, name, reason="Shoe came off")
+        else:
+            save_another_run(lab, name, started_at="2026-12-14T10:00:00.000Z", rule="foot-z-v2")
+
+    during = _During(move, only=3)
+    made = backup_lab(lab, tmp_path / "backup", progress=during)
+    assert during.passes == 5
+    there = {p.relative_to(lab.root).as_posix() for p in lab.root.rglob("*") if p.is_file()}
+    assert {p for p in there if "/." not in p and not p.startswith(("labsys.db", "."))} == set(made.files)
+    restored = open_lab(restore_lab(tmp_path / "backup", tmp_path / "restored").lab.root)
+    if change == "delete":
+        assert [e.name for e in list_bin(restored)] == [name]
+    else:
+        run = current_run(restored, name)
+        assert run is not None
+        assert run == current_run(lab, name)
+        verify_run(restored, name, run)
+
+
+def test_folder_that_never_rests_is_refused_and_a_recording_at_work_is_not(lab: Lab, tmp_path: Path) -> None:
+    note, count = lab.root / "bin" / "note.txt", itertools.count()
+    note.write_text("")
+    with pytest.raises(InputError, match="changed during each of 10 passes"):
+        backup_lab(lab, tmp_path / "backup", progress=_During(lambda: note.write_text("x" * next(count)), only=None))
+    assert not (tmp_path / "backup").exists()
+    recording = lab.root / "subjects/S01/2026-12-13/run1/.take.recording"
+    recording.mkdir()
+
+    def record() -> None:
+        number = next(count)
+        (recording / "cam.mkv").write_text("x" * number)
+        (recording / f"part{number}").touch()
+
+    assert backup_lab(lab, tmp_path / "backup", progress=_During(record, only=None)).lab == lab.uuid
 
 
 def test_commands(labsys: Run, new_lab: Path, tmp_path: Path) -> None:
