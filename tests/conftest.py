@@ -18,7 +18,6 @@ EXPECTED_SKIPS = (
     r"torch .*",  # extra `pose`
     r"This kernel has no .*",  # virtual camera modules
     r"This machine has no .*",  # tools that only check (shellcheck)
-    r"pypylon .*",  # extra `genicam`
     r"Chromium .*",  # no browser on this machine
 )
 

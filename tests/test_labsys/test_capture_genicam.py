@@ -39,7 +39,7 @@ def emulator(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two emulated cameras, for this process and for those that it starts."""
     monkeypatch.setenv("PYLON_CAMEMU", "2")
     if importlib.util.find_spec("pypylon") is None:
-        pytest.skip("pypylon is not installed here: extra genicam")
+        pytest.skip("pypylon is not installed here: make setup")
 
 
 def _elsewhere(function: Callable[..., Any], *arguments: object) -> Any:
