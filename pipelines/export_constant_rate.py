@@ -7,19 +7,20 @@ that need them; labsys reads none of them: a repeated frame is no measurement.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from labsys.core.arrays import BoolArray, FloatArray, IntArray
-from labsys.core.errors import InputError
+from labsys.core.errors import InputError, LabsysError
 from labsys.core.frame_clock import fit_clock
 from labsys.core.session import TrialName
 from labsys.storage.atomic import write_json_atomic
 from labsys.storage.lab import Lab, take_folder
-from labsys.storage.takes import Take, load_take
+from labsys.storage.takes import CameraFile, Take, load_take
 from labsys.storage.video import read_packets, write_constant_rate
 from pipelines.export_trial import make_new_folder
 from pipelines.retiming.stamps import TIMESTAMPS, read_stamps
@@ -40,8 +41,8 @@ def export_constant_rate(lab: Lab, name: TrialName, out: Path, *, run: str | Non
     """CAMERA.mp4 of a take, as many frames for every camera, and README.json that lists repeated frames.
 
     Raises:
-        InputError: no take, no videos, videos that are not of single JPEG pictures, or cameras that share no time; it
-            is no matter of a run, so `run` must not be given.
+        InputError: no take, no videos, videos that are not of single JPEG pictures or not as they were recorded, or
+            cameras that share no time; it is no matter of a run, so `run` must not be given.
     """
     if run is not None:
         raise InputError("videos belong to no run", remedy="Leave --run out")
@@ -53,12 +54,14 @@ def export_constant_rate(lab: Lab, name: TrialName, out: Path, *, run: str | Non
     for camera, file in take.cameras.items():
         _require_jpeg(take_folder(lab, name) / file.path, camera)
     make_new_folder(out)
-    written = []
-    for camera, file in take.cameras.items():
-        source, path = take_folder(lab, name) / file.path, out / f"{camera}.mp4"
-        pictures = _repeat(read_packets(source), even[camera].rows)
-        write_constant_rate(path, pictures, size_px=file.size_px, rate_hz=rate_hz)
-        written.append(path)
+    written = tuple(out / f"{camera}.mp4" for camera in take.cameras)
+    try:
+        for path, (camera, file) in zip(written, take.cameras.items(), strict=True):
+            _write_even(path, take_folder(lab, name) / file.path, even[camera].rows, file, rate_hz)
+    except LabsysError:
+        for path in written:
+            path.unlink(missing_ok=True)  # half a set of videos looks like a whole one
+        raise
     write_json_atomic(out / README, _describe(name, even, rate_hz))
     return (*written, out / README)
 
@@ -111,12 +114,30 @@ def _require_jpeg(path: Path, camera: str) -> None:
         )
 
 
-def _repeat(pictures: Iterator[bytes], rows: IntArray) -> Iterator[bytes]:
+def _write_even(path: Path, source: Path, rows: IntArray, file: CameraFile, rate_hz: float) -> None:
+    differs = partial(_differs, path.stem, source)
+    pictures = _repeat(read_packets(source), rows, differs)
+    count = write_constant_rate(path, pictures, size_px=file.size_px, rate_hz=rate_hz)
+    if count != rows.size:
+        raise differs(f"it ends after {count} of {rows.size} pictures")
+
+
+def _differs(camera: str, source: Path, how: str) -> InputError:
+    return InputError(
+        f"the video of {camera} is not as it was recorded: {how}",
+        where=str(source),
+        remedy="Restore it from a backup",
+    )
+
+
+def _repeat(pictures: Iterator[bytes], rows: IntArray, differs: Callable[[str], InputError]) -> Iterator[bytes]:
     """The pictures of these rows, which never fall; one in memory at a time."""
     wanted = itertools.groupby(rows.tolist())
     row, times = next(wanted)
     for number, picture in enumerate(pictures):
         if number == row:
+            if not picture:
+                raise differs(f"its picture {number} is damaged")
             yield from (picture for _ in times)
             row, times = next(wanted, (-1, iter(())))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,8 @@ from labsys.capture.recorder import RecordRequest, record_take
 from labsys.core.errors import InputError
 from labsys.core.session import TrialName
 from labsys.storage.lab import Lab, take_folder
+from labsys.storage.video import read_packets
+from pipelines import export_constant_rate as export_module
 from pipelines.export_constant_rate import export_constant_rate, lay_on_grid
 from tests.test_labsys.recorded_scene import make_trial, read_stored, rig_document, write_rig
 
@@ -67,6 +70,28 @@ def test_every_camera_has_as_many_frames_and_seeks_are_exact(recorded: tuple[Lab
     assert told["cameras"]["camB"]["repeated"], "lost frames are listed"
     with pytest.raises(InputError, match="run"):
         export_constant_rate(lab, name, tmp_path / "again", run="x")
+
+
+@pytest.mark.parametrize("fault", ["cut short", "damaged"])
+def test_a_video_that_is_not_as_it_was_recorded_is_refused_by_name(
+    recorded: tuple[Lab, TrialName], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """Fewer pictures than moments, or an empty one among them, would make every later frame another moment."""
+    (lab, name), out = recorded, tmp_path / "out"
+
+    def read_other(path: Path) -> Iterator[bytes]:
+        for number, picture in enumerate(read_packets(path)):
+            if number >= 60 and path.stem == "camB":
+                if fault == "cut short":
+                    return
+                picture = b""
+            yield picture
+
+    monkeypatch.setattr(export_module, "read_packets", read_other)
+    told = "ends after" if fault == "cut short" else r"its picture 6\d is damaged"
+    with pytest.raises(InputError, match=f"the video of camB is not as it was recorded: (it )?{told}"):
+        export_constant_rate(lab, name, out)
+    assert list(out.iterdir()) == []
 
 
 def test_the_nearest_frame_stands_for_a_moment() -> None:
