@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,7 @@ from pipelines.retiming.stamps import TIMESTAMPS, read_stamps
 from pipelines.trial_inputs import TrialInputs, gather_inputs, load_calibration
 
 QUICK_S = 10.0
+OpenOnce = Callable[[], PoseEstimator]
 _SEEN = 0.5  # share of the frames in which a landmark that counts as visible has a place
 
 
@@ -83,9 +84,9 @@ def look_quickly(
     """
     began = time.perf_counter()
     trial = gather_inputs(lab, name)
-    estimator = open_model(lab, config) if needs_model(trial.take) else None
-    landmarks, span = _find_in_space(lab, trial, config, seconds, estimator, progress)
-    static = None if trial.static is None else _static_landmarks(lab, trial.static, config, estimator, progress)
+    model = cache(partial(open_model, lab, config))
+    landmarks, span = _find_in_space(lab, trial, config, seconds, model, progress)
+    static = None if trial.static is None else _static_landmarks(lab, trial.static, config, model, progress)
     calibration = load_calibration(lab, trial.take)
     # The piece is clear of the first and last strides of the take already.
     settings = replace(config.analyse, discard_first_strides=0, discard_last_strides=0)
@@ -116,13 +117,13 @@ def _indicative(metric: Metric) -> Metric:
 
 
 def _static_landmarks(
-    lab: Lab, static: TrialName, config: PipelineConfig, estimator: PoseEstimator | None, progress: Progress
+    lab: Lab, static: TrialName, config: PipelineConfig, model: OpenOnce, progress: Progress
 ) -> Landmarks3D:
     """Those of its current run, else of a look at the whole of it."""
     run = current_run(lab, static)
     if run is not None:
         return read_landmarks3d(run_file(lab, static, run, LANDMARKS3D_FILE))
-    return _find_in_space(lab, gather_inputs(lab, static), config, np.inf, estimator, progress)[0]
+    return _find_in_space(lab, gather_inputs(lab, static), config, np.inf, model, progress)[0]
 
 
 def _find_in_space(
@@ -130,7 +131,7 @@ def _find_in_space(
     trial: TrialInputs,
     config: PipelineConfig,
     seconds: float,
-    estimator: PoseEstimator | None,
+    model: OpenOnce,
     progress: Progress,
 ) -> tuple[Landmarks3D, FrameSpan]:
     """3D landmarks of the middle of a take, and which piece that is."""
@@ -141,7 +142,7 @@ def _find_in_space(
     gait = trial.trial.kind in (TrialKind.RUN, TrialKind.WALK)
     with tempfile.TemporaryDirectory(prefix="labsys-quick-") as room:
         span = span_frames(lab, name, take, seconds=seconds, gait=gait)
-        tracks = _find_tracks(lab, name, take, span, Path(room), estimator, progress)
+        tracks = _find_tracks(lab, name, take, span, Path(room), model, progress)
         progress.stage("reconstruct", 1)
         prepared = prepare_landmarks2d(
             tracks,
@@ -170,14 +171,15 @@ def _find_tracks(
     take: Take,
     span: FrameSpan,
     room: Path,
-    estimator: PoseEstimator | None,
+    model: OpenOnce,
     progress: Progress,
 ) -> Mapping[str, CameraTrack]:
-    if estimator is None:
+    """Of each take by itself, as in processing: imported landmarks count, and a model looks where there are none."""
+    if not needs_model(take):
         whole = find_landmarks2d(lab, name, take)
         return {camera: _cut_track(track, span.frames[camera]) for camera, track in whole.items()}
     videos = cut_videos(lab, name, take, span, room)
-    return estimate_pose(videos, estimator, progress=progress).tracks
+    return estimate_pose(videos, model(), progress=progress).tracks
 
 
 def _cut_track(track: CameraTrack, rows: slice) -> CameraTrack:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from calibration.formats import write_anipose
 from labsys.core.cameras import Calibration
 from labsys.core.errors import InputError
 from labsys.core.motion import Quality
-from labsys.core.progress import SilentProgress
+from labsys.core.progress import Progress, SilentProgress
 from labsys.core.session import Conditions, Episode, Goal, GoalDirection, Surface, TrialKind, TrialName
 from labsys.core.skeleton import Side
 from labsys.storage.episodes import save_episode
@@ -25,15 +26,18 @@ from labsys.storage.results import load_trial_result
 from labsys.storage.runs import list_runs
 from labsys.storage.takes import CameraFile, Take, load_landmarks2d, load_take
 from labsys.storage.video import read_packets
+from pipelines import quick
 from pipelines.config import PipelineConfig
 from pipelines.importing.request import ImportRequest, VisitFacts
 from pipelines.importing.trial import import_trial
+from pipelines.pose2d import PoseEstimate
 from pipelines.quick import look_quickly
-from pipelines.quick_cut import cut_videos, span_frames
+from pipelines.quick_cut import FrameSpan, cut_videos, span_frames
 from pipelines.run import run_trial
 from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.rigs import make_rig
 from pipelines.synthetic.trial import make_trial
+from pipelines.trial_inputs import TrialInputs, gather_inputs
 from tests.test_pipelines.run_scene import write_2d
 
 RUN = TrialName("S01", "2026-11-22", "run1")
@@ -85,15 +89,15 @@ def test_a_first_look_is_close_to_the_whole_and_keeps_nothing(lab: Lab) -> None:
     assert min(found.n_strides().values()) >= 7
     assert {m.quality for m in found.motion.metrics} <= {Quality.INDICATIVE, Quality.EXCLUDED}
     run_trial(lab, RUN, config=PipelineConfig(), progress=SilentProgress())
-    quick = {(m.id, m.side): m for m in found.motion.metrics}
+    of_quick = {(m.id, m.side): m for m in found.motion.metrics}
     whole = {(m.id, m.side): m for m in load_trial_result(lab, RUN).motion.metrics}
-    assert quick.keys() == whole.keys()
+    assert of_quick.keys() == whole.keys()
     for metric in ("hip_ext_pelvis_peak", "thigh_ext_vertical_peak", "trunk_lean_stance_mean"):
         rows = [key for key in whole if key[0] == metric]
         assert rows, metric
         for key in rows:
-            assert abs(quick[key].mean - whole[key].mean) < max(4 * whole[key].sd, 1e-3), key
-            assert quick[key].n < whole[key].n
+            assert abs(of_quick[key].mean - whole[key].mean) < max(4 * whole[key].sd, 1e-3), key
+            assert of_quick[key].n < whole[key].n
 
 
 def test_goals_stand_beside_the_last_visit(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,3 +167,56 @@ def test_the_track_that_is_looked_at_is_the_piece(lab: Lab) -> None:
     assert rows.stop - rows.start == pytest.approx(401, abs=1)
     assert rows.stop < track.n_frames - 160
     assert rows.start > 400
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("run", "static", "looked_at"),
+    [
+        ("2D", "2D", []),
+        ("videos", "2D", ["run1"]),
+        ("videos", "both", ["run1"]),
+        ("2D", "videos", ["static1"]),
+        ("videos", "videos", ["run1", "static1"]),
+    ],
+)
+def test_a_model_looks_at_each_take_that_has_videos_alone(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, run: str, static: str, looked_at: list[str]
+) -> None:
+    """As in processing: a take's imported landmarks count, whatever the other take has."""
+    has = {"run1": run, "static1": static}
+    asked: list[tuple[TrialName, FrameSpan]] = []
+    opened: list[object] = []
+
+    def gather(lab: Lab, name: TrialName) -> TrialInputs:
+        found = gather_inputs(lab, name)
+        n_frames = {c: load_landmarks2d(lab, name, c).n_frames for c in found.take.landmarks2d}
+        cameras = {c: CameraFile(f"raw/{c}.mkv", "", (64, 48), n, 100.0) for c, n in n_frames.items()}
+        held = has[name.trial]
+        take = found.take if held == "2D" else replace(found.take, cameras=cameras)
+        return replace(found, take=take if held != "videos" else replace(take, landmarks2d={}))
+
+    def cut(_lab: Lab, name: TrialName, _take: Take, span: FrameSpan, _room: Path) -> tuple[()]:
+        asked.append((name, span))
+        return ()
+
+    def look(_videos: object, model: object, *, progress: Progress) -> PoseEstimate:
+        (name, span), (only,) = asked[-1], opened
+        assert model is only
+        tracks = {c: load_landmarks2d(lab, name, c) for c in span.frames}
+        return PoseEstimate({c: quick._cut_track(t, span.frames[c]) for c, t in tracks.items()}, "played")
+
+    def open_model(*_: object) -> Any:
+        opened.append(object())
+        return opened[-1]
+
+    expected = look_quickly(lab, LATER, config=PipelineConfig(), seconds=5.0, progress=SilentProgress())
+    monkeypatch.setattr(quick, "gather_inputs", gather)
+    monkeypatch.setattr(quick, "cut_videos", cut)
+    monkeypatch.setattr(quick, "estimate_pose", look)
+    found = look_quickly(
+        lab, LATER, config=PipelineConfig(), seconds=5.0, progress=SilentProgress(), open_model=open_model
+    )
+    assert [name.trial for name, _ in asked] == looked_at
+    assert len(opened) == bool(looked_at), "opened once, and only where it is needed"
+    assert [m.mean for m in found.motion.metrics] == [m.mean for m in expected.motion.metrics]
