@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,19 +16,32 @@ from labsys.core.errors import InputError
 from labsys.core.progress import Progress
 from labsys.core.session import Conditions, Surface, TrialKind, TrialName
 from labsys.storage.lab import Lab
+from labsys.storage.takes import has_take, load_take
 from pipelines.importing.request import ImportRequest
 from pipelines.importing.trial import ImportReport, import_trial
 from pipelines.stale import retire_stale_runs
 
 
-def import_uploads(lab: Lab, name: TrialName, said: Mapping[str, Any], progress: Progress) -> ImportReport:
-    """Import what a RecordingNew says, and index it (InputError: an upload is gone, or as `import_trial`)."""
-    with naming_uploads(lab) as folder:
-        request = _request(lab, name, said, folder)
-        report = import_trial(lab, request, progress=progress)
+def import_once(lab: Lab, name: TrialName, job: Mapping[str, Any], progress: Progress) -> list[str]:
+    """Import what a RecordingNew says, unless an earlier attempt of this very job did, and index it; the remarks.
+
+    Raises:
+        InputError: the trial has a take of someone else, an upload is gone, or as `import_trial`.
+    """
+    mark = f"import job {job['id']}" if "id" in job else ""
+    remarks: tuple[str, ...] = ()
+    # Written whole or not at all; but its attempt may have ended before anything else was done.
+    if not (mark and has_take(lab, name) and mark in load_take(lab, name).notes):
+        remarks = _import_uploads(lab, name, job["parameters"], mark, progress).remarks
     retire_stale_runs(lab, name.subject, name.session)
     index_subject(lab, name.subject)
-    return report
+    return list(remarks)
+
+
+def _import_uploads(lab: Lab, name: TrialName, said: Mapping[str, Any], mark: str, progress: Progress) -> ImportReport:
+    with naming_uploads(lab) as folder:
+        request = replace(_request(lab, name, said, folder), asked_by=mark)
+        return import_trial(lab, request, progress=progress)
 
 
 def _request(lab: Lab, name: TrialName, said: Mapping[str, Any], folder: Path) -> ImportRequest:

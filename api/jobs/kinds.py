@@ -44,13 +44,10 @@ def do_job(job: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
 
 def import_and_process(lab: Lab, name: TrialName, job: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
     """Make a trial of uploaded files, and results of it where they are asked for."""
-    from api.jobs.importing import import_uploads
-    from labsys.storage.takes import has_take
+    from api.jobs.importing import import_once
 
     parameters = job["parameters"]
-    # A second attempt finds the take of the first, which is written whole or not at all.
-    is_imported = job["attempt"] > 1 and has_take(lab, name)
-    remarks = [] if is_imported else list(import_uploads(lab, name, parameters, progress).remarks)
+    remarks = import_once(lab, name, job, progress)
     # What a calibration is to be made from has no results of its own.
     wanted = parameters["process"] and parameters["kind"] != TrialKind.OTHER
     made = process(lab, name, parameters, progress) if wanted else {}

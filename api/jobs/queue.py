@@ -43,6 +43,9 @@ class JobState(StrEnum):
         return self not in (JobState.QUEUED, JobState.RUNNING)
 
 
+_OPEN_STATES = (JobState.QUEUED.value, JobState.RUNNING.value)
+
+
 class Standing(StrEnum):
     """What a heartbeat finds."""
 
@@ -135,8 +138,13 @@ def claim(session: Session, worker: str, free: Slots, *, lease: timedelta = LEAS
 
 def is_unfinished(session: Session) -> bool:
     """Whether any job waits or is at work somewhere."""
-    open_states = (JobState.QUEUED.value, JobState.RUNNING.value)
-    return session.scalars(select(J.id).where(J.state.in_(open_states)).limit(1)).first() is not None
+    return session.scalars(select(J.id).where(J.state.in_(_OPEN_STATES)).limit(1)).first() is not None
+
+
+def find_unfinished(session: Session, kind: str, target: str) -> J | None:
+    """A job of this kind for this target that waits or is at work."""
+    wanted = (J.kind == kind, J.target == target, J.state.in_(_OPEN_STATES))
+    return session.scalars(select(J).where(*wanted).limit(1)).first()
 
 
 def is_waiting(session: Session, slots: Slots) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
@@ -17,7 +18,7 @@ from api.dependencies import DatabaseDep, LabDep
 from api.documents import send
 from api.errors import RefusedError, problem_responses
 from api.jobs.kinds import JobKind
-from api.jobs.queue import JobRequest, Slots, submit
+from api.jobs.queue import JobRequest, Slots, find_unfinished, submit
 from api.once import ONCE, OnceRoute, answered_before, keep_answer
 from api.schemas_jobs import JobDocument
 from api.schemas_uploads import RecordingNew, UploadDocument
@@ -96,6 +97,7 @@ def create(request: Request, lab: LabDep, database: DatabaseDep, body: Recording
         if answered is not None:
             return answered
         _refuse(lab, name, body)
+        _refuse_second(session, name)
         subject_id = session.scalars(select(SubjectRow.id).where(SubjectRow.code == body.subject)).first()
         asked = JobRequest(
             JobKind.IMPORT, str(name), subject_id, body.model_dump(mode="json"), Slots(1, body.gpu), body.priority
@@ -105,6 +107,18 @@ def create(request: Request, lab: LabDep, database: DatabaseDep, body: Recording
         record(session, actor, "recording.import", f"{document.id} {name}")
         answer = send(request, document, status=202, location=f"/api/v1/jobs/{document.id}")
         return keep_answer(session, request, answer)
+
+
+def _refuse_second(session: Session, name: TrialName) -> None:
+    """Two recordings for one trial: only one of them could become its take."""
+    first = find_unfinished(session, JobKind.IMPORT, str(name))
+    if first is not None:
+        raise RefusedError(
+            HTTPStatus.CONFLICT,
+            "exists",
+            f"job {first.id} is making trial {name} already",
+            remedy="Wait for it, or send this as another trial",
+        )
 
 
 def _refuse(lab: Lab, name: TrialName, body: RecordingNew) -> None:

@@ -38,6 +38,7 @@ class ImportRequest:
         timestamps: when each frame of each free-running camera was taken; None where frame i is one moment.
         markers, marker_map: 3D markers, and which of them are which landmarks.
         truth: truth.json of a synthetic trial, kept beside the take.
+        asked_by: what asked for the import, kept as the take's last note; "" where a person stood by.
     """
 
     name: TrialName
@@ -58,6 +59,7 @@ class ImportRequest:
     markers: Path | None = None
     marker_map: Path | None = None
     truth: Path | None = None
+    asked_by: str = ""
 
 
 def check_request(request: ImportRequest) -> None:

@@ -67,11 +67,10 @@ def import_trial(lab: Lab, request: ImportRequest, *, progress: Progress) -> Imp
     calibration = _write_calibration(lab, incoming.calibration, session)
     write_nouns(lab, session, trial)
     progress.stage("copy into the lab", len(incoming.videos.paths) + len(incoming.landmarks2d.tracks) + 1)
+    kept = (*incoming.remarks, *((request.asked_by,) if request.asked_by else ()))
     with stage_take(lab, request.name) as staged:
         _stage_files(staged, request, incoming, progress)
-        staged.finish(
-            rate_hz=incoming.rate_hz, calibration=calibration, source=_source(request), notes=incoming.remarks
-        )
+        staged.finish(rate_hz=incoming.rate_hz, calibration=calibration, source=_source(request), notes=kept)
     return ImportReport(request.name, incoming.n_frames, incoming.rate_hz, calibration, incoming.remarks)
 
 

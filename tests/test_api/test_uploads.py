@@ -127,6 +127,52 @@ def test_archive_or_rubbish_leaves_nothing_in_the_lab(name: str, client: TestCli
     assert [p.name for p in _left(lab)] == [SHA256]
 
 
+def _standing(http: TestClient, scene: Scene) -> RecordingNew:
+    """Files that came in, of a trial that no results are asked of."""
+    client = LabClient(http)
+    return RecordingNew(
+        subject="S01",
+        session="2026-11-22",
+        trial="static1",
+        kind=TrialKind.STATIC,
+        rate_hz=100.0,
+        landmarks2d={f"cam_{i}": client.upload(scene.folder / f"cam{i}.h5") for i in range(4)},
+        calibration=client.upload(scene.calibration),
+        process=False,
+    )
+
+
+def test_take_of_another_job_is_not_taken_for_ones_own(
+    new_lab: Path, scene: Scene, open_client: Callable[[Lab], TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = open_lab(new_lab)
+    http = open_client(lab)
+    recording = _standing(http, scene)
+    body = recording.model_dump(mode="json")
+    first = http.post(f"{API}/recordings", json=body)
+    assert first.status_code == 202
+    second = http.post(f"{API}/recordings", json=body)
+    assert (second.status_code, second.json()["type"]) == (409, "urn:labsys:problem:exists")
+    assert first.json()["id"] in second.text
+    said = {"kind": "import", "target": "S01/2026-11-22/static1", "parameters": body, "lab": str(lab.root)}
+    said |= {"database": lab.database}
+    with monkeypatch.context() as patched:  # the process dies once the take is there, before it is in the index
+        patched.setattr("api.jobs.importing.index_subject", _die)
+        with pytest.raises(KeyboardInterrupt):
+            do_job({**said, "id": "a", "attempt": 1}, SilentProgress())
+    assert has_take(lab, TrialName("S01", "2026-11-22", "static1"))
+    url = f"{API}/trials/S01/2026-11-22/static1"
+    assert http.get(url).status_code == 404
+    do_job({**said, "id": "a", "attempt": 2}, SilentProgress())
+    assert http.get(url).status_code == 200
+    with pytest.raises(InputError, match="has a recording already"):
+        do_job({**said, "id": "b", "attempt": 2}, SilentProgress())
+
+
+def _die(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 @pytest.mark.slow
 def test_client_uploads_watches_and_reads_the_result(
     new_lab: Path, scene: Scene, open_client: Callable[[Lab], TestClient]
@@ -162,7 +208,7 @@ def test_client_uploads_watches_and_reads_the_result(
     assert all(find_upload(lab, file.sha256) for file in tracks.values())
     # A second attempt, after a crash between import and result, makes the same results and no second take.
     parameters = recording.model_dump(mode="json")
-    again = {"kind": "import", "target": str(name), "parameters": parameters, "attempt": 2}
+    again = {"kind": "import", "target": str(name), "parameters": parameters, "id": job.id, "attempt": 2}
     made = do_job({**again, "lab": str(lab.root), "database": lab.database}, SilentProgress())
     assert (made["run"], made["new"]) == (trial.current_run, False)
     with pytest.raises(ServiceError, match="has a take already") as refused:
