@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ from labsys.storage.takes import Take
 # Another way of making films gets another number, so that old ones are not taken for new ones.
 _FILM_VERSION = 1
 _VIDEO, _FILM, _LANDMARKS = "film.mp4", "film.json", "landmarks.npy"
+# No film takes so long: a hidden folder of that age was left by a job that was cancelled or killed.
+_LEFT_AFTER_S = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,8 @@ def film_folder(lab: Lab, name: TrialName, key: str) -> Path:
 
 
 def has_film(lab: Lab, name: TrialName, key: str) -> bool:
-    """Whether a film was made already."""
-    return is_there(film_folder(lab, name, key) / _FILM)
+    """Whether a film was made already, and no file of it was deleted since."""
+    return _is_whole(film_folder(lab, name, key))
 
 
 def film_video(lab: Lab, name: TrialName, key: str) -> Path:
@@ -107,6 +110,7 @@ class StagedFilm:
     def __init__(self, lab: Lab, name: TrialName, key: str) -> None:
         self._target = film_folder(lab, name, key)
         self._folder = self._target.with_name(f".{key}.{new_uuid()}")
+        _sweep(self._target.parent)
         make_folder(self._folder)
 
     @property
@@ -119,7 +123,8 @@ class StagedFilm:
         np.save(self._folder / _LANDMARKS, landmarks.astype("<f4"), allow_pickle=False)
         save_document(self._folder / _FILM, film)
         sync_tree(self._folder)
-        if not is_there(self._target):
+        if not _is_whole(self._target):
+            shutil.rmtree(self._target, ignore_errors=True)
             self._folder.rename(self._target)
             sync_folder(self._target.parent)
         self.discard()
@@ -127,3 +132,14 @@ class StagedFilm:
     def discard(self) -> None:
         """Remove what was not finished."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _is_whole(folder: Path) -> bool:
+    return all(is_there(folder / file) for file in (_VIDEO, _FILM, _LANDMARKS))
+
+
+def _sweep(films: Path) -> None:
+    """Remove what jobs that ended without a word left here."""
+    for folder in films.glob(".*"):
+        if folder.stat().st_mtime < time.time() - _LEFT_AFTER_S:
+            shutil.rmtree(folder, ignore_errors=True)

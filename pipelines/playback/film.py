@@ -62,21 +62,34 @@ def make_film(
     Raises:
         MissingPartError: no shots. InputError: a video cannot be read, or the film cannot be written.
     """
-    if not shots:
-        raise MissingPartError("no camera can be shown: " + "; ".join(notes), remedy="Process the trial again")
+    try:
+        if not shots:
+            raise MissingPartError("no camera can be shown: " + "; ".join(notes), remedy="Process the trial again")
+        return _write(staged, key, shots, rate_hz=rate_hz, notes=notes, progress=progress, columns=columns)
+    finally:
+        staged.discard()
+
+
+def _write(
+    staged: StagedFilm,
+    key: str,
+    shots: Sequence[Shot],
+    *,
+    rate_hz: float,
+    notes: tuple[str, ...],
+    progress: Progress,
+    columns: int,
+) -> Film:
     panels = lay_out([s.source.size_px for s in shots], most_px=_MOST_PX, columns=columns)
     rows = [s.source.nearest_frames(s.moments_s) for s in shots]
     progress.stage("film", rows[0].size)
-    try:
-        read = [read_chosen(s.source.path, r, panel=p) for s, r, p in zip(shots, rows, panels, strict=True)]
-        for _ in write_film(staged.video, panels, zip(*read, strict=True), rate_hz=rate_hz):
-            progress.advance()
-        cameras = [FilmedCamera(s.source.camera, p, s.source.landmarks) for s, p in zip(shots, panels, strict=True)]
-        film = Film(key, rate_hz, rows[0].size, film_size(panels), number_top(panels), tuple(cameras), notes)
-        placed = [_place(s.source, s.source.xy_px[r], p) for s, r, p in zip(shots, rows, panels, strict=True)]
-        staged.finish(film, np.concatenate(placed, axis=1))
-    finally:
-        staged.discard()
+    read = [read_chosen(s.source.path, r, panel=p) for s, r, p in zip(shots, rows, panels, strict=True)]
+    for _ in write_film(staged.video, panels, zip(*read, strict=True), rate_hz=rate_hz):
+        progress.advance()
+    cameras = [FilmedCamera(s.source.camera, p, s.source.landmarks) for s, p in zip(shots, panels, strict=True)]
+    film = Film(key, rate_hz, rows[0].size, film_size(panels), number_top(panels), tuple(cameras), notes)
+    placed = [_place(s.source, s.source.xy_px[r], p) for s, r, p in zip(shots, rows, panels, strict=True)]
+    staged.finish(film, np.concatenate(placed, axis=1))
     return film
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
 from api.jobs.queue import JobState
+from labsys.core.errors import MissingPartError
+from labsys.core.progress import SilentProgress
 from labsys.core.session import TrialName
 from labsys.core.skeleton import LABSYS_RUN_37, Side, find_bones, side_of
 from labsys.storage.film_layout import Panel
-from labsys.storage.films import Film, FilmedCamera, StagedFilm, trial_film_key
+from labsys.storage.films import Film, FilmedCamera, StagedFilm, film_video, trial_film_key
 from labsys.storage.lab import Lab
 from labsys.storage.results import LANDMARKS3D_FILE, read_landmarks3d
 from labsys.storage.runs import current_run, run_file
 from labsys.storage.takes import CameraFile, Take, load_take
+from pipelines.playback.film import make_film
 
 API = "/api/v1"
 NAME = TrialName("S01", "2026-11-01", "run1")
@@ -90,6 +95,14 @@ def test_film_is_asked_for_once_and_streamed_when_it_is_there(client: TestClient
     assert client.get(film["href"], headers={"If-None-Match": f'"{key}"'}).status_code == 304
     assert client.get(film["href"], headers={"Range": "bytes=100-"}).status_code == 416
     assert client.post(f"{PLAYBACK}/film").status_code == 409
+    # Somebody makes room: a film that lacks a file is none, and can be made again.
+    film_video(lab, NAME, key).unlink()
+    assert client.get(f"{PLAYBACK}/film").status_code == 404
+    assert client.post(f"{PLAYBACK}/film").status_code == 202
+    again = StagedFilm(lab, NAME, key)
+    again.video.write_bytes(b"again")
+    again.finish(Film(key, 100.0, 10, (320, 248), 240, (camera,)), xy_px)
+    assert client.get(film["href"]).content == b"again"
 
 
 def test_bones_join_what_is_there() -> None:
@@ -108,3 +121,18 @@ def test_unfinished_film_leaves_nothing(lab: Lab) -> None:
     assert list(folder.iterdir()) != []
     staged.discard()
     assert list(folder.iterdir()) == []
+
+
+def test_what_a_killed_job_left_goes_when_another_film_is_made_and_one_in_the_making_stays(lab: Lab) -> None:
+    left, busy = StagedFilm(lab, NAME, "0" * 32), StagedFilm(lab, NAME, "1" * 32)
+    os.utime(left.video.parent, times=(0, 0))
+    StagedFilm(lab, NAME, "2" * 32).discard()
+    assert (left.video.parent.exists(), busy.video.parent.exists()) == (False, True)
+    busy.discard()
+
+
+def test_film_of_no_camera_leaves_nothing(lab: Lab) -> None:
+    staged = StagedFilm(lab, NAME, "0" * 32)
+    with pytest.raises(MissingPartError, match="no camera can be shown"):
+        make_film(staged, "0" * 32, [], rate_hz=1.0, notes=(), progress=SilentProgress())
+    assert not staged.video.parent.exists()
