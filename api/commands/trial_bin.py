@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
+
+if TYPE_CHECKING:
+    from labsys.storage.lab import Lab
+    from labsys.storage.trial_bin import BinEntry
 
 KEPT_DAYS = 30
 
@@ -46,16 +50,25 @@ def purge(
     """
     from datetime import UTC, datetime, timedelta
 
-    from api.access.audit import TERMINAL, record
-    from api.commands.users import writing
     from labsys.storage.trial_bin import destroy_deleted
 
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
-    destroyed = destroy_deleted(folder, datetime.now(UTC) - timedelta(days=days))
-    with writing(folder) as session:
-        for entry in destroyed:
-            record(session, TERMINAL, "trial.destroy", f"{entry.name}, deleted {entry.deleted_at}")
-    names = [str(entry.name) for entry in destroyed]
+    names: list[str] = []
+
+    def note(entry: BinEntry) -> None:
+        _audit(folder, entry)
+        names.append(str(entry.name))
+
+    destroy_deleted(folder, datetime.now(UTC) - timedelta(days=days), note=note)
     document: dict[str, Any] = {"destroyed": names}
     terminal.give(document, "\n".join(names) or f"nothing was deleted more than {days} days ago")
+
+
+def _audit(lab: Lab, entry: BinEntry) -> None:
+    """Committed before anything is removed: a purge that is killed was audited."""
+    from api.access.audit import TERMINAL, record
+    from api.commands.users import writing
+
+    with writing(lab) as session:
+        record(session, TERMINAL, "trial.destroy", f"{entry.name}, deleted {entry.deleted_at}")

@@ -10,6 +10,7 @@ from it which rows went.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from labsys.core.session import Trial, TrialName
 from labsys.storage.atomic import is_there, make_folder, sync_folder, write_text_atomic
 from labsys.storage.documents import load_document, save_document
 from labsys.storage.finished_runs import run_names
-from labsys.storage.lab import Lab, trial_folder
+from labsys.storage.lab import Lab, subject_folder, trial_folder
 from labsys.storage.sessions import require_session
 from labsys.storage.takes import RECORDING_FOLDER
 from labsys.storage.trial_changes import CHANGE_FILE
@@ -55,6 +56,7 @@ def delete_trial(lab: Lab, name: TrialName, *, reason: str) -> BinEntry:
     if is_there(source / RECORDING_FOLDER):
         raise InputError(f"trial {name} is being recorded or was cut short", remedy="Run 'labsys recover'")
     entry = BinEntry(name, reason.strip(), utc_now(), run_names(lab, name))
+    _discard_films(lab, name.subject)
     _move(source, _save_entry(lab, entry) / _TRIAL)
     return entry
 
@@ -64,6 +66,7 @@ def move_trial_away(lab: Lab, name: TrialName, target: TrialName) -> Trial:
     runs = run_names(lab, name) if is_there(trial_folder(lab, name)) else ()
     folder = _save_entry(lab, BinEntry(name, f"moved to {target}", utc_now(), runs, str(target))) if runs else None
     try:
+        _discard_films(lab, name.subject)
         return move_trial(lab, name, target)
     except BaseException:
         if folder is not None:
@@ -107,10 +110,13 @@ def list_gone(lab: Lab, subject: str) -> list[BinEntry]:
     return [_with_runs(folder, entry) for folder, entry in entries if entry.name.subject == subject]
 
 
-def destroy_deleted(lab: Lab, before: datetime) -> list[BinEntry]:
+def destroy_deleted(lab: Lab, before: datetime, *, note: Callable[[BinEntry], None]) -> list[BinEntry]:
     """Destroy the trials that were deleted before a moment, with their recordings; returns them, oldest first.
 
     A destruction that was cut short is finished by asking again, and what it began with cannot be restored.
+
+    Args:
+        note: is told of each before anything of it is removed, and again where that was cut short.
 
     Raises:
         InputError: an entry cannot be read, or a folder cannot be removed.
@@ -122,8 +128,21 @@ def destroy_deleted(lab: Lab, before: datetime) -> list[BinEntry]:
             save_document(folder / _ENTRY, entry)  # its runs are not to be learnt from the trial any more
             _move(folder / _TRIAL, folder / _DOOMED)
             destroyed.append(entry)
-        _remove(folder / _DOOMED)
+        if is_there(folder / _DOOMED):
+            note(entry)
+            _discard_films(lab, entry.name.subject)  # one may have been in the making when the trial was deleted
+            _remove(folder / _DOOMED)
     return destroyed
+
+
+def _discard_films(lab: Lab, subject: str) -> None:
+    """A film of two visits lies with one trial and holds the other's pictures; all can be made again."""
+    films = [
+        *subject_folder(lab, subject).glob("*/*/derived/films"),
+        *(lab.root / "bin").glob(f"*_{subject}_*/{_TRIAL}/derived/films"),
+    ]
+    for folder in films:
+        _remove(folder)
 
 
 def _remove(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,8 +11,16 @@ import pytest
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.session import TrialName
 from labsys.storage.lab import trial_folder
-from labsys.storage.trial_bin import delete_trial, destroy_deleted, list_bin, list_gone, restore_trial
-from labsys.storage.trials import load_trial, trial_codes
+from labsys.storage.trial_bin import (
+    BinEntry,
+    delete_trial,
+    destroy_deleted,
+    list_bin,
+    list_gone,
+    move_trial_away,
+    restore_trial,
+)
+from labsys.storage.trials import load_trial, save_trial, trial_codes
 from tests.test_labsys.recorded_scene import make_trial
 
 
@@ -61,21 +70,68 @@ def test_what_was_deleted_long_ago_is_destroyed_and_the_rest_stays(
     run.parent.mkdir(parents=True)
     run.write_text("{}")
     entry = delete_trial(lab, name, reason="consent withdrawn")
-    now = datetime.now(UTC)
-    assert destroy_deleted(lab, now - timedelta(days=30)) == []
+    now, noted = datetime.now(UTC), list[BinEntry]()
+    assert destroy_deleted(lab, now - timedelta(days=30), note=noted.append) == []
     assert list_bin(lab) == [entry]
     # Cut short: it cannot be restored any more, and asking again finishes it.
     monkeypatch.setattr("labsys.storage.trial_bin.shutil.rmtree", _fail)
     with pytest.raises(InputError, match="cannot be removed"):
-        destroy_deleted(lab, now + timedelta(seconds=1))
+        destroy_deleted(lab, now + timedelta(seconds=1), note=noted.append)
     monkeypatch.undo()
     assert list_bin(lab) == []
     assert any(p.read_bytes() == b"a face" for p in (lab.root / "bin").rglob("*.mkv"))
-    assert destroy_deleted(lab, now - timedelta(days=30)) == []
+    assert destroy_deleted(lab, now - timedelta(days=30), note=noted.append) == []
     assert [p.name for p in (lab.root / "bin").rglob("*") if p.is_file()] == ["entry.json"]
     assert [(gone.name, gone.runs) for gone in list_gone(lab, name.subject)] == [(name, ("r1",))]
     with pytest.raises(UnknownNameError, match="deleted trial"):
         restore_trial(lab, name)
+
+
+def test_every_destruction_is_noted_before_anything_goes_and_so_is_one_that_was_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, name = make_trial(tmp_path / "lab")
+    entry = delete_trial(lab, name, reason="consent withdrawn")
+    later = datetime.now(UTC) + timedelta(seconds=1)
+
+    def kill(_entry: BinEntry) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        destroy_deleted(lab, later, note=kill)
+    assert len(list((lab.root / "bin").rglob("trial.json"))) == 1
+    noted: list[BinEntry] = []
+    monkeypatch.setattr("labsys.storage.trial_bin.shutil.rmtree", _fail)
+    with pytest.raises(InputError, match="cannot be removed"):
+        destroy_deleted(lab, later, note=noted.append)
+    monkeypatch.undo()
+    assert noted == [entry]
+    destroy_deleted(lab, later, note=noted.append)
+    destroy_deleted(lab, later, note=noted.append)
+    assert noted == [entry, entry]
+
+
+def test_films_go_with_a_trial_that_may_be_in_them(tmp_path: Path) -> None:
+    lab, name = make_trial(tmp_path / "lab")
+    other = TrialName(name.subject, name.session, "other")
+    save_trial(lab, replace(load_trial(lab, name), name=other, uuid=""))
+
+    def film(trial: TrialName) -> Path:
+        folder = trial_folder(lab, trial) / "derived/films/ab"
+        folder.mkdir(parents=True)
+        (folder / "film.mp4").write_bytes(b"two faces")
+        return folder
+
+    films = film(name), film(other)
+    moved = move_trial_away(lab, name, TrialName(name.subject, name.session, "moved")).name
+    assert not any(folder.exists() for folder in films)
+    assert not list(lab.root.rglob("film.mp4"))
+    film(moved), film(other)
+    delete_trial(lab, moved, reason="consent withdrawn")
+    assert not list(lab.root.rglob("film.mp4"))
+    film(other)  # was in the making
+    destroy_deleted(lab, datetime.now(UTC) + timedelta(seconds=1), note=lambda _: None)
+    assert not list(lab.root.rglob("film.mp4"))
 
 
 def test_what_is_gone_of_a_subject_is_told_without_reading_or_naming_others(tmp_path: Path) -> None:
