@@ -108,6 +108,17 @@ class EncodedRecord(Section):
     max_minutes: Positive = 20.0
 
 
+def _write_step(items: list[tuple[str, NodeValue]]) -> list[Node]:
+    """Nodes of a step in their order; where a value is a list (of a selector), the rest of the step for each of it."""
+    nodes = list[Node]()
+    for i, (key, value) in enumerate(items):
+        name, must = key.removeprefix("!"), key.startswith("!")
+        if isinstance(value, list):
+            return nodes + [node for one in value for node in ((name, one, must), *_write_step(items[i + 1 :]))]
+        nodes.append((name, value, must))
+    return nodes
+
+
 class GenicamRig(RigBase):
     """A rig of machine-vision cameras (driver genicam)."""
 
@@ -176,9 +187,8 @@ class GenicamRig(RigBase):
             raise InputError(f"pixels of {mode.pixel_format} are not encoded yet", remedy="Use Mono8")
         nodes: list[Node] = [("PixelFormat", mode.pixel_format, True), ("OffsetX", mode.offset_x, False)]
         nodes.append(("OffsetY", mode.offset_y, False))
-        for name, value in (item for step in self.defaults.nodes for item in step.items()):
-            if not isinstance(value, list):
-                nodes.append((name.removeprefix("!"), value, name.startswith("!")))
+        for step in self.defaults.nodes:
+            nodes += _write_step(list(step.items()))
         return NodeSetup(tuple(nodes), encode.quality)
 
     @model_validator(mode="after")

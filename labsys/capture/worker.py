@@ -172,6 +172,8 @@ class _Worker:
         if t_ns <= self._last_ns:
             # A stamp that stands still or runs back says nothing; the host's own clock is all there is.
             t_ns, source = max(frame.t_host_ns, self._last_ns + 1), StampSource.HOST
+            if self._rest_s:  # it waited, and its late time must not pass the next frame's own stamp
+                t_ns = min(t_ns, self._last_ns + round(NS / self._plan.rate_hz))
             self._counts[Count.HOST_STAMPS] += 1
         if source is StampSource.HOST:
             self._rest_s = 0.0  # then a frame's time is when it was taken

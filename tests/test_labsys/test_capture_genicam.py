@@ -176,3 +176,13 @@ def test_what_a_rig_file_means_for_the_driver(tmp_path: Path) -> None:
         _ = _rig(tmp_path, record=encoded).nodes
     with pytest.raises(InputError, match="not recorded yet"):
         load_recordable_rig(tmp_path / "rig.yaml")
+
+
+def test_a_selectors_list_writes_the_rest_of_its_step_for_each(tmp_path: Path) -> None:
+    steps = [{"!Selector": ["A", "B"], "Enable": True, "Level": 2}, {"Gain": 6.0}]
+    rig = _rig(tmp_path, defaults=_document()["defaults"] | {"nodes": steps})
+    assert rig.nodes.nodes[-7:] == (
+        ("Selector", "A", True), ("Enable", True, False), ("Level", 2, False),
+        ("Selector", "B", True), ("Enable", True, False), ("Level", 2, False),
+        ("Gain", 6.0, False),
+    )  # fmt: skip

@@ -40,6 +40,7 @@ class _Library:
     def __init__(self) -> None:
         self.broken: set[str] = set()
         self.plugged = True
+        self.read_only: set[str] = set()
         self.told_gone: Callable[[], None] = lambda: None
         self.values = {"Width": "64", "Height": "48", "ExposureTime": "800", "AcquisitionFrameRate": "50.0"}
         self.TlFactory = SimpleNamespace(GetInstance=lambda: self)
@@ -115,7 +116,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Library]:
     module = SimpleNamespace(
         GenericException=GenericException,
         IsReadable=lambda node: node.name in played.values,
-        IsWritable=lambda node: node.name in played.values,
+        IsWritable=lambda node: node.name in played.values.keys() - played.read_only,
     )
     monkeypatch.setattr(genicam, "_import_pylon", lambda: played)
     monkeypatch.setattr(genicam, "_import_genicam", lambda: module)
@@ -219,3 +220,11 @@ def test_whatever_a_driver_raises_at_the_end_the_writer_ends(tmp_path: Path, lib
     writer_ended, worker._writer.ended = worker._writer.ended, True
     assert writer_ended
     assert _events(tmp_path) == ["closed", "written"]
+
+
+def test_an_optional_node_that_cannot_be_set_is_told_where_it_differs(library: _Library) -> None:
+    driver = GenicamDriver(NodeSetup((("Gain", 6.0, False), ("Gamma", 1.0, False), ("NoSuchNode", 1, False))))
+    library.values |= {"Gain": "2.0", "Gamma": "1.0"}
+    library.read_only = {"Gain", "Gamma"}
+    driver.open(PORT)
+    assert driver.configure(MODE, {}, triggered=False).mismatches == ("Gain is 2.0, not 6.0",)

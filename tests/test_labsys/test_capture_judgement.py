@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from labsys.storage.sidecar import ROW, Rows, pack_flags, write_sidecar
 from tests.test_labsys.recorded_scene import make_trial, rig_document, write_rig
 
 PERIOD_NS = 10_000_000
+JPEG = b"\xff\xd8" + bytes(200) + b"\xff\xd9"
 EVENTS = ({"event": "begin", "at_ns": 0, "fence": [0, 0]},)
 
 
@@ -184,6 +186,24 @@ def _worker(folder: Path) -> tuple[_Worker, Any, Any]:
     worker._counts, worker._commands = counts, commands
     worker._last_seq, worker._last_ns = -1, 0
     return worker, counts, commands
+
+
+def test_one_repeated_stamp_costs_the_next_frame_nothing(tmp_path: Path) -> None:
+    """Two frames were taken at one waking: the host's time of the first is later than the stamp of the second."""
+    worker, counts, _ = _worker(tmp_path)
+    plan: Any = SimpleNamespace(rate_hz=100.0)
+    driver: Any = SimpleNamespace(release=lambda _: None)
+    writer: Any = SimpleNamespace()
+    worker._plan, worker._driver, worker._writer, worker._rest_s, worker._spare_ns = plan, driver, writer, 0.015, 0
+    now_ns, times_ns = 10 * PERIOD_NS, list[int]()
+    for seq, t_ns in enumerate((PERIOD_NS, PERIOD_NS, 3 * PERIOD_NS, 4 * PERIOD_NS)):
+        worker._handle(Frame(seq, t_ns, now_ns, memoryview(JPEG), 0, StampSource.KERNEL_SOE, FrameFlag.NONE))
+        times_ns.append(worker._last_ns)
+    assert times_ns == [PERIOD_NS, 2 * PERIOD_NS, 3 * PERIOD_NS, 4 * PERIOD_NS]
+    assert counts[Count.HOST_STAMPS] == 1
+    assert worker._rest_s == 0.0
+    worker._handle(Frame(9, PERIOD_NS, now_ns, memoryview(JPEG), 0, StampSource.KERNEL_SOE, FrameFlag.NONE))
+    assert worker._last_ns == now_ns, "one that does not wait is stamped when it was taken"
 
 
 def test_gaps_before_the_take_are_no_losses_of_it(tmp_path: Path) -> None:

@@ -153,15 +153,19 @@ class GenicamDriver:
         """Write a node and read it back; what differs, in words."""
         port, genicam = self._opened().port, _import_genicam()
         node = self._camera.GetNodeMap().GetNode(name)
+        text = str(int(value)) if isinstance(value, bool) else str(value)
         if not genicam.IsWritable(node):
             if must:
                 raise InputError(f"the camera has no node '{name}' that can be set", where=port)
-            return []
-        text = str(int(value)) if isinstance(value, bool) else str(value)
+            # A camera without the node has nothing to set; one that shows another value does not do as asked.
+            return self._compare(name, text) if self._has(name) else []
         try:
             node.FromString(text)
         except genicam.GenericException as error:
             raise InputError(f"node {name} cannot be {text}", where=port, remedy=str(error).split(" : ")[0]) from error
+        return self._compare(name, text)
+
+    def _compare(self, name: str, text: str) -> list[str]:
         got = self._read(name)
         alike = math.isclose(float(got), float(text), rel_tol=_NEAR) if _is_number(got, text) else got == text
         return [] if alike else [f"{name} is {got}, not {text}"]
