@@ -7,6 +7,7 @@ removed after a day.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -29,6 +30,9 @@ _FOLDER = ".uploads.partial"
 _KEPT_S = 86_400.0
 # Left free for everything else that the lab writes.
 _RESERVE_BYTES = 1 << 30
+# What comes without a length, or beside others, is noticed as it fills the disk.
+_LOOK_EVERY_BYTES = 64 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,15 @@ class Upload:
 class Incoming:
     """A file on its way in."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self._digest = file, hashlib.sha256()
-        self.size_bytes = 0
+    def __init__(self, file: BinaryIO, folder: Path) -> None:
+        self._file, self._folder, self._digest = file, folder, hashlib.sha256()
+        self.size_bytes, self._looked_at = 0, 0
 
     def write(self, chunk: bytes) -> None:
-        """The next bytes."""
+        """The next bytes (RefusedError: 413, no room is left for them)."""
+        if self.size_bytes - self._looked_at >= _LOOK_EVERY_BYTES:
+            self._looked_at = self.size_bytes
+            _require_room(self._folder, len(chunk))
         self._digest.update(chunk)
         self.size_bytes += self._file.write(chunk)
 
@@ -87,14 +94,11 @@ def receiving(lab: Lab, sha256: str, announced_bytes: int) -> Iterator[Incoming]
     folder = lab.root / _FOLDER
     make_folder(folder)
     _remove_old(folder)
-    if shutil.disk_usage(folder).free < announced_bytes + _RESERVE_BYTES:
-        raise RefusedError(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "no-room", "the lab has no room for this file", remedy="Make room"
-        )
+    _require_room(folder, announced_bytes)
     hidden = folder / f"{sha256}.{uuid.uuid4().hex}"
     try:
         with hidden.open("xb") as file:
-            incoming = Incoming(file)
+            incoming = Incoming(file, folder)
             yield incoming
             found = incoming.finish()
         if found != sha256:
@@ -106,8 +110,23 @@ def receiving(lab: Lab, sha256: str, announced_bytes: int) -> Iterator[Incoming]
             )
         hidden.replace(folder / sha256)
         sync_folder(folder)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise _no_room() from error
+        raise
     finally:
         hidden.unlink(missing_ok=True)
+
+
+def _require_room(folder: Path, size_bytes: int) -> None:
+    if shutil.disk_usage(folder).free < size_bytes + _RESERVE_BYTES:
+        raise _no_room()
+
+
+def _no_room() -> RefusedError:
+    return RefusedError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "no-room", "the lab has no room for this file", remedy="Make room"
+    )
 
 
 def _remove_old(folder: Path) -> None:

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
+from fastapi.concurrency import contextmanager_in_threadpool
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
@@ -65,7 +66,9 @@ async def put_file(request: Request, lab: LabDep, database: DatabaseDep, sha256:
 async def _receive(request: Request, lab: Lab, sha256: str) -> None:
     announced = request.headers.get("content-length", "")
     try:
-        with receiving(lab, sha256, int(announced) if announced.isdecimal() else 0) as incoming:
+        # In a thread, as the end flushes the whole file to the disk: other requests are answered meanwhile.
+        arriving = receiving(lab, sha256, int(announced) if announced.isdecimal() else 0)
+        async with contextmanager_in_threadpool(arriving) as incoming:
             async for chunk in request.stream():
                 await run_in_threadpool(incoming.write, chunk)
     except ClientDisconnect as error:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,12 +17,13 @@ from starlette.testclient import TestClient
 from api.app import create_app
 from api.backup import backup_lab
 from api.client import LabClient, ServiceError
+from api.errors import RefusedError
 from api.jobs.kinds import do_job
 from api.jobs.worker import Worker
 from api.schemas_jobs import JobNew
 from api.schemas_uploads import RecordingNew, UploadedFile
 from api.settings import ServiceSettings
-from api.uploads import find_upload
+from api.uploads import Incoming, find_upload, receiving
 from labsys.core.errors import InputError
 from labsys.core.progress import SilentProgress
 from labsys.core.session import TrialKind, TrialName
@@ -90,6 +94,53 @@ def test_full_disk_is_said_before_anything_is_written(
     answer = client.put(URL, content=CONTENT)
     assert (answer.status_code, answer.json()["type"]) == (413, "urn:labsys:problem:no-room")
     assert _left(lab) == []
+
+
+def test_disk_that_fills_meanwhile_is_said(client: TestClient, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    written, usage = [0], shutil.disk_usage(lab.root)
+    with monkeypatch.context() as patched:
+        patched.setattr("api.uploads._LOOK_EVERY_BYTES", 3000)
+        free = (1 << 30) + 7000
+        patched.setattr("api.uploads.shutil.disk_usage", lambda _: usage._replace(free=free - written[0]))
+        with pytest.raises(RefusedError, match="no room") as refused:
+            _receive(lab, written)
+    assert (refused.value.status, written[0], _left(lab)) == (413, 9000, [])
+    with monkeypatch.context() as patched:
+        patched.setattr(Incoming, "finish", _find_disk_full)
+        answer = client.put(URL, content=CONTENT)
+        assert (answer.status_code, answer.json()["type"]) == (413, "urn:labsys:problem:no-room")
+        assert _left(lab) == []
+    assert client.put(URL, content=CONTENT).status_code == 200
+
+
+def _receive(lab: Lab, written: list[int]) -> None:
+    with receiving(lab, SHA256, 0) as incoming:
+        for begin in range(0, len(CONTENT), 1000):
+            incoming.write(CONTENT[begin : begin + 1000])
+            written[0] = incoming.size_bytes
+
+
+def _find_disk_full(*_: object) -> str:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_takes_long_in_an_upload_holds_nobody_up(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish, in_threads = Incoming.finish, []
+
+    def note(name: str) -> None:
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
+        in_threads.append(name)
+
+    def finish_noted(self: Incoming) -> str:
+        note("finish")
+        return finish(self)
+
+    monkeypatch.setattr(Incoming, "finish", finish_noted)
+    monkeypatch.setattr("api.uploads.sync_folder", lambda _: note("sync_folder"))
+    monkeypatch.setattr("api.uploads._remove_old", lambda *_: note("remove_old"))
+    assert client.put(URL, content=CONTENT).status_code == 200
+    assert in_threads == ["remove_old", "finish", "sync_folder"]
 
 
 def test_recording_that_cannot_be_made_is_refused_at_once(client: TestClient) -> None:
