@@ -1,8 +1,8 @@
 """Files that come in over HTTP and wait to become part of a recording.
 
 They are named by their SHA-256: the same file sent twice is there once, and one that was cut off or changed on the way
-is not there at all. Nothing is ever unpacked, and no name that a client gives becomes a path. What nobody used is
-removed after a day.
+is not there at all. Nothing is ever unpacked, and no name that a client gives becomes a path. What nobody used for a
+day, and no import still needs, is removed.
 """
 
 from __future__ import annotations
@@ -93,7 +93,6 @@ def receiving(lab: Lab, sha256: str, announced_bytes: int) -> Iterator[Incoming]
     """
     folder = lab.root / _FOLDER
     make_folder(folder)
-    _remove_old(folder)
     _require_room(folder, announced_bytes)
     hidden = folder / f"{sha256}.{uuid.uuid4().hex}"
     try:
@@ -129,15 +128,16 @@ def _no_room() -> RefusedError:
     )
 
 
-def _remove_old(folder: Path) -> None:
-    """Also what a crash left half-written."""
-    for path in folder.iterdir():
+def remove_old(lab: Lab, needed: frozenset[str]) -> None:
+    """Remove what nobody used for a day, but the files of these hashes; also what a crash left half-written."""
+    folder = lab.root / _FOLDER
+    for path in folder.iterdir() if folder.exists() else ():
         try:
-            if time.time() - path.stat().st_mtime <= _KEPT_S:
+            if path.name in needed or time.time() - path.stat().st_mtime <= _KEPT_S:
                 continue
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink()
         except FileNotFoundError:
-            continue  # another request was faster
+            continue  # another process was faster

@@ -153,6 +153,11 @@ def is_waiting(session: Session, slots: Slots) -> bool:
     return session.scalars(select(J.id).where(fits).limit(1)).first() is not None
 
 
+def list_unfinished(session: Session, kind: str) -> list[J]:
+    """Jobs of this kind that wait or are at work."""
+    return list(session.scalars(select(J).where(J.kind == kind, J.state.in_(_OPEN_STATES))))
+
+
 def beat(session: Session, held: Claim, *, stage: str, progress: float, lease: timedelta = LEASE) -> Standing:
     """Keep a job alive and say how far it is; progress never goes back, whatever is said."""
     forward = case((J.progress > progress, J.progress), else_=progress)

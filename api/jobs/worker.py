@@ -35,12 +35,14 @@ from api.jobs.queue import (
     is_unfinished,
     is_waiting,
 )
+from api.jobs.unused_uploads import remove_unused_uploads
 from labsys.storage.lab import Lab
 
 WORK = "api.jobs.kinds:do_job"
 _LOG = logging.getLogger("labsys.worker")
 _IDLE_S = 0.5
 _TICK_S = 0.05
+_CLEANED_EVERY_S = 3600.0
 # No process, no pipe, or (RuntimeError) no thread: the machine has none left, or the process ended at once.
 _NOT_STARTED = (OSError, RuntimeError)
 
@@ -136,6 +138,7 @@ class Worker:
         self._lab, self._database, self._settings = lab, database, settings
         self._children: list[_Child] = []
         self._free = settings.slots
+        self._clean_at = 0.0
         self._stopping = threading.Event()
 
     def run(self, *, until_idle: bool = False) -> None:
@@ -159,10 +162,19 @@ class Worker:
 
     def _turn(self) -> bool:
         """Claim one job and look after those at work; returns whether there was one to claim."""
+        if time.monotonic() >= self._clean_at:
+            self._clean()
         claimed = self._claim()
         for child in list(self._children):
             self._look_after(child)
         return claimed
+
+    def _clean(self) -> None:
+        self._clean_at = time.monotonic() + _CLEANED_EVERY_S
+        try:
+            remove_unused_uploads(self._lab, self._database)
+        except OSError as error:
+            _LOG.warning("uploads that nobody needs cannot be removed: %s", error)
 
     def _is_anything_left(self) -> bool:
         with self._database.read() as session:

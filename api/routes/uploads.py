@@ -20,6 +20,7 @@ from api.documents import send
 from api.errors import RefusedError, problem_responses
 from api.jobs.kinds import JobKind
 from api.jobs.queue import JobRequest, Slots, find_unfinished, submit
+from api.jobs.unused_uploads import remove_unused_uploads
 from api.once import ONCE, OnceRoute, answered_before, keep_answer
 from api.schemas_jobs import JobDocument
 from api.schemas_uploads import RecordingNew, UploadDocument
@@ -58,6 +59,7 @@ async def put_file(request: Request, lab: LabDep, database: DatabaseDep, sha256:
     """Send one file. Sent again, it is there once; cut off or changed on the way, it is not there at all."""
     found = await run_in_threadpool(find_upload, lab, sha256)
     if found is None:
+        await run_in_threadpool(remove_unused_uploads, lab, database)
         await _receive(request, lab, sha256)
         found = await run_in_threadpool(_note, request, lab, database, sha256)
     return send(request, _document(found))

@@ -19,7 +19,8 @@ from api.backup import backup_lab
 from api.client import LabClient, ServiceError
 from api.errors import RefusedError
 from api.jobs.kinds import do_job
-from api.jobs.worker import Worker
+from api.jobs.queue import Slots
+from api.jobs.worker import Worker, WorkerSettings
 from api.schemas_jobs import JobNew
 from api.schemas_uploads import RecordingNew, UploadedFile
 from api.settings import ServiceSettings
@@ -138,7 +139,7 @@ def test_what_takes_long_in_an_upload_holds_nobody_up(client: TestClient, monkey
 
     monkeypatch.setattr(Incoming, "finish", finish_noted)
     monkeypatch.setattr("api.uploads.sync_folder", lambda _: note("sync_folder"))
-    monkeypatch.setattr("api.uploads._remove_old", lambda *_: note("remove_old"))
+    monkeypatch.setattr("api.routes.uploads.remove_unused_uploads", lambda *_: note("remove_old"))
     assert client.put(URL, content=CONTENT).status_code == 200
     assert in_threads == ["remove_old", "finish", "sync_folder"]
 
@@ -218,6 +219,29 @@ def test_take_of_another_job_is_not_taken_for_ones_own(
     assert http.get(url).status_code == 200
     with pytest.raises(InputError, match="has a recording already"):
         do_job({**said, "id": "b", "attempt": 2}, SilentProgress())
+
+
+def test_worker_removes_what_nobody_used_and_no_import_needs(client: TestClient, lab: Lab) -> None:
+    other = b"another"
+    for content in (CONTENT, other):
+        client.put(f"{API}/uploads/{hashlib.sha256(content).hexdigest()}", content=content)
+    body = {"subject": "S03", "session": "2026-11-22", "trial": "run1", "kind": "run"}
+    job = client.post(f"{API}/recordings", json=body | {"markers": {"sha256": SHA256, "name": "run.trc"}}).json()["id"]
+    old = time.time() - 2 * 86_400
+    for path in _left(lab):
+        os.utime(path, (old, old))
+    # No slot for the import: it goes on waiting.
+    work = Worker(lab, client.app.state.database, WorkerSettings(Slots(0)))  # type: ignore[attr-defined]
+    work.run(until_idle=True)
+    assert [path.name for path in _left(lab)] == [SHA256]
+    third = b"third"
+    client.put(f"{API}/uploads/{hashlib.sha256(third).hexdigest()}", content=third)
+    assert lab.root / ".uploads.partial" / SHA256 in _left(lab)
+    client.delete(f"{API}/jobs/{job}")
+    assert client.get(f"{API}/jobs/{job}").json()["state"] == "cancelled"
+    work = Worker(lab, client.app.state.database, WorkerSettings(Slots(0)))  # type: ignore[attr-defined]
+    work.run(until_idle=True)
+    assert [path.name for path in _left(lab)] == [hashlib.sha256(third).hexdigest()]
 
 
 def _die(*_: object) -> None:
