@@ -9,13 +9,20 @@ from __future__ import annotations
 import itertools
 import shutil
 import uuid
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+
+from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy.orm import Session
 
 from api.access.audit import TERMINAL, record
 from api.backup import DATABASE, FOLDER, MANIFEST, Manifest, copy_rows, is_untouched
 from api.database import Database, open_database
 from api.index import IndexReport, index_lab
+from api.tables import Base
+from api.tables_owned import ApiKeyRow, LinkRow, LoginRow, UserRow
 from labsys.core.errors import InputError
 from labsys.core.progress import Progress, SilentProgress
 from labsys.storage.atomic import hash_file, is_there, make_folder, sync_folder, sync_tree
@@ -27,12 +34,21 @@ _EMBEDDED = "labsys.db"
 
 
 @dataclass(frozen=True)
+class LiveAccess:
+    """How many users may sign in and how many keys open the lab, as they were when it was backed up."""
+
+    users: int
+    keys: int
+
+
+@dataclass(frozen=True)
 class Restored:
-    """A restored lab, the manifest of its backup, and what indexing it found."""
+    """A restored lab, the manifest of its backup, what indexing it found, and who can get in again."""
 
     lab: Lab
     manifest: Manifest
     index: IndexReport
+    access: LiveAccess
 
 
 def restore_lab(backup: Path, root: Path, *, database: str = "", progress: Progress | None = None) -> Restored:
@@ -48,22 +64,30 @@ def restore_lab(backup: Path, root: Path, *, database: str = "", progress: Progr
     backup, root = backup.expanduser().resolve(), root.expanduser().resolve()
     manifest = load_manifest(backup)
     _refuse_full(root)
+    if database.startswith("postgresql"):
+        _refuse_full_database(root, manifest, database)  # before hours of copying
     folder = root.with_name(f".{root.name}.{uuid.uuid4().hex}.partial")
-    try:
-        lab = _restore_folder(backup, folder, manifest, database, progress or SilentProgress())
-        index = _fill_database(backup, lab, manifest.database.sha256)
-        sync_tree(folder)
-        if root.is_dir():
-            root.rmdir()
-        folder.rename(root)
-        sync_folder(root.parent)
-    except OSError as error:
-        raise InputError(
-            f"cannot restore: {error.strerror or error}", where=str(root), remedy="Check rights and free space"
-        ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return Restored(open_lab(root), manifest, index)
+    with ExitStack() as undo:
+        try:
+            lab = _restore_folder(backup, folder, manifest, database, progress or SilentProgress())
+            index, access = _fill_database(backup, lab, manifest.database.sha256, undo)
+            _appear(folder, root)
+        except OSError as error:
+            raise InputError(
+                f"cannot restore: {error.strerror or error}", where=str(root), remedy="Check rights and free space"
+            ) from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        undo.pop_all()
+    return Restored(open_lab(root), manifest, index, access)
+
+
+def _appear(folder: Path, root: Path) -> None:
+    sync_tree(folder)
+    if root.is_dir():
+        root.rmdir()
+    folder.rename(root)
+    sync_folder(root.parent)
 
 
 def load_manifest(backup: Path) -> Manifest:
@@ -96,8 +120,8 @@ def _free_name(manifest: Manifest) -> str:
     return next(name for name in itertools.chain([_EMBEDDED], others) if name not in manifest.files)
 
 
-def _fill_database(backup: Path, lab: Lab, sha256: str) -> IndexReport:
-    """The owned rows into the lab's new database; the index is made from the folder."""
+def _fill_database(backup: Path, lab: Lab, sha256: str, undo: ExitStack) -> tuple[IndexReport, LiveAccess]:
+    """The owned rows into the lab's new database; the index is made from the folder. undo: empties a server again."""
     path = lab.root / f".{DATABASE}"
     shutil.copyfile(backup / DATABASE, path)
     if hash_file(path) != sha256:
@@ -107,8 +131,10 @@ def _fill_database(backup: Path, lab: Lab, sha256: str) -> IndexReport:
     # A copy, because opening it migrates what an older labsys backed up.
     old, new = open_database(replace(lab, database=f"sqlite:///{path}")), open_database(lab)
     try:
-        _copy_owned(old, new)
-        return index_lab(lab, database=new)
+        access = _copy_owned(old, new)
+        if new.engine.dialect.name == "postgresql":
+            undo.callback(_empty_database, lab)
+        return index_lab(lab, database=new), access
     finally:
         for opened in (old, new):
             opened.close()
@@ -116,13 +142,50 @@ def _fill_database(backup: Path, lab: Lab, sha256: str) -> IndexReport:
             file.unlink()
 
 
-def _copy_owned(old: Database, new: Database) -> None:
+def _copy_owned(old: Database, new: Database) -> LiveAccess:
     with new.write() as session, old.engine.connect() as reader:
-        if not is_untouched(session.connection()):
-            raise InputError(
-                "the database holds something already",
-                where=new.engine.url.render_as_string(hide_password=True),
-                remedy="Name an empty one with --database",
-            )
+        _refuse_touched(new, session)
         copy_rows(reader, session.connection())
+        access = _close_doors(session)
         record(session, TERMINAL, "restore", str(new.engine.url.get_backend_name()))
+    return access
+
+
+def _close_doors(session: Session) -> LiveAccess:
+    """End every login and link, as some were withdrawn since the backup; returns what people must look at."""
+    now = datetime.now(UTC)
+    session.execute(delete(LoginRow))
+    session.execute(update(LinkRow).where(LinkRow.revoked_at.is_(None)).values(revoked_at=now))
+    users = select(func.count()).select_from(UserRow).where(UserRow.disabled.is_(False))
+    unexpired = or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > now)
+    keys = select(func.count()).select_from(ApiKeyRow).where(ApiKeyRow.revoked_at.is_(None), unexpired)
+    return LiveAccess(session.scalar(users) or 0, session.scalar(keys) or 0)
+
+
+def _refuse_touched(new: Database, session: Session) -> None:
+    if not is_untouched(session.connection()):
+        raise InputError(
+            "the database holds something already",
+            where=new.engine.url.render_as_string(hide_password=True),
+            remedy="Name an empty one with --database",
+        )
+
+
+def _refuse_full_database(root: Path, manifest: Manifest, url: str) -> None:
+    opened = open_database(Lab(root, manifest.lab, manifest.name, 1, url))
+    try:
+        with opened.read() as session:
+            _refuse_touched(opened, session)
+    finally:
+        opened.close()
+
+
+def _empty_database(lab: Lab) -> None:
+    """Take out again what a restore put into a server's database before it failed; it was empty before."""
+    opened = open_database(lab)
+    try:
+        with opened.write() as session:
+            for table in reversed(Base.metadata.sorted_tables):
+                session.execute(delete(table))
+    finally:
+        opened.close()

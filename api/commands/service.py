@@ -150,5 +150,11 @@ def restore(
         made = restore_lab(source, to, database=database_url, progress=progress)
     for problem in made.index.problems:
         terminal.say(f"not indexed: {problem.what} ({problem.place}). {problem.remedy}")
+    live = made.access
+    if live.users or live.keys:
+        terminal.say(
+            f"{live.users} users and {live.keys} keys are live as they were then: see 'labsys user list' and "
+            "'labsys key list', and withdraw again what was withdrawn since. All links are revoked, all logins ended."
+        )
     document = {"lab": str(made.lab.root), "files": len(made.manifest.files), "made_at": made.manifest.made_at}
-    terminal.give(document, f"{made.lab.root}: as of {made.manifest.made_at}")
+    terminal.give(document | asdict(live), f"{made.lab.root}: as of {made.manifest.made_at}")

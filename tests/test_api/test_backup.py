@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,48 @@ def test_backup_of_a_file_is_restored_into_a_server_and_back(
     backup_lab(served, tmp_path / "backup2")
     back = open_client(restore_lab(tmp_path / "backup2", tmp_path / "back").lab)
     assert [back.get(url, headers=bearer).content for url in asked] == before
+
+
+def test_restore_into_a_server_that_fails_leaves_its_database_empty(
+    lab: Lab, postgresql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup_lab(lab, tmp_path / "backup")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("api.restore._appear", full)
+    with pytest.raises(InputError, match="No space left"):
+        restore_lab(tmp_path / "backup", tmp_path / "served", database=postgresql_url)
+    monkeypatch.undo()
+    assert restore_lab(tmp_path / "backup", tmp_path / "served", database=postgresql_url).index.runs == 6
+    # A full one is refused before anything is copied.
+    monkeypatch.setattr("api.restore.copy_back", lambda *_, **__: pytest.fail("copied"))
+    with pytest.raises(InputError, match="holds something already"):
+        restore_lab(tmp_path / "backup", tmp_path / "third", database=postgresql_url)
+
+
+@pytest.mark.usefixtures("cheap_hashes")
+def test_restore_ends_logins_and_links_and_says_who_is_let_in(
+    lab: Lab, tmp_path: Path, open_client: Callable[[Lab], TestClient]
+) -> None:
+    client = open_client(lab)
+    password = "four words that go together"
+    csrf = client.post(f"{API}/access/setup", json={"name": "mk", "password": password}).json()["csrf_token"]
+    client.headers["X-CSRF-Token"] = csrf
+    until = (datetime.now(UTC) + timedelta(days=7)).isoformat()
+    link = client.post(f"{API}/links", json={"subject": "S01", "expires_at": until}).json()["token"]
+    key = client.post(f"{API}/keys", json={"role": "admin"}).json()["token"]
+    cookies = client.cookies
+    backup_lab(lab, tmp_path / "backup")
+    restored = restore_lab(tmp_path / "backup", tmp_path / "restored")
+    assert (restored.access.users, restored.access.keys) == (1, 1)
+    again = open_client(restored.lab)
+    again.cookies = cookies
+    assert again.get(f"{API}/subjects").status_code == 401
+    again.cookies.clear()
+    assert again.post(f"{API}/access/link", json={"token": link}).status_code in (401, 403, 404)
+    assert again.get(f"{API}/subjects", headers={"Authorization": f"Bearer {key}"}).status_code == 200
 
 
 def test_who_was_erased_is_read_from_no_backup(
