@@ -34,8 +34,9 @@ Document = TypeVar("Document", bound=BaseModel)
 # What makes a row of the flat table unique.
 ROW_KEY = ["subject", "session", "trial", "run", "metric", "side"]
 _API = "/api/v1"
-# Clocks differ, and a change is seen a moment after it was stamped; rows that come twice do no harm.
-_OVERLAP = timedelta(minutes=1)
+# A result is stamped when it is written. Where the worker is killed before it is indexed, another one indexes it when
+# the lease has ended, and after the jobs that go first; rows that come twice do no harm.
+_OVERLAP = timedelta(hours=1)
 _CHUNK = 1 << 20
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 
 import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
-from api.client import ROW_KEY, LabClient, ServiceError
+from api.client import _OVERLAP, ROW_KEY, LabClient, ServiceError
 from api.index import index_subject
+from api.jobs.queue import LEASE, MAX_ATTEMPTS
 from labsys.core.session import TrialName
 from labsys.storage.lab import Lab
 from labsys.storage.trial_bin import delete_trial
@@ -56,3 +58,14 @@ def test_refresh_equals_a_full_one(client: TestClient, lab: Lab) -> None:
     assert client.patch("/api/v1/sessions/S01/2026-12-13", json={"phase": "followup"}).status_code == 200
     held, _ = service.refresh_trial_metrics(held, since, phase="post")
     assert held.empty
+
+
+def test_refresh_gets_what_was_indexed_long_after_it_was_written(client: TestClient) -> None:
+    service = LabClient(client)
+    held, since = service.refresh_trial_metrics(None, None, phase="post")
+    body = {"excluded": True, "exclusion_reason": "Tripped"}
+    assert client.patch("/api/v1/trials/S01/2026-12-13/run1", json=body).status_code == 200
+    # As if this was written 40 minutes before the last question, and came into the index after it.
+    held, _ = service.refresh_trial_metrics(held, since + timedelta(minutes=40), phase="post")
+    assert set(held[held["trial"] == "run1"]["quality"]) == {"excluded"}
+    assert _OVERLAP > 2 * MAX_ATTEMPTS * LEASE
