@@ -62,10 +62,11 @@ def test_refresh_equals_a_full_one(client: TestClient, lab: Lab) -> None:
 
 def test_refresh_gets_what_was_indexed_long_after_it_was_written(client: TestClient) -> None:
     service = LabClient(client)
-    held, since = service.refresh_trial_metrics(None, None, phase="post")
+    held, since = service.refresh_trial_metrics(None, None, subject="S01", phase="pre")
+    assert set(held["quality"]) != {"excluded"}
     body = {"excluded": True, "exclusion_reason": "Tripped"}
-    assert client.patch("/api/v1/trials/S01/2026-12-13/run1", json=body).status_code == 200
+    assert client.patch("/api/v1/trials/S01/2026-11-01/run1", json=body).status_code == 200
     # As if this was written 40 minutes before the last question, and came into the index after it.
-    held, _ = service.refresh_trial_metrics(held, since + timedelta(minutes=40), phase="post")
-    assert set(held[held["trial"] == "run1"]["quality"]) == {"excluded"}
+    held, _ = service.refresh_trial_metrics(held, since + timedelta(minutes=40), subject="S01", phase="pre")
+    assert set(held[held["session"] == "2026-11-01"]["quality"]) == {"excluded"}
     assert _OVERLAP > 2 * MAX_ATTEMPTS * LEASE
