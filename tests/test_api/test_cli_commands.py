@@ -293,5 +293,5 @@ def test_database_is_rebuilt_upgraded_and_copied(labsys: Run, new_lab: Path, tmp
     labsys("subject", "add", "S01")
     assert labsys("index", "--json").json["subjects"] == 1
     assert labsys("db", "upgrade", "--json").json["revision"]
-    assert labsys("db", "backup", "--out", tmp_path / "copy.db").code == 0
-    assert (tmp_path / "copy.db").read_bytes().startswith(b"SQLite format 3")
+    assert labsys("db", "backup", "--out", tmp_path / "copy").code == 0
+    assert (tmp_path / "copy" / "database.sqlite").read_bytes().startswith(b"SQLite format 3")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
@@ -65,7 +67,7 @@ def test_second_waits_while_the_first_is_at_work(client: TestClient, monkeypatch
 
 
 def test_every_route_that_takes_a_key_keeps_its_answer(client: TestClient) -> None:
-    bodies = {
+    bodies: dict[str, Any] = {
         "subjects": NEW,
         "episodes": {"subject": "S03", "label": "e1", "index_date": "2026-11-01"},
         "sessions": {"subject": "S03", "session": "v1", "captured_at": "2026-11-01T09:00:00Z", "phase": "pre"},
@@ -77,7 +79,15 @@ def test_every_route_that_takes_a_key_keeps_its_answer(client: TestClient) -> No
             "recorded_at": "2026-11-01T09:00:00Z",
         },
         "jobs": JOB,
+        "recordings": {
+            "subject": "S03",
+            "session": "v1",
+            "trial": "run2",
+            "kind": "run",
+            "markers": {"sha256": hashlib.sha256(b"markers").hexdigest(), "name": "run.trc"},
+        },
     }
+    client.put(f"{API}/uploads/{bodies['recordings']['markers']['sha256']}", content=b"markers")
     document = client.get(f"{API}/openapi.json").json()["paths"]
     taking = {
         p for p, o in document.items() if "Idempotency-Key" in str(o.get("post", {}).get("parameters", "")).title()
