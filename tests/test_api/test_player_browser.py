@@ -108,15 +108,25 @@ def test_pictures_skeleton_and_curve_show_the_same_moment_wherever_one_goes(scre
     assert shown == [0, 1, 57, screen.n_frames // 2, 12, screen.n_frames - 1]
 
 
-def test_pictures_skeleton_and_curve_run_together(screen: Screen) -> None:
+def _watch_playing(screen: Screen) -> list[int]:
+    """Frames seen while it plays, paused again before its end."""
     screen.seek(0)
     screen.tab.evaluate("document.querySelector('.play').click()")
     shown: list[int] = []
     while len(shown) < 40 and max(shown, default=0) < screen.n_frames // 2:  # before it ends by itself
         shown.append(int(str(screen.look()["skeleton"])))
-    screen.tab.evaluate("document.querySelector('.play').click()")
-    assert sorted(shown) == shown
-    assert len(set(shown)) > 2, shown  # on a machine that is at work on other things the looks are few
+    screen.tab.evaluate("(b => b.textContent === 'Play' || b.click())(document.querySelector('.play'))")
+    return shown
+
+
+def test_pictures_skeleton_and_curve_run_together(screen: Screen) -> None:
+    # On a machine that is at work on other things looks are few: then it is played again.
+    for _ in range(5):
+        shown = _watch_playing(screen)
+        assert sorted(shown) == shown
+        if len(set(shown)) > 2:
+            break
+    assert len(set(shown)) > 2, shown
     assert screen.tab.evaluate("document.querySelector('.play').textContent") == "Play"
     screen.tab.wait_for("document.querySelector('.player').dataset.frame !== undefined")
     screen.look()
