@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
 from labsys.core.errors import InputError, LabsysError
-from labsys.core.session import Trial, TrialName
+from labsys.core.session import TrialName
 
 if TYPE_CHECKING:
+    from labsys.core.motion import Metric, TrialResult
     from labsys.core.session import Goal
     from labsys.storage.lab import Lab
     from pipelines.quick import QuickResult
 
 _MOST_S = 60.0
-_SAME_SPEED_MPS = 0.05
 
 
 def register(app: typer.Typer) -> None:
@@ -60,7 +61,7 @@ def quick_document(lab: Lab, found: QuickResult) -> dict[str, Any]:
     from labsys.storage.episodes import list_episodes
 
     motion, name = found.motion, found.trial
-    metrics = {(m.id, m.side): metric_document(m) for m in motion.metrics}
+    before, problem = _find_before(lab, found)
     goals = [goal for episode in list_episodes(lab, name.subject) for goal in episode.goals]
     return {
         "trial": str(name),
@@ -72,17 +73,16 @@ def quick_document(lab: Lab, found: QuickResult) -> dict[str, Any]:
         "landmarks_not_seen": list(found.unseen),
         "n_strides": found.n_strides(),
         "static": found.static or None,
-        "goals": [_goal_document(lab, name, goal, metrics) for goal in goals],
-        "metrics": list(metrics.values()),
-        "notes": dict(motion.notes),
+        "goals": [_goal_document(goal, motion.metrics, before) for goal in goals],
+        "metrics": [metric_document(m) for m in motion.metrics],
+        "notes": dict(motion.notes) | ({"last visit": problem} if problem else {}),
         "took_s": round(found.took_s, 1),
     }
 
 
-def _goal_document(lab: Lab, name: TrialName, goal: Goal, metrics: dict[Any, dict[str, Any]]) -> dict[str, Any]:
-    now = metrics.get((goal.metric, goal.side))
-    last = _find_last(lab, name)
-    before = None if last is None else _stored_metric(lab, last, goal)
+def _goal_document(goal: Goal, metrics: Iterable[Metric], before: TrialResult | None) -> dict[str, Any]:
+    now = _find_metric(goal, metrics)
+    last = None if before is None else _find_metric(goal, before.motion.metrics)
     return {
         "metric": goal.metric,
         "side": goal.side.value,
@@ -90,42 +90,24 @@ def _goal_document(lab: Lab, name: TrialName, goal: Goal, metrics: dict[Any, dic
         "unit": now["unit"] if now else None,
         "mean": now["mean"] if now else None,
         "reason": now["reason"] if now else "this trial does not give it",
-        "last": None if before is None else {"trial": str(last), "mean": before["mean"]},
+        "last": {"trial": str(before.trial.name), "mean": last["mean"]} if before and last else None,
     }
 
 
-def _find_last(lab: Lab, name: TrialName) -> TrialName | None:
-    """The latest processed trial of an earlier visit under the same conditions."""
-    from labsys.storage.runs import current_run
-    from labsys.storage.sessions import list_sessions, load_session
-    from labsys.storage.trials import list_trials, load_trial
-
-    this = load_trial(lab, name)
-    now = load_session(lab, name.subject, name.session).captured_at
-    earlier = [s for s in list_sessions(lab, name.subject) if s.captured_at < now and s.session != name.session]
-    for session in sorted(earlier, key=lambda s: s.captured_at, reverse=True):
-        alike = [t for t in list_trials(lab, name.subject, session.session) if _is_alike(t, this)]
-        done = [t.name for t in alike if current_run(lab, t.name) is not None]
-        if done:
-            return done[-1]
-    return None
-
-
-def _is_alike(trial: Trial, this: Trial) -> bool:
-    theirs, ours = trial.conditions.speed_mps, this.conditions.speed_mps
-    same_speed = theirs == ours or (theirs is not None and ours is not None and abs(theirs - ours) <= _SAME_SPEED_MPS)
-    return trial.kind is this.kind and not trial.excluded and same_speed
-
-
-def _stored_metric(lab: Lab, name: TrialName, goal: Goal) -> dict[str, Any] | None:
+def _find_metric(goal: Goal, metrics: Iterable[Metric]) -> dict[str, Any] | None:
     from api.views import metric_document
-    from labsys.storage.results import load_trial_result
+
+    return next((metric_document(m) for m in metrics if (m.id, m.side) == (goal.metric, goal.side)), None)
+
+
+def _find_before(lab: Lab, found: QuickResult) -> tuple[TrialResult | None, str]:
+    """The last visit's trial, or why it cannot be read: that keeps nobody from looking at this one."""
+    from pipelines.quick_before import find_before
 
     try:
-        metrics = load_trial_result(lab, name).motion.metrics
-    except LabsysError:
-        return None  # a last visit that cannot be read keeps nobody from looking at this one
-    return next((metric_document(m) for m in metrics if (m.id, m.side) == (goal.metric, goal.side)), None)
+        return find_before(lab, found.trial, found.motion.metrics), ""
+    except LabsysError as error:
+        return None, f"cannot be read: {error.what}"
 
 
 def quick_text(document: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from labsys.core.session import TrialKind
+from labsys.core.session import Conditions, TrialKind
 from labsys.longitudinal.guards import pair_warnings
 from labsys.longitudinal.values import AbsentTrial, Capture, ConditionPair, Unpaired, Visit
 
@@ -34,11 +34,15 @@ class Pairing:
 
 def alike(a: Capture, b: Capture) -> bool:
     """Whether two captures were made under like conditions. Unknown speeds are like nothing."""
-    speeds_differ = _differ(a.speed_mps, b.speed_mps) or _differ(a.measured_speed_mps, b.measured_speed_mps)
-    inclines_differ = abs(a.conditions.incline_pct - b.conditions.incline_pct) > INCLINE_TOLERANCE_PCT + _ROUNDING
-    known = math.isfinite(a.speed_mps) and math.isfinite(b.speed_mps)
-    same = a.kind is b.kind and a.conditions.surface is b.conditions.surface
-    return known and same and not speeds_differ and not inclines_differ
+    same = a.kind is b.kind and conditions_alike(a.conditions, b.conditions, speeds_mps=(a.speed_mps, b.speed_mps))
+    return same and not _differ(a.measured_speed_mps, b.measured_speed_mps)
+
+
+def conditions_alike(a: Conditions, b: Conditions, *, speeds_mps: tuple[float, float]) -> bool:
+    """Whether surfaces are equal, and speeds (stated, else measured; NaN where unknown) and inclines near enough."""
+    inclines_differ = abs(a.incline_pct - b.incline_pct) > INCLINE_TOLERANCE_PCT + _ROUNDING
+    known = all(math.isfinite(speed) for speed in speeds_mps)
+    return known and a.surface is b.surface and not _differ(*speeds_mps) and not inclines_differ
 
 
 def _differ(speed_a_mps: float, speed_b_mps: float) -> bool:

@@ -25,6 +25,7 @@ from labsys.storage.lab import Lab, create_lab, trial_folder
 from labsys.storage.results import load_trial_result
 from labsys.storage.runs import list_runs
 from labsys.storage.takes import CameraFile, Take, load_landmarks2d, load_take
+from labsys.storage.trials import load_trial, save_trial
 from labsys.storage.video import read_packets
 from pipelines import quick
 from pipelines.config import PipelineConfig
@@ -32,6 +33,7 @@ from pipelines.importing.request import ImportRequest, VisitFacts
 from pipelines.importing.trial import import_trial
 from pipelines.pose2d import PoseEstimate
 from pipelines.quick import look_quickly
+from pipelines.quick_before import find_before
 from pipelines.quick_cut import FrameSpan, cut_videos, span_frames
 from pipelines.run import run_trial
 from pipelines.synthetic.parameters import RunnerParameters
@@ -122,6 +124,31 @@ def test_goals_stand_beside_the_last_visit(lab: Lab, capsys: pytest.CaptureFixtu
             main(["quick", str(RUN), "--seconds", option, "--lab", str(lab.root)])
         assert ended.value.code == 2
     assert "between 0 and 60" in capsys.readouterr().err
+
+
+def test_only_an_earlier_visit_that_a_comparison_would_pair_stands_beside(lab: Lab) -> None:
+    if not list_runs(lab, RUN):
+        run_trial(lab, RUN, config=PipelineConfig(), progress=SilentProgress())
+    later, earlier = load_trial(lab, LATER), load_trial(lab, RUN)
+
+    def found(**stated: Any) -> str:
+        save_trial(lab, replace(later, conditions=replace(later.conditions, **stated)))
+        before = find_before(lab, LATER, ())
+        return "" if before is None else str(before.trial.name)
+
+    try:
+        assert found() == str(RUN)
+        assert found(speed_mps=3.08) == str(RUN)  # 2.6 %
+        assert found(speed_mps=3.1) == ""  # 3.2 %
+        assert found(speed_mps=None) == "", "an unknown speed is like nothing"
+        assert found(incline_pct=1.0) == ""
+        assert found(surface=Surface.OVERGROUND) == ""
+        save_trial(lab, replace(earlier, excluded=True, exclusion_reason="Stumbled"))
+        assert found() == ""
+    finally:
+        for trial in (later, earlier):
+            save_trial(lab, trial)
+    assert find_before(lab, RUN, ()) is None, "nothing is earlier"
 
 
 def test_a_take_that_is_too_short_is_refused_with_what_to_do(lab: Lab) -> None:
