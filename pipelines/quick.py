@@ -35,7 +35,7 @@ from pipelines.dlc import open_configured
 from pipelines.pose2d import PoseEstimator, estimate_pose, find_landmarks2d, needs_model
 from pipelines.prepare2d import prepare_landmarks2d
 from pipelines.quick_cut import FrameSpan, cut_videos, span_frames
-from pipelines.reconstruct import matching_rig, reconstruct_trial
+from pipelines.reconstruct import matching_rig, reconstruct_configured
 from pipelines.retiming.stamps import TIMESTAMPS, read_stamps
 from pipelines.trial_inputs import TrialInputs, gather_inputs, load_calibration
 
@@ -151,16 +151,7 @@ def _find_in_space(
             stamps=_cut_stamps(lab, name, take, span, Path(room)),
             config=config,
         )
-        settings = config.reconstruct
-        found = reconstruct_trial(
-            prepared.landmarks,
-            calibration,
-            rule=settings.rule,
-            min_likelihood=settings.min_likelihood,
-            max_error_px=settings.max_error_px,
-            min_cameras=settings.min_cameras,
-            max_gap_s=settings.max_gap_s,
-        )
+        found = reconstruct_configured(prepared.landmarks, calibration, config.reconstruct)
         progress.advance()
     return found.landmarks, span
 

@@ -21,7 +21,7 @@ from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.cameras import Calibration, CameraRig
 from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks2D, Landmarks3D
-from pipelines.config import Rule
+from pipelines.config import ReconstructConfig, Rule
 from pipelines.trajectory import bones_of, describe_solve, solve_landmarks
 from pipelines.uncertainty import with_uncertainty
 
@@ -102,6 +102,21 @@ def reconstruct_trial(
     nothing = np.zeros(found.residual_px.shape, dtype=np.bool_)
     points = with_uncertainty(_as_landmarks(landmarks, found, nothing), landmarks, found, calibration)
     return Reconstruction(points, np.ones((len(landmarks.landmarks), 1)))
+
+
+def reconstruct_configured(
+    landmarks: Landmarks2D, calibration: Calibration, settings: ReconstructConfig
+) -> Reconstruction:
+    """As `reconstruct_trial`, by a configuration's section."""
+    return reconstruct_trial(
+        landmarks,
+        calibration,
+        rule=settings.rule,
+        min_likelihood=settings.min_likelihood,
+        max_error_px=settings.max_error_px,
+        min_cameras=settings.min_cameras,
+        max_gap_s=settings.max_gap_s,
+    )
 
 
 def _triangulate(landmarks: Landmarks2D, rig: CameraRig, rule: Rule, settings: RobustSettings) -> Triangulation:

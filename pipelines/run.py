@@ -43,8 +43,9 @@ from pipelines.pose2d import (
 )
 from pipelines.recalibrated import doubt_about_calibration
 from pipelines.run_landmarks import make_landmarks3d, timed
-from pipelines.run_plan import RunPlan, Stage, plan_run
+from pipelines.run_plan import RunPlan, plan_run
 from pipelines.screening import Screening, gather_screening
+from pipelines.stages import Stage
 from pipelines.static_beside import StaticRun, process_static
 from pipelines.trajectory import SOLVE_FILE
 from pipelines.trial_inputs import TrialInputs, gather_inputs, load_calibration

@@ -19,9 +19,9 @@ from pipelines.drift import with_drift
 from pipelines.importing.markers import read_taken_markers
 from pipelines.pose2d import find_landmarks2d, read_tracks
 from pipelines.prepare2d import Prepared2D, prepare_landmarks2d
-from pipelines.reconstruct import Reconstruction, marked, matching_rig, reconstruct_trial
+from pipelines.reconstruct import Reconstruction, marked, matching_rig, reconstruct_configured
 from pipelines.retiming.stamps import TIMESTAMPS
-from pipelines.run_plan import Stage
+from pipelines.stages import Stage
 from pipelines.trial_inputs import TrialInputs
 
 
@@ -65,17 +65,8 @@ def make_landmarks3d(
 def _reconstruct(
     prepared: Prepared2D, calibration: Calibration, config: PipelineConfig, seconds: dict[str, float]
 ) -> Reconstruction:
-    settings = config.reconstruct
     with timed(seconds, Stage.RECONSTRUCT):
-        found = reconstruct_trial(
-            prepared.landmarks,
-            calibration,
-            rule=settings.rule,
-            min_likelihood=settings.min_likelihood,
-            max_error_px=settings.max_error_px,
-            min_cameras=settings.min_cameras,
-            max_gap_s=settings.max_gap_s,
-        )
+        found = reconstruct_configured(prepared.landmarks, calibration, config.reconstruct)
     seconds["trajectory"] = round(found.solve_s, 3)
     return found
 

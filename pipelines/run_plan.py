@@ -18,8 +18,6 @@ from pipelines.screening import Screening
 from pipelines.stages import Stage
 from pipelines.trial_inputs import STATIC_PREFIX, TrialInputs
 
-__all__ = ["RunPlan", "Stage", "plan_run"]
-
 
 @dataclass(frozen=True, eq=False)
 class RunPlan:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from labsys.storage.lab import Lab
     from pipelines.config import PipelineConfig
     from pipelines.run import RunOutcome
-    from pipelines.run_plan import Stage
+    from pipelines.stages import Stage
 
 
 def register(app: typer.Typer) -> None:
@@ -161,7 +161,7 @@ def _recorded(lab: Lab, subject: str, session: str, *, stale: bool) -> list[Tria
 
 
 def _stage(text: str | None) -> Stage | None:
-    from pipelines.run_plan import Stage
+    from pipelines.stages import Stage
 
     return None if text is None else Stage(_word("stage", text, Stage))
 

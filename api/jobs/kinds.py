@@ -59,7 +59,7 @@ def process(lab: Lab, name: TrialName, parameters: Mapping[str, Any], progress: 
     from api.index import index_subject
     from pipelines.config import Profile, load_config
     from pipelines.run import run_trial
-    from pipelines.run_plan import Stage
+    from pipelines.stages import Stage
 
     config = load_config(Profile(parameters.get("profile", Profile.DEFAULT)), sets=parameters.get("settings", []))
     stage = parameters.get("from_stage")

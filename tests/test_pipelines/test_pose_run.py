@@ -36,7 +36,7 @@ from pipelines.importing.request import ImportRequest
 from pipelines.importing.trial import import_trial
 from pipelines.pose2d import find_landmarks2d
 from pipelines.run import RunOutcome, run_trial
-from pipelines.run_plan import Stage
+from pipelines.stages import Stage
 from pipelines.stale import find_unprocessed
 from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.rigs import make_rig

@@ -27,7 +27,7 @@ from pipelines.config import Profile, load_config
 from pipelines.importing.request import ImportRequest
 from pipelines.importing.trial import import_trial
 from pipelines.run import run_trial
-from pipelines.run_plan import Stage
+from pipelines.stages import Stage
 from pipelines.stale import find_unprocessed, retire_stale_runs
 from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.rigs import make_rig
@@ -138,7 +138,7 @@ def test_a_stage_that_was_finished_is_not_made_again(lab: Lab, monkeypatch: pyte
         run_trial(lab, RUN, config=CONFIG, progress=SILENT)
     assert current_run(lab, RUN) is None
     monkeypatch.setattr(pipelines.run, "analyse", original)
-    monkeypatch.setattr(pipelines.run_landmarks, "reconstruct_trial", fail)
+    monkeypatch.setattr(pipelines.run_landmarks, "reconstruct_configured", fail)
     assert run_trial(lab, RUN, config=CONFIG, progress=SILENT).is_new
 
 
