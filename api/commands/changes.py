@@ -19,6 +19,15 @@ def update_index(terminal: Terminal, lab: Lab, subject: str) -> None:
         terminal.say(f"not indexed: {problem.what} ({problem.place}). {problem.remedy}")
 
 
+def note_in_audit(lab: Lab, action: str, what: str) -> None:
+    """Write down what somebody did in the terminal; committed when this returns."""
+    from api.access.audit import TERMINAL, record
+    from api.commands.users import writing
+
+    with writing(lab) as session:
+        record(session, TERMINAL, action, what)
+
+
 def settle_session(terminal: Terminal, lab: Lab, subject: str, session: str) -> None:
     """After a change to a session or its trials: retire stale runs, then update the index."""
     from pipelines.stale import retire_stale_runs

@@ -9,7 +9,6 @@ import typer
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
 
 if TYPE_CHECKING:
-    from labsys.storage.lab import Lab
     from labsys.storage.trial_bin import BinEntry
 
 KEPT_DAYS = 30
@@ -50,6 +49,7 @@ def purge(
     """
     from datetime import UTC, datetime, timedelta
 
+    from api.commands.changes import note_in_audit
     from labsys.storage.trial_bin import destroy_deleted
 
     terminal = Terminal(lab, as_json, quiet)
@@ -57,18 +57,10 @@ def purge(
     names: list[str] = []
 
     def note(entry: BinEntry) -> None:
-        _audit(folder, entry)
+        # Before anything is removed: a purge that is killed was audited.
+        note_in_audit(folder, "trial.destroy", f"{entry.name}, deleted {entry.deleted_at}")
         names.append(str(entry.name))
 
     destroy_deleted(folder, datetime.now(UTC) - timedelta(days=days), note=note)
     document: dict[str, Any] = {"destroyed": names}
     terminal.give(document, "\n".join(names) or f"nothing was deleted more than {days} days ago")
-
-
-def _audit(lab: Lab, entry: BinEntry) -> None:
-    """Committed before anything is removed: a purge that is killed was audited."""
-    from api.access.audit import TERMINAL, record
-    from api.commands.users import writing
-
-    with writing(lab) as session:
-        record(session, TERMINAL, "trial.destroy", f"{entry.name}, deleted {entry.deleted_at}")

@@ -183,6 +183,7 @@ def exclude_trial(
     \b
     Example: labsys trial exclude S01/2026-11-22/run1 --reason "shoe came off"
     """
+    from api.commands.changes import note_in_audit
     from labsys.storage.trials import load_trial
 
     terminal = Terminal(lab, as_json, quiet)
@@ -191,6 +192,7 @@ def exclude_trial(
         raise InputError("no reason was given", where="--reason", remedy="Say why the trial does not count")
     trial = load_trial(folder, TrialName.parse(name))
     _save(terminal, folder, replace(trial, excluded=True, exclusion_reason=reason.strip()))
+    note_in_audit(folder, "trial.exclude", f"{trial.name}: {reason.strip()}")
 
 
 @app.command("include")
@@ -202,12 +204,14 @@ def include_trial(
     \b
     Example: labsys trial include S01/2026-11-22/run1
     """
+    from api.commands.changes import note_in_audit
     from labsys.storage.trials import load_trial
 
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
     trial = load_trial(folder, TrialName.parse(name))
     _save(terminal, folder, replace(trial, excluded=False, exclusion_reason=""))
+    note_in_audit(folder, "trial.include", str(trial.name))
 
 
 @app.command("move")
@@ -223,12 +227,13 @@ def move_trial_to(
     \b
     Example: labsys trial move S01/2026-11-22/run1 S02/2026-11-22/run1
     """
-    from api.commands.changes import settle_session
+    from api.commands.changes import note_in_audit, settle_session
     from labsys.storage.trial_bin import move_trial_away
 
     terminal = Terminal(lab, as_json, quiet)
     folder, old = terminal.open_lab(), TrialName.parse(name)
     moved = move_trial_away(folder, old, TrialName.parse(target))
+    note_in_audit(folder, "trial.move", f"{old} to {moved.name}")
     settle_session(terminal, folder, moved.name.subject, moved.name.session)
     settle_session(terminal, folder, old.subject, old.session)
     terminal.give(_document(moved), str(moved.name))
@@ -247,12 +252,13 @@ def delete(
     \b
     Example: labsys trial delete S01/2026-11-22/run1 --reason "consent withdrawn"
     """
-    from api.commands.changes import settle_session
+    from api.commands.changes import note_in_audit, settle_session
     from labsys.storage.trial_bin import delete_trial
 
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
     entry = delete_trial(folder, TrialName.parse(name), reason=reason)
+    note_in_audit(folder, "trial.delete", f"{entry.name}: {entry.reason}")
     settle_session(terminal, folder, entry.name.subject, entry.name.session)
     terminal.give(asdict(entry) | {"name": str(entry.name)}, str(entry.name))
 
@@ -266,12 +272,13 @@ def restore(
     \b
     Example: labsys trial restore S01/2026-11-22/run1
     """
-    from api.commands.changes import settle_session
+    from api.commands.changes import note_in_audit, settle_session
     from labsys.storage.trial_bin import restore_trial
 
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
     entry = restore_trial(folder, TrialName.parse(name))
+    note_in_audit(folder, "trial.restore", str(entry.name))
     settle_session(terminal, folder, entry.name.subject, entry.name.session)
     terminal.give(asdict(entry) | {"name": str(entry.name)}, str(entry.name))
 

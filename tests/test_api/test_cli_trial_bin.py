@@ -31,4 +31,24 @@ def test_deleted_trial_is_listed_and_destroyed_in_time(labsys: Run, new_lab: Pat
     assert (refused.code, "deleted trial" in refused.err) == (2, True)
     with TestClient(create_app(open_lab(new_lab)), base_url=BASE, client=HERE) as client:
         (event,) = client.get("/api/v1/audit?action=trial.destroy").json()["items"]
+        noted = {a: client.get(f"/api/v1/audit?action=trial.{a}").json()["items"] for a in ("delete", "restore")}
     assert (event["actor"], event["object"]) == ("terminal", f"{NAME}, deleted {deleted['deleted_at']}")
+    assert [e["object"] for e in noted["restore"]] == [NAME]
+    assert sorted(e["object"] for e in noted["delete"]) == [f"{NAME}: consent withdrawn", f"{NAME}: wrong runner"]
+
+
+def test_what_is_excluded_included_or_moved_is_audited(labsys: Run, new_lab: Path) -> None:
+    moved = "S01/2026-11-22/run2"
+    labsys("subject", "add", "S01")
+    labsys("session", "add", "S01/2026-11-22")
+    labsys("trial", "add", NAME, "--kind", "run")
+    assert labsys("trial", "exclude", NAME, "--reason", "shoe came off").code == 0
+    assert labsys("trial", "include", NAME).code == 0
+    assert labsys("trial", "move", NAME, moved).code == 0
+    with TestClient(create_app(open_lab(new_lab)), base_url=BASE, client=HERE) as client:
+        events = client.get("/api/v1/audit").json()["items"]
+    assert {(e["action"], e["object"], e["actor"]) for e in events} >= {
+        ("trial.exclude", f"{NAME}: shoe came off", "terminal"),
+        ("trial.include", NAME, "terminal"),
+        ("trial.move", f"{NAME} to {moved}", "terminal"),
+    }
