@@ -11,10 +11,7 @@ one has erased it here too.
 
 from __future__ import annotations
 
-import shutil
-import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +27,7 @@ from api.tables import INDEX_TABLES, Base
 from labsys.core.clock import utc_now
 from labsys.core.errors import InputError
 from labsys.core.progress import Progress, SilentProgress
-from labsys.storage.atomic import hash_file, make_folder, sync_folder, sync_tree
+from labsys.storage.atomic import appearing, hash_file
 from labsys.storage.documents import save_document
 from labsys.storage.folder_copy import CopiedFile, FolderCopy, copy_changes, is_settled
 from labsys.storage.lab import Lab
@@ -70,7 +67,7 @@ def backup_lab(lab: Lab, out: Path, *, progress: Progress | None = None) -> Mani
     database = open_database(lab)
     try:
         ensure_indexed(lab, database)
-        with _appearing(out) as folder:
+        with appearing(out) as folder:
             return _fill(lab, database, folder, progress or SilentProgress())
     finally:
         database.close()
@@ -102,24 +99,6 @@ def _refuse_place(lab: Lab, out: Path) -> None:
             where=str(out),
             remedy="Choose a folder elsewhere, best on another disk",
         )
-
-
-@contextmanager
-def _appearing(out: Path) -> Iterator[Path]:
-    """A hidden folder beside `out` that becomes `out` at the end, and is removed after an error."""
-    hidden = out.with_name(f".{out.name}.{uuid.uuid4().hex}.partial")
-    try:
-        make_folder(hidden)
-        yield hidden
-        sync_tree(hidden)
-        hidden.rename(out)
-        sync_folder(out.parent)
-    except OSError as error:
-        raise InputError(
-            f"cannot write the backup: {error.strerror or error}", where=str(out), remedy="Check rights and free space"
-        ) from error
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _fill(lab: Lab, database: Database, folder: Path, progress: Progress) -> Manifest:

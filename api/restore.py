@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,7 +24,7 @@ from api.tables import Base
 from api.tables_owned import ApiKeyRow, LinkRow, LoginRow, UserRow
 from labsys.core.errors import InputError
 from labsys.core.progress import Progress, SilentProgress
-from labsys.storage.atomic import hash_file, is_there, make_folder, sync_folder, sync_tree
+from labsys.storage.atomic import appearing, hash_file, is_there
 from labsys.storage.documents import load_document
 from labsys.storage.folder_copy import FolderCopy, copy_back
 from labsys.storage.lab import Lab, open_lab, set_database
@@ -66,28 +65,12 @@ def restore_lab(backup: Path, root: Path, *, database: str = "", progress: Progr
     _refuse_full(root)
     if database.startswith("postgresql"):
         _refuse_full_database(root, manifest, database)  # before hours of copying
-    folder = root.with_name(f".{root.name}.{uuid.uuid4().hex}.partial")
     with ExitStack() as undo:
-        try:
+        with appearing(root) as folder:
             lab = _restore_folder(backup, folder, manifest, database, progress or SilentProgress())
             index, access = _fill_database(backup, lab, manifest.database.sha256, undo)
-            _appear(folder, root)
-        except OSError as error:
-            raise InputError(
-                f"cannot restore: {error.strerror or error}", where=str(root), remedy="Check rights and free space"
-            ) from error
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
         undo.pop_all()
     return Restored(open_lab(root), manifest, index, access)
-
-
-def _appear(folder: Path, root: Path) -> None:
-    sync_tree(folder)
-    if root.is_dir():
-        root.rmdir()
-    folder.rename(root)
-    sync_folder(root.parent)
 
 
 def load_manifest(backup: Path) -> Manifest:
@@ -104,7 +87,6 @@ def _refuse_full(root: Path) -> None:
 
 
 def _restore_folder(backup: Path, folder: Path, manifest: Manifest, database: str, progress: Progress) -> Lab:
-    make_folder(folder)
     held = FolderCopy(manifest.files, manifest.folders)
     copy_back(backup / FOLDER, folder, held, progress=progress)
     set_database(folder, database or _free_name(manifest))

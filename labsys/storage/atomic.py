@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,6 +96,32 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """Give a hidden folder beside `path`; on leaving without an error it becomes `path`, an empty one giving way.
+
+    After an error nothing of it stays.
+
+    Raises:
+        InputError: a file cannot be read or written.
+    """
+    hidden = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        make_folder(hidden)
+        yield hidden
+        sync_tree(hidden)
+        if path.is_dir():
+            path.rmdir()
+        hidden.rename(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise InputError(
+            f"cannot be made: {error.strerror or error}", where=str(path), remedy="Check permissions and free space"
+        ) from error
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:

@@ -102,7 +102,7 @@ def test_restore_into_a_server_that_fails_leaves_its_database_empty(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("api.restore._appear", full)
+    monkeypatch.setattr("labsys.storage.atomic.sync_tree", full)
     with pytest.raises(InputError, match="No space left"):
         restore_lab(tmp_path / "backup", tmp_path / "served", database=postgresql_url)
     monkeypatch.undo()
