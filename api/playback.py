@@ -28,6 +28,7 @@ from api.schemas_playback import (
 from api.tables_owned import JobRow
 from labsys.core.arrays import FloatArray
 from labsys.core.catalogue import find_angle
+from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.motion import AngleSeries
 from labsys.core.session import TrialName
@@ -65,7 +66,9 @@ def load_playback(db: Session, lab: Lab, name: TrialName, run: str) -> Playback:
     chosen = [(s, _reported(s)) for s in angles.series]
     chosen = [(s, values) for s, values in chosen if np.isfinite(values).any()]
     times_s = landmarks.times_s - landmarks.times_s[0]
-    rows = [_at(times_s, angles.times_s, to_outside_array(v, find_angle(s.id).unit)) for s, v in chosen]
+    if angles.times_s.size != times_s.size:
+        raise InputError(f"angles and landmarks of trial {name} are not of the same moments", where=f"run {run}")
+    rows = [to_outside_array(v, find_angle(s.id).unit) for s, v in chosen]
     base = f"/api/v1/trials/{name}/playback"
     document = PlaybackDocument(
         trial=str(name),
@@ -148,15 +151,6 @@ def _panel(filmed: FilmedCamera, first: int) -> PanelDocument:
 def _reported(series: AngleSeries) -> FloatArray:
     """(T,) rad as curves and metrics have it: the change from standing where the catalogue says so."""
     return series.ref_rad if find_angle(series.id).static_referenced else series.raw_rad
-
-
-def _at(moments_s: FloatArray, times_s: FloatArray, values: FloatArray) -> FloatArray:
-    """Values at the nearest of their own times, NaN beyond half a step of the moments."""
-    if times_s.size == moments_s.size:
-        return values
-    nearest = np.abs(times_s[:, None] - moments_s).argmin(axis=0)
-    step_s = float(np.median(np.diff(moments_s))) if moments_s.size > 1 else 1.0
-    return np.where(np.abs(times_s[nearest] - moments_s) <= 0.5 * step_s, values[nearest], np.nan)
 
 
 def _strides(lab: Lab, name: TrialName, run: str, landmarks: Landmarks3D) -> list[PlayedStride]:

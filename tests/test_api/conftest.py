@@ -201,8 +201,8 @@ def save_run(
         started_at=started_at,
         seconds={"analyse": 1.5},
     )
-    times = np.arange(10) / 100.0
-    landmarks = Landmarks3D.from_positions(("RHJC", "LHJC"), times, np.zeros((10, 2, 3)))
+    times = motion.angles.times_s
+    landmarks = Landmarks3D.from_positions(("RHJC", "LHJC"), times, np.zeros((times.size, 2, 3)))
     with open_run(lab, name, run) as staged:
         write_landmarks3d(staged.folder / LANDMARKS3D_FILE, landmarks)
         staged.complete("reconstruct", [LANDMARKS3D_FILE])

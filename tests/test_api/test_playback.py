@@ -45,7 +45,7 @@ def test_arrays_are_those_of_the_run(client: TestClient, lab: Lab) -> None:
         ("hip_flexion", "left", "deg"),
         ("hip_flexion", "right", "deg"),
     ]
-    expected = 10.0 + 20.0 * np.sin(2 * np.pi * np.arange(10) / 100.0 / 0.72)
+    expected = 10.0 + 20.0 * np.sin(2 * np.pi * np.arange(200) / 100.0 / 0.72)
     np.testing.assert_allclose(angles, [expected, expected], atol=1e-4)
     assert len(document["strides"]) == 56
     assert document["film"]["state"] == "impossible"
