@@ -9,11 +9,10 @@ The whole study is `make accept`. It also runs in pieces, side by side, and piec
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from labsys.core.units import to_outside_array
 from pipelines.synthetic.noise import NoiseModel
 from pipelines.synthetic.parameters import RunnerParameters, Strike
 from tests.accept.accuracy import Measured, event_errors_s, measure, metric_errors
+from tests.accept.pieces import read_pieces, run_piece
 
 NOTHING, WHITE, DLC = "none (landmarks as placed)", "white 1 px", "dlc_like"
 # Of dlc_like two visits are measured, with stickers placed again: their difference is the session's error.
@@ -107,29 +107,14 @@ def _events(measured: Measured) -> dict[str, list[float | None]]:
     return {kind.value: [None if math.isnan(e) else float(e) for e in found] for kind, found in errors.items()}
 
 
-def read_pieces(paths: Sequence[Path]) -> list[Answer]:
-    """Answers of all pieces, each runner and case once."""
-    found = {}
-    for path in paths:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            one = Answer(**json.loads(line))
-            found[one.seed, one.noise, one.visit] = one
-    return [found[key] for key in sorted(found)]
-
-
 def main(arguments: Sequence[str]) -> None:
     """See the module."""
     if arguments[0] == "--write":
         from tests.accept.runner_report import write_report
 
-        write_report(read_pieces([Path(a) for a in arguments[1:]]))
+        write_report(read_pieces([Path(a) for a in arguments[1:]], Answer, lambda a: (a.seed, a.noise, a.visit)))
         return
-    first, last, path = int(arguments[0]), int(arguments[1]), Path(arguments[2])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        for one in study(range(first, last + 1)):
-            file.write(json.dumps(asdict(one)) + "\n")
-            file.flush()
+    run_piece(arguments, study)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,10 @@ The whole study is `make accept`. It also runs in pieces, and pieces are put tog
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from labsys.core.units import to_inside, to_outside
 from pipelines.screening_file import shipped_rules
 from pipelines.synthetic.trial import SyntheticTrial
 from tests.accept.accuracy import Measured, event_errors_s
+from tests.accept.pieces import read_pieces, run_piece
 from tests.accept.screening import (
     SIDES,
     Answers,
@@ -134,16 +134,6 @@ def study(seeds: Sequence[int]) -> Iterator[Screened]:
     yield from (screen_runner(seed) for seed in seeds)
 
 
-def read_pieces(paths: Sequence[Path]) -> list[Screened]:
-    """Runners of all pieces, each once."""
-    found = {}
-    for path in paths:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            one = Screened(**json.loads(line))
-            found[one.seed] = one
-    return [found[seed] for seed in sorted(found)]
-
-
 def sides_of(runner: Screened, rule: str) -> tuple[Side, ...]:
     """The sides that a rule answers for."""
     return SIDES if f"{rule}, {Side.LEFT}" in runner.seen[PLAIN] else (Side.BOTH,)
@@ -154,14 +144,9 @@ def main(arguments: Sequence[str]) -> None:
     if arguments[0] == "--write":
         from tests.accept.screening_report import write_report
 
-        write_report(read_pieces([Path(a) for a in arguments[1:]]))
+        write_report(read_pieces([Path(a) for a in arguments[1:]], Screened, lambda s: s.seed))
         return
-    first, last, path = int(arguments[0]), int(arguments[1]), Path(arguments[2])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        for one in study(range(first, last + 1)):
-            file.write(json.dumps(asdict(one)) + "\n")
-            file.flush()
+    run_piece(arguments, study)
 
 
 if __name__ == "__main__":
