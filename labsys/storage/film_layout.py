@@ -43,4 +43,5 @@ def film_size(panels: Sequence[Panel]) -> tuple[int, int]:
 
 def _fit(size_px: tuple[int, int], most_px: tuple[int, int]) -> tuple[int, int]:
     share = min(1.0, *(most / size for size, most in zip(size_px, most_px, strict=True)))
-    return tuple(max(2, 2 * round(size * share / 2)) for size in size_px)  # type: ignore[return-value]
+    width, height = (max(2, 2 * round(size * share / 2)) for size in size_px)
+    return width, height
