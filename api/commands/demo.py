@@ -236,7 +236,7 @@ def _truth_table(rows: Sequence[dict[str, Any]]) -> str:
                 row["side"],
                 *(format_number(v, digits) for v in (row["truth"], row["measured"], error)),
                 row["unit"],
-                format_interval(row["ci95_strides"], digits),
+                format_interval(row["ci95"], digits),
                 row["n"],
                 row["reason"] or row["quality"],
             )
@@ -249,11 +249,15 @@ def _truth_table(rows: Sequence[dict[str, Any]]) -> str:
         "measured",
         "error",
         "unit",
-        "this capture 95 %",
+        "another day 95 %",
         "strides",
         "quality",
     )
-    return format_table(headers, table, right=("truth", "measured", "error", "strides"))
+    note = (
+        "Another day: where another visit would measure it, stickers placed anew; how well these strides know "
+        "their own mean, 'labsys show' says."
+    )
+    return f"{format_table(headers, table, right=('truth', 'measured', 'error', 'strides'))}\n{note}"
 
 
 def _closing(lab: Lab, seconds: float) -> str:

@@ -28,9 +28,9 @@ from pipelines.calibrating.inputs import CalibrationRequest
 from pipelines.calibrating.placement import LabRequest
 from pipelines.calibrating.take import calibrate_take
 from pipelines.config import PipelineConfig, Pose2dConfig
-from pipelines.demonstration.settings import EPISODE, SUBJECT, VISITS, DemoSettings, DemoVisit, register_runner
+from pipelines.demonstration.settings import SUBJECT, VISITS, DemoSettings, DemoVisit, register_runner
 from pipelines.dlc import require_deeplabcut
-from pipelines.importing.request import ImportRequest, VisitFacts
+from pipelines.importing.request import ImportRequest
 from pipelines.importing.trial import import_trial
 from pipelines.run import run_trial
 from pipelines.synthetic.pictures.board import WavedBoard
@@ -143,7 +143,7 @@ def _calibrate(shoot: _Shoot) -> Path:
 def _make_visit(shoot: _Shoot, phase: Phase, number: int, calibration: Path, model: str) -> DemoVisit:
     name = TrialName(SUBJECT, VISITS[phase], "run1")
     static = TrialName(SUBJECT, VISITS[phase], "run1-static")
-    visit = VisitFacts(phase=phase, episode=EPISODE, operator="demo")
+    visit = shoot.settings.visit(phase)
     standing, _ = _film(shoot, phase, number, TrialKind.STATIC, calibration)
     running, truth = _film(shoot, phase, number, TrialKind.RUN, calibration)
     conditions = Conditions(

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from labsys.core.motion import TrialResult
-from labsys.core.session import Episode, Goal, GoalDirection, Phase, Subject, TrialName
+from labsys.core.session import Anthropometry, Episode, Goal, GoalDirection, Phase, Subject, TrialName
 from labsys.core.skeleton import Side
 from labsys.core.units import radians
 from labsys.storage.episodes import save_episode
 from labsys.storage.identity import new_uuid
 from labsys.storage.lab import Lab
 from labsys.storage.subjects import save_subject
+from pipelines.importing.request import VisitFacts
 from pipelines.synthetic.parameters import RunnerParameters
 
 SUBJECT = "D01"
@@ -67,6 +68,11 @@ class DemoSettings:
             hip_extension_cap_rad=self.hip_extension_cap_rad if capped else None,
             lumbar_gain=self.lumbar_gain if capped else 0.0,
         )
+
+    def visit(self, phase: Phase) -> VisitFacts:
+        """What is on file for a visit."""
+        body = Anthropometry(height_m=self.runner(phase).height_m)
+        return VisitFacts(phase=phase, episode=EPISODE, operator="demo", anthropometry=body)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,7 @@ from labsys.core.session import Phase, TrialKind, TrialName
 from labsys.storage.lab import Lab
 from labsys.storage.results import load_trial_result
 from pipelines.config import PipelineConfig
-from pipelines.demonstration.settings import EPISODE, SUBJECT, VISITS, DemoSettings, DemoVisit, register_runner
-from pipelines.importing.request import VisitFacts
+from pipelines.demonstration.settings import SUBJECT, VISITS, DemoSettings, DemoVisit, register_runner
 from pipelines.importing.synth import synthetic_requests
 from pipelines.importing.trial import import_trial
 from pipelines.run import run_trial
@@ -47,7 +46,7 @@ def _make_visit(
         workplace,
         name,
         conditions=lambda stated: replace(stated, footwear="demo shoe"),
-        visit=VisitFacts(phase=phase, episode=EPISODE, operator="demo"),
+        visit=settings.visit(phase),
     )
     for request in requests:
         import_trial(lab, request, progress=progress)

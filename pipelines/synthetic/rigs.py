@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labsys.core.arrays import FloatArray
-from labsys.core.cameras import Camera, CameraRig, Intrinsics
+from labsys.core.cameras import Calibration, Camera, CameraRig, Intrinsics
 from labsys.core.errors import InputError
 from labsys.core.rigid import look_at
 
@@ -17,6 +17,11 @@ _HEIGHTS_M = (1.1, 1.9)
 _DISTORTION = np.array([-0.12, 0.05, 0.0004, -0.0003, 0.0])
 # Height of the scene that fills the image at the target: a tall runner in flight, arms included.
 _SCENE_HEIGHT_M = 2.5
+
+
+def exact_calibration(rig: CameraRig) -> Calibration:
+    """The calibration of cameras that stand where the scene was made with them: gravity and heading are exact."""
+    return Calibration(rig, source="synthetic", grade="A", up_sd_rad=0.0, heading_sd_rad=0.0)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from calibration.formats import write_anipose
-from labsys.core.cameras import Calibration, CameraRig
+from labsys.core.cameras import CameraRig
 from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks2D
 from labsys.storage.atomic import write_json_atomic, write_text_atomic
@@ -30,7 +30,7 @@ from labsys.storage.exchange.dlc import write_dlc_h5
 from labsys.storage.exchange.tracks import CameraTrack
 from labsys.storage.exchange.trc import write_trc
 from pipelines.synthetic.noise import NoiseModel, observe, observe_free_running
-from pipelines.synthetic.rigs import ClockModel, free_running_times, stamp_frames
+from pipelines.synthetic.rigs import ClockModel, exact_calibration, free_running_times, stamp_frames
 from pipelines.synthetic.trial import SyntheticTrial
 from pipelines.synthetic.truth_document import truth_document
 
@@ -77,7 +77,7 @@ def write_synthetic(
         write_trc(folder / "static.trc", static.landmarks)
     else:
         rig, noise = cameras
-        write_anipose(folder / "calibration.toml", Calibration(rig, source="synthetic", grade="A"))
+        write_anipose(folder / "calibration.toml", exact_calibration(rig))
         # Another stream of noise in the static than in the run.
         for part, posed, seed in (("run", trial, noise_seed), ("static", static, noise_seed + 1_000_003)):
             _write_part(folder / part, posed, rig, noise, seed, free_running)

@@ -26,7 +26,6 @@ from calibration.formats import write_anipose
 from calibration.processors import one_opencv_thread
 from labsys.core.arrays import FloatArray
 from labsys.core.board import Board
-from labsys.core.cameras import Calibration
 from labsys.core.errors import InputError
 from labsys.core.progress import Progress, SilentProgress, begin_cameras
 from labsys.core.skeleton import LABSYS_RUN_37
@@ -41,7 +40,7 @@ from pipelines.synthetic.pictures.film import shoot_runner
 from pipelines.synthetic.pictures.runner import Runner
 from pipelines.synthetic.pictures.sensor import Picture, burn_counter
 from pipelines.synthetic.pictures.studio import Studio
-from pipelines.synthetic.rigs import ClockModel, free_running_times, stamp_frames
+from pipelines.synthetic.rigs import ClockModel, exact_calibration, free_running_times, stamp_frames
 
 _SOURCE = "synthetic"
 HIDDEN = 0.001  # likelihood of a point that does not show; at 0 its place would be lost in the file
@@ -192,7 +191,7 @@ def _as_jpeg(picture: Picture, quality: int) -> bytes:
 def _write_truth(folder: Path, studio: Studio, times_s: dict[str, FloatArray], tracks: dict[str, CameraTrack]) -> None:
     for camera, track in tracks.items():
         write_dlc_h5(folder / f"{camera}.h5", track, scorer=_SOURCE)
-    write_anipose(folder / "calibration.toml", Calibration(studio.rig, source=_SOURCE, grade="A"))
+    write_anipose(folder / "calibration.toml", exact_calibration(studio.rig))
     write_text_atomic(folder / "times.csv", _as_csv(times_s.items()))
 
 
