@@ -20,7 +20,8 @@ from labsys.biomechanics.settings import AnalysisSettings
 from labsys.biomechanics.strides import cut_strides, stride_curves
 from labsys.biomechanics.summarise import summarise_angles, summarise_metrics
 from labsys.biomechanics.treadmill import find_travel
-from labsys.biomechanics.uncertainty import ErrorSource, make_error_source, metric_errors, with_angle_errors
+from labsys.biomechanics.uncertainty import metric_errors, with_angle_errors
+from labsys.biomechanics.uncertainty_source import ErrorSource, make_error_source
 from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.measurement_error import ErrorTable

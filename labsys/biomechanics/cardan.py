@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from labsys.core.arrays import FloatArray
+from labsys.core.arrays import BoolArray, FloatArray
 
 GIMBAL_LIMIT_RAD = np.deg2rad(75.0)
 
@@ -107,6 +107,11 @@ def unwrap_finite(angle_rad: FloatArray) -> FloatArray:
         series = known if (np.abs(np.diff(known)) < np.pi).all() else np.unwrap(known)
         unwrapped[finite] = series - 2.0 * np.pi * np.round(series.mean() / (2.0 * np.pi))
     return unwrapped
+
+
+def is_near_zero(angle_rad: FloatArray) -> BoolArray:
+    """Whether series (..., T) rad never leave a half turn about zero, (...,): `unwrap_finite` leaves those alone."""
+    return np.asarray(~(np.abs(angle_rad) >= 0.5 * np.pi).any(axis=-1))
 
 
 def transpose(R: FloatArray) -> FloatArray:

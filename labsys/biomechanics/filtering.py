@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import median_filter
@@ -17,6 +19,7 @@ _HAMPEL_FLOOR_M = 0.005
 _MIN_SEGMENT = 5
 
 
+@lru_cache(maxsize=16)
 def butterworth_coefficients(cutoff_hz: float, rate_hz: float) -> tuple[FloatArray, FloatArray]:
     """2nd-order Butterworth whose forward-and-backward pass has gain 0.707 at the cut-off.
 
@@ -33,6 +36,8 @@ def butterworth_coefficients(cutoff_hz: float, rate_hz: float) -> tuple[FloatArr
     correction = (2.0**0.5 - 1.0) ** 0.25
     warped = np.tan(np.pi * cutoff_hz / rate_hz) / correction
     b, a = butter(2, 2.0 * np.arctan(warped) / np.pi)
+    for coefficients in (b, a):
+        coefficients.setflags(write=False)  # whoever asks next gets the same
     return np.asarray(b), np.asarray(a)
 
 

@@ -30,21 +30,20 @@ def stance(times: StrideTimes) -> FloatArray:
 
 
 def expected_peak(curves: FloatArray) -> IntArray:
-    """Per stride, where on the grid the mean of all other strides is highest, (S,); curves (S, G).
+    """Per stride, where on the grid the mean of all other strides is highest, (..., S); curves (..., S, G).
 
     A stride that is alone has only itself to go by.
     """
-    known = np.isfinite(curves).all(axis=1)
-    total = curves[known].sum(axis=0)
-    others = np.broadcast_to(total, curves.shape).copy()
-    if known.sum() > 1:
-        others[known] -= curves[known]
-    return np.asarray(np.argmax(others, axis=1), dtype=np.int64)
+    known = np.isfinite(curves).all(axis=-1, keepdims=True)
+    seen = np.where(known, curves, 0.0)
+    several = known.sum(axis=-2, keepdims=True) > 1
+    others = seen.sum(axis=-2, keepdims=True) - np.where(several, seen, 0.0)
+    return np.asarray(np.argmax(others, axis=-1), dtype=np.int64)
 
 
 def at_places(curves: FloatArray, places: IntArray) -> FloatArray:
-    """What each curve (S, G) reads at its place (S,), (S,)."""
-    return np.asarray(curves[np.arange(len(curves)), places])
+    """What each curve (..., S, G) reads at its place (..., S), (..., S)."""
+    return np.asarray(np.take_along_axis(curves, places[..., None], axis=-1)[..., 0])
 
 
 def highest(curves: FloatArray) -> FloatArray:
@@ -82,7 +81,7 @@ def _mid_stance_s(source: MetricSource, times: StrideTimes) -> FloatArray:
     grid = stance(times)
     height = source.place("pelvis", 1, grid)
     curves = height if source.kind is TrialKind.WALK else -height
-    step_s = (times.toe_off_s - times.strike_s) / (grid.shape[1] - 1)
+    step_s = (times.toe_off_s - times.strike_s) / (grid.shape[-1] - 1)
     return _where_seen(curves, times.strike_s + step_s * _tops(curves))
 
 
@@ -95,15 +94,15 @@ def _tops(curves: FloatArray) -> FloatArray:
 
     In one step of a contact the thigh turns by half a degree.
     """
-    rows, last = np.arange(len(curves)), curves.shape[1] - 1
-    highest_at = np.argmax(curves, axis=1)
-    before, at, after = (curves[rows, np.clip(highest_at + k, 0, last)] for k in (-1, 0, 1))
+    last = curves.shape[-1] - 1
+    highest_at = np.argmax(curves, axis=-1)
+    before, at, after = (at_places(curves, np.clip(highest_at + k, 0, last)) for k in (-1, 0, 1))
     bend = before - 2.0 * at + after
     inside = (highest_at > 0) & (highest_at < last) & (bend < 0.0)
-    shift = np.divide(0.5 * (before - after), bend, out=np.zeros(len(curves)), where=inside)
+    shift = np.divide(0.5 * (before - after), bend, out=np.zeros(bend.shape), where=inside)
     return np.asarray(highest_at + shift, dtype=np.float64)
 
 
 def _where_seen(curves: FloatArray, found: FloatArray) -> FloatArray:
     """A curve with a gap has no extreme: what lies in the gap may be higher, and no other stride may speak for it."""
-    return np.where(np.isfinite(curves).all(axis=1), found, np.nan)
+    return np.where(np.isfinite(curves).all(axis=-1), found, np.nan)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from labsys.biomechanics.instants import (
+    at_places,
     highest,
     hip_peak_s,
     late_stance,
@@ -52,9 +53,9 @@ def _rotation_lag(source: MetricSource, times: StrideTimes, side: Side) -> Float
     hip_s = hip_peak_s(source, times, side)
     around = times.between(hip_s - _LAG_SHARE * times.duration_s, hip_s + _LAG_SHARE * times.duration_s)
     turned = toward_side(source.read("pelvis_rotation", Side.BOTH, around), side)
-    peak = np.argmax(np.where(np.isfinite(turned), turned, -np.inf), axis=1)
-    inside = np.isfinite(turned).all(axis=1) & (peak > 0) & (peak < turned.shape[1] - 1)
-    found = around[np.arange(len(peak)), peak]
+    peak = np.argmax(np.where(np.isfinite(turned), turned, -np.inf), axis=-1)
+    inside = np.isfinite(turned).all(axis=-1) & (peak > 0) & (peak < turned.shape[-1] - 1)
+    found = at_places(around, peak)
     return np.where(inside, (found - hip_s) / times.duration_s, np.nan)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labsys.biomechanics.axes import Segment
-from labsys.biomechanics.cardan import axis_angles, baker_angles, jcs_angle, transpose, unwrap_finite
+from labsys.biomechanics.cardan import axis_angles, baker_angles, is_near_zero, jcs_angle, transpose, unwrap_finite
 from labsys.biomechanics.points import BodyPoints
 from labsys.biomechanics.preparation import Prepared
 from labsys.biomechanics.segments import SIDES, Body
@@ -119,6 +119,14 @@ class _View:
     still: Body | None
     still_points: BodyPoints | None
     tier: Tier
+    stretches: int
+
+    def unwrapped(self, angle_rad: FloatArray) -> FloatArray:
+        """An angle (T,) rad without jumps by whole turns, each stretch by itself."""
+        parts = angle_rad.reshape(self.stretches, -1)
+        if self.stretches == 1 or not is_near_zero(parts).all():
+            return np.concatenate([unwrap_finite(part) for part in parts])
+        return angle_rad
 
 
 def _angles_at(prepared: Prepared, cutoff_hz: float, wanted: list[AngleDefinition]) -> Iterator[AngleSeries]:
@@ -130,6 +138,7 @@ def _angles_at(prepared: Prepared, cutoff_hz: float, wanted: list[AngleDefinitio
         still=reference.still if reference else None,
         still_points=prepared.static,
         tier=prepared.tier,
+        stretches=prepared.stretches,
     )
     for definition in wanted:
         for side in definition.sided.sides:
@@ -141,12 +150,12 @@ def _series(view: _View, definition: AngleDefinition, side: Side) -> AngleSeries
     reason = _why_not(view, definition, side)
     if reason is not None:
         return AngleSeries(definition.id, side, nothing, nothing, reason)
-    raw = unwrap_finite(_raw(view.points, view.body, definition.id, side, view.tier))
+    raw = view.unwrapped(_raw(view.points, view.body, definition.id, side, view.tier))
     if not np.isfinite(raw).any():
         return AngleSeries(definition.id, side, nothing, nothing, "no frame shows all landmarks that it needs")
     change = nothing
     if definition.static_referenced and view.still is not None:
-        change = unwrap_finite(_change(view, definition.id, side))
+        change = view.unwrapped(_change(view, definition.id, side))
     return AngleSeries(definition.id, side, raw, change)
 
 
@@ -229,17 +238,17 @@ def _change(view: _View, angle_id: str, side: Side) -> FloatArray:
     if moving is None or still is None or view.still_points is None:
         return nothing
     if angle_id == "pelvis_tilt":
-        return pelvis_tilt_change(moving.pelvis.rotation, still.pelvis.rotation[0])
+        return pelvis_tilt_change(moving.pelvis.rotation, still.pelvis.rotation)
     if angle_id in ("foot_pitch", "lordosis_3pt") or (angle_id == "hip_trunk_extension" and view.tier is Tier.T0):
         if angle_id == "foot_pitch" and not view.still_points.has(f"{side.letter}TOE", f"{side.letter}HEEL"):
             return nothing
         standing = _raw(view.still_points, still, angle_id, side, view.tier)
-        change: FloatArray = _raw(view.points, moving, angle_id, side, view.tier) - standing[0]
+        change: FloatArray = _raw(view.points, moving, angle_id, side, view.tier) - standing
         return change
     rule = JOINT_RULES[angle_id]
     change = moving.kept(
         (still, rule.proximal, rule.distal, side),
-        lambda: relative_change(_relative(moving, rule, side), _relative(still, rule, side)[0]),
+        lambda: relative_change(_relative(moving, rule, side), _relative(still, rule, side)),
     )
     return rule.sign(side) * jcs_angle(change, rule.component)
 
@@ -252,26 +261,27 @@ def _relative(body: Body, rule: JointRule, side: Side) -> FloatArray:
     )
 
 
-def standing_leg_m(prepared: Prepared) -> float:
-    """Hip centre to lateral malleolus (or ankle keypoint) in standing, mean of both legs, m; NaN where not seen."""
+def standing_leg_m(prepared: Prepared) -> FloatArray:
+    """Hip centre to lateral malleolus (or ankle keypoint) in standing, mean of both legs, m per frame of the static, of
+    which there is one, or one for every frame of the motion; NaN where not seen."""
     reference, still = prepared.reference(prepared.settings.proximal_cutoff_hz), prepared.static
     if reference is None or still is None:
-        return float("nan")
+        return np.full(1, np.nan)
     lengths = [
-        float(np.linalg.norm(still[f"{s.letter}{role}"][0] - reference.still.hip[s].position_m[0]))
+        np.linalg.norm(still[f"{s.letter}{role}"] - reference.still.hip[s].position_m, axis=1)
         for s in SIDES
         for role in ("LM", "ANKLE")
         if still.has(f"{s.letter}{role}")
     ]
-    return float(np.mean(lengths)) if len(lengths) >= len(SIDES) else float("nan")
+    return np.asarray(np.mean(lengths, axis=0)) if len(lengths) >= len(SIDES) else np.full(1, np.nan)
 
 
-def standing_thigh_rad(prepared: Prepared) -> dict[Side, float]:
-    """The standing subject's thighs against vertical, rad; NaN where the static does not show them."""
+def standing_thigh_rad(prepared: Prepared) -> dict[Side, FloatArray]:
+    """The standing subject's thighs against vertical, rad per frame of the static; NaN where it does not show them."""
     reference = prepared.reference(prepared.settings.proximal_cutoff_hz)
     if reference is None:
-        return dict.fromkeys(SIDES, float("nan"))
-    return {s: float(_thigh_vertical(reference.still, s)[0]) for s in SIDES}
+        return dict.fromkeys(SIDES, np.full(1, np.nan))
+    return {s: _thigh_vertical(reference.still, s) for s in SIDES}
 
 
 def reported(series: AngleSeries) -> tuple[FloatArray, bool]:

@@ -65,8 +65,8 @@ def whole(times: StrideTimes) -> FloatArray:
 
 
 def mean(curves: FloatArray) -> FloatArray:
-    """Mean of each curve (S, G) by trapezoids: both ends of a stride are the same instant of the cycle, (S,)."""
-    return np.asarray(0.5 * (curves[:, 1:] + curves[:, :-1]).mean(axis=1))
+    """Mean of each curve (..., S, G) by trapezoids, (..., S): both ends of a stride are the same instant."""
+    return np.asarray(0.5 * (curves[..., 1:] + curves[..., :-1]).mean(axis=-1))
 
 
 def toward_side(values: FloatArray, side: Side) -> FloatArray:

@@ -28,7 +28,7 @@ _GRID = 201
 
 @dataclass(frozen=True, eq=False)
 class StrideTimes:
-    """Event times of the strides of one side, (S,) s."""
+    """Event times of the strides of one side, (S,) s; (D, S) of D stretches of a trial, on their clock."""
 
     side: Side
     strike_s: FloatArray
@@ -55,8 +55,8 @@ class StrideTimes:
         return self.kept("whole", lambda: self.between(self.strike_s, self.next_strike_s))
 
     def between(self, start_s: FloatArray, end_s: FloatArray) -> FloatArray:
-        """A grid from start to end of every stride's window, (S, 201) s."""
-        return np.asarray(start_s[:, None] + np.linspace(0.0, 1.0, _GRID) * (end_s - start_s)[:, None])
+        """A grid from start to end of every stride's window, (..., S, 201) s."""
+        return np.asarray(start_s[..., None] + np.linspace(0.0, 1.0, _GRID) * (end_s - start_s)[..., None])
 
 
 def stride_times(strides: tuple[Stride, ...]) -> StrideTimes:
@@ -91,7 +91,8 @@ class MetricSource:
             (mid-hip), "top" (of the trunk), and with R or L before them HIP, ANKLE, HEEL, TOE, FOOT (its middle).
         lacking: name of a point or measure -> why there is none.
         leg_length_m, height_m: hip centre to lateral malleolus in standing, body height; NaN where unknown.
-        standing_thigh_rad: side -> thigh against vertical in standing; NaN where unknown.
+        standing_thigh_rad: side -> thigh against vertical in standing; NaN where unknown. Like the leg length one
+            number, or (D, 1) of D stretches with statics of their own, whose strides are read as (D, S).
         forefoot_mps: side -> forward velocity, m/s.
         ground_mps: speed of the ground against the subject; drift_mps: what was subtracted from it overground.
     """
@@ -106,9 +107,9 @@ class MetricSource:
     static_reason: str
     places: Mapping[tuple[str, int], SeriesReader]
     lacking: Mapping[str, str]
-    leg_length_m: float
+    leg_length_m: float | FloatArray
     height_m: float
-    standing_thigh_rad: Mapping[Side, float]
+    standing_thigh_rad: Mapping[Side, float | FloatArray]
     forefoot_mps: Mapping[Side, SeriesReader]
     ground_mps: float
     drift_mps: float
@@ -199,18 +200,26 @@ def _middle(a: Track, b: Track) -> Track:
 class _Measures:
     """Of the standing subject: hip centre to lateral malleolus (mean of both legs, m), thigh against vertical (rad)."""
 
-    leg_length_m: float
-    thigh_rad: Mapping[Side, float]
+    leg_length_m: float | FloatArray
+    thigh_rad: Mapping[Side, float | FloatArray]
 
 
 def _measures(prepared: Prepared, known: Circumstances) -> tuple[_Measures, dict[str, str]]:
-    leg_m, thigh_rad = standing_leg_m(prepared), standing_thigh_rad(prepared)
+    leg_m = _per_stretch(prepared, standing_leg_m(prepared))
+    thigh_rad = {side: _per_stretch(prepared, own) for side, own in standing_thigh_rad(prepared).items()}
     unseen = (
         "the static trial does not show hips, knees and ankles" if prepared.static is not None else known.static_reason
     )
-    lacking = {} if math.isfinite(leg_m) else {"leg_length": unseen}
-    if not all(math.isfinite(v) for v in thigh_rad.values()):
+    lacking = {} if np.isfinite(leg_m).all() else {"leg_length": unseen}
+    if not all(np.isfinite(v).all() for v in thigh_rad.values()):
         lacking["standing_thigh"] = unseen
     if not math.isfinite(known.height_m):
         lacking["height"] = "body height is not on file for this visit"
     return _Measures(leg_m, thigh_rad), lacking
+
+
+def _per_stretch(prepared: Prepared, of_frames: FloatArray) -> float | FloatArray:
+    """One number of a static's frames, or (D, 1) of those that repeat in every stretch."""
+    if prepared.stretches == 1 or of_frames.size == 1:
+        return float(of_frames[0])
+    return of_frames.reshape(prepared.stretches, -1)[:, :1]

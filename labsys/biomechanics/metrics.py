@@ -5,15 +5,16 @@ Every rule takes all strides of a side at once, (S,), and gives (S,) values in i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from labsys.biomechanics.joint_metrics import JOINT_RULES_OF_METRICS
 from labsys.biomechanics.metric_rules import MetricRule
-from labsys.biomechanics.metric_source import MetricSource, stride_times
+from labsys.biomechanics.metric_source import MetricSource, StrideTimes, stride_times
 from labsys.biomechanics.step_metrics import STEP_RULES_OF_METRICS
 from labsys.biomechanics.strides import strides_of
+from labsys.core.arrays import FloatArray
 from labsys.core.catalogue import METRICS, MetricDefinition, find_angle
 from labsys.core.motion import Stride, StrideValues
 from labsys.core.session import TrialKind
@@ -30,21 +31,27 @@ def metric_values(
     times_of = {side: stride_times(counted) for side, counted in counted_of.items() if counted}
     values: list[StrideValues] = []
     reasons: dict[tuple[str, Side], str] = {}
-    for definition in METRICS:
-        rule = RULES[definition.id]
-        for side in definition.sided.sides:
-            counted = counted_of[side]
-            reason = reason_against(source, definition, side, len(counted))
-            if reason is not None:
-                reasons[definition.id, side] = reason
-                continue
-            computed = rule.compute(source, times_of[side], side)
-            ok = np.isfinite(computed)
-            index = tuple(s.index for s, good in zip(counted, ok, strict=True) if good)
-            values.append(StrideValues(definition.id, side, index, computed[ok]))
-            if not ok.any():
-                reasons[definition.id, side] = rule.nowhere
+    for metric_id, side, computed in values_or_reasons(source, times_of):
+        if isinstance(computed, str):
+            reasons[metric_id, side] = computed
+            continue
+        ok = np.isfinite(computed)
+        index = tuple(s.index for s, good in zip(counted_of[side], ok, strict=True) if good)
+        values.append(StrideValues(metric_id, side, index, computed[ok]))
+        if not ok.any():
+            reasons[metric_id, side] = RULES[metric_id].nowhere
     return tuple(values), reasons
+
+
+def values_or_reasons(
+    source: MetricSource, times_of: Mapping[Side, StrideTimes]
+) -> Iterator[tuple[str, Side, FloatArray | str]]:
+    """Every metric of every side: its values, of the shape of the times, NaN where a stride has none; or why not."""
+    for definition in METRICS:
+        for side in definition.sided.sides:
+            reason = reason_against(source, definition, side, 1 if side in times_of else 0)
+            computed = reason or RULES[definition.id].compute(source, times_of[side], side)
+            yield definition.id, side, computed
 
 
 def reason_against(source: MetricSource, definition: MetricDefinition, side: Side, n: int) -> str | None:

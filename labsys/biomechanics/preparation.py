@@ -48,6 +48,8 @@ class Prepared:
         static: the median frame of the static trial, or None.
         size: pelvis size that hip centres are placed by, from the static where it has one.
         static_doubt: why the static may not be this subject's, or None.
+        stretches: how many stretches of equal length follow one another (`stacking`); where several, `static` and
+            `size` have a frame for every frame of the motion.
     """
 
     tier: Tier
@@ -56,6 +58,7 @@ class Prepared:
     size: PelvisSize | None
     settings: AnalysisSettings
     static_doubt: str | None = None
+    stretches: int = 1
     _smoothed: dict[float, BodyPoints] = field(default_factory=dict, init=False, repr=False)
     _bodies: dict[float, Body] = field(default_factory=dict, init=False, repr=False)
     _stills: dict[frozenset[str], Body] = field(default_factory=dict, init=False, repr=False)
@@ -69,9 +72,10 @@ class Prepared:
         """The points after the low-pass, or as they are when filtering is off; computed once per cut-off."""
         if not self.settings.filter_enabled:
             return self.points
-        if cutoff_hz not in self._smoothed:
-            self._smoothed[cutoff_hz] = self._low_passed(cutoff_hz)
-        return self._smoothed[cutoff_hz]
+        key = _name_cutoff(cutoff_hz)
+        if key not in self._smoothed:
+            self._smoothed[key] = self._low_passed(cutoff_hz)
+        return self._smoothed[key]
 
     def _low_passed(self, cutoff_hz: float) -> BodyPoints:
         roles = tuple(self.points.tracks)
@@ -101,12 +105,21 @@ class Prepared:
             self._stills[common] = build_body(self.static.only(common), self.size)
         return Reference(moving=body, still=self._stills[common])
 
+    @property
+    def views(self) -> Mapping[float, BodyPoints]:
+        """The points after each low-pass that there has been so far (cut-off, Hz, -> points)."""
+        return self._smoothed
+
     def replaced(
-        self, smoothed: Mapping[float, BodyPoints], static: BodyPoints | None, size: PelvisSize | None
+        self,
+        smoothed: Mapping[float, BodyPoints],
+        static: BodyPoints | None,
+        size: PelvisSize | None,
+        stretches: int = 1,
     ) -> Prepared:
         """Other points, given as they are after each low-pass (cut-off, Hz, -> points), with their static and size."""
-        other = replace(self, points=next(iter(smoothed.values())), static=static, size=size)
-        other._smoothed.update(smoothed)
+        other = replace(self, points=next(iter(smoothed.values())), static=static, size=size, stretches=stretches)
+        other._smoothed.update({_name_cutoff(c): points for c, points in smoothed.items()})
         return other
 
     def turned(self, R_new_lab: FloatArray) -> Prepared:
@@ -119,6 +132,11 @@ class Prepared:
         """The same trial with every point moved by (T, 3) m."""
         tracks = {role: track + shift_m for role, track in self.points.tracks.items()}
         return replace(self, points=self.points.with_tracks(tracks))
+
+
+def _name_cutoff(cutoff_hz: float) -> float:
+    """A cut-off that hangs on the frame rate is that of some of the frames but for the last digit."""
+    return round(cutoff_hz, 6)
 
 
 def prepare_points(landmarks: Landmarks3D, static: Landmarks3D | None, settings: AnalysisSettings) -> Prepared:

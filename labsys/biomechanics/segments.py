@@ -25,11 +25,14 @@ _FOOT_SHANK_LIMIT = 0.97
 
 @dataclass(frozen=True, eq=False)
 class PelvisSize:
-    """Distances that place hip centres (m): ASIS to ASIS, mid-ASIS to mid-PSIS, ASIS to medial malleolus or NaN."""
+    """Distances that place hip centres (m): ASIS to ASIS, mid-ASIS to mid-PSIS, ASIS to medial malleolus or NaN.
 
-    width_m: float
-    depth_m: float
-    leg_length_m: float
+    One number each, or (T,) where stretches with statics of their own follow one another.
+    """
+
+    width_m: float | FloatArray
+    depth_m: float | FloatArray
+    leg_length_m: float | FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,14 +159,16 @@ def measure_leg_length(points: BodyPoints) -> float:
 
 
 def hip_offset_m(size: PelvisSize, side: Side) -> FloatArray:
-    """Hip centre in the pelvis frame with mid-ASIS as origin, (3,) m (Harrington 2007; without LL by one predictor)."""
-    width, depth, leg = size.width_m * 1e3, size.depth_m * 1e3, size.leg_length_m * 1e3
+    """Hip centre in the pelvis frame with mid-ASIS as origin, (3,) m or (T, 3) m where the size is (T,).
+
+    Harrington 2007; without a leg length by one predictor.
+    """
+    width, depth, leg = (1e3 * np.asarray(own) for own in (size.width_m, size.depth_m, size.leg_length_m))
+    measured = np.isfinite(leg)
     x = -0.24 * depth - 9.9
-    if np.isfinite(leg):
-        y, z = -0.16 * width - 0.04 * leg - 7.1, 0.28 * depth + 0.16 * width + 7.9
-    else:
-        y, z = -0.305 * width - 10.9, 0.33 * width + 7.3
-    return np.array([x, y, z if side is Side.RIGHT else -z]) / 1e3
+    y = np.where(measured, -0.16 * width - 0.04 * leg - 7.1, -0.305 * width - 10.9)
+    z = np.where(measured, 0.28 * depth + 0.16 * width + 7.9, 0.33 * width + 7.3)
+    return np.stack([x, y, z if side is Side.RIGHT else -z], axis=-1) / 1e3
 
 
 def find_right_axis(points: BodyPoints, size: PelvisSize | None) -> Track:
@@ -189,7 +194,8 @@ def _pelvis(points: BodyPoints) -> Segment:
 def _hips(points: BodyPoints, pelvis: Segment, size: PelvisSize | None) -> tuple[dict[Side, Track], str]:
     if pelvis.reason is None and size is not None:
         origin = mid(points["RASIS"], points["LASIS"])
-        return {s: Track(origin + pelvis.rotation @ hip_offset_m(size, s)) for s in SIDES}, "harrington"
+        offsets = {s: (pelvis.rotation @ hip_offset_m(size, s)[..., None])[..., 0] for s in SIDES}
+        return {s: Track(origin + offset) for s, offset in offsets.items()}, "harrington"
     if points.has("RHIP", "LHIP"):
         return {s: Track(points[f"{s.letter}HIP"]) for s in SIDES}, "keypoint"
     if points.has("RGT", "LGT"):

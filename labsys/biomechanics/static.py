@@ -7,7 +7,7 @@ from labsys.core.arrays import FloatArray
 
 
 def relative_change(R_relative: FloatArray, R_neutral: FloatArray) -> FloatArray:
-    """R_neutralᵀ R: pose of distal against proximal (..., 3, 3) as change from the neutral one (3, 3)."""
+    """R_neutralᵀ R: pose of distal against proximal (..., 3, 3) as change from the neutral one (..., 3, 3)."""
     R: FloatArray = transpose(R_neutral) @ R_relative
     return R
 

@@ -145,7 +145,7 @@ def _speed(source: MetricSource, times: StrideTimes, _: Side) -> FloatArray:
         return source.drift_mps + (end - start) / times.duration_s
     contact = times.toe_off_s - times.strike_s
     standing = times.between(*(times.strike_s + share * contact for share in STANDING_SHARE))
-    return np.asarray(-np.median(source.forefoot_mps[times.side].read(standing), axis=1))
+    return np.asarray(-np.median(source.forefoot_mps[times.side].read(standing), axis=-1))
 
 
 STEP_RULES_OF_METRICS: Mapping[str, MetricRule] = {

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from labsys.biomechanics.analyse import analyse_motion
+from labsys.biomechanics.kinematics import joint_angles
+from labsys.biomechanics.preparation import prepare_points
 from labsys.biomechanics.settings import AnalysisSettings
+from labsys.biomechanics.stacking import split_stretches, stack_stretches
 from labsys.biomechanics.summarise import total_interval
 from labsys.biomechanics.uncertainty_draws import frame_errors, passed_variance
 from labsys.core.catalogue import METRICS
@@ -162,6 +165,30 @@ def test_the_same_trial_has_the_same_errors_every_time() -> None:
         assert (a.se_rad is None) == (b.se_rad is None)
         if a.se_rad is not None and b.se_rad is not None:
             np.testing.assert_array_equal(a.se_rad, b.se_rad)
+
+
+def test_stretches_laid_one_after_the_other_are_those_by_themselves() -> None:
+    trial, still = (
+        make_trial(PARAMETERS, kind=kind, seconds=1.0, rate_hz=60.0, seed=2)
+        for kind in (TrialKind.OTHER, TrialKind.STATIC)
+    )
+    settings, rng = AnalysisSettings(), np.random.default_rng(5)
+    parts = []
+    for _ in range(3):
+        moved, stood = (
+            t.landmarks.with_positions(t.landmarks.xyz_m + 0.02 * rng.standard_normal((N_LANDMARKS, 3)))
+            for t in (trial, still)
+        )
+        own = prepare_points(moved, stood, settings)
+        views = {c: own.smoothed(c) for c in (settings.proximal_cutoff_hz, settings.distal_cutoff_hz)}
+        parts.append(own.replaced(views, own.static, own.size))
+    stacked = joint_angles(stack_stretches(parts))
+    assert len(stacked.series) == 28
+    for i, part in enumerate(parts):
+        for own, together in zip(joint_angles(part).series, stacked.series, strict=True):
+            for name in ("raw_rad", "ref_rad"):
+                found = split_stretches(getattr(together, name), len(parts))[i]
+                np.testing.assert_allclose(found, getattr(own, name), rtol=0.0, atol=1e-12)
 
 
 def test_unknown_errors_stay_unknown() -> None:
