@@ -15,6 +15,7 @@ from typing import Any
 from labsys.capture.child_process import end_child, start_child
 from labsys.capture.driver import DriverKind
 from labsys.capture.part_writer import WriterPlan
+from labsys.capture.preview import preview_file
 from labsys.capture.rig import Rig
 from labsys.capture.rig_base import FreeRun
 from labsys.capture.status import Command, Count, Numbers, WorkerState, make_numbers, map_numbers
@@ -35,6 +36,8 @@ class CameraCount:
     stored: int
     lost: int
     waiting: int
+    seen: int = 0
+    stored_bytes: int = 0
 
 
 @dataclass
@@ -69,8 +72,8 @@ class CameraWorker:
 class Crew:
     """See the module's text."""
 
-    def __init__(self, rig: Rig, bench: Path | None) -> None:
-        self._rig, self._bench = rig, bench
+    def __init__(self, rig: Rig, bench: Path | None, previews: Path | None = None) -> None:
+        self._rig, self._bench, self._previews = rig, bench, previews
         self._folder = Path(tempfile.mkdtemp(prefix="labsys-record-"))
         self.workers: dict[str, CameraWorker] = {}
 
@@ -96,13 +99,20 @@ class Crew:
 
     def await_open(self, camera: str, *, strict: bool = True) -> None:
         """Wait until a camera is open and set as asked (errors: as `hire`). strict: refuse settings not taken."""
-        worker, deadline = self.workers[camera], time.monotonic() + _OPEN_S
-        while not worker.mailbox.exists():
+        deadline = time.monotonic() + _OPEN_S
+        while not self.has_opened(camera, strict=strict):
             time.sleep(0.02)
-            if worker.is_dead and not worker.mailbox.exists():
-                raise InputError(f"the process of {camera} ended before its camera was open")
             if time.monotonic() > deadline:
                 raise InputError(f"{camera} did not open within {_OPEN_S:g} s", remedy="Run 'labsys rig check'")
+
+    def has_opened(self, camera: str, *, strict: bool = True) -> bool:
+        """Whether a camera is open and set as asked by now (errors: as `hire`)."""
+        worker = self.workers[camera]
+        ended = worker.is_dead  # asked first: a process that ends posts before that
+        if not worker.mailbox.exists():
+            if ended:
+                raise InputError(f"the process of {camera} ended before its camera was open")
+            return False
         kind, told = pickle.loads(worker.mailbox.read_bytes())
         if kind == "failed":
             raise told
@@ -112,6 +122,13 @@ class Crew:
                 f"{camera} does not take its settings: {'; '.join(told['mismatches'])}",
                 remedy="Correct the rig file, or list the control under optional_controls",
             )
+        return True
+
+    def open_again(self, camera: str) -> None:
+        """Start the process of a camera anew that could not be opened."""
+        worker = self.workers[camera]
+        worker.mailbox.unlink(missing_ok=True)
+        self._spawn(worker)
 
     def command(self, which: Command, value: int) -> None:
         """Tell every process."""
@@ -143,30 +160,37 @@ class Crew:
         for camera, worker in self.workers.items():
             c = worker.counts
             lost = c[Count.GAPS_IN_TAKE] + c[Count.LOST_IN_QUEUE] + c[Count.LOST_TO_DISK]
-            found.append(CameraCount(camera, WorkerState(c[Count.STATE]), c[Count.STORED], lost, c[Count.WAITING]))
+            state, stored, seen = WorkerState(c[Count.STATE]), c[Count.STORED], c[Count.SEEN]
+            found.append(CameraCount(camera, state, stored, lost, c[Count.WAITING], seen, c[Count.BYTES]))
         return found
 
     def revive(self) -> None:
         """A process that died is started again, one that hangs is ended first; it goes on in another part."""
-        for camera, worker in self.workers.items():
-            if worker.commands[Command.QUIT]:
-                continue
-            if worker.hangs and worker.process is not None:
-                # Not waited for: one that hangs in the kernel ends when its camera answers, or never.
-                worker.process.kill()
-            if not worker.is_dead:
-                continue
-            line = f'{{"at_ns": {time.monotonic_ns()}, "event": "died", "code": {worker.exit_code}}}\n'
-            with (worker.plan.writer.raw / f"{camera}.events.jsonl").open("a") as file:
-                file.write(line)
-            self._spawn(worker)
+        for camera in self.workers:
+            self.revive_one(camera)
+
+    def revive_one(self, camera: str) -> None:
+        """As `revive`, of one camera."""
+        worker = self.workers[camera]
+        if worker.commands[Command.QUIT]:
+            return
+        if worker.hangs and worker.process is not None:
+            # Not waited for: one that hangs in the kernel ends when its camera answers, or never.
+            worker.process.kill()
+        if not worker.is_dead:
+            return
+        line = f'{{"at_ns": {time.monotonic_ns()}, "event": "died", "code": {worker.exit_code}}}\n'
+        with (worker.plan.writer.raw / f"{camera}.events.jsonl").open("a") as file:
+            file.write(line)
+        self._spawn(worker)
 
     def _plan(self, camera: str, raw: Path, reserve: Path, lock: Path | None) -> WorkerPlan:
         rig, mode = self._rig, self._rig.stream_of(camera)
         rate_hz = rig.rate_of(camera)
         size = (mode.width, mode.height)
         record = rig.record
-        writer = WriterPlan(camera, raw, size, rate_hz, record.fsync_s, reserve)
+        preview = None if self._previews is None else preview_file(self._previews, camera)
+        writer = WriterPlan(camera, raw, size, rate_hz, record.fsync_s, reserve, preview)
         return WorkerPlan(
             camera=camera,
             port=rig.port_of(camera),

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from labsys.capture.device import FrameFlag, StampSource
+from labsys.capture.preview import PreviewWriter
 from labsys.capture.status import Count, Numbers, WorkerState
 from labsys.storage.jpeg_video import JpegVideo
 from labsys.storage.sidecar import PACKED, SidecarWriter, pack_flags
@@ -24,6 +25,7 @@ from labsys.storage.sidecar import PACKED, SidecarWriter, pack_flags
 NS = 1_000_000_000
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _BUSY_SHARE = 0.6  # of the queue: from here on frames come before forced writes to the disk
+_LATE_SHARE = 0.25  # and from here on nobody is shown pictures
 
 
 class StoredFrame(NamedTuple):
@@ -75,6 +77,11 @@ class FrameQueue:
         """Whether the disk falls behind."""
         return self.n_waiting > _BUSY_SHARE * self._most_frames
 
+    @property
+    def is_late(self) -> bool:
+        """Whether the disk begins to fall behind."""
+        return self.n_waiting > _LATE_SHARE * self._most_frames
+
     def offer(self, frame: StoredFrame) -> bool:
         """Take a frame, or refuse it where the queue is full."""
         size = len(frame.picture)
@@ -111,6 +118,7 @@ class WriterPlan:
     rate_hz: float
     sync_every_s: float
     reserve: Path
+    preview: Path | None = None
 
 
 class PartWriter:
@@ -122,6 +130,7 @@ class PartWriter:
         self._sidecar: SidecarWriter | None = None
         self._first_ns, self._synced_ns, self._skipped = 0, 0, 0
         self._refused = False
+        self._preview = None if plan.preview is None else PreviewWriter(plan.preview)
         self.last_sound = b""
         self.ended = False
 
@@ -134,6 +143,8 @@ class PartWriter:
             elif self.ended:
                 break
             self._counts[Count.WAITING] = self._queue.n_waiting
+            if self._preview is not None and self.last_sound and not self._queue.is_late:
+                self._preview.offer(self.last_sound, time.monotonic_ns())
             self._sync_if_due()
         self._close_part()
         told = {"stored": self._counts[Count.STORED], "lost_to_disk": self._counts[Count.LOST_TO_DISK]}

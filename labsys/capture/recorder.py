@@ -72,6 +72,7 @@ class RecordRequest:
     Attributes:
         target: the take's folder to be. seconds: how long; stopped sooner by `stop`.
         calibration: name of the one that the rig stands in, "" for none. facts: what the manifest is to say besides.
+        previews: folder of the files that pictures are shown in meanwhile (preview.py), None where nobody looks on.
     """
 
     target: Path
@@ -80,6 +81,7 @@ class RecordRequest:
     rig_text: str = ""
     calibration: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    previews: Path | None = None
 
 
 class Watcher:
@@ -141,7 +143,7 @@ class _Recorder:
     ) -> None:
         self._request, self._rig = request, request.rig
         self._trigger, self._watcher, self._stop = trigger, watcher, stop
-        self._crew = Crew(request.rig, bench)
+        self._crew = Crew(request.rig, bench, request.previews)
         self._state = RecorderState.IDLE
         self._pulses: int | None = None
         self._manifest: dict[str, Any] = {}

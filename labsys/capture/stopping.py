@@ -11,13 +11,17 @@ _RESERVE_BYTES = 2_000_000_000
 _RESERVE_S = 5.0
 
 
+def least_free_bytes(rig: RigBase) -> float:
+    """What is left of the disk when a take is stopped."""
+    return min(_RESERVE_BYTES, rig.limits.disk_min_free_gb * 1e9)
+
+
 def find_reason_to_stop(rig: RigBase, *, states: Sequence[WorkerState], free_bytes: int, bytes_per_s: float) -> str:
     """Why the take is to be stopped now, "" where it goes on.
 
     A disk that has refused a frame already is told of by the camera that met it, and is not looked for here.
     """
-    least = min(_RESERVE_BYTES, rig.limits.disk_min_free_gb * 1e9)
-    if free_bytes < max(least, bytes_per_s * _RESERVE_S):
+    if free_bytes < max(least_free_bytes(rig), bytes_per_s * _RESERVE_S):
         return "the disk is nearly full"
     lost, policy = states.count(WorkerState.FAULT), rig.policy
     if lost and policy.on_camera_loss == "stop":

@@ -41,6 +41,7 @@ _RETRY_S = 0.25
 _FROZEN_S = 1.0
 _MOST_QUEUE_BYTES = 512 << 20
 _SPARE_EVERY_NS = NS // 2
+_SHOWN_EVERY_NS = NS // 10  # where somebody looks on
 # Waking is the dearest part of a frame. Two frames are taken at one waking: as many as a kill may cost.
 _REST_PERIODS, _REST_MOST_S, _REST_BUFFERS = 1.8, 0.015, 8
 
@@ -71,6 +72,7 @@ class _Worker:
         self._fence: tuple[int, int] | None = None
         self._begun = self._finished = False
         self._cpu_s = 0.0
+        self._spare_every_ns = _SPARE_EVERY_NS if plan.writer.preview is None else _SHOWN_EVERY_NS
         rest_s = min(_REST_PERIODS / plan.rate_hz, _REST_MOST_S)
         self._rest_s = rest_s if plan.n_buffers >= _REST_BUFFERS else 0.0
 
@@ -214,7 +216,7 @@ class _Worker:
 
     def _pass_by(self, frame: Frame, t_ns: int, flags: FrameFlag) -> None:
         """Before the take: remember where the count stood, and keep a sound picture in reserve."""
-        if not flags and t_ns - self._spare_ns > _SPARE_EVERY_NS:
+        if not flags and t_ns - self._spare_ns > self._spare_every_ns:
             self._writer.last_sound, self._spare_ns = bytes(frame.picture), t_ns
         self._fence = (frame.seq, t_ns)
         self._driver.release(frame)

@@ -10,6 +10,7 @@ from labsys.capture.device import DriverError, Failure
 from labsys.capture.preflight.check import CheckResult, Outcome, Rehearsal
 from labsys.capture.rig_base import FreeRun
 from labsys.capture.status import Count
+from labsys.core.errors import LabsysError
 
 NS = 1e9
 _HIGH_SPEED_MBPS = 480
@@ -25,6 +26,13 @@ _FIXES = {
     Failure.BANDWIDTH: "Plug {camera} into a controller of its own",
     Failure.IO: "Correct the rig file, or plug {camera} out and in again",
 }
+
+
+def advise(camera: str, port: str, error: LabsysError) -> str:
+    """What to do where a camera could not be opened."""
+    if not isinstance(error, DriverError):
+        return error.remedy
+    return _FIXES[error.kind].format(camera=camera, port=port, why=error.what)
 
 
 class IdentityCheck:
@@ -50,10 +58,8 @@ class IdentityCheck:
             else:
                 yield CheckResult(self.name, Outcome.PASS, f"{camera} is there")
 
-    def _failed(self, camera: str, port: str, error: Any) -> CheckResult:
-        kind = error.kind if isinstance(error, DriverError) else None
-        fix = _FIXES[kind].format(camera=camera, port=port, why=error.what) if kind else error.remedy
-        return CheckResult(self.name, Outcome.FAIL, f"{camera}: {error.what}", fix)
+    def _failed(self, camera: str, port: str, error: LabsysError) -> CheckResult:
+        return CheckResult(self.name, Outcome.FAIL, f"{camera}: {error.what}", advise(camera, port, error))
 
 
 class BusCheck:

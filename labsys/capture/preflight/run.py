@@ -45,10 +45,13 @@ def run_preflight(
     trigger: TriggerBox | None = None,
     stream_s: float = 5.0,
     more: Sequence[PreflightCheck] = (),
+    previews: Path | None = None,
 ) -> Preflight:
-    """Check a rig before a take. folder: where takes will be. more: checks of outer layers."""
+    """Check a rig before a take. folder: where takes will be. more: checks of outer layers. previews: as in a take."""
     began = time.monotonic()
-    rehearsal = rehearse(rig, folder, planned_s=planned_s, bench=bench, trigger=trigger, stream_s=stream_s)
+    rehearsal = rehearse(
+        rig, folder, planned_s=planned_s, bench=bench, trigger=trigger, stream_s=stream_s, previews=previews
+    )
     checks: list[PreflightCheck] = [*(kind() for kind in _OWN), *more]
     results = [result for check in checks for result in check.look(rehearsal)]
     return Preflight(tuple(results), time.monotonic() - began)
@@ -62,9 +65,10 @@ def rehearse(
     bench: Path | None,
     trigger: TriggerBox | None,
     stream_s: float,
+    previews: Path | None = None,
 ) -> Rehearsal:
     """Let all cameras stream together, without storing a frame."""
-    crew = Crew(rig, bench)
+    crew = Crew(rig, bench, previews)
     with tempfile.TemporaryDirectory(prefix="labsys-check-") as room:
         try:
             crew.start(Path(room), {camera: Path(room) / f".reserve.{camera}" for camera in rig.cameras})
