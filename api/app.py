@@ -26,6 +26,7 @@ from api.routes import (
     access,
     analysis,
     audit,
+    capture,
     compared_film,
     episodes,
     files,
@@ -125,6 +126,7 @@ def _api_router() -> APIRouter:
         jobs,
         files,
         uploads,
+        capture,
     ):
         router.include_router(module.router)
     for own in (keys.keys, keys.links, uploads.recordings):

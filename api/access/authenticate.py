@@ -49,6 +49,11 @@ def authorize(request: Request) -> None:
             record(session, actor_of(request), "read", f"{request.method} {request.url.path}")
 
 
+def may_still(request: Request) -> bool:
+    """Whether who was let in still may: for answers that go on for as long as somebody follows them."""
+    return rule_of(request.scope["route"]).lets_in(_find_principal(request, request.app.state.database))
+
+
 def principal_of(request: Request) -> Principal:
     """Who asks, after `authorize`."""
     principal: Principal = request.state.principal

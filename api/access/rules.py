@@ -57,7 +57,12 @@ _RULES: dict[Rule, tuple[str, ...]] = {
         "links-list_all", "links-create", "links-revoke", "playback-make_film", "playback-make_pair_film",
     ),
     _NAMES: ("identity-get_identity", "identity-put_identity"),
-    _OPERATES: ("jobs-create", "jobs-cancel", "uploads-get_file", "uploads-put_file", "recordings-create"),
+    _OPERATES: (
+        "jobs-create", "jobs-cancel", "uploads-get_file", "uploads-put_file", "recordings-create",
+        "show_recording", "capture-get", "capture-open_rig", "capture-close_rig", "capture-check",
+        "capture-begin_visit", "capture-end_visit", "capture-start", "capture-stop", "capture-go_on", "capture-repeat",
+        "capture-recover", "capture-watch", "capture-watch_pictures", "capture-get_picture",
+    ),
     _KNOWS: (
         "show_jobs", "show_calibrations", "show_calibration", "show_calibration_report",
         "jobs-list_all", "jobs-get", "jobs-watch", "analysis-reliability"),

@@ -124,15 +124,13 @@ def recover(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOpti
     Example: labsys recover
     """
     from api.commands.changes import update_index
+    from api.recording.recovering import describe_recovery
     from labsys.capture.recover import recover_recordings
 
     terminal = Terminal(lab, as_json, quiet)
-    folder, found = terminal.open_lab(), []
+    folder = terminal.open_lab()
     recoveries = recover_recordings(folder)
-    for recovery in recoveries:
-        finished = recovery.finished
-        state = recovery.why if finished is None else str(finished.assessment.verdict)
-        found.append({"recording": recovery.recording.what, "recovered": finished is not None, "state": state})
+    found = [describe_recovery(recovery).model_dump() for recovery in recoveries]
     for subject in sorted({r.recording.subject for r in recoveries if r.finished and r.recording.subject}):
         update_index(terminal, folder, subject)
     lines = [f"{f['recording']}: {f['state']}" for f in found]

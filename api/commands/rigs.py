@@ -76,6 +76,26 @@ def check_rig(
         raise typer.Exit(GateRefusedError.exit_code)
 
 
+@app.command("open")
+def open_rig(rig: RigArgument, lab: LabOption = None, quiet: QuietOption = False) -> None:
+    """Hold the cameras of a rig open for the page /record, until Ctrl-C or until nobody has looked for half an hour.
+
+    The page does the same by itself. Call this from a unit of the system where a restart of the service's own unit
+    would end all that it started.
+
+    \b
+    Example: labsys rig open treadmill
+    """
+    from api.recording.station import serve_station
+    from labsys.capture.rig import find_rig_file
+
+    terminal = Terminal(lab, as_json=False, quiet=quiet)
+    folder = terminal.open_lab()
+    path = find_rig_file(folder.root / "rigs", rig)
+    terminal.say(f"the cameras of {path.stem} are open: see /record of `labsys serve` (Ctrl-C lets them go)")
+    serve_station(folder, path)
+
+
 @app.command("measure")
 def measure(
     rig: RigArgument,

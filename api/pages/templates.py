@@ -14,6 +14,7 @@ from api.access.rules import rule_named
 from api.pages import marks, trend_chart, words
 
 _MENU = (
+    ("show_recording", "/record", "Record"),
     ("show_calibrations", "/calibrations", "Calibrations"),
     ("show_jobs", "/jobs", "Jobs"),
     ("show_admin", "/admin", "Administration"),

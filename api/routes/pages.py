@@ -19,7 +19,15 @@ from api.lab_errors import lab_errors
 from api.pages.templates import render
 from api.pages.trend_chart import trend_chart
 from api.queries import find_subject, find_trend
-from api.routes import admin_page, calibration_page, comparison_page, job_page, sign_in_page, trial_page
+from api.routes import (
+    admin_page,
+    calibration_page,
+    comparison_page,
+    job_page,
+    record_page,
+    sign_in_page,
+    trial_page,
+)
 from api.schemas import EpisodeDocument, SessionDocument, TrialDocument
 from api.tables import EpisodeRow, SessionRow, SubjectRow, TrialRow
 from api.views import trend_document
@@ -122,7 +130,7 @@ def _trend(db: Session, errors: ErrorTable, subject: str, metric: str, side: Sid
 def include_pages(routes: APIRouter) -> None:
     """Serve all pages, and their style sheet and scripts from the package."""
     routes.include_router(router)
-    for part in (comparison_page, trial_page, job_page, calibration_page, admin_page, sign_in_page):
+    for part in (comparison_page, trial_page, record_page, job_page, calibration_page, admin_page, sign_in_page):
         routes.include_router(part.router)
     with as_file(files("api") / "web" / "static") as folder:
         routes.mount("/static", StaticFiles(directory=folder), name="static")

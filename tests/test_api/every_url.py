@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 from labsys.core.catalogue import METRICS
 
 API = "/api/v1"
-# Nouns of the lab; what the database alone owns differs between a lab and its copy.
-OWNED = ("access", "users", "keys", "links", "audit", "jobs", "identity", "uploads")
+# Nouns of the lab; what the database alone owns differs between a lab and its copy, and so do open cameras.
+OWNED = ("access", "users", "keys", "links", "audit", "jobs", "identity", "uploads", "capture")
 
 
 def every_url(client: TestClient) -> Iterator[str]:

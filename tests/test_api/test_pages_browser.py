@@ -23,6 +23,7 @@ PAGES = (
     "/trials/S01/2026-11-01/static1",
     "/trials/S02/2026-11-03/walk1",
     COMPARE,
+    "/record",
     "/jobs",
     "/calibrations",
     "/calibrations/2026-11-01_rig_001",

@@ -1,0 +1,106 @@
+"""How far a visit has come: its steps in order, which are done, and which is next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from api.recording.visits import FAMILIARISATION, Visit
+from api.schemas_capture import StepDocument, VisitDocument
+from labsys.capture.protocol import Step
+from labsys.core.errors import ConcurrencyError, GateRefusedError
+from labsys.core.session import TrialName
+
+State = Literal["waiting", "done", "skipped"]
+
+
+@dataclass
+class _Progress:
+    """One step: where it stands, and the trial that was kept of it."""
+
+    step: Step
+    state: State = "waiting"
+    trial: TrialName | None = None
+
+
+class LedVisit:
+    """The visit that a station leads. Steps come in order; one that was done or skipped can come again."""
+
+    def __init__(self, visit: Visit) -> None:
+        self.visit = visit
+        self._steps = [_Progress(step) for step in visit.protocol.steps]
+
+    @property
+    def now(self) -> Step | None:
+        """The step that is next; None after the last."""
+        found = self._current()
+        return found.step if found is not None else None
+
+    def keep(self, trial: TrialName) -> None:
+        """The step that was next has its trial."""
+        current = self._required()
+        current.state, current.trial = "done", trial
+
+    def go_on(self) -> None:
+        """Leave the step that is next out; getting used to the belt is done with that."""
+        current = self._required()
+        current.state = "done" if current.step.kind == FAMILIARISATION else "skipped"
+
+    def go_back(self) -> TrialName | None:
+        """The step before is next again; the trial that had been kept of it, None where there was none.
+
+        Raises:
+            ConcurrencyError: there is no step before.
+        """
+        gone = [p for p in self._steps if p.state != "waiting"]
+        if not gone:
+            raise ConcurrencyError("no step was done yet")
+        last, trial = gone[-1], gone[-1].trial
+        last.state, last.trial = "waiting", None
+        return trial
+
+    def check_complete(self) -> None:
+        """Refuse to end a visit that nobody can use (GateRefusedError)."""
+        if self._missing:
+            raise GateRefusedError(
+                f"the visit is not complete: {self._missing}", remedy="Record it, or end it all the same"
+            )
+
+    def document(self) -> VisitDocument:
+        """As JSON."""
+        visit, current = self.visit, self._current()
+        steps = [
+            StepDocument(
+                number=number,
+                kind=p.step.kind,
+                seconds=p.step.seconds,
+                speed_mps=visit.speed_of(p.step),
+                incline_pct=p.step.incline_pct,
+                state="now" if p is current else p.state,
+                trial=None if p.trial is None else str(p.trial),
+            )
+            for number, p in enumerate(self._steps, start=1)
+        ]
+        return VisitDocument(
+            subject=visit.session.subject,
+            session=visit.session.session,
+            protocol=visit.protocol.name,
+            calibration=visit.calibration,
+            steps=steps,
+            missing=self._missing,
+        )
+
+    @property
+    def _missing(self) -> str:
+        if any(p.step.kind == "static" and p.trial is not None for p in self._steps):
+            return ""
+        return "it has no standing trial, from which hip and lumbar angles are counted"
+
+    def _current(self) -> _Progress | None:
+        return next((p for p in self._steps if p.state == "waiting"), None)
+
+    def _required(self) -> _Progress:
+        current = self._current()
+        if current is None:
+            raise ConcurrencyError("all steps are done", remedy="End the visit")
+        return current

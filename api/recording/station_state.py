@@ -1,0 +1,232 @@
+"""What the station says of itself: one document that its thread writes and those who ask read whole."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import labsys
+from api.recording.led_visit import LedVisit
+from api.schemas_capture import (
+    CameraTally,
+    CheckDocument,
+    CheckLine,
+    ProblemDocument,
+    StationCamera,
+    StationDocument,
+    StationPhase,
+    VerdictDocument,
+)
+from labsys.capture.crew import CameraCount
+from labsys.capture.finalise import Assessment
+from labsys.capture.preflight.cameras import advise
+from labsys.capture.preflight.run import Preflight
+from labsys.capture.recorder import RecorderState, Watcher
+from labsys.capture.status import WorkerState
+from labsys.capture.stopping import least_free_bytes
+from labsys.capture.uvc import UvcRig
+from labsys.capture.wall import WallCamera
+from labsys.core.clock import utc_now
+from labsys.core.errors import LabsysError
+from labsys.core.session import TrialName
+from labsys.core.units import millimetres
+
+_RATE_OVER_S = 2.0
+_WELL = 0.95  # of the rate that a camera should have
+_WORDS = {
+    WorkerState.STARTING: "is being opened",
+    WorkerState.ARMED: "streams",
+    WorkerState.RECORDING: "is recorded",
+    WorkerState.FAULT: "is gone",
+    WorkerState.DONE: "is finished",
+    WorkerState.DISK_FULL: "the disk is full",
+}
+_PHASES = {
+    RecorderState.RECORDING: StationPhase.RECORDING,
+    RecorderState.STOPPING: StationPhase.FINISHING,
+    RecorderState.FINALISING: StationPhase.FINISHING,
+}
+
+
+class _Flow:
+    """How fast a count grows, over the last two seconds."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def note(self, count: int) -> float | None:
+        """Per second; None until there is something to say."""
+        now_s = time.monotonic()
+        if self._seen and (count < self._seen[-1][1] or not self._seen[-1][1]):
+            self._seen.clear()  # another process counts anew; nothing flowed before the first
+        self._seen.append((now_s, count))
+        while len(self._seen) > 2 and now_s - self._seen[0][0] > _RATE_OVER_S:
+            self._seen.popleft()
+        (first_s, first), (last_s, last) = self._seen[0], self._seen[-1]
+        return (last - first) / (last_s - first_s) if last_s - first_s > 0.5 else None
+
+
+class StationState:
+    """See the module's text."""
+
+    def __init__(self, rig: UvcRig) -> None:
+        self._rig, self._writing = rig, threading.Lock()
+        self._flows = {camera: _Flow() for camera in rig.cameras}
+        self._bytes = _Flow()
+        self._said_s = self._ended_s = 0.0
+        self._now = StationDocument(version=labsys.__version__, rig=rig.name, phase=StationPhase.OPENING)
+
+    @property
+    def phase(self) -> StationPhase:
+        """What the station is doing."""
+        return self._now.phase
+
+    def document(self) -> dict[str, Any]:
+        """All of it, as JSON."""
+        return self._now.model_dump(mode="json")
+
+    def _change(self, **changes: Any) -> None:
+        with self._writing:
+            self._now = self._now.model_copy(update=changes)
+
+    def enter(self, phase: StationPhase) -> None:
+        """Say what the station does from now on; what was the matter before is forgotten with the next order."""
+        if phase is StationPhase.WALL:
+            self._change(phase=phase)
+        else:
+            self._change(phase=phase, problem=None)
+
+    def note_problem(self, error: LabsysError) -> None:
+        """Say why an order was not done."""
+        where = f" ({error.where})" if error.where else ""
+        self._change(problem=ProblemDocument(what=f"{error.what}{where}", fix=error.remedy))
+
+    def show_visit(self, led: LedVisit | None) -> None:
+        """Say how far the visit is."""
+        gone = {} if led is not None else {"verdict": None}
+        self._change(visit=None if led is None else led.document(), **gone)
+
+    def show_check(self, found: Preflight) -> None:
+        """Say what a check found."""
+        lines = [CheckLine(check=r.check, outcome=r.outcome.value, what=r.what, fix=r.fix) for r in found.results]
+        check = CheckDocument(at=utc_now(), seconds=found.seconds, passed=not found.failed, results=lines)
+        self._change(check=check)
+
+    def show_wall(self, cameras: Sequence[WallCamera], free_bytes: int) -> None:
+        """Say how the cameras stream."""
+        rates = {c.camera: self._flows[c.camera].note(c.seen) for c in cameras}
+        per_s = self._bytes.note(sum(c.seen_bytes for c in cameras))
+        self._change(
+            cameras=[self._wall_camera(c, rates[c.camera]) for c in cameras],
+            free_bytes=free_bytes,
+            minutes_left=self._minutes(free_bytes, per_s),
+        )
+
+    def _wall_camera(self, found: WallCamera, rate_hz: float | None) -> StationCamera:
+        config = self._rig.cameras[found.camera]
+        said, fix = _WORDS[found.state], ""
+        if found.error is not None:
+            said, fix = found.error.what, advise(found.camera, config.by_path, found.error)
+        elif found.state is WorkerState.FAULT:
+            fix = f"Plug {found.camera} into the port {config.by_path}"
+        return self._camera(found.camera, found.state, rate_hz, said=said, fix=fix)
+
+    def _camera(
+        self,
+        name: str,
+        state: WorkerState,
+        rate_hz: float | None,
+        *,
+        said: str,
+        fix: str = "",
+        stored: int = 0,
+        lost: int = 0,
+    ) -> StationCamera:
+        config, wanted_hz = self._rig.cameras[name], self._rig.rate_of(name)
+        streams = state in (WorkerState.ARMED, WorkerState.RECORDING)
+        slow = streams and rate_hz is not None and rate_hz < _WELL * wanted_hz
+        return StationCamera(
+            name=name,
+            label=config.label,
+            port=config.by_path,
+            state=state.name.lower(),
+            is_well=streams and not slow and not lost,
+            said=f"{said}, slower than it should" if slow else said,
+            fix=fix,
+            wanted_hz=wanted_hz,
+            rate_hz=rate_hz,
+            stored=stored,
+            lost=lost,
+        )
+
+    def _minutes(self, free_bytes: int, bytes_per_s: float | None) -> float | None:
+        """Until the disk is so full that a take is stopped."""
+        if not bytes_per_s:
+            return None
+        return max(free_bytes - least_free_bytes(self._rig), 0) / bytes_per_s / 60.0
+
+    def begin_take(self, planned_s: float) -> None:
+        """A take begins to begin."""
+        self._change(
+            phase=StationPhase.STARTING, problem=None, verdict=None, elapsed_s=0.0, planned_s=planned_s
+        )  # fmt: skip
+
+    def note_end(self) -> None:
+        """Somebody ended the take just now."""
+        self._ended_s = time.monotonic()
+
+    def watcher(self, trial: TrialName) -> Watcher:
+        """What the recorder tells while it records."""
+        state = self
+        self._ended_s = 0.0
+
+        class Telling(Watcher):
+            def changed(self, phase: RecorderState) -> None:
+                if phase in _PHASES:
+                    state._change(phase=_PHASES[phase])
+                if phase is RecorderState.STOPPING:
+                    state._ended_s = state._ended_s or time.monotonic()
+
+            def counted(self, elapsed_s: float, cameras: list[CameraCount], free_bytes: int) -> None:
+                state._count(elapsed_s, cameras, free_bytes)
+
+            def judged(self, found: Assessment) -> None:
+                state._judge(trial, found)
+
+        return Telling()
+
+    def _count(self, elapsed_s: float, cameras: list[CameraCount], free_bytes: int) -> None:
+        rates = {c.camera: self._flows[c.camera].note(c.seen) for c in cameras}
+        per_s = self._bytes.note(sum(c.stored_bytes for c in cameras))
+        self._change(
+            elapsed_s=max(elapsed_s, 0.0),
+            free_bytes=free_bytes,
+            minutes_left=self._minutes(free_bytes, per_s),
+            cameras=[
+                self._camera(c.camera, c.state, rates[c.camera], said=_WORDS[c.state], stored=c.stored, lost=c.lost)
+                for c in cameras
+            ],
+        )
+
+    def _judge(self, trial: TrialName, found: Assessment) -> None:
+        verdict, sync = found.verdict, found.sync
+        tallies = [CameraTally(name=n, due=f.due, stored=f.stored, lost=f.lost) for n, f in found.losses.items()]
+        self._change(
+            verdict=VerdictDocument(
+                trial=str(trial),
+                advice=verdict.advice.value,
+                reasons=list(verdict.reasons),
+                grade=verdict.grade,
+                timing_ms=_finite(1000.0 * sync.timing_s),
+                error_mm=_finite(millimetres(sync.error_m)),
+                after_s=time.monotonic() - self._ended_s,
+                cameras=tallies,
+            )
+        )
+
+
+def _finite(value: float) -> float | None:
+    return value if abs(value) < float("inf") else None

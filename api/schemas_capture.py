@@ -1,0 +1,169 @@
+"""Recording as JSON: what the station holds and does, and what it is asked for. Times in s and ms, lengths in mm."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from api.schemas import Sent
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Answer = Annotated[str, Field(max_length=200)]
+
+
+class StationPhase(StrEnum):
+    """What the station is doing; closed: there is none."""
+
+    CLOSED = "closed"
+    OPENING = "opening"
+    WALL = "wall"
+    CHECKING = "checking"
+    STARTING = "starting"
+    RECORDING = "recording"
+    FINISHING = "finishing"
+
+    @property
+    def is_taking(self) -> bool:
+        """Whether a take is under way."""
+        return self in (StationPhase.STARTING, StationPhase.RECORDING, StationPhase.FINISHING)
+
+
+class ProblemDocument(BaseModel):
+    """Why something did not go as asked, and what to do."""
+
+    what: str
+    fix: str
+
+
+class StationCamera(BaseModel):
+    """One camera now. `stored` and `lost` are of the take that runs, or of the last one; `said` is in words."""
+
+    name: str
+    label: str
+    port: str
+    state: str
+    is_well: bool
+    said: str
+    fix: str
+    wanted_hz: float
+    rate_hz: float | None
+    stored: int
+    lost: int
+
+
+class CheckLine(BaseModel):
+    """One line of a check."""
+
+    check: str
+    outcome: Literal["pass", "warn", "fail"]
+    what: str
+    fix: str
+
+
+class CheckDocument(BaseModel):
+    """The last check of all cameras together."""
+
+    at: str
+    seconds: float
+    passed: bool
+    results: list[CheckLine]
+
+
+class StepDocument(BaseModel):
+    """A step of the visit. `trial` is the one that was kept."""
+
+    number: int
+    kind: str
+    seconds: float
+    speed_mps: float | None
+    incline_pct: float
+    state: Literal["waiting", "now", "done", "skipped"]
+    trial: str | None
+
+
+class VisitDocument(BaseModel):
+    """The visit that is led. `missing`: why it is not complete yet, "" where it is."""
+
+    subject: str
+    session: str
+    protocol: str
+    calibration: str
+    steps: list[StepDocument]
+    missing: str
+
+
+class CameraTally(BaseModel):
+    """What became of one camera's frames."""
+
+    name: str
+    due: int
+    stored: int
+    lost: int
+
+
+class VerdictDocument(BaseModel):
+    """What the last take is worth. `after_s`: from its end to this verdict."""
+
+    trial: str
+    advice: Literal["KEEP", "KEEP WITH NOTES", "REPEAT"]
+    reasons: list[str]
+    grade: str
+    timing_ms: float | None
+    error_mm: float | None
+    after_s: float
+    cameras: list[CameraTally]
+
+
+class StationDocument(BaseModel):
+    """The station of a lab: its rig, what it does, and the visit that it leads."""
+
+    version: str
+    rig: str
+    phase: StationPhase
+    problem: ProblemDocument | None = None
+    cameras: list[StationCamera] = []
+    elapsed_s: float = 0.0
+    planned_s: float = 0.0
+    free_bytes: int = 0
+    minutes_left: float | None = None
+    check: CheckDocument | None = None
+    visit: VisitDocument | None = None
+    verdict: VerdictDocument | None = None
+
+
+class StationNew(Sent):
+    """Open the cameras of a rig of the lab."""
+
+    rig: Name
+
+
+class VisitNew(Sent):
+    """Begin a visit, or go on with one of this name; answers are texts, as they are typed."""
+
+    subject: Name
+    protocol: Name
+    session: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")] = ""
+    calibration: Annotated[str, Field(max_length=100)] = ""
+    answers: dict[str, Answer] = Field(default={}, max_length=50)
+
+
+class TakeNew(Sent):
+    """Record the step that is next. `unchecked`: although no check passed lately."""
+
+    unchecked: bool = False
+
+
+class RecoveryDocument(BaseModel):
+    """What became of a recording that was cut short."""
+
+    recording: str
+    recovered: bool
+    state: str
+
+
+class RecoveriesDocument(BaseModel):
+    """All recordings that had been cut short."""
+
+    recordings: list[RecoveryDocument]

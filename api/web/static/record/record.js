@@ -1,0 +1,298 @@
+// Recording: this page shows what the station says of itself and passes on what the technician does. The station is a
+// process of its own: whatever becomes of this page or of the service, a take goes on, and the page finds it again.
+import { order, refuse } from "/static/record/asking.js";
+import { nameOf, showCameras, unfollow } from "/static/record/wall.js";
+
+const page = document.querySelector(".recorder");
+const by = (id) => document.getElementById(id);
+const TAKING = ["starting", "recording", "finishing"];
+const WORDS = {
+  closed: "No cameras are open.",
+  opening: "The cameras are being opened …",
+  wall: "The cameras are open. Nothing is recorded.",
+  checking: "All cameras are checked together, some ten seconds …",
+  starting: "The cameras are made ready to record …",
+  recording: "RECORDING",
+  finishing: "The take is being finished …",
+};
+let state = null;
+let source = null;
+
+// ---- what is shown
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function sayStep(step) {
+  const speed = step.speed_mps === null ? "" : ` at ${step.speed_mps} m/s`;
+  const incline = step.incline_pct ? `, ${step.incline_pct} % incline` : "";
+  const words = { static: "stand still", familiarisation: "get used to the belt" };
+  return `${words[step.kind] ?? step.kind}${speed}${incline}, ${step.seconds} s`;
+}
+
+function currentStep() {
+  return state?.visit?.steps.find((step) => step.state === "now") ?? null;
+}
+
+function clock(seconds) {
+  return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+}
+
+function showState(phase) {
+  const problem = state?.problem;
+  if (phase === "closed") by("verdict").hidden = true;
+  write(by("state"), problem ? `${WORDS[phase]} ${problem.what}${problem.fix ? `. ${problem.fix}` : ""}` : WORDS[phase]);
+  page.dataset.phase = phase;
+  for (const part of document.querySelectorAll(".when-closed")) part.hidden = phase !== "closed";
+  for (const part of document.querySelectorAll(".when-open")) part.hidden = phase === "closed";
+  for (const part of document.querySelectorAll(".at-rest")) part.hidden = phase === "closed" || TAKING.includes(phase);
+}
+
+function showStep(phase) {
+  const step = currentStep();
+  const taking = TAKING.includes(phase);
+  const visit = state.visit;
+  const what = !visit ? "No visit has begun" : step ? `Step ${step.number} of ${visit.steps.length}: ${sayStep(step)}` : "All steps are done";
+  write(by("step"), what);
+  const done = step?.kind === "familiarisation";
+  const go = by("go");
+  write(by("go-word"), taking ? "Stop" : done ? "Done, go on" : "Start");
+  go.disabled = phase === "finishing" || phase === "checking" || phase === "opening" || !step;
+  go.classList.toggle("stops", taking);
+  by("skip").hidden = taking || !step || done;
+  by("all-the-same").hidden = taking || !step || done || !state.check || state.check.passed;
+  const left = state.minutes_left;
+  write(by("elapsed"), taking ? `${clock(state.elapsed_s)} of ${clock(state.planned_s)}` : "–");
+  write(by("disk"), `${(state.free_bytes / 1e9).toFixed(0)} GB${left === null ? "" : `, ${left < 600 ? `${Math.floor(left)} min` : `${Math.floor(left / 60)} h`}`}`);
+}
+
+function cell(row, text, number) {
+  const made = row.insertCell();
+  made.textContent = text;
+  if (number) made.className = "n";
+  return made;
+}
+
+function showCounters(phase) {
+  by("counters").hidden = phase !== "recording" && phase !== "finishing";
+  const body = by("counters").tBodies[0];
+  if (body.rows.length !== state.cameras.length) {
+    body.replaceChildren();
+    for (const camera of state.cameras) {
+      const row = body.insertRow();
+      const name = document.createElement("th");
+      name.scope = "row";
+      name.textContent = nameOf(camera);
+      row.append(name);
+      for (let i = 0; i < 3; i += 1) cell(row, "", true);
+    }
+  }
+  state.cameras.forEach((camera, i) => {
+    const [, stored, lost, rate] = body.rows[i].cells;
+    write(stored, String(camera.stored));
+    write(lost, String(camera.lost));
+    write(rate, camera.rate_hz === null ? "–" : camera.rate_hz.toFixed(1));
+    lost.classList.toggle("ill", camera.lost > 0);
+    rate.classList.toggle("ill", !camera.is_well);
+  });
+}
+
+function showVerdict() {
+  const found = state.verdict;
+  by("verdict").hidden = !found;
+  if (!found) return;
+  by("verdict").className = found.advice === "REPEAT" ? "verdict repeat" : "verdict keep";
+  write(by("advice"), found.advice);
+  by("reasons").replaceChildren(...found.reasons.map((reason) => Object.assign(document.createElement("li"), { textContent: reason })));
+  const counted = found.cameras.map((c) => `${c.name} ${c.stored} of ${c.due}`).join(", ");
+  const excluded = found.advice === "REPEAT" ? " It is excluded with these reasons, and its step is next again." : "";
+  write(by("timing"), `${found.trial}: ${counted}. Grade ${found.grade}${found.error_mm === null ? "" : `, ${found.error_mm.toFixed(1)} mm at task speed`}. Judged ${found.after_s.toFixed(1)} s after its end.${excluded}`);
+  by("again").hidden = found.advice === "REPEAT" || !state.visit?.steps.some((s) => s.trial === found.trial) || TAKING.includes(state.phase);
+}
+
+function showVisit() {
+  const visit = state.visit;
+  by("visit").hidden = !!visit;
+  by("led").hidden = !visit;
+  if (!visit) return;
+  write(by("led-what"), `${visit.subject}, visit ${visit.session}, protocol ${visit.protocol}${visit.calibration ? `, calibration ${visit.calibration}` : ", no calibration yet"}`);
+  const lines = visit.steps.map((step) => {
+    const line = document.createElement("li");
+    if (["done", "skipped"].includes(step.state)) line.className = "over";
+    if (step.state === "now") line.setAttribute("aria-current", "step");
+    const said = { waiting: "", now: " – next", done: step.trial ? ` – kept as ${step.trial}` : " – done", skipped: " – left out" };
+    line.textContent = sayStep(step) + said[step.state];
+    return line;
+  });
+  by("steps").replaceChildren(...lines);
+  write(by("missing"), visit.missing ? `Not complete: ${visit.missing}.` : "");
+}
+
+function showCheck(phase) {
+  const found = state.check;
+  by("check").disabled = phase !== "wall";
+  if (!found) return;
+  const faults = found.results.filter((line) => line.outcome === "fail").length;
+  write(by("checked"), found.passed ? `Passed in ${found.seconds.toFixed(0)} s.` : `${faults} fault${faults > 1 ? "s" : ""} forbid${faults > 1 ? "" : "s"} to record.`);
+  const words = { fail: "✗ fault", warn: "! warning" };
+  const said = found.results.filter((line) => line.outcome !== "pass").sort((a, b) => (a.outcome < b.outcome ? -1 : 1));
+  const rows = said.map((line) => {
+    const row = document.createElement("tr");
+    row.className = line.outcome;
+    for (const text of [words[line.outcome], line.check, line.what, line.fix]) cell(row, text);
+    return row;
+  });
+  by("checks").hidden = !rows.length;
+  by("checks").tBodies[0].replaceChildren(...rows);
+  const passed = found.results.filter((line) => line.outcome === "pass");
+  by("passed").hidden = !passed.length;
+  write(by("passed").querySelector("summary"), `${passed.length} passed`);
+  by("passed").querySelector("ul").replaceChildren(...passed.map((line) => Object.assign(document.createElement("li"), { textContent: `✓ ${line.check}: ${line.what}` })));
+}
+
+function show(now) {
+  const before = state;
+  state = now;
+  const phase = now?.phase ?? "closed";
+  showState(phase);
+  if (!now) return;
+  showStep(phase);
+  showCounters(phase);
+  showCameras(now.cameras);
+  if (JSON.stringify(before?.verdict) !== JSON.stringify(now.verdict) || before?.phase !== phase) showVerdict();
+  if (JSON.stringify(before?.visit) !== JSON.stringify(now.visit)) showVisit();
+  if (!before || JSON.stringify(before.check) !== JSON.stringify(now.check) || before.phase !== phase) showCheck(phase);
+  if (before && before.phase !== phase) tone(phase);
+}
+
+// ---- what is heard: a high tone when a take begins, a low one when it ends
+
+let sound = null;
+
+function tone(phase) {
+  const pitch_hz = { recording: 880, finishing: 440 }[phase];
+  if (!pitch_hz || !sound) return;
+  const voice = sound.createOscillator();
+  const volume = sound.createGain();
+  volume.gain.value = 0.2;
+  voice.frequency.value = pitch_hz;
+  voice.connect(volume).connect(sound.destination);
+  voice.start();
+  voice.stop(sound.currentTime + 0.25);
+}
+
+// ---- what is done
+
+/** Space, or the button: what comes next, whatever that is. */
+async function go() {
+  if (by("go").disabled) return;
+  sound ??= new AudioContext();
+  const step = currentStep();
+  if (TAKING.includes(state.phase)) await order("POST", "/stop");
+  else if (step.kind === "familiarisation") await order("POST", "/next");
+  else await order("POST", "/start", { unchecked: false });
+}
+
+function isTyping(target) {
+  return target instanceof HTMLElement && target.closest("input, select, textarea, button, a, summary") !== null;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== " " || event.repeat || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (page.dataset.phase === "closed" || (isTyping(event.target) && !TAKING.includes(state?.phase))) return;
+  event.preventDefault();
+  go();
+});
+
+function onSubmit(id, send) {
+  by(id)?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    send(event.target);
+  });
+}
+
+function onClick(id, send) {
+  by(id)?.addEventListener("click", send);
+}
+
+function chooseProtocol() {
+  for (const fields of document.querySelectorAll("[data-protocol]")) {
+    const chosen = fields.dataset.protocol === by("protocol").value;
+    fields.hidden = !chosen;
+    fields.disabled = !chosen;
+  }
+}
+
+onSubmit("open", async (form) => {
+  write(by("state"), WORDS.opening);
+  if (await order("POST", "", { rig: form.elements.rig.value })) await followState();
+  else write(by("state"), WORDS.closed);
+});
+onSubmit("visit", async (form) => {
+  const { subject, protocol, session, calibration } = form.elements;
+  const asked = [...form.querySelectorAll("fieldset:not([disabled]) [data-answer]")];
+  const answers = Object.fromEntries(asked.map((field) => [field.name, field.value]));
+  const body = { subject: subject.value.trim(), protocol: protocol.value, session: session.value.trim(), calibration: calibration.value, answers };
+  // The focus leaves the form: from here on space starts.
+  if (await order("POST", "/visit", body)) by("step").focus();
+});
+onSubmit("again", async (form) => {
+  const reason = form.elements.reason.value.trim();
+  if (reason && (await order("POST", `/repeat?reason=${encodeURIComponent(reason)}`))) form.reset();
+  document.activeElement?.blur();
+});
+onClick("go", () => {
+  by("go").blur();
+  go();
+});
+onClick("all-the-same", () => {
+  document.activeElement?.blur();
+  order("POST", "/start", { unchecked: true });
+});
+onClick("skip", () => order("POST", "/next"));
+onClick("check", () => order("POST", "/check"));
+onClick("close", () => order("DELETE", ""));
+onClick("leave", async () => {
+  const missing = state.visit?.missing;
+  if (!missing) await order("DELETE", "/visit");
+  else if (window.confirm(`The visit is not complete: ${missing}. End it all the same?`)) await order("DELETE", "/visit?incomplete=true");
+});
+onClick("recover", async () => {
+  const found = await order("POST", "/recover");
+  if (found) write(by("recovered"), found.recordings.map((r) => `${r.recording}: ${r.state}`).join("; ") || "Nothing was left to finish.");
+});
+by("protocol")?.addEventListener("change", chooseProtocol);
+chooseProtocol();
+
+// ---- the station is followed for as long as the page is open
+
+async function followState() {
+  source?.close();
+  const answer = await fetch("/api/v1/capture").catch(() => null);
+  if (!answer) {
+    refuse("The service is away. What runs is recorded all the same; this page finds it again.");
+    setTimeout(followState, 1000);
+    return;
+  }
+  const now = await answer.json();
+  refuse(answer.ok ? "" : now.detail);
+  if (!answer.ok || now.phase === "closed") {
+    unfollow();
+    show(null);
+    setTimeout(followState, 5000); // somebody may open them elsewhere
+    return;
+  }
+  show(now);
+  source = new EventSource("/api/v1/capture/events");
+  source.addEventListener("station", (event) => show(JSON.parse(event.data)));
+  source.addEventListener("closed", followState);
+  source.addEventListener("error", () => {
+    // The browser asks again by itself, unless the service said no.
+    if (source.readyState === EventSource.CLOSED) setTimeout(followState, 1000);
+    else refuse("The service is away. What runs is recorded all the same; this page finds it again.");
+  });
+  source.addEventListener("open", () => refuse(""));
+}
+
+followState();
