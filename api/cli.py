@@ -19,6 +19,7 @@ from typing import Annotated
 import typer
 
 from api.commands import (
+    archiving,
     boards,
     calibrating,
     calibration_files,
@@ -101,6 +102,7 @@ session_protocol.register(sessions.app)
 trial_bin.register(trials.app)
 app.add_typer(recording.record_app, name="record")
 app.add_typer(rigs.app, name="rig")
+app.add_typer(archiving.app, name="archive")
 app.add_typer(boards.board_app, name="board")
 app.add_typer(modelling.model_app, name="model")
 app.add_typer(calibration_files.app, name="calibration")

@@ -7,7 +7,9 @@ from typing import Any
 from api.tables import TrialRow
 from labsys.core.errors import InputError
 from labsys.core.session import TrialName
+from labsys.storage.atomic import is_there
 from labsys.storage.lab import Lab
+from labsys.storage.take_archive import find_archived
 from labsys.storage.takes import has_take, load_take
 
 
@@ -17,7 +19,10 @@ def take_files(lab: Lab, name: TrialName, trial: TrialRow) -> list[dict[str, Any
         return []
     take = load_take(lab, name)
     folder = f"subjects/{name}/take"
-    held = [("video", v.path, v.sha256) for v in take.cameras.values()]
+    # Videos in the archive are no files of the lab, until they are fetched.
+    away = find_archived(lab, name)
+    here = [v for v in take.cameras.values() if away is None or is_there(lab.root / folder / v.path)]
+    held = [("video", v.path, v.sha256) for v in here]
     held += [("landmarks2d", f.path, f.sha256) for f in take.landmarks2d.values()]
     held += [(role, f.path, f.sha256) for role, f in take.files.items()]
     return [file_row(lab, trial, f"{folder}/{path}", kind=kind, sha256=sha256) for kind, path, sha256 in held]

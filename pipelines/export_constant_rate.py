@@ -20,7 +20,7 @@ from labsys.core.frame_clock import fit_clock
 from labsys.core.session import TrialName
 from labsys.storage.atomic import write_json_atomic
 from labsys.storage.lab import Lab, take_folder
-from labsys.storage.takes import CameraFile, Take, load_take
+from labsys.storage.takes import CameraFile, Take, load_take, require_videos
 from labsys.storage.video import read_packets, write_constant_rate
 from pipelines.export_trial import make_new_folder
 from pipelines.retiming.stamps import TIMESTAMPS, read_stamps
@@ -49,6 +49,7 @@ def export_constant_rate(lab: Lab, name: TrialName, out: Path, *, run: str | Non
     take = load_take(lab, name)
     if not take.cameras:
         raise InputError(f"trial {name} has no videos", remedy="Export its 3D landmarks as trc or csv")
+    require_videos(lab, name)
     times_s, rate_hz = _frame_times(lab, name, take)
     even = lay_on_grid(times_s, rate_hz=rate_hz)
     for camera, file in take.cameras.items():

@@ -16,7 +16,7 @@ from labsys.storage.exchange.dlc import read_dlc, write_dlc_h5
 from labsys.storage.exchange.tracks import CameraTrack
 from labsys.storage.lab import Lab, take_folder
 from labsys.storage.runs import current_run, hash_file, load_run, run_file
-from labsys.storage.takes import Take, load_landmarks2d
+from labsys.storage.takes import Take, load_landmarks2d, require_videos
 
 POSE_FILE = "pose2d/pose2d.json"
 
@@ -85,7 +85,8 @@ def needs_model(take: Take) -> bool:
 
 
 def take_videos(lab: Lab, name: TrialName, take: Take) -> tuple[PoseVideo, ...]:
-    """The take's videos (InputError: one was changed after its import)."""
+    """The take's videos (InputError: one was changed after its import, or is in the archive)."""
+    require_videos(lab, name)
     folder = take_folder(lab, name)
     for file in take.cameras.values():
         _check_unchanged(folder / file.path, file.sha256)

@@ -15,7 +15,7 @@ from labsys.core.session import TrialName
 from labsys.storage.atomic import hash_file
 from labsys.storage.jpeg_video import JpegVideo
 from labsys.storage.lab import Lab, take_folder
-from labsys.storage.takes import CameraFile, Take, load_landmarks2d
+from labsys.storage.takes import CameraFile, Take, load_landmarks2d, require_videos
 from labsys.storage.video import read_packets
 from pipelines.pose2d import PoseVideo
 from pipelines.retiming.stamps import TIMESTAMPS, read_stamps
@@ -62,6 +62,7 @@ def cut_videos(lab: Lab, name: TrialName, take: Take, span: FrameSpan, room: Pat
     Raises:
         InputError: a video that is not of single JPEG pictures.
     """
+    require_videos(lab, name)
     folder = take_folder(lab, name)
     return tuple(_cut(folder / f.path, camera, f, span.frames[camera], room) for camera, f in take.cameras.items())
 

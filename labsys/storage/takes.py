@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.session import TrialName, check_code
-from labsys.storage.atomic import hash_file, is_there, make_folder, sync_folder, sync_tree
+from labsys.storage.atomic import hash_file, is_there, make_folder, read_json, sync_folder, sync_tree
 from labsys.storage.documents import load_document, save_document
 from labsys.storage.lab import Lab, take_folder, trial_folder
 from labsys.storage.locks import hold_lock
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from labsys.storage.exchange.tracks import CameraTrack
 
 _FILE = "take.json"
+ARCHIVE_FILE = "archive.json"  # in a take whose videos are on another disk (take_archive.py)
 RECORDING_FOLDER = ".take.recording"  # beside take/, while it is recorded or waits to be recovered
 
 
@@ -177,6 +178,20 @@ def has_take(lab: Lab, name: TrialName) -> bool:
     return is_there(take_folder(lab, name) / _FILE)
 
 
+def require_videos(lab: Lab, name: TrialName) -> None:
+    """Refuse a take whose videos are not here, and say where they are (InputError)."""
+    take, folder = load_take(lab, name), take_folder(lab, name)
+    gone = [file.path for file in take.cameras.values() if not is_there(folder / file.path)]
+    if gone and is_there(folder / ARCHIVE_FILE):
+        raise InputError(
+            f"the videos of trial {name} are in the archive",
+            where=str(read_json(folder / ARCHIVE_FILE).get("folder")),
+            remedy=f"Bring them back: labsys archive fetch {name}",
+        )
+    if gone:
+        raise InputError("a video is gone", where=str(folder / gone[0]), remedy="Restore it from a backup")
+
+
 def load_landmarks2d(lab: Lab, name: TrialName, camera: str) -> CameraTrack:
     """Imported 2D landmarks of one camera of the take (UnknownNameError: no such camera, or none imported)."""
     from labsys.storage.exchange.dlc import read_dlc
@@ -188,7 +203,8 @@ def load_landmarks2d(lab: Lab, name: TrialName, camera: str) -> CameraTrack:
 
 
 def verify_take(lab: Lab, name: TrialName) -> None:
-    """Compare every file of a take with its hash (InputError names the first that differs or is gone)."""
+    """Compare every file of a take with its hash (InputError names one that differs, or says where the videos are)."""
+    require_videos(lab, name)
     take = load_take(lab, name)
     videos = [TakeFile(v.path, v.sha256) for v in take.cameras.values()]
     for file in (*videos, *take.landmarks2d.values(), *take.files.values()):

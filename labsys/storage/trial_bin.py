@@ -23,6 +23,7 @@ from labsys.storage.documents import load_document, save_document
 from labsys.storage.finished_runs import run_names
 from labsys.storage.lab import Lab, subject_folder, trial_folder
 from labsys.storage.sessions import require_session
+from labsys.storage.take_archive import remove_copies
 from labsys.storage.takes import RECORDING_FOLDER
 from labsys.storage.trial_changes import CHANGE_FILE
 from labsys.storage.trials import move_trial, require_trial
@@ -119,9 +120,9 @@ def destroy_deleted(lab: Lab, before: datetime, *, note: Callable[[BinEntry], No
         note: is told of each before anything of it is removed, and again where that was cut short.
 
     Raises:
-        InputError: an entry cannot be read, or a folder cannot be removed.
+        InputError: an entry cannot be read, a folder cannot be removed, or the disk with its archived videos is away.
     """
-    destroyed = []
+    destroyed, away = [], []
     for folder in _all_entries(lab):
         entry = _with_runs(folder, load_document(folder / _ENTRY, BinEntry))
         if is_there(folder / _TRIAL) and datetime.fromisoformat(entry.deleted_at) < before:
@@ -131,7 +132,14 @@ def destroy_deleted(lab: Lab, before: datetime, *, note: Callable[[BinEntry], No
         if is_there(folder / _DOOMED):
             note(entry)
             _discard_films(lab, entry.name.subject)  # one may have been in the making when the trial was deleted
+            try:
+                remove_copies(folder / _DOOMED / "take")
+            except InputError as error:
+                away.append(error)  # the others need not wait for its disk
+                continue
             _remove(folder / _DOOMED)
+    if away:
+        raise away[0]
     return destroyed
 
 

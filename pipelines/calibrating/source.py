@@ -12,7 +12,7 @@ from labsys.storage.atomic import is_there
 from labsys.storage.calibrations import calibration_take_folder, list_calibrations
 from labsys.storage.documents import load_document
 from labsys.storage.lab import Lab, take_folder
-from labsys.storage.takes import Take, load_take
+from labsys.storage.takes import Take, load_take, require_videos
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ def find_take(text: str, lab: Lab | None) -> CalibrationSource:
         raise InputError(f"'{text}' is no folder of a take", remedy="Name a folder with take.json, or a lab with --lab")
     if text.count("/") == 2:
         name = TrialName.parse(text)
+        require_videos(lab, name)
         return _source(load_take(lab, name), take_folder(lab, name), text)
     if text not in list_calibrations(lab):
         raise UnknownNameError("take", text, valid=list_calibrations(lab), where=str(lab.root))

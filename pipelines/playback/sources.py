@@ -17,7 +17,7 @@ from labsys.storage.exchange.tracks import CameraTrack
 from labsys.storage.lab import Lab, take_folder
 from labsys.storage.results import AUDIT_FILE, read_audit
 from labsys.storage.runs import load_run, run_file
-from labsys.storage.takes import Take, load_take
+from labsys.storage.takes import Take, load_take, require_videos
 from pipelines.pose2d import find_landmarks2d
 from pipelines.retime import read_clocks
 from pipelines.retiming.offsets import CameraOffset, shift_clocks
@@ -55,6 +55,7 @@ def read_sources(lab: Lab, name: TrialName, run: str) -> tuple[tuple[CameraSourc
     take = load_take(lab, name)
     if not take.cameras:
         raise MissingPartError(f"trial {name} has no videos", remedy="Import it with --video")
+    require_videos(lab, name)
     tracks = find_landmarks2d(lab, name, take, run=run)
     clocks = _clocks(lab, name, take, run, tracks)
     start_s = float(clocks.grid_s()[0]) if clocks.stamped else 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,18 @@ import yaml
 from numpy.typing import NDArray
 
 from labsys.capture.finalise import Assessment
-from labsys.capture.pictures import read_jpeg_barcode
+from labsys.capture.pictures import CountedPictures, draw_test_pattern, read_jpeg_barcode
 from labsys.capture.recorder import Watcher
 from labsys.capture.rig import load_rig_config
 from labsys.capture.uvc import UvcRig
 from labsys.capture.virtual_camera import Fate, read_truth
 from labsys.core.session import Session, Subject, Trial, TrialKind, TrialName
+from labsys.storage.jpeg_video import JpegVideo
 from labsys.storage.lab import Lab, create_lab
 from labsys.storage.sessions import save_session
 from labsys.storage.sidecar import is_bad, read_sidecar
 from labsys.storage.subjects import save_subject
+from labsys.storage.takes import stage_take
 from labsys.storage.trials import save_trial
 from labsys.storage.video import read_pictures
 
@@ -76,6 +79,20 @@ def make_trial(folder: Path) -> tuple[Lab, TrialName]:
     save_session(lab, Session(uuid="", subject="S01", session="2026-11-22", captured_at="2026-11-22T10:00:00.000Z"))
     save_trial(lab, Trial(uuid="", name=name, kind=TrialKind.RUN, recorded_at="2026-11-22T10:00:00.000Z"))
     return lab, name
+
+
+def add_videos(lab: Lab, name: TrialName, cameras: Sequence[str]) -> None:
+    """A take of short videos for a trial, each camera's of other pictures."""
+    pictures = CountedPictures(draw_test_pattern((512, 288)))
+    with stage_take(lab, name) as staged:
+        for number, camera in enumerate(cameras):
+            path = lab.root.parent / f"{camera}.mkv"
+            video = JpegVideo(path, size_px=(512, 288), rate_hz=50.0)
+            for tick in range(4):
+                video.write(pictures.picture(100 * number + tick), tick / 50)
+            video.close()
+            staged.add_video(camera, path)
+        staged.finish(rate_hz=50.0)
 
 
 class Witness(Watcher):

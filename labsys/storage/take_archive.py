@@ -1,0 +1,221 @@
+"""Videos of takes on another disk: copied there, compared with what was recorded, and only then taken out of the lab.
+
+take/archive.json                         where the videos of this take are, with hash and size
+PLACE/<lab's uuid>/<trial's uuid>/raw/…   the videos, byte for byte; trial.txt says whose
+
+Nothing is encoded again: what comes back is what was recorded, and every run keeps its identity. Everything else of a
+take stays in the lab. Each step can be cut short and asked for again; at every moment each video is whole in one place.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from labsys.core.clock import utc_now
+from labsys.core.errors import InputError
+from labsys.core.progress import Progress, SilentProgress
+from labsys.core.session import TrialName
+from labsys.storage.atomic import hash_file, is_there, make_folder, replacing, sync_folder, write_text_atomic
+from labsys.storage.documents import load_document, save_document
+from labsys.storage.folder_copy import copy_hashed
+from labsys.storage.lab import Lab, take_folder, trial_folder
+from labsys.storage.locks import hold_lock
+from labsys.storage.takes import ARCHIVE_FILE, RECORDING_FOLDER, load_take
+from labsys.storage.trials import load_trial
+
+_RESERVE_BYTES = 100_000_000
+_SILENT = SilentProgress()
+
+
+@dataclass(frozen=True)
+class ArchivedVideo:
+    """One video: SHA-256 of what was recorded, and its size."""
+
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class ArchivedTake:
+    """Where the videos of a take are. folder: on the other disk; videos: path within the take -> video."""
+
+    folder: str
+    archived_at: str
+    videos: Mapping[str, ArchivedVideo]
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all videos together."""
+        return sum(video.size_bytes for video in self.videos.values())
+
+
+def find_archived(lab: Lab, name: TrialName) -> ArchivedTake | None:
+    """Where the videos of a trial's take are, None where they are in the lab."""
+    path = take_folder(lab, name) / ARCHIVE_FILE
+    return load_document(path, ArchivedTake) if is_there(path) else None
+
+
+def archive_take(lab: Lab, name: TrialName, place: Path, *, progress: Progress = _SILENT) -> ArchivedTake:
+    """Move the videos of a take to a folder on another disk; one that is there already is looked at and kept.
+
+    Raises:
+        UnknownNameError: no such trial. ConcurrencyError: its take is being written.
+        InputError: no videos, no room, a video that is not what was recorded, or a copy that is not; the lab then still
+            has all that is not whole elsewhere.
+    """
+    with _holding(lab, name):
+        there, folder = _resume(lab, name, place) or _plan(lab, name, place), take_folder(lab, name)
+        _check_room(place, sum(v.size_bytes for p, v in there.videos.items() if not is_there(Path(there.folder) / p)))
+        write_text_atomic(Path(there.folder) / "trial.txt", f"{lab.name}: {name}\n")
+        progress.stage(f"Copying {name}", len(there.videos))
+        for path, video in there.videos.items():
+            if is_there(folder / path):
+                _copy_whole(folder / path, Path(there.folder) / path, video.sha256)
+            progress.advance()
+        save_document(folder / ARCHIVE_FILE, there)
+        for path in there.videos:
+            (folder / path).unlink(missing_ok=True)
+        sync_folder(folder / "raw")
+        return there
+
+
+def fetch_take(lab: Lab, name: TrialName, *, progress: Progress = _SILENT) -> ArchivedTake:
+    """Bring the videos of a take back into the lab; the copies are removed once all are here.
+
+    Raises:
+        InputError: they are in the lab, their disk is not there, a copy is damaged, or there is no room for them.
+    """
+    with _holding(lab, name):
+        there, folder = find_archived(lab, name), take_folder(lab, name)
+        if there is None:
+            raise InputError(f"the videos of {name} are in the lab")
+        missing = {path: video for path, video in there.videos.items() if not is_there(folder / path)}
+        if missing:
+            _require_place(there)
+        _check_room(folder, sum(video.size_bytes for video in missing.values()))
+        progress.stage(f"Fetching {name}", len(missing))
+        for path, video in missing.items():
+            _copy_whole(Path(there.folder) / path, folder / path, video.sha256)
+            progress.advance()
+        # In this order: as long as there is a copy anywhere, the take says where.
+        remove_copies(folder)
+        (folder / ARCHIVE_FILE).unlink()
+        sync_folder(folder)
+        return there
+
+
+def remove_copies(take: Path) -> None:
+    """Remove what the archive holds of a take's folder (InputError: its disk is not there, or it cannot be removed)."""
+    if not is_there(take / ARCHIVE_FILE):
+        return
+    there = load_document(take / ARCHIVE_FILE, ArchivedTake)
+    place = Path(there.folder)
+    _require_disk(there)
+    try:
+        if is_there(place):
+            shutil.rmtree(place)
+    except OSError as error:
+        raise InputError(f"cannot be removed: {error.strerror or error}", where=there.folder) from error
+
+
+def check_archived(there: ArchivedTake, *, progress: Progress = _SILENT) -> tuple[str, ...]:
+    """Read every copy of a take whole; what is wrong with it in words, nothing where all is well."""
+    found = []
+    for path, video in there.videos.items():
+        copy = Path(there.folder) / path
+        if not is_there(copy):
+            found.append(f"{copy} is not there")
+        elif _hash_from_disk(copy) != video.sha256:
+            found.append(f"{copy} is not what was recorded")
+        progress.advance()
+    return tuple(found)
+
+
+@contextmanager
+def _holding(lab: Lab, name: TrialName) -> Iterator[None]:
+    """Nobody else writes the take meanwhile."""
+    with hold_lock(trial_folder(lab, name) / ".take.lock", what=f"the take of {name}"):
+        yield
+
+
+def _resume(lab: Lab, name: TrialName, place: Path) -> ArchivedTake | None:
+    """What was begun or done already (InputError: at another place, or its disk is not there)."""
+    there = find_archived(lab, name)
+    if there is None:
+        return None
+    if not Path(there.folder).is_relative_to(place.expanduser().resolve()):
+        raise InputError(f"the videos of {name} are in another archive", where=there.folder, remedy="Fetch them first")
+    _require_place(there)
+    return there
+
+
+def _plan(lab: Lab, name: TrialName, place: Path) -> ArchivedTake:
+    """Which videos go where (InputError: there are none, one is gone, or the place is none)."""
+    take, folder = load_take(lab, name), take_folder(lab, name)
+    if not take.cameras:
+        raise InputError(f"the take of {name} has no videos", where=str(folder))
+    if is_there(folder.with_name(RECORDING_FOLDER)):
+        raise InputError(f"trial {name} is being recorded", remedy="Run 'labsys recover'")
+    place = place.expanduser().resolve()
+    if not place.is_dir():
+        raise InputError("there is no such folder", where=str(place), remedy="Make it, or plug the disk in")
+    if place.is_relative_to(lab.root):
+        raise InputError("lies inside the lab", where=str(place), remedy="Name a folder on another disk")
+    videos = {f.path: ArchivedVideo(f.sha256, _size_of(folder / f.path)) for f in take.cameras.values()}
+    return ArchivedTake(str(place / lab.uuid / load_trial(lab, name).uuid), utc_now(), videos)
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise InputError("a video is gone", where=str(path), remedy="Restore it from a backup") from error
+
+
+def _check_room(place: Path, needed_bytes: int) -> None:
+    free = shutil.disk_usage(place).free
+    if needed_bytes and free < needed_bytes + _RESERVE_BYTES:
+        raise InputError(
+            f"{free / 1e9:.1f} GB are free, {(needed_bytes + _RESERVE_BYTES) / 1e9:.1f} GB are needed",
+            where=str(place),
+            remedy="Make room there, or name another disk",
+        )
+
+
+def _require_place(there: ArchivedTake) -> None:
+    if not Path(there.folder).is_dir():
+        raise InputError("the disk of the archive is not there", where=there.folder, remedy="Plug it in")
+
+
+def _require_disk(there: ArchivedTake) -> None:
+    """A take's own folder may be gone already, that of the lab is there with the disk."""
+    if not Path(there.folder).parent.is_dir():
+        raise InputError("the disk of the archive is not there", where=there.folder, remedy="Plug it in")
+
+
+def _copy_whole(source: Path, target: Path, sha256: str) -> None:
+    """A copy that was read back from the disk and is what was recorded; an equal one that is there is kept."""
+    if is_there(target):
+        if _hash_from_disk(target) != sha256:
+            raise InputError("is not what was recorded", where=str(target), remedy="Move it away, then ask again")
+        return
+    make_folder(target.parent)
+    with replacing(target) as temporary:
+        copied = copy_hashed(source, temporary)
+        if copied.sha256 != sha256:
+            raise InputError("is not what was recorded", where=str(source), remedy="Restore it from a backup")
+        if _hash_from_disk(temporary) != sha256:
+            raise InputError("was not written as it was read", where=str(target), remedy="Look after this disk")
+
+
+def _hash_from_disk(path: Path) -> str:
+    """SHA-256 of what the disk holds, as far as the system lets go of what it remembers of the file."""
+    if hasattr(os, "posix_fadvise"):
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return hash_file(path)

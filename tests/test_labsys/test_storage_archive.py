@@ -1,0 +1,234 @@
+"""Archived videos are always whole in one place, whatever cuts the work short, and come back as they were recorded."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labsys.core.errors import ConcurrencyError, InputError
+from labsys.core.session import TrialName
+from labsys.storage import take_archive
+from labsys.storage.atomic import hash_file, is_there
+from labsys.storage.lab import Lab, take_folder, trial_folder
+from labsys.storage.locks import hold_lock
+from labsys.storage.take_archive import archive_take, check_archived, fetch_take, find_archived
+from labsys.storage.takes import ARCHIVE_FILE, load_take, require_videos, verify_take
+from labsys.storage.trial_bin import delete_trial, destroy_deleted
+from tests.test_labsys.recorded_scene import add_videos, make_trial
+
+CAMERAS = ("camA", "camB")
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> tuple[Lab, TrialName, Path]:
+    """A lab with a take of two videos, and a folder that stands for another disk."""
+    lab, name = make_trial(tmp_path / "lab")
+    add_videos(lab, name, CAMERAS)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    return lab, name, disk
+
+
+def _places(lab: Lab, name: TrialName, disk: Path) -> dict[str, list[str]]:
+    """Camera -> where its video is, whole: "lab", "disk"."""
+    found = {}
+    for camera, file in load_take(lab, name).cameras.items():
+        copies = list(disk.rglob(f"raw/{camera}.mkv"))
+        places = {"lab": [take_folder(lab, name) / file.path], "disk": copies}
+        found[camera] = [w for w, paths in places.items() for p in paths if is_there(p) and hash_file(p) == file.sha256]
+    return found
+
+
+def test_videos_leave_the_lab_and_come_back_as_they_were(recorded: tuple[Lab, TrialName, Path]) -> None:
+    lab, name, disk = recorded
+    before = load_take(lab, name)
+    there = archive_take(lab, name, disk)
+    assert _places(lab, name, disk) == {camera: ["disk"] for camera in CAMERAS}
+    assert load_take(lab, name) == before, "runs keep their identity"
+    assert check_archived(there) == ()
+    assert (Path(there.folder) / "trial.txt").read_text() == f"lab: {name}\n"
+    for look in (require_videos, verify_take):
+        with pytest.raises(InputError, match=rf"in the archive .*{disk}.*labsys archive fetch {name}"):
+            look(lab, name)
+    assert archive_take(lab, name, disk) == there, "asking again changes nothing"
+    fetch_take(lab, name)
+    verify_take(lab, name)
+    assert _places(lab, name, disk) == {camera: ["lab"] for camera in CAMERAS}
+    assert find_archived(lab, name) is None
+    assert {p.name for p in take_folder(lab, name).iterdir()} == {"take.json", "raw"}
+    with pytest.raises(InputError, match="are in the lab"):
+        fetch_take(lab, name)
+
+
+class _CutShortError(BaseException):
+    """As a kill, for the steps that came before."""
+
+
+@contextmanager
+def _cut_before(step: int, patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the step-th act on the disk not happen any more."""
+    left = [step]
+
+    def guarded(act: Callable[..., Any]) -> Callable[..., Any]:
+        def do(*args: Any, **kwargs: Any) -> Any:
+            if str(args[0]).endswith(".lock"):
+                return act(*args, **kwargs)  # the system lets go of a lock, however its holder ends
+            if not left[0]:
+                raise _CutShortError
+            left[0] -= 1
+            return act(*args, **kwargs)
+
+        return do
+
+    with patch.context() as patched:
+        for holder, act in (
+            (take_archive, "copy_hashed"),
+            (take_archive, "save_document"),
+            (take_archive, "write_text_atomic"),
+            (take_archive, "sync_folder"),
+            (take_archive.shutil, "rmtree"),
+            (Path, "unlink"),
+            (Path, "replace"),
+        ):
+            patched.setattr(holder, act, guarded(getattr(holder, act)))
+        yield
+
+
+def _repeat_cut(work: Callable[[], object], look: Callable[[], None], patch: pytest.MonkeyPatch) -> int:
+    """Begin work anew again and again, each time one step further, and look at what there is after every cut."""
+    for step in range(100):
+        try:
+            with _cut_before(step, patch):
+                work()
+        except _CutShortError:
+            look()
+        else:
+            return step
+    raise AssertionError("never came to an end")
+
+
+def test_cut_short_anywhere_every_video_is_whole_somewhere(
+    recorded: tuple[Lab, TrialName, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, name, disk = recorded
+
+    def look() -> None:
+        assert all(places for places in _places(lab, name, disk).values())
+        if not any("lab" in places for places in _places(lab, name, disk).values()):
+            assert find_archived(lab, name) is not None, "the lab knows where they are"
+
+    assert _repeat_cut(lambda: archive_take(lab, name, disk), look, monkeypatch) >= 5
+    assert _places(lab, name, disk) == {camera: ["disk"] for camera in CAMERAS}
+    assert _repeat_cut(lambda: fetch_take(lab, name), look, monkeypatch) >= 3
+    assert _places(lab, name, disk) == {camera: ["lab"] for camera in CAMERAS}
+    assert find_archived(lab, name) is None
+
+
+@contextmanager
+def _no_file_larger_than(limit_bytes: int) -> Iterator[None]:
+    """As a full disk: writing fails in the middle of a file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_costs_nothing(recorded: tuple[Lab, TrialName, Path]) -> None:
+    lab, name, disk = recorded
+    with _no_file_larger_than(20_000), pytest.raises(InputError, match="cannot be copied: File too large"):
+        archive_take(lab, name, disk)
+    assert _places(lab, name, disk) == {camera: ["lab"] for camera in CAMERAS}
+    assert list(disk.rglob("*.mkv")) == [], "nothing half is left"
+    verify_take(lab, name)
+    archive_take(lab, name, disk)
+    with _no_file_larger_than(20_000), pytest.raises(InputError, match="cannot be copied: File too large"):
+        fetch_take(lab, name)
+    assert _places(lab, name, disk) == {camera: ["disk"] for camera in CAMERAS}
+    fetch_take(lab, name)
+    verify_take(lab, name)
+
+
+def test_no_room_is_said_before_anything_is_copied(
+    recorded: tuple[Lab, TrialName, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, name, disk = recorded
+    monkeypatch.setattr(take_archive, "_RESERVE_BYTES", 10**18)
+    with pytest.raises(InputError, match="GB are free"):
+        archive_take(lab, name, disk)
+    assert list(disk.iterdir()) == []
+
+
+def test_what_is_not_what_was_recorded_is_never_taken_for_it(recorded: tuple[Lab, TrialName, Path]) -> None:
+    lab, name, disk = recorded
+    original = take_folder(lab, name) / "raw/camB.mkv"
+    sound = original.read_bytes()
+    original.write_bytes(sound[:-1] + b"x")
+    with pytest.raises(InputError, match=r"is not what was recorded .*camB.*backup"):
+        archive_take(lab, name, disk)
+    assert original.exists()
+    original.write_bytes(sound)
+    there = archive_take(lab, name, disk)
+    copy = Path(there.folder) / "raw/camA.mkv"
+    copy.write_bytes(copy.read_bytes()[:-1] + b"x")
+    assert check_archived(there) == (f"{copy} is not what was recorded",)
+    with pytest.raises(InputError, match=r"is not what was recorded .*camA"):
+        fetch_take(lab, name)
+    assert copy.exists()
+    assert find_archived(lab, name) == there
+
+
+def test_a_disk_that_is_away_is_named_and_nothing_is_written_in_its_place(
+    recorded: tuple[Lab, TrialName, Path],
+) -> None:
+    lab, name, disk = recorded
+    there = archive_take(lab, name, disk)
+    disk.rename(disk.with_name("unplugged"))
+    assert len(check_archived(there)) == len(CAMERAS)
+    for work in (lambda: fetch_take(lab, name), lambda: archive_take(lab, name, disk)):
+        with pytest.raises(InputError, match="disk of the archive is not there"):
+            work()
+    assert not disk.exists()
+
+
+@pytest.mark.parametrize("place", ["absent", "lab/bin", "file"])
+def test_places_that_are_none_are_refused(recorded: tuple[Lab, TrialName, Path], place: str) -> None:
+    lab, name, disk = recorded
+    (disk.parent / "file").write_text("x")
+    with pytest.raises(InputError, match=r"no such folder|inside the lab"):
+        archive_take(lab, name, disk.parent / place)
+    verify_take(lab, name)
+
+
+def test_two_at_once_and_another_place_are_refused(recorded: tuple[Lab, TrialName, Path]) -> None:
+    lab, name, disk = recorded
+    with hold_lock(trial_folder(lab, name) / ".take.lock", what="it"), pytest.raises(ConcurrencyError):
+        archive_take(lab, name, disk)
+    archive_take(lab, name, disk)
+    other = disk.with_name("other")
+    other.mkdir()
+    with pytest.raises(InputError, match="another archive"):
+        archive_take(lab, name, other)
+
+
+def test_a_destroyed_trial_leaves_nothing_in_the_archive(recorded: tuple[Lab, TrialName, Path]) -> None:
+    lab, name, disk = recorded
+    archive_take(lab, name, disk)
+    delete_trial(lab, name, reason="consent withdrawn")
+    later = datetime.now(UTC) + timedelta(days=1)
+    disk.rename(disk.with_name("unplugged"))
+    with pytest.raises(InputError, match="disk of the archive is not there"):
+        destroy_deleted(lab, later, note=lambda _: None)
+    disk.with_name("unplugged").rename(disk)
+    noted = list[Any]()
+    destroy_deleted(lab, later, note=noted.append)
+    assert [entry.name for entry in noted] == [name]
+    assert [p for p in disk.rglob("*") if p.is_file()] == []
+    assert not list((lab.root / "bin").rglob(ARCHIVE_FILE))
