@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 from contextlib import contextmanager
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from labsys.capture.finalise import FinishedTake
     from labsys.capture.preflight.run import Preflight
     from labsys.capture.recorder import Watcher
+    from labsys.capture.rig import Rig
     from labsys.capture.studio import Studio
-    from labsys.capture.uvc import UvcRig
     from labsys.storage.lab import Lab
 
 record_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Record takes from the cameras of a rig.")
@@ -139,7 +140,7 @@ def recover(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOpti
         raise typer.Exit(InputError.exit_code)
 
 
-def read_rig(lab: Lab, rig: str) -> tuple[UvcRig, str]:
+def read_rig(lab: Lab, rig: str) -> tuple[Rig, str]:
     """The rig that was named, and the text of its file."""
     from labsys.capture.rig import find_rig_file, load_recordable_rig
 
@@ -147,14 +148,14 @@ def read_rig(lab: Lab, rig: str) -> tuple[UvcRig, str]:
     return load_recordable_rig(path), path.read_text(encoding="utf-8")
 
 
-def check_length(rig: UvcRig, seconds: float, lab: Lab) -> None:
+def check_length(rig: Rig, seconds: float, lab: Lab) -> None:
     """Refuse a length that cannot be, or a disk that is too small for any take (InputError)."""
     from labsys.capture.recorder import RecordRequest, check_request
 
     check_request(RecordRequest(lab.root / "take", rig, seconds))
 
 
-def open_hardware(rig: UvcRig) -> AbstractContextManager[Studio]:
+def open_hardware(rig: Rig) -> AbstractContextManager[Studio]:
     """The rig ready to use, for as long as a block runs."""
     from labsys.capture.studio import open_studio
 
@@ -240,7 +241,9 @@ def give_verdict(terminal: Terminal, name: str, finished: FinishedTake) -> None:
     from labsys.capture.verdict import Advice
 
     found = finished.assessment
-    timing = f"grade {found.sync.grade}, {1000 * found.sync.error_m:.1f} mm at task speed"
+    timing = f"grade {found.sync.grade}"
+    if math.isfinite(found.sync.error_m):
+        timing += f", {1000 * found.sync.error_m:.1f} mm at task speed"
     terminal.give({"take": name, **describe(found)}, f"{name}: {found.verdict} ({timing})")
     if found.verdict.advice is Advice.REPEAT:
         raise typer.Exit(GateRefusedError.exit_code)

@@ -39,9 +39,8 @@ from labsys.capture.preflight.run import run_preflight
 from labsys.capture.preview import make_preview, make_preview_folder, preview_file
 from labsys.capture.protocol import Protocol, load_protocol
 from labsys.capture.recorder import RecordRequest, check_request, record_take
-from labsys.capture.rig import load_recordable_rig
+from labsys.capture.rig import Rig, load_recordable_rig
 from labsys.capture.studio import Studio, open_studio
-from labsys.capture.uvc import UvcRig
 from labsys.capture.verdict import Advice
 from labsys.capture.wall import CameraWall
 from labsys.core.errors import ConcurrencyError, InputError, LabsysError, UnknownNameError
@@ -92,7 +91,7 @@ def serve_station(lab: Lab, rig: Path) -> None:
 class Station:
     """See the module's text. `hear` is called by threads of the line, `run` by the process's own."""
 
-    def __init__(self, lab: Lab, rig: UvcRig, rig_text: str, previews: Path) -> None:
+    def __init__(self, lab: Lab, rig: Rig, rig_text: str, previews: Path) -> None:
         self._lab, self._rig, self._rig_text, self._previews = lab, rig, rig_text, previews
         self._orders: queue.SimpleQueue[Callable[[Studio], None]] = queue.SimpleQueue()
         self._stop, self._ending = threading.Event(), threading.Event()

@@ -25,9 +25,9 @@ from labsys.capture.finalise import Assessment
 from labsys.capture.preflight.cameras import advise
 from labsys.capture.preflight.run import Preflight
 from labsys.capture.recorder import RecorderState, Watcher
+from labsys.capture.rig import Rig
 from labsys.capture.status import WorkerState
 from labsys.capture.stopping import least_free_bytes
-from labsys.capture.uvc import UvcRig
 from labsys.capture.wall import WallCamera
 from labsys.core.clock import utc_now
 from labsys.core.errors import LabsysError
@@ -72,7 +72,7 @@ class _Flow:
 class StationState:
     """See the module's text."""
 
-    def __init__(self, rig: UvcRig) -> None:
+    def __init__(self, rig: Rig) -> None:
         self._rig, self._writing = rig, threading.Lock()
         self._flows = {camera: _Flow() for camera in rig.cameras}
         self._bytes = _Flow()
@@ -126,12 +126,11 @@ class StationState:
         )
 
     def _wall_camera(self, found: WallCamera, rate_hz: float | None) -> StationCamera:
-        config = self._rig.cameras[found.camera]
         said, fix = _WORDS[found.state], ""
         if found.error is not None:
-            said, fix = found.error.what, advise(found.camera, config.by_path, found.error)
+            said, fix = found.error.what, advise(self._rig, found.camera, found.error)
         elif found.state is WorkerState.FAULT:
-            fix = f"Plug {found.camera} into the port {config.by_path}"
+            fix = self._rig.plug_in(found.camera)
         return self._camera(found.camera, found.state, rate_hz, said=said, fix=fix)
 
     def _camera(
@@ -145,13 +144,13 @@ class StationState:
         stored: int = 0,
         lost: int = 0,
     ) -> StationCamera:
-        config, wanted_hz = self._rig.cameras[name], self._rig.rate_of(name)
+        wanted_hz = self._rig.rate_of(name)
         streams = state in (WorkerState.ARMED, WorkerState.RECORDING)
         slow = streams and rate_hz is not None and rate_hz < _WELL * wanted_hz
         return StationCamera(
             name=name,
-            label=config.label,
-            port=config.by_path,
+            label=self._rig.label_of(name),
+            port=self._rig.port_of(name),
             state=state.name.lower(),
             is_well=streams and not slow and not lost,
             said=f"{said}, slower than it should" if slow else said,

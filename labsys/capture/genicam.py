@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
 from labsys.capture.device import Mode
 from labsys.capture.node_setup import Node, NodeSetup
-from labsys.capture.rig_base import FreeRun, Positive, PositiveInt, RigBase, check_distinct, check_exposure, check_names
+from labsys.capture.rig_base import (
+    SUPER_SPEED_BUS_MBPS,
+    BusShare,
+    FreeRun,
+    Positive,
+    PositiveInt,
+    RigBase,
+    check_distinct,
+    check_exposure,
+    check_names,
+)
 from labsys.capture.strict_yaml import AS_TUPLE, Section, file_of
 from labsys.core.errors import InputError
 
@@ -148,6 +159,42 @@ class GenicamRig(RigBase):
     def port_of(self, camera: str) -> str:
         """Where a camera is found: its serial number."""
         return self.cameras[camera].serial
+
+    def label_of(self, camera: str) -> str:
+        """What people call it, "" where it has no other name."""
+        return self.cameras[camera].label
+
+    def plug_in(self, camera: str) -> str:
+        """What to do where a camera is not there."""
+        return f"Plug in and power {camera}, the camera with serial number {self.port_of(camera)}"
+
+    def identity_of(self, camera: str) -> str:  # noqa: ARG002
+        """Nothing to compare: a serial number is found or not."""
+        return ""
+
+    def bus_share(self, camera: str, told: Mapping[str, object]) -> BusShare:  # noqa: ARG002
+        """What a camera sends is known before: whole pictures, a byte per pixel; they are compressed here."""
+        mode = self.defaults.mode
+        needs = mode.width * mode.height * self.rate_of(camera) / 1e6
+        return BusShare(self.cameras[camera].controller, SUPER_SPEED_BUS_MBPS, needs)
+
+    @property
+    def usual_jpeg_kb(self) -> tuple[float, float] | None:
+        """The file does not say: the quality of the pictures is set here."""
+        return None
+
+    @property
+    def slow_fix(self) -> str:
+        """What to do where a camera runs slower than it should."""
+        return "Shorten ExposureTime, raise DeviceLinkThroughputLimit, or ask for a lower AcquisitionFrameRate"
+
+    def find_automatic(self, camera: str, controls: Mapping[str, int]) -> list[tuple[str, str]]:  # noqa: ARG002
+        """What the file does not forbid: such cameras may set exposure and gain by themselves."""
+        return [
+            (f"the file does not say {node}", f"Write {{{node}: 'Off'}} among the nodes")
+            for node in ("ExposureAuto", "GainAuto")
+            if self.defaults.node(node) is None
+        ]
 
     def opening_controls(self, camera: str) -> dict[str, int]:  # noqa: ARG002
         """None: such cameras have nodes."""

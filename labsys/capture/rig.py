@@ -52,7 +52,7 @@ def find_rig_file(folder: Path, text: str) -> Path:
     return folder / f"{text}.yaml"
 
 
-def load_recordable_rig(path: Path) -> UvcRig:
+def load_recordable_rig(path: Path) -> Rig:
     """A rig that the recorder can record with (errors: as `load_rig_config`).
 
     Raises:
@@ -60,7 +60,7 @@ def load_recordable_rig(path: Path) -> UvcRig:
     """
     rig = load_rig_config(path)
     if isinstance(rig, GenicamRig):
-        raise InputError("cameras of driver genicam are not recorded yet", where=str(path))
+        _check_genicam(rig, path)
     if isinstance(rig.sync, PrimaryCamera) or (isinstance(rig.sync, HardwareTrigger) and rig.sync.source != "virtual"):
         raise InputError(
             f"pulses of {rig.sync.mode} are not made yet: the trigger box has no firmware",
@@ -68,3 +68,15 @@ def load_recordable_rig(path: Path) -> UvcRig:
             remedy="Use sync: {mode: free_run}",
         )
     return rig
+
+
+def _check_genicam(rig: GenicamRig, path: Path) -> None:
+    """Refuse what the file may say and the driver does not do: another library, pictures it cannot encode, no rate."""
+    if rig.genicam.backend != "pypylon":
+        raise InputError(f"backend {rig.genicam.backend} is not driven yet", where=str(path), remedy="Use pypylon")
+    try:
+        assert rig.nodes is not None
+        for camera in rig.cameras:
+            rig.rate_of(camera)
+    except InputError as error:
+        raise InputError(error.what, where=str(path), remedy=error.remedy) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -14,6 +15,7 @@ from labsys.core.session import check_code
 TRIGGER_SHARE = 0.9
 # The sensor must be read out before the next exposure.
 EXPOSURE_SHARE = 0.8
+SUPER_SPEED_BUS_MBPS = 360.0
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -93,6 +95,15 @@ class System(Section):
     section: ClassVar[str] = "system"
     usbfs_memory_mb: PositiveInt | None = None
     priority: Literal["realtime", "nice", "normal"] = "realtime"
+
+
+@dataclass(frozen=True)
+class BusShare:
+    """What a camera needs of its bus. needs_mbps: MB/s, None where that is what it was seen to send."""
+
+    bus: str
+    most_mbps: float
+    needs_mbps: float | None = None
 
 
 class RigBase(Section):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labsys.capture.pictures import FrameSource
+from labsys.capture.rig import Rig
 from labsys.capture.rig_base import FreeRun
 from labsys.capture.trigger import TriggerBox
 from labsys.capture.uvc import UvcRig
@@ -17,15 +18,15 @@ from labsys.capture.uvc import UvcRig
 class Studio:
     """What record_take and run_preflight need besides the rig."""
 
-    rig: UvcRig
+    rig: Rig
     bench: Path | None
     trigger: TriggerBox | None
 
 
 @contextmanager
-def open_studio(rig: UvcRig, sources: Mapping[str, FrameSource] | None = None) -> Iterator[Studio]:
+def open_studio(rig: Rig, sources: Mapping[str, FrameSource] | None = None) -> Iterator[Studio]:
     """Start what stands in for hardware, for as long as the block runs. sources: what virtual cameras show."""
-    if rig.virtual is None:
+    if not isinstance(rig, UvcRig) or rig.virtual is None:
         yield Studio(rig, None, None)
         return
     from labsys.capture.bench import run_bench

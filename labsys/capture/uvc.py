@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, model_validator
@@ -9,7 +10,9 @@ from pydantic import Field, ValidationInfo, model_validator
 from labsys.capture.behaviour import VirtualCameras
 from labsys.capture.device import Mode
 from labsys.capture.rig_base import (
+    SUPER_SPEED_BUS_MBPS,
     TRIGGER_SHARE,
+    BusShare,
     FreeRun,
     HardwareTrigger,
     Positive,
@@ -26,6 +29,9 @@ from labsys.core.errors import InputError, UnknownNameError
 UVC_EXPOSURE_S = 1e-4
 # Pictures pass through unchanged: what is no JPEG fits neither the recorder's checks nor its container.
 JPEG_FORMATS = ("MJPG", "JPEG")
+_SUPER_SPEED_MBPS = 5000
+# What a camera must not set by itself during a take, and the value with which it does not.
+_AUTOMATIC = {"auto_exposure": 1, "white_balance_automatic": 0, "focus_automatic_continuous": 0}
 
 
 class RollingShutter(Section):
@@ -126,6 +132,43 @@ class UvcRig(RigBase):
     def port_of(self, camera: str) -> str:
         """Where a camera is found."""
         return self.cameras[camera].by_path
+
+    def label_of(self, camera: str) -> str:
+        """What people call it, "" where it has no other name."""
+        return self.cameras[camera].label
+
+    def plug_in(self, camera: str) -> str:
+        """What to do where a camera is not there."""
+        return f"Plug {camera} into the port {self.port_of(camera)}"
+
+    def identity_of(self, camera: str) -> str:
+        """USB vendor:product that the port should show."""
+        return self.cameras[camera].usb_id
+
+    def bus_share(self, camera: str, told: Mapping[str, object]) -> BusShare:  # noqa: ARG002
+        """What a camera sends on its bus is what it was seen to send: it compresses by itself."""
+        speed = told.get("speed_mbps", 0)
+        fast = isinstance(speed, int) and speed >= _SUPER_SPEED_MBPS
+        return BusShare(str(told.get("bus", "")), SUPER_SPEED_BUS_MBPS if fast else self.limits.hs_bus_mbps)
+
+    @property
+    def usual_jpeg_kb(self) -> tuple[float, float] | None:
+        """Least and most that a picture usually has, where the file says."""
+        return self.defaults.expect.jpeg_kb if self.defaults.expect is not None else None
+
+    @property
+    def slow_fix(self) -> str:
+        """What to do where a camera runs slower than it should."""
+        return "Set a manual exposure shorter than a frame, and exposure_dynamic_framerate as its profile says"
+
+    def find_automatic(self, camera: str, controls: Mapping[str, int]) -> list[tuple[str, str]]:
+        """What the camera sets by itself and the file does not forbid, each with its fix. controls: as read back."""
+        asked = self.controls_of(camera)
+        return [
+            (f"{control} is {controls[control]}", f"Set {control}: {manual} under controls")
+            for control, manual in _AUTOMATIC.items()
+            if controls.get(control, manual) != manual and control not in asked
+        ]
 
     def opening_controls(self, camera: str) -> dict[str, int]:
         """What is written on every opening: the controls, and the way into triggered mode after them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,11 @@ from labsys.capture.device import DriverError, Failure, Mode, StampSource
 from labsys.capture.driver import DriverKind, make_driver
 from labsys.capture.genicam import GenicamRig
 from labsys.capture.node_setup import NodeSetup
+from labsys.capture.preflight.cameras import BusCheck, ControlCheck, IdentityCheck, StreamCheck, TriggerCheck
+from labsys.capture.preflight.check import Rehearsal
 from labsys.capture.recorder import RecordRequest, record_take
 from labsys.capture.rig import load_recordable_rig, load_rig_config
+from labsys.capture.status import Count, make_numbers, map_numbers
 from labsys.core.errors import InputError
 from labsys.storage.lab import take_folder
 from labsys.storage.sidecar import read_sidecar, stamp_source
@@ -174,8 +177,65 @@ def test_what_a_rig_file_means_for_the_driver(tmp_path: Path) -> None:
     encoded = {"encode": {"kind": "x264"}}
     with pytest.raises(InputError, match="x264 is not encoded yet"):
         _ = _rig(tmp_path, record=encoded).nodes
-    with pytest.raises(InputError, match="not recorded yet"):
+    with pytest.raises(InputError, match=r"x264 is not encoded yet \(.*rig.yaml\)"):
         load_recordable_rig(tmp_path / "rig.yaml")
+    _rig(tmp_path, genicam={"backend": "harvesters", "cti": ["a.cti"]})
+    with pytest.raises(InputError, match="backend harvesters is not driven yet"):
+        load_recordable_rig(tmp_path / "rig.yaml")
+    _rig(tmp_path, defaults=_document()["defaults"] | {"nodes": []})
+    with pytest.raises(InputError, match="runs freely and has no rate"):
+        load_recordable_rig(tmp_path / "rig.yaml")
+
+
+def _rehearse(rig: GenicamRig, folder: Path, changes: Mapping[Count, int] | None = None) -> list[str]:
+    """What the checks of cameras say of such a rig, where c0 streams and c1 is not there."""
+    numbers = folder / "numbers"
+    make_numbers(numbers)
+    counts, _ = map_numbers(numbers)
+    seen = {
+        Count.SEEN: 50,
+        Count.SEEN_BYTES: 50 * 20_000,
+        Count.FIRST_NS: 10**9,
+        Count.LAST_NS: 10**9 + 49 * 20_000_000,
+    }
+    for count, value in (seen | dict(changes or {})).items():
+        counts[count] = value
+    told = {"usb_id": "", "bus": "BaslerUsb", "speed_mbps": 0, "controls": {}, "mismatches": []}
+    gone = DriverError(Failure.GONE, "no camera has serial number 0815-0001")
+    rehearsal = Rehearsal(rig, folder, 10.0, 1.0, {"c0": told}, {"c1": gone}, {"c0": counts})
+    checks = (IdentityCheck(), BusCheck(), StreamCheck(), ControlCheck(), TriggerCheck())
+    return [f"{r.outcome.value} {r.check}: {r.what} | {r.fix}" for check in checks for r in check.look(rehearsal)]
+
+
+def test_preflight_speaks_of_nodes_and_serial_numbers(tmp_path: Path) -> None:
+    found = _rehearse(_rig(tmp_path), tmp_path)
+    assert found == [
+        "pass identity: c0 is there | ",
+        "fail identity: c1: no camera has serial number 0815-0001 | "
+        "Plug in and power c1, the camera with serial number 0815-0001",
+        "pass bus: every bus carries its cameras | ",
+        "pass stream: c0 streams as it should | ",
+        "warn controls: c0 adjusts itself: the file does not say ExposureAuto | "
+        "Write {ExposureAuto: 'Off'} among the nodes",
+        "warn controls: c0 adjusts itself: the file does not say GainAuto | Write {GainAuto: 'Off'} among the nodes",
+    ]
+    steps = [{"!AcquisitionFrameRate": 50.0}, {"!ExposureAuto": "Off"}, {"GainAuto": "Off"}]
+    rig = _rig(tmp_path, defaults=_document()["defaults"] | {"nodes": steps})
+    slow = _rehearse(rig, tmp_path, {Count.LAST_NS: 10**9 + 98 * 20_000_000})
+    assert slow[3:] == [
+        "fail stream: c0 runs at 25.00 fps, not 50 | "
+        "Shorten ExposureTime, raise DeviceLinkThroughputLimit, or ask for a lower AcquisitionFrameRate",
+        "pass controls: c0 is set as asked | ",
+    ]
+
+
+def test_preflight_counts_whole_pictures_on_a_controller(tmp_path: Path) -> None:
+    cameras = {f"c{i}": {"serial": serial, "controller": "0000:41:00.0"} for i, serial in enumerate(SERIALS)}
+    large = {"pixel_format": "Mono8", "width": 2448, "height": 2048}
+    steps = [{"!AcquisitionFrameRate": 75.0}]
+    rig = _rig(tmp_path, cameras=cameras, defaults=_document()["defaults"] | {"mode": large, "nodes": steps})
+    (bus,) = [line for line in _rehearse(rig, tmp_path) if " bus: " in line]
+    assert bus.startswith("fail bus: bus 0000:41:00.0 would carry 376 MB/s, 360 are safe | Give some of its cameras")
 
 
 def test_a_selectors_list_writes_the_rest_of_its_step_for_each(tmp_path: Path) -> None:

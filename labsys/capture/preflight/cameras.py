@@ -8,19 +8,16 @@ from typing import Any
 
 from labsys.capture.device import DriverError, Failure
 from labsys.capture.preflight.check import CheckResult, Outcome, Rehearsal
+from labsys.capture.rig import Rig
 from labsys.capture.rig_base import FreeRun
 from labsys.capture.status import Count
 from labsys.core.errors import LabsysError
 
 NS = 1e9
 _HIGH_SPEED_MBPS = 480
-_SUPER_SPEED_MBPS = 5000
-_SUPER_SPEED_BUS_MBPS = 360.0
 _RATE_TOLERANCE = 0.005
-_AUTOMATIC = {"auto_exposure": 1, "white_balance_automatic": 0, "focus_automatic_continuous": 0}
 
 _FIXES = {
-    Failure.GONE: "Plug {camera} into the port {port}",
     Failure.BUSY: "Close the program that holds {camera}: {why}",
     Failure.PERMISSION: "Allow this user to open it: add the user to the group video and log in again",
     Failure.BANDWIDTH: "Plug {camera} into a controller of its own",
@@ -28,11 +25,13 @@ _FIXES = {
 }
 
 
-def advise(camera: str, port: str, error: LabsysError) -> str:
+def advise(rig: Rig, camera: str, error: LabsysError) -> str:
     """What to do where a camera could not be opened."""
     if not isinstance(error, DriverError):
         return error.remedy
-    return _FIXES[error.kind].format(camera=camera, port=port, why=error.what)
+    if error.kind is Failure.GONE:
+        return rig.plug_in(camera)
+    return _FIXES[error.kind].format(camera=camera, why=error.what)
 
 
 class IdentityCheck:
@@ -42,24 +41,24 @@ class IdentityCheck:
 
     def look(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
         """One line per camera."""
-        for camera, config in rehearsal.rig.cameras.items():
+        rig = rehearsal.rig
+        for camera in rig.cameras:
             error = rehearsal.failed.get(camera)
             if error is not None:
-                yield self._failed(camera, config.by_path, error)
+                yield CheckResult(
+                    self.name, Outcome.FAIL, f"{camera}: {error.what}", advise(rig, camera, error)
+                )  # fmt: skip
                 continue
-            told = rehearsal.opened[camera]
-            if told["usb_id"] and told["usb_id"] != config.usb_id:
+            found, wanted = rehearsal.opened[camera]["usb_id"], rig.identity_of(camera)
+            if found and wanted and found != wanted:
                 yield CheckResult(
                     self.name,
                     Outcome.FAIL,
-                    f"{camera} is {told['usb_id']}, not {config.usb_id}",
-                    f"Plug the right camera into the port {config.by_path}, or correct usb_id",
+                    f"{camera} is {found}, not {wanted}",
+                    f"Plug the right camera into the port {rig.port_of(camera)}, or correct usb_id",
                 )
             else:
                 yield CheckResult(self.name, Outcome.PASS, f"{camera} is there")
-
-    def _failed(self, camera: str, port: str, error: LabsysError) -> CheckResult:
-        return CheckResult(self.name, Outcome.FAIL, f"{camera}: {error.what}", advise(camera, port, error))
 
 
 class BusCheck:
@@ -84,15 +83,15 @@ class BusCheck:
                 )
 
     def _full(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
-        load, speeds = defaultdict[str, float](float), dict[str, int]()
+        load, allowed = defaultdict[str, float](float), defaultdict[str, float](float)
         for camera, told in rehearsal.opened.items():
-            bus = str(told.get("bus", ""))
-            if bus:
-                load[bus] += _rate_bytes(rehearsal, camera) / 1e6
-                speeds[bus] = max(speeds.get(bus, 0), _whole(told, "speed_mbps"))
+            share = rehearsal.rig.bus_share(camera, told)
+            if share.bus:
+                seen = _rate_bytes(rehearsal, camera) / 1e6
+                load[share.bus] += seen if share.needs_mbps is None else share.needs_mbps
+                allowed[share.bus] = max(allowed[share.bus], share.most_mbps)
         for bus, sent in load.items():
-            fast = speeds[bus] >= _SUPER_SPEED_MBPS
-            most = _SUPER_SPEED_BUS_MBPS if fast else rehearsal.rig.limits.hs_bus_mbps
+            most = allowed[bus]
             if sent > most:
                 yield CheckResult(
                     self.name,
@@ -129,7 +128,7 @@ class StreamCheck:
         if abs(rate_hz / wanted - 1.0) > _RATE_TOLERANCE + 1.0 / seen:
             yield self._fail(
                 f"{camera} runs at {rate_hz:.2f} fps, not {wanted:g}",
-                "Set a manual exposure shorter than a frame, and exposure_dynamic_framerate as its profile says",
+                rehearsal.rig.slow_fix,
             )
         if counts[Count.SEQ_GAPS]:
             yield self._fail(
@@ -144,13 +143,13 @@ class StreamCheck:
         yield from self._unusual(rehearsal, camera)
 
     def _unusual(self, rehearsal: Rehearsal, camera: str) -> Iterator[CheckResult]:
-        expect, counts = rehearsal.rig.defaults.expect, rehearsal.counts[camera]
+        usual, counts = rehearsal.rig.usual_jpeg_kb, rehearsal.counts[camera]
         size_kb = counts[Count.SEEN_BYTES] / counts[Count.SEEN] / 1000
-        if expect is not None and not expect.jpeg_kb[0] <= size_kb <= expect.jpeg_kb[1]:
+        if usual is not None and not usual[0] <= size_kb <= usual[1]:
             yield CheckResult(
                 self.name,
                 Outcome.WARN,
-                f"frames of {camera} have {size_kb:.0f} kB, {expect.jpeg_kb[0]:g} to {expect.jpeg_kb[1]:g} are usual",
+                f"frames of {camera} have {size_kb:.0f} kB, {usual[0]:g} to {usual[1]:g} are usual",
                 "Look at its picture: lens cap, focus, light; or correct defaults.expect",
             )
 
@@ -174,15 +173,8 @@ class ControlCheck:
             yield CheckResult(
                 self.name, Outcome.FAIL, f"{camera}: {wrong}", "Choose a value that the camera takes, or leave it out"
             )
-        asked = rehearsal.rig.controls_of(camera)
-        for control, manual in _AUTOMATIC.items():
-            if told["controls"].get(control, manual) != manual and control not in asked:
-                yield CheckResult(
-                    self.name,
-                    Outcome.WARN,
-                    f"{camera} adjusts itself: {control} is {told['controls'][control]}",
-                    f"Set {control}: {manual} under controls",
-                )
+        for what, fix in rehearsal.rig.find_automatic(camera, told["controls"]):
+            yield CheckResult(self.name, Outcome.WARN, f"{camera} adjusts itself: {what}", fix)
 
 
 class TriggerCheck:

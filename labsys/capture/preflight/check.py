@@ -8,8 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from labsys.capture.rig import Rig
 from labsys.capture.status import Numbers
-from labsys.capture.uvc import UvcRig
 from labsys.core.errors import LabsysError
 
 
@@ -41,7 +41,7 @@ class Rehearsal:
         pulses: sent; None where the cameras run freely. trigger_failed: why the box did not pulse, "" if it did.
     """
 
-    rig: UvcRig
+    rig: Rig
     folder: Path
     planned_s: float
     seconds: float

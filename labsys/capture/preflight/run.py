@@ -12,10 +12,10 @@ from labsys.capture.crew import Crew
 from labsys.capture.preflight.cameras import BusCheck, ControlCheck, IdentityCheck, StreamCheck, TriggerCheck
 from labsys.capture.preflight.check import CheckResult, Outcome, PreflightCheck, Rehearsal
 from labsys.capture.preflight.machine import DiskCheck, MachineCheck
+from labsys.capture.rig import Rig
 from labsys.capture.rig_base import FreeRun
 from labsys.capture.status import Count
 from labsys.capture.trigger import PulseTrain, TriggerBox
-from labsys.capture.uvc import UvcRig
 from labsys.core.errors import LabsysError
 
 _N_PULSES = 120
@@ -37,7 +37,7 @@ class Preflight:
 
 
 def run_preflight(
-    rig: UvcRig,
+    rig: Rig,
     folder: Path,
     *,
     planned_s: float,
@@ -58,7 +58,7 @@ def run_preflight(
 
 
 def rehearse(
-    rig: UvcRig,
+    rig: Rig,
     folder: Path,
     *,
     planned_s: float,
@@ -93,7 +93,7 @@ def _await_all(crew: Crew) -> dict[str, LabsysError]:
 
 
 def _let_stream(
-    rig: UvcRig, crew: Crew, trigger: TriggerBox | None, stream_s: float, failed: dict[str, LabsysError]
+    rig: Rig, crew: Crew, trigger: TriggerBox | None, stream_s: float, failed: dict[str, LabsysError]
 ) -> tuple[int | None, str]:
     if len(failed) == len(crew.workers):
         return None, ""
