@@ -11,7 +11,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: setup pose demo test check bench accept lint docs
+.PHONY: setup pose demo test check bench accept lint compiled docs
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -53,8 +53,13 @@ lint: $(INSTALLED)
 # A worker has one core: a second thread for its small matrices only takes time from the other.
 test check: export OPENBLAS_NUM_THREADS ?= 1
 
-test: lint
+test: $(INSTALLED)
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint compiled
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# Takes as long as checking types does, on the other core.
+compiled: $(INSTALLED)
+	$(BIN)/python -m tests.compile
 
 check: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
