@@ -39,8 +39,10 @@ from api.commands import (
     recalibrating,
     recording,
     references,
+    releasing,
     reliability,
     reporting,
+    reprocessing,
     rigs,
     service,
     session_protocol,
@@ -91,8 +93,8 @@ def _root(
 
 
 _MODULES = (
-    demo, doctor, calibrating, importing, recording, quick_result, processing, recalibrating, showing, comparing,
-    reliability, reporting, exporting, synth, service, working,
+    demo, doctor, calibrating, importing, recording, quick_result, processing, reprocessing, recalibrating, showing,
+    comparing, reliability, reporting, exporting, synth, service, working,
 )  # fmt: skip
 for _module in _MODULES:
     _module.register(app)
@@ -107,6 +109,7 @@ app.add_typer(boards.board_app, name="board")
 app.add_typer(modelling.model_app, name="model")
 app.add_typer(calibration_files.app, name="calibration")
 app.add_typer(references.app, name="reference")
+app.add_typer(releasing.app, name="release")
 app.add_typer(users.app, name="user")
 app.add_typer(keys.app, name="key")
 for _name, _nouns in (("subject", subjects), ("episode", episodes), ("session", sessions), ("trial", trials)):

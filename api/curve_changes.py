@@ -18,10 +18,11 @@ from labsys.core.session import TrialName
 from labsys.core.skeleton import Side, Tier
 from labsys.longitudinal import Capture, ConditionPair, CurveChange, CurveCluster, Visit, compare_stride_curves
 from labsys.longitudinal.calibrations import largest_differences, reason_against
+from labsys.longitudinal.making import differing_making
 from labsys.longitudinal.pairing import pair_captures
 from labsys.longitudinal.visits import tiers_of
 from labsys.storage.lab import Lab
-from labsys.storage.runs import current_run, run_file
+from labsys.storage.runs import run_file
 from labsys.storage.stride_tables import read_curves
 
 Stored = dict[TrialName, tuple[StrideCurves, ...]]
@@ -35,7 +36,7 @@ def compare_curves(lab: Lab, pre: Visit, post: Visit, *, angle: str | None = Non
     """
     wanted = ANGLES if angle is None else (find_angle(angle),)
     pairs = pair_captures(pre, post).pairs
-    stored = {c.name: _read(lab, c.name) for p in pairs for c in p.pre + p.post}
+    stored = {c.name: _read(lab, c) for p in pairs for c in p.pre + p.post}
     return [
         _document(i, pair, definition, side, stored)
         for i, pair in enumerate(pairs)
@@ -44,9 +45,8 @@ def compare_curves(lab: Lab, pre: Visit, post: Visit, *, angle: str | None = Non
     ]
 
 
-def _read(lab: Lab, name: TrialName) -> tuple[StrideCurves, ...]:
-    run = current_run(lab, name)
-    return read_curves(run_file(lab, name, run, "curves.parquet")) if run is not None else ()
+def _read(lab: Lab, capture: Capture) -> tuple[StrideCurves, ...]:
+    return read_curves(run_file(lab, capture.name, capture.run, "curves.parquet"))
 
 
 def _document(
@@ -66,6 +66,9 @@ def _compared(
 ) -> CurveChange:
     if len(tiers) != 1:
         raise InputError("the visits' landmarks are of different tiers")
+    otherwise = differing_making(pair.pre + pair.post)
+    if otherwise is not None:
+        raise InputError(otherwise)
     against = reason_against(definition, pair.pre + pair.post, largest_differences(pair.pre, pair.post))
     if against is not None:
         raise InputError(against)

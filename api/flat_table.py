@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
+from api.counting import NOW, Counting
 from api.moments import parse_moment
 from api.paging import Keyset
 from api.schemas_results import scaled
@@ -58,6 +59,7 @@ class TableFilter:
     until: datetime | None = None
     updated_since: datetime | None = None
     run: RunChoice = RunChoice.CURRENT
+    counting: Counting = NOW
 
     def __post_init__(self) -> None:
         for metric in self.metrics:
@@ -75,7 +77,7 @@ class TableFilter:
         if self.until is not None:
             found.append(M.captured_at < self.until)
         if self.run is RunChoice.CURRENT:
-            found.append(M.is_current.is_(True))
+            found.append(self.counting.of(M))
         return found
 
     def gone_conditions(self) -> list[ColumnElement[bool]]:
@@ -89,7 +91,7 @@ class TableFilter:
             all(wanted is None or value == wanted for value, wanted in equal)
             and (self.since is None or m.captured_at >= self.since)
             and (self.until is None or m.captured_at < self.until)
-            and (self.run is RunChoice.ALL or m.is_current)
+            and (self.run is RunChoice.ALL or self.counting != NOW or m.is_current)
         )
 
     def _of_key(self, kind: type[M] | type[T]) -> list[ColumnElement[bool]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from api.gather_files import take_files
+from api.gather_releases import LabReleases
 from api.gather_run import RunRows, gather_run
 from api.gather_tombstones import gather_tombstones
 from api.index_problem import IndexProblem
@@ -15,8 +16,9 @@ from api.moments import parse_date, parse_moment, parse_uuid
 from api.tables import Base, EpisodeRow, GoalRow, ScoreRow, SessionRow, SubjectRow, TrialRow
 from labsys.core.errors import InputError
 from labsys.core.session import Episode, Session, Subject, Trial, TrialName
+from labsys.storage.current_runs import current_run
 from labsys.storage.episodes import episode_labels, load_episode
-from labsys.storage.finished_runs import current_run, load_run, run_names
+from labsys.storage.finished_runs import RunRecord, load_run, run_names
 from labsys.storage.lab import Lab
 from labsys.storage.sessions import load_session, session_codes
 from labsys.storage.subjects import load_subject
@@ -29,10 +31,12 @@ class SubjectRows:
     """Rows of one subject in the making. `claim` refuses an identity that another noun has (a copied folder)."""
 
     lab: Lab
+    releases: LabReleases
     claim: Callable[[str, str], None]
     nouns: list[Base] = field(default_factory=list)
     files: list[dict[str, Any]] = field(default_factory=list)
     metrics: list[dict[str, Any]] = field(default_factory=list)
+    members: list[dict[str, Any]] = field(default_factory=list)
     tombstones: list[dict[str, Any]] = field(default_factory=list)
     problems: list[IndexProblem] = field(default_factory=list)
 
@@ -51,9 +55,9 @@ class SubjectRows:
         return sum(isinstance(row, kind) for row in self.nouns)
 
 
-def gather_subject(lab: Lab, code: str, claim: Callable[[str, str], None]) -> SubjectRows:
+def gather_subject(lab: Lab, code: str, claim: Callable[[str, str], None], releases: LabReleases) -> SubjectRows:
     """Read everything that the index knows of one subject."""
-    rows = SubjectRows(lab, claim)
+    rows = SubjectRows(lab, releases, claim)
     with rows.noting(f"subjects/{code}"):
         subject = load_subject(lab, code)
         row = _subject_row(subject)
@@ -147,26 +151,32 @@ def _session_row(session: Session, parent: SubjectRow, episode: EpisodeRow | Non
 def _gather_trial(rows: SubjectRows, parent: SessionRow, name: TrialName) -> None:
     place = f"subjects/{name}"
     with rows.noting(place):
-        row = _trial_row(load_trial(rows.lab, name), parent)
+        trial = load_trial(rows.lab, name)
+        row = _trial_row(trial, parent)
         rows.claim(row.id, f"trial {name}")
         rows.nouns.append(row)
         with rows.noting(f"{place}/take"):
             rows.files += take_files(rows.lab, name, row)
         with rows.noting(f"{place}/runs"):
             row.current_run = current_run(rows.lab, name)
-            _gather_runs(rows, row, name)
+            _gather_runs(rows, row, trial)
 
 
-def _gather_runs(rows: SubjectRows, trial: TrialRow, name: TrialName) -> None:
+def _gather_runs(rows: SubjectRows, row: TrialRow, trial: Trial) -> None:
+    name = trial.name
     gathered: list[RunRows] = []
+    records: dict[str, RunRecord] = {}
     for run in run_names(rows.lab, name):
         with rows.noting(f"subjects/{name}/runs/{run}"):
-            gathered.append(gather_run(rows.lab, name, trial, load_run(rows.lab, name, run)))
+            record = load_run(rows.lab, name, run)
+            gathered.append(gather_run(rows.lab, name, row, record))
+            records[run] = record
     current = next((g for g in gathered if g.run.is_current), None)
     for found in gathered:
         rows.nouns.append(found.run)
         rows.files += found.files
-        rows.metrics += found.metric_rows(trial, current, last_change(rows.lab, name))
+        rows.metrics += found.metric_rows(row, current, last_change(rows.lab, name))
+    rows.members += rows.releases.members(trial, records, row.current_run)
 
 
 def _trial_row(trial: Trial, parent: SessionRow) -> TrialRow:

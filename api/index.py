@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Table, delete, insert, select
+from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from api.database import Database, open_database
@@ -22,6 +22,8 @@ from api.tables import (
     FileRow,
     IndexProblemRow,
     IndexState,
+    ReleaseMemberRow,
+    ReleaseRow,
     RunRow,
     SessionRow,
     SubjectRow,
@@ -30,18 +32,22 @@ from api.tables import (
     TrialRow,
 )
 from labsys.core.errors import InputError
+from labsys.storage.current_runs import settle_promotion
 from labsys.storage.lab import Lab
+from labsys.storage.releases import CANDIDATE, release_names
 from labsys.storage.subjects import subject_codes
 
 if TYPE_CHECKING:
     from api.gather import SubjectRows
 
 # Raise it whenever the same folder would give other rows; every database is then rebuilt when it is next opened.
-INDEX_VERSION = 5
+INDEX_VERSION = 6
 
 _METRICS: Table = Base.metadata.tables[TrialMetricRow.__tablename__]
 _FILES: Table = Base.metadata.tables[FileRow.__tablename__]
 _TOMBSTONES: Table = Base.metadata.tables[TombstoneRow.__tablename__]
+_RELEASES: Table = Base.metadata.tables[ReleaseRow.__tablename__]
+_MEMBERS: Table = Base.metadata.tables[ReleaseMemberRow.__tablename__]
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ def index_subject(lab: Lab, code: str, *, database: Database | None = None) -> I
 def refresh_subject(session: Session, lab: Lab, code: str) -> IndexReport:
     """As `index_subject`, inside a write transaction that is open already."""
     _check_lab(session, lab)
-    if not _is_indexed(session):
+    if not _is_indexed(session, lab):
         return _rebuild(session, lab)
     session.execute(delete(IndexProblemRow).where(IndexProblemRow.subject == code))
     session.execute(delete(SubjectRow).where(SubjectRow.code == code))
@@ -95,10 +101,12 @@ def refresh_subject(session: Session, lab: Lab, code: str) -> IndexReport:
 
 
 def ensure_indexed(lab: Lab, database: Database) -> None:
-    """Index the lab if this database never was, or was by another version; else nothing happens."""
+    """Index the lab if this database never was, was by another version, or does not know a release that a process
+    promoted without living to index it; else nothing happens."""
+    settle_promotion(lab)
     with database.read() as session:
         _check_lab(session, lab)
-        if _is_indexed(session):
+        if _is_indexed(session, lab):
             return
     index_lab(lab, database=database)
 
@@ -131,8 +139,11 @@ def _check_lab(session: Session, lab: Lab) -> None:
         )
 
 
-def _is_indexed(session: Session) -> bool:
-    return session.scalars(select(IndexState.index_version)).first() == INDEX_VERSION
+def _is_indexed(session: Session, lab: Lab) -> bool:
+    if session.scalars(select(IndexState.index_version)).first() != INDEX_VERSION:
+        return False
+    known = set(session.scalars(select(ReleaseRow.name))) - {CANDIDATE}
+    return known == set(release_names(lab))
 
 
 def _rebuild(session: Session, lab: Lab) -> IndexReport:
@@ -157,13 +168,29 @@ def _insert_subjects(session: Session, lab: Lab, codes: Sequence[str]) -> IndexR
 
     # Reading runs takes libraries that a service whose index is whole does without: its first page comes sooner.
     from api.gather import gather_subject
+    from api.gather_releases import LabReleases
 
+    releases = LabReleases.read(lab)
+    _write_releases(session, releases.rows())
     gathered = []
     for code in codes:
-        rows = gather_subject(lab, code, claim)
+        rows = gather_subject(lab, code, claim, releases)
         _insert(session, code, rows)
         gathered.append(rows)
     return _report(gathered)
+
+
+def _write_releases(session: Session, rows: list[dict[str, Any]]) -> None:
+    """Releases are few: each is written again, but only one that went or was begun anew takes its members along."""
+    begun = {row["name"]: row["made_at"] for row in rows}
+    known = {name: made_at for name, made_at in session.execute(select(ReleaseRow.name, ReleaseRow.made_at))}  # noqa: C416
+    gone = [name for name, made_at in known.items() if begun.get(name) != made_at]
+    session.execute(delete(ReleaseRow).where(ReleaseRow.name.in_(gone)))
+    for row in rows:
+        if row["name"] in known and row["name"] not in gone:
+            session.execute(update(_RELEASES).where(_RELEASES.c.name == row["name"]).values(row))
+        else:
+            session.execute(insert(_RELEASES), row)
 
 
 def _other(owner: str, first: str) -> str:
@@ -194,7 +221,12 @@ def _insert(session: Session, code: str, rows: SubjectRows) -> None:
     merged = {p.place: p for p in rows.problems}
     session.add_all(IndexProblemRow(place=p.place, subject=code, what=p.what, remedy=p.remedy) for p in merged.values())
     session.flush()
-    for table, values in ((_FILES, rows.files), (_METRICS, rows.metrics), (_TOMBSTONES, rows.tombstones)):
+    for table, values in (
+        (_FILES, rows.files),
+        (_METRICS, rows.metrics),
+        (_MEMBERS, rows.members),
+        (_TOMBSTONES, rows.tombstones),
+    ):
         if values:
             session.execute(insert(table), values)
     session.expunge_all()

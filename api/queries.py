@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from api.counting import NOW, Counting, release_of_runs
 from api.moments import show_moment
 from api.tables import EpisodeRow, RunRow, SessionRow, SubjectRow, TrialMetricRow, TrialRow
 from labsys.core.catalogue import find_metric, metric_place
@@ -64,11 +65,11 @@ def find_trial(session: Session, name: TrialName) -> TrialRow:
     return row if row is not None else _unknown(session, "trial", name.trial, select(TrialRow.code).where(mine))
 
 
-def find_run(session: Session, name: TrialName, run: str = "current") -> RunRow:
+def find_run(session: Session, name: TrialName, run: str = "current", *, counting: Counting = NOW) -> RunRow:
     """A run of a trial; "current" is the one that counts (UnknownNameError)."""
     trial = find_trial(session, name)
     mine = RunRow.trial_id == trial.id
-    this = RunRow.is_current if run == "current" else RunRow.run == run
+    this = counting.of(RunRow) if run == "current" else RunRow.run == run
     row = session.scalars(select(RunRow).where(mine, this)).first()
     return row if row is not None else _unknown(session, "run", run, select(RunRow.run).where(mine))
 
@@ -85,7 +86,9 @@ def run_metrics(session: Session, run: RunRow) -> list[TrialMetricRow]:
     return sorted(rows, key=lambda row: (metric_place(row.metric), row.side.value))
 
 
-def compare_sessions(session: Session, errors: ErrorTable, subject: str, pre: str, post: str) -> Comparison:
+def compare_sessions(
+    session: Session, errors: ErrorTable, subject: str, pre: str, post: str, *, counting: Counting = NOW
+) -> Comparison:
     """Compare two visits of one subject under their episode's goals and the lab's errors.
 
     Raises:
@@ -94,17 +97,32 @@ def compare_sessions(session: Session, errors: ErrorTable, subject: str, pre: st
     rows = [find_session(session, subject, code) for code in (pre, post)]
     if rows[0].id == rows[1].id:
         raise InputError(f"session '{pre}' cannot be compared with itself", remedy="Name two sessions")
-    before, after = (_visit(session, row) for row in rows)
+    before, after = (_visit(session, row, counting) for row in rows)
     goals = _goals(rows[1].episode or rows[0].episode)
     return compare_visits(before, after, goals=goals, errors=errors, subject=subject)
 
 
-def find_visit(session: Session, subject: str, code: str) -> Visit:
-    """One visit with the metrics of its trials' current runs (UnknownNameError names the nearest session)."""
-    return _visit(session, find_session(session, subject, code))
+def find_visit(session: Session, subject: str, code: str, *, counting: Counting = NOW) -> Visit:
+    """One visit with the metrics of its trials' runs that count (UnknownNameError names the nearest session)."""
+    return _visit(session, find_session(session, subject, code), counting)
 
 
-def find_trend(session: Session, errors: ErrorTable, subject: str, metric: str, side: Side) -> Trend:
+def find_visits(session: Session, subject: str, counting: Counting) -> tuple[list[Visit], dict[str, tuple[Goal, ...]]]:
+    """All visits of a subject in order of date, and the goals by visit (UnknownNameError: no such subject)."""
+    parent = find_subject(session, subject)
+    mine = select(SessionRow).where(SessionRow.subject_id == parent.id)
+    rows = session.scalars(mine.order_by(SessionRow.captured_at, SessionRow.id)).all()
+    captures = _captures(session, rows, counting)
+    visits = []
+    for row in rows:
+        found = captures.get(row.id, [])
+        visits.append(_as_visit(row, found, _absent(session, row, {c.name.trial for c in found})))
+    return visits, {row.code: _goals(row.episode) for row in rows}
+
+
+def find_trend(
+    session: Session, errors: ErrorTable, subject: str, metric: str, side: Side, *, counting: Counting = NOW
+) -> Trend:
     """One metric and side over all visits of a subject.
 
     Raises:
@@ -116,7 +134,7 @@ def find_trend(session: Session, errors: ErrorTable, subject: str, metric: str, 
     parent = find_subject(session, subject)
     mine = select(SessionRow).where(SessionRow.subject_id == parent.id)
     rows = session.scalars(mine.order_by(SessionRow.captured_at, SessionRow.id)).all()
-    captures = _captures(session, rows, metrics=(metric, "speed"))
+    captures = _captures(session, rows, counting, metrics=(metric, "speed"))
     visits = tuple(_as_visit(row, captures.get(row.id, ()), ()) for row in rows)
     goals = _goals(next((r.episode for r in reversed(rows) if r.episode is not None), None))
     return metric_trend(visits, metric, side, errors, goals=goals)
@@ -125,7 +143,7 @@ def find_trend(session: Session, errors: ErrorTable, subject: str, metric: str, 
 def find_people(session: Session) -> list[Person]:
     """Every subject with all visits, their captures and all metrics: what the lab's own error is learnt from."""
     rows = session.scalars(select(SessionRow).order_by(SessionRow.captured_at, SessionRow.id)).all()
-    captures = _captures(session, rows)
+    captures = _captures(session, rows, NOW)
     visits: dict[str, list[Visit]] = {}
     for row in rows:
         visits.setdefault(row.subject.code, []).append(_as_visit(row, captures.get(row.id, ()), ()))
@@ -138,8 +156,8 @@ def _goals(episode: EpisodeRow | None) -> tuple[Goal, ...]:
     return tuple(Goal(g.metric, g.side, g.direction, g.date.isoformat()) for g in episode.goals)
 
 
-def _visit(session: Session, row: SessionRow) -> Visit:
-    captures = _captures(session, (row,)).get(row.id, ())
+def _visit(session: Session, row: SessionRow, counting: Counting) -> Visit:
+    captures = _captures(session, (row,), counting).get(row.id, ())
     return _as_visit(row, captures, _absent(session, row, {c.name.trial for c in captures}))
 
 
@@ -168,30 +186,34 @@ def _conditions(trial: TrialRow) -> Conditions:
     return Conditions(trial.surface, trial.speed_mps, trial.incline_pct, trial.footwear, trial.pain_0_10)
 
 
-def _captures(session: Session, visits: Iterable[SessionRow], metrics: Sequence[str] = ()) -> dict[str, list[Capture]]:
-    """Captures by session id: the current runs of trials that are not excluded and can have strides."""
+def _captures(
+    session: Session, visits: Iterable[SessionRow], counting: Counting, metrics: Sequence[str] = ()
+) -> dict[str, list[Capture]]:
+    """Captures by session id: the runs that count, of trials that are not excluded and can have strides."""
     chosen = (
         select(RunRow)
         .join(RunRow.trial)
-        .where(TrialRow.session_id.in_([v.id for v in visits]), RunRow.is_current)
+        .where(TrialRow.session_id.in_([v.id for v in visits]), counting.of(RunRow))
         .where(TrialRow.excluded.is_(False), TrialRow.kind.in_(_WITH_STRIDES))
         .order_by(TrialRow.recorded_at, TrialRow.code)
     )
     runs = session.scalars(chosen).all()
     rows = select(TrialMetricRow).where(TrialMetricRow.trial_id.in_([r.trial_id for r in runs]))
-    rows = rows.where(TrialMetricRow.is_current)
+    rows = rows.where(counting.of(TrialMetricRow))
     if metrics:
         rows = rows.where(TrialMetricRow.metric.in_(metrics))
     values: dict[str, list[TrialMetricRow]] = {}
     for row in session.scalars(rows):
         values.setdefault(row.trial_id, []).append(row)
+    releases = release_of_runs(session, [r.trial_id for r in runs], counting)
     captures: dict[str, list[Capture]] = {}
     for run in runs:
-        captures.setdefault(run.trial.session_id, []).append(_capture(run, values.get(run.trial_id, [])))
+        capture = _capture(run, values.get(run.trial_id, []), releases.get((run.trial_id, run.run), ""))
+        captures.setdefault(run.trial.session_id, []).append(capture)
     return captures
 
 
-def _capture(run: RunRow, rows: list[TrialMetricRow]) -> Capture:
+def _capture(run: RunRow, rows: list[TrialMetricRow], release: str) -> Capture:
     trial = run.trial
     ordered = sorted(rows, key=lambda row: (metric_place(row.metric), row.side.value))
     return Capture(
@@ -209,6 +231,10 @@ def _capture(run: RunRow, rows: list[TrialMetricRow]) -> Capture:
         camera_turns={camera: (x, y, z) for camera, (x, y, z) in run.camera_turns.items()},
         model=run.model,
         settings=_settings(run.parameters),
+        release=release,
+        run=run.run,
+        pipeline_version=run.pipeline_version,
+        model_hash=next((row.model_hash for row in rows if row.model_hash), ""),
     )
 
 

@@ -2,7 +2,8 @@
 
 subject ─┬─ episode ── goal
          └─ session ─┬─ session_score
-                     └─ trial ─┬─ run ── trial_metric        tombstone (of rows that went)
+                     └─ trial ─┬─ run ─┬─ trial_metric       tombstone (of rows that went)
+                               │       └─ release_member ── release
                                └─ file (of the take and of its runs)
 
 `trial_metric` repeats the conditions of its trial and visit, because dashboards, trends and comparisons read it: one
@@ -328,6 +329,37 @@ class TrialMetricRow(Base):
     pipeline_version: Mapped[str]
     model_hash: Mapped[str | None]
     updated_at: Mapped[datetime]
+
+
+class ReleaseRow(Base):
+    """A named release; or the candidate of the next one, under that name. The one that is not closed is open."""
+
+    __tablename__ = "release"
+
+    name: Mapped[str] = mapped_column(String(CODE_LENGTH), primary_key=True)
+    made_at: Mapped[datetime]
+    made_by: Mapped[str]
+    note: Mapped[str]
+    pipeline_version: Mapped[str]
+    definition_version: Mapped[int]
+    models: Mapped[list[str]]
+    errors: Mapped[str]
+    closed_at: Mapped[datetime | None]
+
+
+class ReleaseMemberRow(Base):
+    """The run of a trial that counts in a release, and since when."""
+
+    __tablename__ = "release_member"
+    __table_args__ = (
+        ForeignKeyConstraint(["trial_id", "run"], ["run.trial_id", "run.run"], ondelete="CASCADE"),
+        Index(None, "trial_id", "run"),
+    )
+
+    release: Mapped[str] = mapped_column(ForeignKey("release.name", ondelete="CASCADE"), primary_key=True)
+    trial_id: Mapped[str] = mapped_column(UUID_TEXT, primary_key=True)
+    run: Mapped[str] = mapped_column(String(CODE_LENGTH))
+    joined_at: Mapped[datetime]
 
 
 class TombstoneRow(Base):

@@ -7,6 +7,7 @@ name carries an SI suffix.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from api.views_drift import drift_document
@@ -209,6 +210,7 @@ def _pair_document(pair: ConditionPair) -> dict[str, Any]:
         "incline_pct": number(pair.incline_pct),
         "pre": [c.name.trial for c in pair.pre],
         "post": [c.name.trial for c in pair.post],
+        "runs": {f"{c.name.session}/{c.name.trial}": c.run for c in pair.pre + pair.post},
     }
 
 
@@ -249,8 +251,8 @@ def _row_document(row: ComparisonRow) -> dict[str, Any]:
     }
 
 
-def trend_document(trend: Trend, subject: str) -> dict[str, Any]:
-    """One metric of one subject over all visits, outside units; one series per condition, never pooled."""
+def trend_document(trend: Trend, subject: str, *, as_of: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """One metric of one subject over all visits, outside units; one series per condition and making, never pooled."""
     unit = find_metric(trend.metric).unit
     return {
         "subject": subject,
@@ -260,6 +262,7 @@ def trend_document(trend: Trend, subject: str) -> dict[str, Any]:
         "source": find_metric(trend.metric).source,
         "series": [_series_document(s, unit) for s in trend.series],
         "left_out": dict(trend.left_out),
+        "as_of": as_of,
     }
 
 
@@ -271,6 +274,7 @@ def _series_document(series: TrendSeries, unit: Unit) -> dict[str, Any]:
         "incline_pct": number(series.incline_pct),
         "tier": series.tier.name,
         "definition_version": series.version,
+        "made_by": series.made_by,
         "points": [
             {
                 "session": p.session,

@@ -20,6 +20,7 @@ from labsys.storage.results import (
     write_motion,
 )
 from labsys.storage.runs import (
+    RunRecord,
     StagedRun,
     is_complete,
     load_run,
@@ -76,16 +77,26 @@ def run_trial(
     from_stage: Stage | None = None,
     progress: Progress,
     open_model: Callable[[Lab, PipelineConfig], PoseEstimator] = open_configured,
+    beside: bool = False,
 ) -> RunOutcome:
     """Process one trial and make the run current; complete runs are not repeated, incomplete ones are resumed.
 
-    open_model: what looks at the videos of a take that has no 2D landmarks.
+    open_model: what looks at the videos of a take that has no 2D landmarks. beside: leave every `current` as it is.
 
     Raises:
         InputError: the trial cannot be processed; says what is missing or wrong. ConcurrencyError: another process is
             at this very run.
     """
-    return _run_gathered(lab, gather_inputs(lab, name), config, from_stage, progress, open_model)
+    how = _How(open_model, beside)
+    return _run_gathered(lab, gather_inputs(lab, name), config, from_stage, progress, how)
+
+
+@dataclass(frozen=True)
+class _How:
+    """How a trial is processed besides its settings."""
+
+    model: Callable[[Lab, PipelineConfig], PoseEstimator]
+    beside: bool
 
 
 def _run_gathered(
@@ -94,14 +105,14 @@ def _run_gathered(
     config: PipelineConfig,
     from_stage: Stage | None,
     progress: Progress,
-    open_model: Callable[[Lab, PipelineConfig], PoseEstimator],
+    how: _How,
 ) -> RunOutcome:
     """As `run_trial`, of a trial whose inputs are read."""
     name = trial.trial.name
-    estimator = open_model(lab, config) if needs_model(trial.take) else None
+    estimator = how.model(lab, config) if needs_model(trial.take) else None
 
     def process(static: TrialInputs, shown: Progress) -> str:
-        return _run_gathered(lab, static, config, None, shown, open_model).run
+        return _run_gathered(lab, static, config, None, shown, how).run
 
     with process_static(lab, trial, config, process=process, progress=progress) as static:
         screening = gather_screening(lab, trial.trial)
@@ -118,11 +129,13 @@ def _run_gathered(
         if not outcome.is_new:
             static.wait()
             settle_run(lab, name, plan.run)
-            set_current_run(lab, name, plan.run)
+            if not how.beside:
+                set_current_run(lab, name, plan.run)
             return outcome
         with open_run(lab, name, plan.run) as staged:
             notes = () if estimator is None else _pose_stage(lab, staged, trial, plan, estimator, progress)
-            _make_run(lab, staged, trial, plan, config, static=static, screening=screening, progress=progress)
+            made = _make_run(lab, staged, trial, plan, config, static=static, screening=screening, progress=progress)
+            staged.finish(made, beside=how.beside)
     return replace(outcome, notes=notes)
 
 
@@ -160,7 +173,8 @@ def _make_run(
     static: StaticRun,
     screening: Screening | None,
     progress: Progress,
-) -> None:
+) -> RunRecord:
+    """Make every stage that is not made; returns what run.json will say."""
     calibration = load_calibration(lab, trial.take)
     heading_known = _heading_known(lab, trial, calibration)
     _reconstruct_stage(lab, staged, trial, plan, config, calibration, progress)
@@ -185,14 +199,12 @@ def _make_run(
         staged.complete(Stage.ANALYSE, files, seconds=seconds)
         progress.advance()
     reason = _not_for_comparison(lab, trial, calibration, static.run)
-    staged.finish(
-        plan.record(
-            trial,
-            started_at=staged.started_at,
-            seconds=staged.seconds,
-            heading_known=heading_known,
-            not_for_comparison=reason,
-        )
+    return plan.record(
+        trial,
+        started_at=staged.started_at,
+        seconds=staged.seconds,
+        heading_known=heading_known,
+        not_for_comparison=reason,
     )
 
 

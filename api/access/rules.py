@@ -34,6 +34,7 @@ _SEES = Rule(Role.VIEWER)
 _KNOWS = Rule(Role.CLINICIAN)
 _WRITES = Rule(Role.CLINICIAN, Scope.WRITE)
 _NAMES = Rule(Role.CLINICIAN, Scope.IDENTITY)
+_PROMOTES = Rule(Role.OPERATOR, Scope.WRITE)
 _OPERATES = Rule(Role.OPERATOR, Scope.JOBS)
 _ADMINISTERS = Rule(Role.ADMIN, Scope.ACCOUNTS)
 
@@ -47,7 +48,8 @@ _RULES: dict[Rule, tuple[str, ...]] = {
         "runs-get_trial_metrics", "runs-get_run_curves", "runs-get_trial_curves", "runs-get_run_result",
         "runs-get_trial_result", "analysis-get_lab", "analysis-list_catalogue_metrics",
         "analysis-list_catalogue_angles", "analysis-compare", "analysis-compare_stride_curves", "analysis-trend",
-        "analysis-plan", "tables-trial_metrics", "files-get_file", "playback-get_playback",
+        "analysis-plan", "releases-list_all", "releases-get", "releases-preview", "show_releases",
+        "tables-trial_metrics", "files-get_file", "playback-get_playback",
         "playback-get_skeleton", "playback-get_angles", "playback-get_landmarks", "playback-get_film",
         "playback-get_pair_film", "playback-get_pair_video", "playback-get_pair_landmarks",
     ),
@@ -56,6 +58,7 @@ _RULES: dict[Rule, tuple[str, ...]] = {
         "sessions-change", "trials-create", "trials-change",
         "links-list_all", "links-create", "links-revoke", "playback-make_film", "playback-make_pair_film",
     ),
+    _PROMOTES: ("releases-create",),
     _NAMES: ("identity-get_identity", "identity-put_identity"),
     _OPERATES: (
         "jobs-create", "jobs-cancel", "uploads-get_file", "uploads-put_file", "recordings-create",

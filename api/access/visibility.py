@@ -19,6 +19,8 @@ from api.tables import (
     FileRow,
     GoalRow,
     IndexProblemRow,
+    ReleaseMemberRow,
+    ReleaseRow,
     RunRow,
     ScoreRow,
     SessionRow,
@@ -29,9 +31,9 @@ from api.tables import (
 )
 from api.tables_owned import JobRow
 
-_SUBJECT, _EPISODE, _SESSION, _TRIAL = (
-    kind.__table__ for kind in (SubjectRow, EpisodeRow, SessionRow, TrialRow)
-)  # fmt: skip
+_SUBJECT, _EPISODE, _SESSION, _TRIAL, _MEMBER = (
+    kind.__table__ for kind in (SubjectRow, EpisodeRow, SessionRow, TrialRow, ReleaseMemberRow)
+)
 
 
 def limit_session(session: Session, principal: Principal) -> None:
@@ -68,6 +70,10 @@ def _trials(codes: list[str]) -> Select[Any]:
     return select(_TRIAL.c.id).where(_TRIAL.c.session_id.in_(_sessions(codes)))
 
 
+def _releases(codes: list[str]) -> Select[Any]:
+    return select(_MEMBER.c.release).where(_MEMBER.c.trial_id.in_(_trials(codes)))
+
+
 CRITERIA: dict[type[Base], Callable[[list[str]], ColumnElement[bool]]] = {
     SubjectRow: lambda codes: SubjectRow.code.in_(codes),
     EpisodeRow: lambda codes: EpisodeRow.subject_id.in_(_subjects(codes)),
@@ -76,6 +82,8 @@ CRITERIA: dict[type[Base], Callable[[list[str]], ColumnElement[bool]]] = {
     ScoreRow: lambda codes: ScoreRow.session_id.in_(_sessions(codes)),
     TrialRow: lambda codes: TrialRow.session_id.in_(_sessions(codes)),
     RunRow: lambda codes: RunRow.trial_id.in_(_trials(codes)),
+    ReleaseMemberRow: lambda codes: ReleaseMemberRow.trial_id.in_(_trials(codes)),
+    ReleaseRow: lambda codes: ReleaseRow.name.in_(_releases(codes)),
     FileRow: lambda codes: FileRow.trial_id.in_(_trials(codes)),
     TrialMetricRow: lambda codes: TrialMetricRow.subject.in_(codes),
     TombstoneRow: lambda codes: TombstoneRow.subject.in_(codes),

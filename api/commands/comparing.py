@@ -9,7 +9,7 @@ import typer
 
 from api.commands.comparison_text import comparison_text, condition_text
 from api.commands.showing import digits_of
-from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal, parse_visits
+from api.commands.terminal import AsOfOption, JsonOption, LabOption, QuietOption, Terminal, parse_visits
 from labsys.core.errors import GateRefusedError
 from labsys.core.skeleton import Side
 
@@ -30,6 +30,7 @@ def compare(
     every: Annotated[
         bool, typer.Option("--all", help="Also rows without a detectable change, and right against left.")
     ] = False,
+    as_of: AsOfOption = None,
     lab: LabOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -41,7 +42,7 @@ def compare(
     """
     terminal = Terminal(lab, as_json, quiet)
     subject, pre, post = parse_visits(session_a, session_b)
-    document = compare_visits_of(terminal.open_lab(), subject, pre, post, curves=curves)
+    document = compare_visits_of(terminal.open_lab(), subject, pre, post, curves=curves, as_of=as_of)
     terminal.give(document, "" if as_json else comparison_text(document, every=every))
     if not document["comparable"]:
         raise GateRefusedError(f"{pre} and {post} cannot be compared: {document['reason']}")
@@ -51,6 +52,7 @@ def show_trend(
     subject: Annotated[str, typer.Argument(metavar="SUBJECT")],
     metric: Annotated[str, typer.Argument(metavar="METRIC", help="An id of 'labsys metrics'.")],
     side: Annotated[Side | None, typer.Option("--side", help="All sides that the metric has, if not given.")] = None,
+    as_of: AsOfOption = None,
     lab: LabOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -60,10 +62,11 @@ def show_trend(
     \b
     Example: labsys trend S01 hip_ext_excursion_stance --side left
     """
+    from api.counting import counting_as_of, errors_as_of
     from api.database import open_database
     from api.index import ensure_indexed
-    from api.lab_errors import lab_errors
     from api.queries import find_trend
+    from api.releases import as_of_document
     from api.views import trend_document
     from labsys.core.catalogue import find_metric
 
@@ -74,31 +77,35 @@ def show_trend(
     try:
         ensure_indexed(folder, database)
         with database.read() as session:
-            trends = [
-                trend_document(find_trend(session, lab_errors(folder), subject, metric, s), subject) for s in sides
-            ]
+            counting = counting_as_of(session, as_of)
+            errors = errors_as_of(folder, counting)
+            found = [find_trend(session, errors, subject, metric, s, counting=counting) for s in sides]
+            trends = [trend_document(t, subject, as_of=as_of_document(session, counting)) for t in found]
     finally:
         database.close()
     document = {"subject": subject, "metric": metric, "trends": trends}
     terminal.give(document, "\n\n".join(trend_text(t) for t in trends))
 
 
-def compare_visits_of(lab: Lab, subject: str, pre: str, post: str, *, curves: bool = False) -> dict[str, Any]:
+def compare_visits_of(
+    lab: Lab, subject: str, pre: str, post: str, *, curves: bool = False, as_of: str | None = None
+) -> dict[str, Any]:
     """Two visits of a subject compared, as `labsys compare --json` prints them; with `curves` where asked for."""
+    from api.compared import compared_document
+    from api.counting import counting_as_of
     from api.curve_changes import compare_curves
     from api.database import open_database
     from api.index import ensure_indexed
-    from api.lab_errors import lab_errors
-    from api.queries import compare_sessions, find_visit
-    from api.views import comparison_document
+    from api.queries import find_visit
 
     database = open_database(lab)
     try:
         ensure_indexed(lab, database)
         with database.read() as session:
-            document = comparison_document(compare_sessions(session, lab_errors(lab), subject, pre, post))
+            counting = counting_as_of(session, as_of)
+            document = compared_document(session, lab, subject, pre, post, counting=counting)
             if curves:
-                visits = (find_visit(session, subject, code) for code in (pre, post))
+                visits = (find_visit(session, subject, code, counting=counting) for code in (pre, post))
                 document["curves"] = compare_curves(lab, *visits)
             return document
     finally:
@@ -126,12 +133,18 @@ def trend_text(document: Mapping[str, Any]) -> str:
         ]
         headers = ("session", "phase", "value", "on another day", "since first", "95 %", "strides")
         lines += [
-            f"{condition_text(series)}, {series['tier']}",
+            f"{condition_text(series)}, {series['tier']}{_made_text(document, series)}",
             format_table(headers, rows, right=("value", "since first", "strides")),
             *([_slope_text(series["slope"], document["unit"], digits)] if series["slope"] else []),
         ]
     lines += [f"left out: {trial}: {reason}" for trial, reason in document["left_out"].items()]
     return "\n".join(lines if document["series"] else [*lines, "no visit has this metric"])
+
+
+def _made_text(document: Mapping[str, Any], series: Mapping[str, Any]) -> str:
+    """What processed a series, where the series of this trend differ in that or a release has it."""
+    makings = {s["made_by"] for s in document["series"]}
+    return f", {series['made_by']}" if len(makings) > 1 or series["made_by"].startswith("release ") else ""
 
 
 def _slope_text(slope: Mapping[str, Any], unit: str, digits: int) -> str:

@@ -17,6 +17,7 @@ _QUIET = (_NO_CHANGE, "not_comparable", "not_measured")
 def comparison_text(document: Mapping[str, Any], *, every: bool = False) -> str:
     """Pairs with their goal rows and changes; of other rows their number, or all of them and right against left."""
     lines = [f"{document['subject']}: {document['pre']} against {document['post']}"]
+    lines += _release_lines(document)
     lines += [f"warning: {w}" for w in document["warnings"]]
     lines += [
         f"not paired ({u['visit']}): {u['trial']} {condition_text(u)}: {u['reason']}" for u in document["unpaired"]
@@ -30,6 +31,13 @@ def comparison_text(document: Mapping[str, Any], *, every: bool = False) -> str:
     if any(r["provisional"] for r in document["rows"]):
         lines += ["", "The measurement error is a default, not this lab's own: verdicts are provisional."]
     return "\n".join(lines)
+
+
+def _release_lines(document: Mapping[str, Any]) -> list[str]:
+    """The releases that the runs count in, with their times."""
+    named = [f"{r['release']} of {r['made_at'][:10]}" for r in document["releases"]]
+    lines = [f"release: {', '.join(named)}"] if named else []
+    return [f"as of release {document['as_of']['release']}", *lines] if document["as_of"] and not named else lines
 
 
 def _short_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +15,7 @@ from labsys.core.errors import InputError, LabsysError, UnknownNameError
 from labsys.core.session import TrialKind, TrialName
 
 if TYPE_CHECKING:
+    from labsys.core.progress import Progress
     from labsys.storage.lab import Lab
     from pipelines.config import PipelineConfig
     from pipelines.run import RunOutcome
@@ -73,20 +74,20 @@ def process_trials(
     folder = terminal.open_lab()
     sets = [*(settings or []), *([f"reconstruct.engine={engine}"] if engine else [])]
     sets += [f"pose2d.model={json.dumps(model)}"] if model else []
-    loaded = load_config(Profile(_word("profile", profile, Profile)), file=config, sets=sets)
+    loaded = load_config(Profile(check_word("profile", profile, Profile)), file=config, sets=sets)
     stage = _stage(from_stage)
-    names = _choose(folder, trials or [], session, every=every, stale=stale)
-    _tell_model(terminal, folder, names, loaded)
+    names = choose_trials(folder, trials or [], session, every=every, stale=stale)
+    tell_model(terminal, folder, names, loaded)
     outcomes, failures = _process_all(terminal, folder, names, loaded, stage)
     for subject in sorted({n.subject for n in names}):
         update_index(terminal, folder, subject)
     document = {
-        "processed": [_document(o) for o in outcomes],
+        "processed": [outcome_document(o) for o in outcomes],
         "failed": [{"trial": str(n), "error": str(e)} for n, e in failures],
     }
     if failures and len(names) == 1:
         raise failures[0][1]
-    terminal.give(document, "\n".join(_line(o) for o in outcomes) or "nothing to do")
+    terminal.give(document, "\n".join(outcome_line(o) for o in outcomes) or "nothing to do")
     if failures:
         raise typer.Exit(max(e.exit_code for _, e in failures))
 
@@ -94,9 +95,18 @@ def process_trials(
 def _process_all(
     terminal: Terminal, lab: Lab, names: Sequence[TrialName], config: PipelineConfig, stage: Stage | None
 ) -> tuple[list[RunOutcome], list[tuple[TrialName, LabsysError]]]:
-    """One trial's trouble does not keep the others from being processed."""
     from pipelines.run import run_trial
 
+    def process(name: TrialName, progress: Progress) -> RunOutcome:
+        return run_trial(lab, name, config=config, from_stage=stage, progress=progress)
+
+    return each_trial(terminal, names, process)
+
+
+def each_trial(
+    terminal: Terminal, names: Sequence[TrialName], process: Callable[[TrialName, Progress], RunOutcome]
+) -> tuple[list[RunOutcome], list[tuple[TrialName, LabsysError]]]:
+    """Process trials one after the other; one trial's trouble does not keep the others from being processed."""
     outcomes: list[RunOutcome] = []
     failures: list[tuple[TrialName, LabsysError]] = []
     for i, name in enumerate(names):
@@ -104,7 +114,7 @@ def _process_all(
             terminal.say(f"{name} ({i + 1} of {len(names)})")
         try:
             with terminal.progress() as progress:
-                outcomes.append(run_trial(lab, name, config=config, from_stage=stage, progress=progress))
+                outcomes.append(process(name, progress))
         except LabsysError as error:
             failures.append((name, error))
             if len(names) > 1:
@@ -112,7 +122,7 @@ def _process_all(
     return outcomes, failures
 
 
-def _tell_model(terminal: Terminal, lab: Lab, names: Sequence[TrialName], config: PipelineConfig) -> None:
+def tell_model(terminal: Terminal, lab: Lab, names: Sequence[TrialName], config: PipelineConfig) -> None:
     """Before any video is looked at: which model will do it, and which metrics it cannot give."""
     from api.commands.modelling import contract_text
     from labsys.storage.models import list_models
@@ -130,7 +140,10 @@ def _tell_model(terminal: Terminal, lab: Lab, names: Sequence[TrialName], config
         terminal.say(f"model {stored.name} is not used: no trial here has videos without 2D landmarks")
 
 
-def _choose(lab: Lab, trials: Sequence[str], session: str | None, *, every: bool, stale: bool) -> list[TrialName]:
+def choose_trials(
+    lab: Lab, trials: Sequence[str], session: str | None, *, every: bool, stale: bool = False
+) -> list[TrialName]:
+    """The trials that a command line names (InputError: none, or in two ways)."""
     from labsys.storage.sessions import list_sessions, load_session
     from labsys.storage.subjects import list_subjects
 
@@ -163,17 +176,19 @@ def _recorded(lab: Lab, subject: str, session: str, *, stale: bool) -> list[Tria
 def _stage(text: str | None) -> Stage | None:
     from pipelines.stages import Stage
 
-    return None if text is None else Stage(_word("stage", text, Stage))
+    return None if text is None else Stage(check_word("stage", text, Stage))
 
 
-def _word(kind: str, text: str, words: type[StrEnum]) -> str:
+def check_word(kind: str, text: str, words: type[StrEnum]) -> str:
+    """A word of an option, if it is one of the valid ones (UnknownNameError names the nearest)."""
     valid = [w.value for w in words]
     if text not in valid:
         raise UnknownNameError(kind, text, valid=valid)
     return text
 
 
-def _document(outcome: RunOutcome) -> dict[str, object]:
+def outcome_document(outcome: RunOutcome) -> dict[str, object]:
+    """What processing a trial came to, as JSON."""
     return {
         "trial": str(outcome.trial),
         "run": outcome.run,
@@ -184,7 +199,8 @@ def _document(outcome: RunOutcome) -> dict[str, object]:
     }
 
 
-def _line(outcome: RunOutcome) -> str:
+def outcome_line(outcome: RunOutcome) -> str:
+    """What processing a trial came to, in a line."""
     what = "processed" if outcome.is_new else "complete already, nothing done"
     static = f", referenced to {outcome.static}" if outcome.static else ""
     model = f", 2D by model {outcome.model}" if outcome.model else ""

@@ -29,6 +29,10 @@ LabOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages.")]
 
+AsOfOption = Annotated[
+    str | None, typer.Option("--as-of", metavar="RELEASE", help="As it was in a named release; see 'labsys release'.")
+]
+
 # `labsys --lab LAB COMMAND`: what stands before the command, for commands that are not told themselves.
 root_lab: ContextVar[Path | None] = ContextVar("root_lab", default=None)
 

@@ -3,4 +3,4 @@
 `HEAD` is the newest revision; a test compares it with them.
 """
 
-HEAD = "0005"
+HEAD = "0006"

@@ -13,11 +13,23 @@ SHOWN = ("hip_flexion", "pelvis_rotation", "lumbar_extension")
 
 
 def comparison_curves(
-    names: Mapping[str, Sequence[TrialName]], rows: Sequence[Mapping[str, Any]], *, changes: str, pair: int
+    names: Mapping[str, Sequence[TrialName]],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    runs: Mapping[str, str],
+    changes: str,
+    pair: int,
 ) -> dict[str, Any]:
-    """Curves of both visits of one pair. changes: where the stretches that differ are asked for."""
+    """Curves of both visits of one pair. changes: where the stretches that differ are asked for.
+
+    runs: SESSION/TRIAL -> its run; a trial that is not there is drawn by the run that counts now.
+    """
     words = {"pre": "before", "post": "after"}
-    lines = [_source(name, words[visit]) for visit, found in names.items() for name in found]
+    lines = [
+        _source(name, words[visit], runs.get(f"{name.session}/{name.trial}"))
+        for visit, found in names.items()
+        for name in found
+    ]
     toe_off = {
         side: [
             {"line": words[visit], "at": row[visit]}
@@ -48,6 +60,7 @@ def angle_choice() -> list[dict[str, Any]]:
     ]
 
 
-def _source(name: TrialName, line: str) -> dict[str, Any]:
+def _source(name: TrialName, line: str, run: str | None) -> dict[str, Any]:
     label = f"{line} ({name.session}/{name.trial})"
-    return {"line": line, "dashed": line == "before", "label": label, "href": f"/api/v1/trials/{name}/curves"}
+    href = f"/api/v1/trials/{name}/curves" if run is None else f"/api/v1/runs/{name}/{run}/curves"
+    return {"line": line, "dashed": line == "before", "label": label, "href": href}

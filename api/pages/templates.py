@@ -17,6 +17,7 @@ _MENU = (
     ("show_recording", "/record", "Record"),
     ("show_calibrations", "/calibrations", "Calibrations"),
     ("show_jobs", "/jobs", "Jobs"),
+    ("show_releases", "/releases", "Releases"),
     ("show_admin", "/admin", "Administration"),
 )
 

@@ -15,6 +15,7 @@ from api.report.provenance import (
     condition_words,
     error_words,
     newest,
+    release_words,
     visit_words,
 )
 from api.report.sources import Capture, ComparisonSources
@@ -139,7 +140,8 @@ def _provenance(sources: ComparisonSources) -> tuple[Block, ...]:
     rows = [(f"{_VISITS[c.visit]}, {_trial(c)}", _made_from(c)) for of_pair in sources.captures for c in of_pair]
     source = error_words([r["sem_source"] for r in sources.comparison["rows"]])
     about = ("Error between visits", source), ("Runs", "named by the hash of inputs, parameters and version")
-    return (Facts((*rows, *about)),)
+    releases = [("Release", release_words(r)) for r in sources.comparison["releases"]]
+    return (Facts((*releases, *rows, *about)),)
 
 
 def _made_from(capture: Capture) -> str:

@@ -27,6 +27,11 @@ def calibration_words(run: RunDocument) -> str:
     return f"{run.calibration}, grade {run.calibration_grade}" if run.calibration_grade else run.calibration
 
 
+def release_words(release: Mapping[str, Any]) -> str:
+    """A release and when it was promoted."""
+    return f"{release['release']}, promoted {day(release['made_at'])}"
+
+
 def visit_words(session: SessionDocument) -> str:
     """When a visit was, its phase and episode."""
     phase = "" if session.phase is None else f", phase {session.phase.value}"

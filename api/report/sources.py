@@ -9,17 +9,18 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from api.compared import compared_document
+from api.counting import counting_as_of
 from api.curve_changes import compare_curves
 from api.curves import load_curves
 from api.database import open_database
 from api.index import ensure_indexed
-from api.lab_errors import lab_errors
 from api.pages.curve_sources import SHOWN
-from api.queries import compare_sessions, find_run, find_session, find_trial, find_visit
+from api.queries import find_run, find_session, find_trial, find_visit
+from api.releases import release_of_run
 from api.schemas import SessionDocument, TrialDocument
 from api.schemas_results import RunCurves, RunDocument
 from api.trial_documents import load_trial_document
-from api.views import comparison_document
 from labsys.core.session import TrialName
 from labsys.storage.lab import Lab
 
@@ -28,8 +29,9 @@ VISITS = ("pre", "post")
 
 @dataclass(frozen=True, eq=False)
 class TrialSources:
-    """One run of one trial. `result`: as `labsys show --json` prints it."""
+    """One run of one trial. `result`: as `labsys show --json` prints it. `release`: it counts in, with its time."""
 
+    release: Mapping[str, Any] | None
     result: Mapping[str, Any]
     trial: TrialDocument
     session: SessionDocument
@@ -59,15 +61,17 @@ class ComparisonSources:
     changes: tuple[Mapping[str, Any], ...]
 
 
-def gather_trial(lab: Lab, name: TrialName, run: str | None = None) -> TrialSources:
-    """One run of a trial; without `run` the one that counts.
+def gather_trial(lab: Lab, name: TrialName, run: str | None = None, *, as_of: str | None = None) -> TrialSources:
+    """One run of a trial; without `run` the one that counts, now or as of a release.
 
     Raises:
-        UnknownNameError: no such trial or run. InputError: nothing was processed yet, or a file cannot be read.
+        UnknownNameError: no such trial, run or release. InputError: not processed yet, or a file cannot be read.
     """
-    result = load_trial_document(lab, name, run)
     with _reading(lab) as db:
+        chosen = run if as_of is None else find_run(db, name, counting=counting_as_of(db, as_of)).run
+        result = load_trial_document(lab, name, chosen)
         return TrialSources(
+            release=release_of_run(db, name, result["run"], as_of),
             result=result,
             trial=TrialDocument.of(find_trial(db, name)),
             session=SessionDocument.of(find_session(db, name.subject, name.session)),
@@ -76,15 +80,17 @@ def gather_trial(lab: Lab, name: TrialName, run: str | None = None) -> TrialSour
         )
 
 
-def gather_comparison(lab: Lab, subject: str, pre: str, post: str) -> ComparisonSources:
-    """Two visits of a subject.
+def gather_comparison(lab: Lab, subject: str, pre: str, post: str, *, as_of: str | None = None) -> ComparisonSources:
+    """Two visits of a subject, by the runs that count now or as of a release.
 
     Raises:
-        UnknownNameError: no such subject or session. InputError: both are the same visit, or a file cannot be read.
+        UnknownNameError: no such subject, session or release. InputError: both are the same visit, or a file cannot be
+            read.
     """
     with _reading(lab) as db:
-        comparison = comparison_document(compare_sessions(db, lab_errors(lab), subject, pre, post))
-        visits = [find_visit(db, subject, code) for code in (pre, post)]
+        counting = counting_as_of(db, as_of)
+        comparison = compared_document(db, lab, subject, pre, post, counting=counting)
+        visits = [find_visit(db, subject, code, counting=counting) for code in (pre, post)]
         return ComparisonSources(
             comparison=comparison,
             sessions=tuple(SessionDocument.of(find_session(db, subject, code)) for code in (pre, post)),
@@ -97,7 +103,7 @@ def _captures(lab: Lab, db: Session, comparison: Mapping[str, Any], pair: Mappin
     for visit in VISITS:
         for trial in pair[visit]:
             name = TrialName(comparison["subject"], comparison[visit], trial)
-            run = RunDocument.of(find_run(db, name))
+            run = RunDocument.of(find_run(db, name, pair["runs"][f"{name.session}/{name.trial}"]))
             yield Capture(visit, run, load_curves(lab, name, run.run, angle=None, side=None, strides=False))
 
 

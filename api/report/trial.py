@@ -16,6 +16,7 @@ from api.report.provenance import (
     condition_words,
     error_words,
     newest,
+    release_words,
     visit_words,
 )
 from api.report.sources import TrialSources
@@ -151,6 +152,7 @@ def _provenance(sources: TrialSources, metrics: Sequence[Row]) -> Facts:
     notes = [text for key, text in sources.result["notes"].items() if key not in _SAID_ABOVE]
     return Facts(
         (
+            *([("Release", release_words(sources.release))] if sources.release else []),
             ("Run", f"{run.run} (hash of inputs, parameters and version), processed {day(run.started_at)}"),
             ("Made with", f"labsys {run.pipeline_version}, metric definitions version {run.definition_version}"),
             ("Landmarks", run.model or "unknown"),

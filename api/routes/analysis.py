@@ -5,18 +5,22 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy.orm import Session
 
 import labsys
 from api.catalog import list_angles, list_metrics
+from api.compared import compared_document
+from api.counting import Counting, counting_as_of, errors_as_of
 from api.curve_changes import compare_curves
 from api.dependencies import LabDep, SessionDep, refuse_name
 from api.documents import send
 from api.errors import problem_responses
 from api.index import find_problems
 from api.lab_errors import lab_errors, learnt_errors, plan_for
-from api.queries import compare_sessions, find_subject, find_trend, find_visit
+from api.queries import find_subject, find_trend, find_visit
+from api.releases import as_of_document
 from api.schemas_results import LabDocument, MetricEntry, Page, ProblemEntry
-from api.views import comparison_document, trend_document
+from api.views import trend_document
 from api.views_reliability import plan_document, reliability_document
 from labsys.core.catalogue import ANGLES, CATALOGUE_VERSION, find_angle, find_metric
 from labsys.core.errors import UnknownNameError
@@ -26,6 +30,9 @@ router = APIRouter(tags=["analysis"])
 
 _CODE = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 Code = Annotated[str, Query(pattern=_CODE)]
+AsOf = Annotated[
+    str | None, Query(pattern=_CODE, description="A named release: numbers, errors and verdicts as they were in it")
+]
 
 
 @router.get("/lab", response_model=LabDocument, responses=problem_responses())
@@ -55,9 +62,11 @@ def list_catalogue_angles(request: Request) -> Response:
 
 
 @router.get("/compare", responses=problem_responses(404))
-def compare(request: Request, db: SessionDep, lab: LabDep, subject: Code, pre: Code, post: Code) -> Response:
+def compare(
+    request: Request, db: SessionDep, lab: LabDep, subject: Code, pre: Code, post: Code, as_of: AsOf = None
+) -> Response:
     """Two visits of one subject against the measurement error, as `labsys compare A B --json` prints them."""
-    return send(request, comparison_document(compare_sessions(db, lab_errors(lab), subject, pre, post)))
+    return send(request, compared_document(db, lab, subject, pre, post, counting=_counting(db, as_of)))
 
 
 @router.get("/compare/curves", responses=problem_responses(404))
@@ -69,13 +78,16 @@ def compare_stride_curves(
     pre: Code,
     post: Code,
     angle: Annotated[str | None, Query(max_length=64)] = None,
+    as_of: AsOf = None,
 ) -> Response:
     """Angles over the stride of two visits, as `labsys compare A B --curves --json` prints them."""
     try:
         find_angle(angle or ANGLES[0].id)
     except UnknownNameError as error:
         raise refuse_name(error) from error
-    curves = compare_curves(lab, find_visit(db, subject, pre), find_visit(db, subject, post), angle=angle)
+    counting = _counting(db, as_of)
+    visits = (find_visit(db, subject, code, counting=counting) for code in (pre, post))
+    curves = compare_curves(lab, *visits, angle=angle)
     return send(request, {"subject": subject, "pre": pre, "post": post, "curves": curves})
 
 
@@ -87,6 +99,7 @@ def trend(
     subject: Code,
     metric: Annotated[str, Query(max_length=64)],
     side: Side,
+    as_of: AsOf = None,
 ) -> Response:
     """One metric and side over all visits of a subject, one series per condition."""
     try:
@@ -94,7 +107,16 @@ def trend(
     except UnknownNameError as error:
         raise refuse_name(error) from error
     find_subject(db, subject)
-    return send(request, trend_document(find_trend(db, lab_errors(lab), subject, metric, side), subject))
+    counting = _counting(db, as_of)
+    found = find_trend(db, errors_as_of(lab, counting), subject, metric, side, counting=counting)
+    return send(request, trend_document(found, subject, as_of=as_of_document(db, counting)))
+
+
+def _counting(db: Session, as_of: str | None) -> Counting:
+    try:
+        return counting_as_of(db, as_of)
+    except UnknownNameError as error:
+        raise refuse_name(error) from error
 
 
 @router.get("/reliability", responses=problem_responses())

@@ -13,36 +13,52 @@ from sqlalchemy.orm import Session
 
 from api.access.authenticate import principal_of
 from api.access.rules import rule_named
-from api.dependencies import LabDep, SessionDep
-from api.lab_errors import lab_errors
+from api.compared import compared_document
+from api.counting import counting_as_of
+from api.dependencies import LabDep, SessionDep, refuse_name
 from api.pages.curve_sources import comparison_curves
 from api.pages.marks import decomposition_bars
 from api.pages.sections import arrange_rows
 from api.pages.templates import render
-from api.queries import compare_sessions, find_run, find_session, find_trial
+from api.queries import find_run, find_session, find_trial
+from api.releases import release_documents
 from api.schemas import SessionDocument
 from api.schemas_results import RunDocument
 from api.tables import FileRow
-from api.views import comparison_document
+from labsys.core.errors import UnknownNameError
 from labsys.core.session import TrialName
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 Code = Annotated[str, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+AsOf = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 
 @router.get("/compare")
 def show_comparison(
-    request: Request, db: SessionDep, lab: LabDep, subject: Code, pre: Code, post: Code
+    request: Request, db: SessionDep, lab: LabDep, subject: Code, pre: Code, post: Code, as_of: AsOf = None
 ) -> HTMLResponse:
     """Two visits against the measurement error: goals, changes, then all other rows by region."""
-    comparison = comparison_document(compare_sessions(db, lab_errors(lab), subject, pre, post))
+    try:
+        counting = counting_as_of(db, as_of)
+    except UnknownNameError as error:
+        raise refuse_name(error) from error
+    comparison = compared_document(db, lab, subject, pre, post, counting=counting)
     visits = [SessionDocument.of(find_session(db, subject, code)) for code in (pre, post)]
     may_make = rule_named("playback-make_pair_film").lets_in(principal_of(request))
-    query = urlencode({"subject": subject, "pre": pre, "post": post})
+    asked = {"subject": subject, "pre": pre, "post": post}
+    query = urlencode(asked | ({"as_of": as_of} if as_of else {}))
     pairs = [_pair_values(db, comparison, query, index) for index in range(len(comparison["pairs"]))]
     return render(
-        request, "compare.html", comparison=comparison, visits=visits, pairs=pairs, query=query, may_make_film=may_make
+        request,
+        "compare.html",
+        comparison=comparison,
+        visits=visits,
+        pairs=pairs,
+        query=query,
+        present=urlencode(asked),
+        releases=[r.name for r in release_documents(db)],
+        may_make_film=may_make,
     )
 
 
@@ -52,6 +68,7 @@ def _pair_values(db: Session, comparison: Mapping[str, Any], query: str, index: 
     rows = [r for r in comparison["rows"] if r["pair"] == index]
     sides = [s for s in comparison["symmetry"] if s["pair"] == index and s["change"] is not None]
     subject, trials = comparison["subject"], {"pre": pair["pre"], "post": pair["post"]}
+    runs = pair["runs"] if comparison["as_of"] else {}
     names = {v: [TrialName(subject, comparison[v], t) for t in trials[v]] for v in ("pre", "post")}
     return {
         "index": index,
@@ -61,9 +78,14 @@ def _pair_values(db: Session, comparison: Mapping[str, Any], query: str, index: 
         "symmetry": sides,
         "provisional": any(r["provisional"] for r in rows),
         "error_sources": sorted({r["sem_source"] for r in rows if r["sem_source"]}),
-        "curves": comparison_curves(names, rows, changes=f"/api/v1/compare/curves?{query}", pair=index),
-        "film": _film_address(db, names),
-        "runs": [(v, RunDocument.of(find_run(db, name))) for v, found in names.items() for name in found],
+        "curves": comparison_curves(names, rows, runs=runs, changes=f"/api/v1/compare/curves?{query}", pair=index),
+        # A film is made of the runs that count now.
+        "film": "" if comparison["as_of"] else _film_address(db, names),
+        "runs": [
+            (v, RunDocument.of(find_run(db, name, pair["runs"][f"{name.session}/{name.trial}"])))
+            for v, found in names.items()
+            for name in found
+        ],
     }
 
 

@@ -25,6 +25,7 @@ from api.routes import (
     comparison_page,
     job_page,
     record_page,
+    release_page,
     sign_in_page,
     trial_page,
 )
@@ -130,7 +131,17 @@ def _trend(db: Session, errors: ErrorTable, subject: str, metric: str, side: Sid
 def include_pages(routes: APIRouter) -> None:
     """Serve all pages, and their style sheet and scripts from the package."""
     routes.include_router(router)
-    for part in (comparison_page, trial_page, record_page, job_page, calibration_page, admin_page, sign_in_page):
+    parts = (
+        comparison_page,
+        trial_page,
+        record_page,
+        job_page,
+        release_page,
+        calibration_page,
+        admin_page,
+        sign_in_page,
+    )
+    for part in parts:
         routes.include_router(part.router)
     with as_file(files("api") / "web" / "static") as folder:
         routes.mount("/static", StaticFiles(directory=folder), name="static")

@@ -12,13 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.access.exports import note_export
+from api.counting import counting_as_of
 from api.dependencies import LabDep, SessionDep, refuse_name
 from api.documents import as_bytes
 from api.errors import problem_responses
 from api.flat_table import FlatTable, RunChoice, TableFilter, choose_columns, parse_when
 from api.schemas_results import TablePage
 from api.table_files import FileFormat, choose_format, json_row, write_table
-from labsys.core.errors import UnknownNameError
+from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.session import Phase, TrialKind
 from labsys.core.skeleton import Side
 
@@ -50,6 +51,11 @@ class TableQuery(BaseModel):
         "deleted or moved trials, of superseded runs, and what no longer fits the filter.",
     )
     run: RunChoice = RunChoice.CURRENT
+    as_of: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
+        description="A named release: rows of the runs that count in it. Goes with neither updated_since nor run=all",
+    )
     columns: list[str] = Field(default=[], description="Comma-separated or repeated; all where none is named")
     format: FileFormat | None = Field(default=None, description="Overrules the Accept header")
     limit: int | None = Field(
@@ -76,7 +82,7 @@ def trial_metrics(
     """One row per trial, run, metric and side, with units, intervals, conditions and provenance."""
     try:
         columns = choose_columns(query.columns)
-        table = FlatTable(lab.uuid, _filter(query))
+        table = FlatTable(lab.uuid, _filter(db, query))
     except UnknownNameError as error:
         raise refuse_name(error) from error
     kind = choose_format(query.format, accept)
@@ -112,7 +118,12 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
             yield block
 
 
-def _filter(query: TableQuery) -> TableFilter:
+def _filter(db: Session, query: TableQuery) -> TableFilter:
+    if query.as_of is not None and (query.updated_since is not None or query.run is RunChoice.ALL):
+        raise InputError(
+            "as_of goes with neither updated_since nor run=all",
+            remedy="A closed release does not change; ask for it whole",
+        )
     return TableFilter(
         subject=query.subject,
         metrics=tuple(query.metric),
@@ -124,6 +135,7 @@ def _filter(query: TableQuery) -> TableFilter:
         until=parse_when(query.until, end=True) if query.until else None,
         updated_since=parse_when(query.updated_since) if query.updated_since else None,
         run=query.run,
+        counting=counting_as_of(db, query.as_of),
     )
 
 

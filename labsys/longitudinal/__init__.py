@@ -6,6 +6,7 @@ from labsys.longitudinal.goals import check_goal
 from labsys.longitudinal.plan import Plan, PlanOption, plan_captures
 from labsys.longitudinal.reliability import learn_reliability
 from labsys.longitudinal.repeats import Person
+from labsys.longitudinal.shift import MetricShift, SubjectShift, VerdictFlip, shift_subject
 from labsys.longitudinal.trend import metric_trend
 from labsys.longitudinal.values import (
     AbsentTrial,
@@ -36,16 +37,19 @@ __all__ = [
     "CurveChange",
     "CurveCluster",
     "Family",
+    "MetricShift",
     "Person",
     "Plan",
     "PlanOption",
     "SideDifference",
+    "SubjectShift",
     "Trend",
     "TrendPoint",
     "TrendSeries",
     "TrendSlope",
     "Unpaired",
     "Verdict",
+    "VerdictFlip",
     "Visit",
     "check_goal",
     "compare_group_curves",
@@ -55,4 +59,5 @@ __all__ = [
     "learn_reliability",
     "metric_trend",
     "plan_captures",
+    "shift_subject",
 ]

@@ -11,6 +11,7 @@ from labsys.core.catalogue import ErrorGroup, MetricDefinition
 from labsys.core.skeleton import Side
 from labsys.core.units import degrees
 from labsys.longitudinal.calibrations import MAX_UNCERTAINTY_RAD, largest_differences, uncertainty_unknown
+from labsys.longitudinal.making import differing_making
 from labsys.longitudinal.values import Capture, ConditionPair, Visit
 from labsys.longitudinal.visits import tiers_of
 
@@ -27,6 +28,7 @@ def pair_warnings(pair: ConditionPair) -> tuple[str, ...]:
     where = f"{pair.kind} at {pair.speed_mps:.2f} m/s"
     found = [
         *_differing(pair, "footwear", lambda c: c.conditions.footwear, "record both visits in the same shoes"),
+        *_made(pair),
         *_differing(pair, "model that found the landmarks", lambda c: c.model, "process both visits with one model"),
         *_tiers(pair),
         *_settings(pair),
@@ -100,6 +102,11 @@ def _settings(pair: ConditionPair) -> list[str]:
     if not differing:
         return []
     return [f"processed with other settings ({', '.join(differing[:4])}); process both visits with the same"]
+
+
+def _made(pair: ConditionPair) -> list[str]:
+    otherwise = differing_making(pair.pre + pair.post)
+    return [] if otherwise is None else [f"nothing is judged: {otherwise}"]
 
 
 def _pain(pair: ConditionPair) -> list[str]:

@@ -14,6 +14,7 @@ from labsys.core.skeleton import Side, Tier
 from labsys.longitudinal.calibrations import reason_against
 from labsys.longitudinal.families import FAMILY_RATE, page_level
 from labsys.longitudinal.goals import check_goal, is_late
+from labsys.longitudinal.making import describe_making, group_made_alike
 from labsys.longitudinal.pairing import COMPARED_KINDS, group_alike
 from labsys.longitudinal.slope import DatedVisit, fit_slope
 from labsys.longitudinal.values import Capture, Family, Trend, TrendPoint, TrendSeries, TrendSlope, Visit
@@ -79,15 +80,17 @@ def _counts(capture: Capture, metric: str, side: Side, left_out: dict[str, str])
 
 
 def _series_of(members: list[_Origin], question: _Question) -> list[TrendSeries]:
-    """One series per tier and definition version of captures under one condition."""
-    by_definition: dict[tuple[Tier, int], list[_Origin]] = defaultdict(list)
+    """One series per tier, definition version and making of captures under one condition."""
+    by_definition: dict[tuple[Tier, int, int], list[_Origin]] = defaultdict(list)
+    makings = group_made_alike(o.capture for o in members)
     for origin in members:
         found = origin.capture.find(question.metric, question.side)
         if found is not None:
-            by_definition[found.tier, found.version].append(origin)
+            making = next(i for i, group in enumerate(makings) if any(c is origin.capture for c in group))
+            by_definition[found.tier, found.version, making].append(origin)
     return [
         _one_series(origins, question, tier=tier, version=version)
-        for (tier, version), origins in sorted(by_definition.items())
+        for (tier, version, _), origins in sorted(by_definition.items())
     ]
 
 
@@ -112,6 +115,7 @@ def _one_series(origins: list[_Origin], question: _Question, *, tier: Tier, vers
         version=version,
         points=tuple(_point(v, measured[v.session], measured[visits[0].session], error) for v in visits),
         slope=_slope(visits, measured, question, error, tier),
+        made_by=", ".join(dict.fromkeys(describe_making(o.capture) for o in origins)),
     )
 
 

@@ -71,6 +71,8 @@ class Capture:
         static_shares_calibration: the static trial was recorded under the same calibration as this one.
         calibration: its name. camera_turns: camera -> rotation vector (3) rad that takes LAB into the camera's frame.
         model: what found the landmarks. settings: how it was processed, key -> value.
+        release: the named release that its run counts in, "" for none. pipeline_version: of what made the run.
+        model_hash: digest of the model, "" where no model looked at videos. run: name of the run, "" where unknown.
     """
 
     name: TrialName
@@ -87,6 +89,10 @@ class Capture:
     camera_turns: Mapping[str, tuple[float, float, float]] = field(default_factory=dict, hash=False)
     model: str = ""
     settings: Mapping[str, str] = field(default_factory=dict, hash=False)
+    release: str = ""
+    pipeline_version: str = ""
+    model_hash: str = ""
+    run: str = ""
 
     def find(self, metric_id: str, side: Side) -> CaptureMetric | None:
         """The metric of this id and side, or None where the capture does not list it."""
@@ -310,7 +316,9 @@ class TrendSlope:
 
 @dataclass(frozen=True)
 class TrendSeries:
-    """Points that may be joined: one condition, one tier, one definition version. speed_mps: their mean.
+    """Points that may be joined: one condition, one tier, one definition version, processed alike.
+
+    speed_mps: their mean. made_by: what processed them, in words: a release, else version and model.
 
     slope: None for fewer than three visits, where the error is unknown, or where strides are too few for a verdict.
     """
@@ -323,6 +331,7 @@ class TrendSeries:
     version: int
     points: tuple[TrendPoint, ...]
     slope: TrendSlope | None = None
+    made_by: str = ""
 
 
 @dataclass(frozen=True)

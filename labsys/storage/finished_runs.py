@@ -1,4 +1,4 @@
-"""Finished runs: reading run.json, and `current`, the name of the run that counts."""
+"""Finished runs: reading run.json. Which of them counts is in current_runs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from pathlib import Path
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.provenance import Provenance
 from labsys.core.session import TrialName, check_code
-from labsys.storage.atomic import hash_file, is_there, read_text, sync_folder, write_text_atomic
+from labsys.storage.atomic import hash_file, is_there
 from labsys.storage.documents import load_document
-from labsys.storage.lab import Lab, runs_folder, trial_folder
-from labsys.storage.nouns import check_place, list_codes, list_folder, require_known
-from labsys.storage.trial_changes import stamp_change
+from labsys.storage.lab import Lab, runs_folder
+from labsys.storage.nouns import check_place, list_codes, require_known
 from labsys.storage.trials import require_trial
 
 RUN_FILE = "run.json"
 WORK = ".work"
 # In the work folder of a run that is whole but whose name may not have reached `current` yet.
 PENDING = "pending"
-_CURRENT = "current"
 
 
 @dataclass(frozen=True)
@@ -80,55 +78,6 @@ def is_complete(lab: Lab, name: TrialName, run_id: str) -> bool:
     return is_there(runs_folder(lab, name) / check_code("run", run_id) / RUN_FILE)
 
 
-def current_run(lab: Lab, name: TrialName) -> str | None:
-    """Name of the run that counts, or None where nothing was processed.
-
-    Between a run's becoming visible and its name reaching `current` the machine may have died; such a run counts.
-
-    Raises:
-        InputError: `current` names a run that is not there.
-    """
-    pending = pending_run(lab, name)
-    if pending is not None:
-        return pending
-    path = _current_path(lab, name)
-    if not is_there(path):
-        return None
-    run_id = read_text(path).strip()
-    if not is_complete(lab, name, run_id):
-        raise InputError(f"names run '{run_id}', which is not there", where=str(path), remedy="Process the trial again")
-    return run_id
-
-
-def pending_run(lab: Lab, name: TrialName) -> str | None:
-    """The visible run whose name may not have reached `current`, or None."""
-    return next(iter(_pending_runs(lab, name)), None)
-
-
-def set_current_run(lab: Lab, name: TrialName, run_id: str) -> None:
-    """Make a complete run the one that counts (UnknownNameError otherwise); cheap when it is already."""
-    run_folder(lab, name, run_id)
-    pending = _pending_runs(lab, name)
-    for other in [p for p in pending if p != run_id]:
-        _rename_pending(lab, name, other)
-    if run_id in pending:
-        _rename_pending(lab, name, run_id)
-        return
-    path = _current_path(lab, name)
-    if not is_there(path) or read_text(path).strip() != run_id:
-        stamp_change(lab, name)
-        write_text_atomic(path, run_id + "\n")
-
-
-def clear_current_run(lab: Lab, name: TrialName) -> None:
-    """Let no run of the trial count until it is processed again (what the runs rest on has changed); the runs stay."""
-    stamp_change(lab, name)
-    for run_id in _pending_runs(lab, name):
-        _pending_path(lab, name, run_id).unlink(missing_ok=True)
-    _current_path(lab, name).unlink(missing_ok=True)
-    sync_folder(trial_folder(lab, name))
-
-
 def run_folder(lab: Lab, name: TrialName, run_id: str) -> Path:
     """Folder of a complete run (UnknownNameError names the nearest)."""
     if not is_complete(lab, name, run_id):
@@ -156,23 +105,3 @@ def verify_run(lab: Lab, name: TrialName, run_id: str) -> None:
         file = run_file(lab, name, run_id, path)
         if hash_file(file) != expected:
             raise InputError("differs from what the run wrote", where=str(file), remedy="Restore it from a backup")
-
-
-def _current_path(lab: Lab, name: TrialName) -> Path:
-    return trial_folder(lab, name) / _CURRENT
-
-
-def _pending_path(lab: Lab, name: TrialName, run_id: str) -> Path:
-    return runs_folder(lab, name) / WORK / run_id / PENDING
-
-
-def _pending_runs(lab: Lab, name: TrialName) -> list[str]:
-    works = [work.name for work in list_folder(runs_folder(lab, name) / WORK)]
-    return [w for w in works if is_there(_pending_path(lab, name, w)) and is_complete(lab, name, w)]
-
-
-def _rename_pending(lab: Lab, name: TrialName, run_id: str) -> None:
-    # The pending file says what `current` shall say, so that one rename both writes `current` and ends the wait.
-    path = _current_path(lab, name)
-    _pending_path(lab, name, run_id).replace(path)
-    sync_folder(path.parent)

@@ -12,8 +12,9 @@ from labsys.core.session import TrialName
 from labsys.core.skeleton import Tier
 from labsys.storage import motion_tables, stride_tables
 from labsys.storage.atomic import read_json, write_json_atomic
+from labsys.storage.current_runs import current_run
 from labsys.storage.documents import check_schema, from_document, load_document, save_document, to_document
-from labsys.storage.finished_runs import RunRecord, current_run, load_run, run_file, run_folder
+from labsys.storage.finished_runs import RunRecord, load_run, run_file, run_folder
 from labsys.storage.lab import Lab
 from labsys.storage.landmarks_table import read_landmarks3d, write_landmarks3d
 from labsys.storage.trials import load_trial

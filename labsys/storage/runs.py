@@ -6,17 +6,15 @@ away. Finishing renames the folder into place and then writes `current`; a reade
 """
 
 from labsys.storage.atomic import hash_file
+from labsys.storage.current_runs import clear_current_run, current_run, set_current_run
 from labsys.storage.finished_runs import (
     RunRecord,
-    clear_current_run,
-    current_run,
     is_complete,
     list_runs,
     load_run,
     run_file,
     run_folder,
     run_identity,
-    set_current_run,
     verify_run,
 )
 from labsys.storage.staged_runs import StagedRun, open_run, settle_run

@@ -18,6 +18,7 @@ from labsys.core.clock import utc_now
 from labsys.core.errors import InputError, NewerSchemaError, UnknownNameError
 from labsys.core.session import TrialName, check_code
 from labsys.storage.atomic import hash_file, is_there, make_folder, sync_file, sync_folder, sync_tree, write_text_atomic
+from labsys.storage.current_runs import set_current_run
 from labsys.storage.documents import load_document, save_document
 from labsys.storage.finished_runs import (
     PENDING,
@@ -27,7 +28,6 @@ from labsys.storage.finished_runs import (
     is_complete,
     load_run,
     run_file,
-    set_current_run,
 )
 from labsys.storage.lab import Lab, runs_folder
 from labsys.storage.locks import hold_lock
@@ -126,8 +126,8 @@ class StagedRun:
         hashes = {path: record.files[path] for path in files}
         self._mark(stage, hashes, {path: record.inherited.get(path, parent) for path in files}, {})
 
-    def finish(self, record: RunRecord) -> Path:
-        """Write run.json, make the run visible and current; returns its folder.
+    def finish(self, record: RunRecord, *, beside: bool = False) -> Path:
+        """Write run.json, make the run visible and, unless it is made beside what counts, current; returns its folder.
 
         Raises:
             InputError: the record names another run, or the folder holds a file that no stage completed.
@@ -141,15 +141,20 @@ class StagedRun:
             raise InputError(f"no stage completed '{strangers[0]}'", where=str(self.folder))
         save_document(self.folder / RUN_FILE, replace(record, files=owned, inherited=inherited))
         sync_tree(self.folder)
-        return self._publish()
+        return self._publish(beside)
 
-    def _publish(self) -> Path:
+    def _publish(self, beside: bool) -> Path:
         target = runs_folder(self._lab, self._name) / self._run_id
-        write_text_atomic(self._work / PENDING, self._run_id + "\n")
+        if beside:
+            # An earlier attempt may have been meant to count.
+            (self._work / PENDING).unlink(missing_ok=True)
+        else:
+            write_text_atomic(self._work / PENDING, self._run_id + "\n")
         self.folder.rename(target)
         sync_folder(target.parent)
         sync_folder(self._work)
-        set_current_run(self._lab, self._name, self._run_id)
+        if not beside:
+            set_current_run(self._lab, self._name, self._run_id)
         return target
 
     def _locate(self, path: str, inherited: Mapping[str, str]) -> Path:

@@ -13,8 +13,9 @@ from labsys.core.errors import GateRefusedError, InputError, UnknownNameError
 from labsys.core.provenance import Provenance
 from labsys.core.session import Conditions, Episode, Session, Subject, Surface, Trial, TrialKind, TrialName
 from labsys.core.skeleton import Side, Tier
+from labsys.storage.current_runs import set_current_run
 from labsys.storage.episodes import save_episode
-from labsys.storage.finished_runs import RunRecord, set_current_run
+from labsys.storage.finished_runs import RunRecord
 from labsys.storage.lab import Lab, create_lab
 from labsys.storage.references import load_references
 from labsys.storage.results import write_motion

@@ -1,0 +1,79 @@
+"""Named releases, what the next one would change, and promoting it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from sqlalchemy import select
+
+from api.access.authenticate import actor_of
+from api.dependencies import CodeFilter, Cursor, DatabaseDep, LabDep, SessionDep
+from api.documents import send
+from api.errors import problem_responses
+from api.once import ONCE, OnceRoute, answered_before, keep_answer
+from api.paging import Keyset
+from api.promotion import promote_release
+from api.queries import find_subject
+from api.releases import find_release, release_documents
+from api.schemas_releases import ReleaseDocument, ReleaseNew, SubjectPreview
+from api.schemas_results import Page
+from api.shifts import in_candidate, require_candidate, shift_document
+from api.tables import SubjectRow
+
+router = APIRouter(prefix="/releases", tags=["releases"], route_class=OnceRoute)
+
+ReleaseName = Annotated[
+    str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="Name of the release", examples=["2026-autumn"])
+]
+# Every subject costs two comparisons per visit.
+Subjects = Annotated[int, Query(ge=1, le=50, description="Most subjects on this page")]
+
+
+@router.get("", response_model=Page[ReleaseDocument], responses=problem_responses())
+def list_all(request: Request, db: SessionDep) -> Response:
+    """Every release, the oldest first. The open one takes in what is processed alike; `candidate` is none yet."""
+    return send(request, Page(items=release_documents(db), next_cursor=None))
+
+
+@router.post(
+    "", dependencies=[ONCE], status_code=201, response_model=ReleaseDocument, responses=problem_responses(409, 413)
+)
+def create(request: Request, lab: LabDep, database: DatabaseDep, body: ReleaseNew) -> Response:
+    """Let the candidate count, under a name; closes the release that was open."""
+    with database.write() as session:
+        answered = answered_before(session, request)
+    if answered is not None:
+        return answered
+    actor = actor_of(request)
+    promote_release(lab, database, body.name, actor=actor, note=body.note, of_present=body.of_present)
+    with database.write() as session:
+        document = find_release(session, body.name)
+        answer = send(request, document, status=201, location=f"/api/v1/releases/{body.name}")
+        return keep_answer(session, request, answer)
+
+
+@router.get("/candidate/preview", response_model=Page[SubjectPreview], responses=problem_responses(404))
+def preview(
+    request: Request,
+    db: SessionDep,
+    lab: LabDep,
+    subject: CodeFilter = None,
+    limit: Subjects = 5,
+    cursor: Cursor = None,
+) -> Response:
+    """By subject: how far each metric would shift, and which verdicts would flip, were the candidate promoted."""
+    require_candidate(db)
+    statement = select(SubjectRow).where(in_candidate())
+    if subject is not None:
+        statement = statement.where(SubjectRow.id == find_subject(db, subject).id)
+    keys = Keyset.of((SubjectRow.code,), {"subject": subject})
+    rows, following = keys.fetch(db, statement, cursor, limit)
+    items = [SubjectPreview.model_validate(shift_document(db, lab, row.code)) for row in rows]
+    return send(request, Page(items=items, next_cursor=following))
+
+
+@router.get("/{release}", response_model=ReleaseDocument, responses=problem_responses(404))
+def get(request: Request, db: SessionDep, release: ReleaseName) -> Response:
+    """One release; `candidate` is what was processed beside and is not promoted."""
+    return send(request, find_release(db, release))
