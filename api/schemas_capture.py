@@ -104,7 +104,7 @@ class CameraTally(BaseModel):
 
 
 class VerdictDocument(BaseModel):
-    """What the last take is worth. `after_s`: from its end to this verdict."""
+    """What the last take is worth. `trial`: its name or its folder in calibrations/; `after_s`: since its end."""
 
     trial: str
     advice: Literal["KEEP", "KEEP WITH NOTES", "REPEAT"]
@@ -114,6 +114,18 @@ class VerdictDocument(BaseModel):
     error_mm: float | None
     after_s: float
     cameras: list[CameraTally]
+
+
+class CoverageDocument(BaseModel):
+    """Where one camera has seen the board of the calibration that is recorded. `seen`: looks that showed it;
+    `together`: those in which another camera saw it too; `cells`: corners in each part of the picture, `columns` of
+    them in a row, from the top left."""
+
+    camera: str
+    seen: int
+    together: int
+    columns: int
+    cells: list[int]
 
 
 class StationDocument(BaseModel):
@@ -131,6 +143,7 @@ class StationDocument(BaseModel):
     check: CheckDocument | None = None
     visit: VisitDocument | None = None
     verdict: VerdictDocument | None = None
+    coverage: list[CoverageDocument] = []
 
 
 class StationNew(Sent):
@@ -152,6 +165,14 @@ class VisitNew(Sent):
 class TakeNew(Sent):
     """Record the step that is next. `unchecked`: although no check passed lately."""
 
+    unchecked: bool = False
+
+
+class CalibrationNew(Sent):
+    """Record a waved board. `unchecked`: although no check passed lately."""
+
+    board: Name
+    seconds: float = Field(default=40.0, gt=0, le=600)
     unchecked: bool = False
 
 

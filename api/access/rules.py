@@ -64,7 +64,8 @@ _RULES: dict[Rule, tuple[str, ...]] = {
         "jobs-create", "jobs-cancel", "uploads-get_file", "uploads-put_file", "recordings-create",
         "show_recording", "capture-get", "capture-open_rig", "capture-close_rig", "capture-check",
         "capture-begin_visit", "capture-end_visit", "capture-start", "capture-stop", "capture-go_on", "capture-repeat",
-        "capture-recover", "capture-watch", "capture-watch_pictures", "capture-get_picture",
+        "capture-recover", "capture-record_calibration", "capture-watch", "capture-watch_pictures",
+        "capture-get_picture",
     ),
     _KNOWS: (
         "show_jobs", "show_calibrations", "show_calibration", "show_calibration_report",

@@ -15,10 +15,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from api.recording.coverage_file import COVERAGE_FILE
 from api.recording.led_visit import LedVisit
 from api.recording.line import PLACE, SOCKET, Line
 from api.recording.station_state import StationState
@@ -27,6 +29,7 @@ from api.recording.visits import (
     SPEED,
     Visit,
     add_trial,
+    board_file,
     exclude_repeated,
     preferred_speed,
     protocol_file,
@@ -34,6 +37,8 @@ from api.recording.visits import (
     save_visit,
 )
 from api.schemas_capture import StationPhase
+from labsys.capture.board_file import load_board_config
+from labsys.capture.child_process import end_child, start_child
 from labsys.capture.finalise import FinishedTake
 from labsys.capture.preflight.run import run_preflight
 from labsys.capture.preview import make_preview, make_preview_folder, preview_file
@@ -43,10 +48,12 @@ from labsys.capture.rig import Rig, load_recordable_rig
 from labsys.capture.studio import Studio, open_studio
 from labsys.capture.verdict import Advice
 from labsys.capture.wall import CameraWall
+from labsys.core.board import Board
 from labsys.core.errors import ConcurrencyError, InputError, LabsysError, UnknownNameError
 from labsys.core.session import TrialName
 from labsys.storage.lab import Lab, open_lab, take_folder
 from labsys.storage.locks import hold_lock
+from labsys.storage.recordings import new_calibration_take
 from labsys.storage.takes import RECORDING_FOLDER
 
 _FRESH_S = 600.0  # how long a passed check, or a take that was kept, speaks for the rig
@@ -99,7 +106,7 @@ class Station:
         self._led: LedVisit | None = None
         self._pending: TrialName | None = None
         self._proven_s = self._asked_s = float("-inf")
-        self._state = StationState(rig)
+        self._state = StationState(rig, previews)
         for camera in rig.cameras:
             mode = rig.stream_of(camera)
             make_preview(preview_file(previews, camera), (mode.width, mode.height))
@@ -146,6 +153,7 @@ class Station:
             "visit": self._begin_visit,
             "leave": self._end_visit,
             "start": self._start,
+            "calibrate": self._start_calibration,
             "stop": lambda _: self._end_take(),
             "next": lambda _: self._go_on(),
             "repeat": self._repeat,
@@ -200,6 +208,13 @@ class Station:
             raise ConcurrencyError("no step is to be recorded now", remedy="Go on to the next one")
         phase = StationPhase.STARTING if unchecked or self._is_proven else StationPhase.CHECKING
         self._begin(phase, lambda studio: self._take(studio, led, unchecked=unchecked))
+
+    def _start_calibration(self, order: Mapping[str, Any]) -> None:
+        board = load_board_config(board_file(self._lab, str(order["board"])))
+        seconds, unchecked = float(order["seconds"]), bool(order.get("unchecked"))
+        check_request(RecordRequest(self._lab.root / "take", self._rig, seconds))
+        phase = StationPhase.STARTING if unchecked or self._is_proven else StationPhase.CHECKING
+        self._begin(phase, lambda studio: self._calibrate(studio, board, seconds, unchecked=unchecked))
 
     def _end_take(self) -> None:
         if not self._state.phase.is_taking:
@@ -256,10 +271,8 @@ class Station:
 
     def _take(self, studio: Studio, led: LedVisit, *, unchecked: bool) -> None:
         """Record the step that is next, unless the check that is due fails."""
-        if not unchecked and not self._is_proven:
-            self._check(studio)
-            if not self._is_proven:
-                return
+        if not self._may_record(studio, unchecked=unchecked):
+            return
         step = led.now
         assert step is not None
         self._state.begin_take(step.seconds)
@@ -271,6 +284,31 @@ class Station:
                 self._pending = None  # it waits to be recovered
             self._index(name)
         self._judge(led, name, finished)
+
+    def _may_record(self, studio: Studio, *, unchecked: bool) -> bool:
+        """Whether a check passed lately, or passes now; or nobody wants one."""
+        if not unchecked and not self._is_proven:
+            self._check(studio)
+        return unchecked or self._is_proven
+
+    def _calibrate(self, studio: Studio, board: Board, seconds: float, *, unchecked: bool) -> None:
+        """Record a waved board, while another process looks where it shows."""
+        if not self._may_record(studio, unchecked=unchecked):
+            return
+        self._state.begin_take(seconds)
+        (self._previews / COVERAGE_FILE).unlink(missing_ok=True)
+        target = new_calibration_take(self._lab, self._rig.name)
+        facts = {"kind": "calibration"}
+        request = RecordRequest(target, self._rig, seconds, self._rig_text, "", facts, self._previews)
+        watcher = self._state.watcher(f"calibrations/{target.parent.name}", board=True)
+        looking = start_child("api.recording.coverage:watch_board", board, self._previews, tuple(self._rig.cameras))
+        try:
+            record_take(request, bench=studio.bench, trigger=studio.trigger, watcher=watcher, stop=self._stop)
+        finally:
+            looking.terminate()
+            end_child(looking, wait_s=5.0)
+            with suppress(OSError):
+                target.parent.rmdir()  # where nothing was recorded
 
     def _record(self, studio: Studio, led: LedVisit, name: TrialName, seconds: float) -> FinishedTake:
         from labsys.storage.trials import load_trial
@@ -285,7 +323,7 @@ class Station:
             {"trial": str(name), "trial_uuid": trial.uuid, "kind": trial.kind.value},
             self._previews,
         )
-        watcher = self._state.watcher(name)
+        watcher = self._state.watcher(str(name))
         return record_take(request, bench=studio.bench, trigger=studio.trigger, watcher=watcher, stop=self._stop)
 
     def _judge(self, led: LedVisit, name: TrialName, finished: FinishedTake) -> None:

@@ -6,14 +6,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import labsys
+from api.recording.coverage_file import COLUMNS, read_coverage
 from api.recording.led_visit import LedVisit
 from api.schemas_capture import (
     CameraTally,
     CheckDocument,
     CheckLine,
+    CoverageDocument,
     ProblemDocument,
     StationCamera,
     StationDocument,
@@ -31,7 +34,6 @@ from labsys.capture.stopping import least_free_bytes
 from labsys.capture.wall import WallCamera
 from labsys.core.clock import utc_now
 from labsys.core.errors import LabsysError
-from labsys.core.session import TrialName
 from labsys.core.units import millimetres
 
 _RATE_OVER_S = 2.0
@@ -72,10 +74,11 @@ class _Flow:
 class StationState:
     """See the module's text."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, previews: Path) -> None:
         self._rig, self._writing = rig, threading.Lock()
         self._flows = {camera: _Flow() for camera in rig.cameras}
         self._bytes = _Flow()
+        self._previews = previews
         self._said_s = self._ended_s = 0.0
         self._now = StationDocument(version=labsys.__version__, rig=rig.name, phase=StationPhase.OPENING)
 
@@ -170,15 +173,20 @@ class StationState:
     def begin_take(self, planned_s: float) -> None:
         """A take begins to begin."""
         self._change(
-            phase=StationPhase.STARTING, problem=None, verdict=None, elapsed_s=0.0, planned_s=planned_s
+            phase=StationPhase.STARTING,
+            problem=None,
+            verdict=None,
+            coverage=[],
+            elapsed_s=0.0,
+            planned_s=planned_s,
         )  # fmt: skip
 
     def note_end(self) -> None:
         """Somebody ended the take just now."""
         self._ended_s = time.monotonic()
 
-    def watcher(self, trial: TrialName) -> Watcher:
-        """What the recorder tells while it records."""
+    def watcher(self, take: str, *, board: bool = False) -> Watcher:
+        """What the recorder tells while it records a take of this name. board: one is waved, and looked for."""
         state = self
         self._ended_s = 0.0
 
@@ -191,9 +199,11 @@ class StationState:
 
             def counted(self, elapsed_s: float, cameras: list[CameraCount], free_bytes: int) -> None:
                 state._count(elapsed_s, cameras, free_bytes)
+                if board:
+                    state._show_coverage()
 
             def judged(self, found: Assessment) -> None:
-                state._judge(trial, found)
+                state._judge(take, found)
 
         return Telling()
 
@@ -210,12 +220,17 @@ class StationState:
             ],
         )
 
-    def _judge(self, trial: TrialName, found: Assessment) -> None:
+    def _show_coverage(self) -> None:
+        found = read_coverage(self._previews)
+        coverage = [CoverageDocument(camera=camera, columns=COLUMNS, **told) for camera, told in found.items()]
+        self._change(coverage=coverage)
+
+    def _judge(self, take: str, found: Assessment) -> None:
         verdict, sync = found.verdict, found.sync
         tallies = [CameraTally(name=n, due=f.due, stored=f.stored, lost=f.lost) for n, f in found.losses.items()]
         self._change(
             verdict=VerdictDocument(
-                trial=str(trial),
+                trial=take,
                 advice=verdict.advice.value,
                 reasons=list(verdict.reasons),
                 grade=verdict.grade,

@@ -64,6 +64,14 @@ def protocol_names(lab: Lab) -> list[str]:
     return sorted(p.stem for p in (lab.root / "protocols").glob("*.yaml"))
 
 
+def board_file(lab: Lab, name: str) -> Path:
+    """The file of a board of the lab (UnknownNameError names the nearest)."""
+    known = sorted(p.stem for p in (lab.root / "boards").glob("*.yaml"))
+    if name not in known:
+        raise UnknownNameError("board", name, valid=known, where=str(lab.root / "boards"))
+    return lab.root / "boards" / f"{name}.yaml"
+
+
 def needs_speed(protocol: Protocol) -> bool:
     """Whether a step is run at the speed that the runner prefers."""
     return any(step.speed_mps == "preferred" for step in protocol.steps)

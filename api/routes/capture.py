@@ -20,6 +20,7 @@ from api.recording.line import ask_station, open_station, station_folder
 from api.recording.recovering import recover_lab
 from api.recording.watching import follow_pictures, follow_state
 from api.schemas_capture import (
+    CalibrationNew,
     RecoveriesDocument,
     StationDocument,
     StationNew,
@@ -104,6 +105,14 @@ def end_visit(request: Request, lab: LabDep, database: DatabaseDep, incomplete: 
 def start(request: Request, lab: LabDep, database: DatabaseDep, body: TakeNew) -> Response:
     """Record the step that is next; where no check passed in the last ten minutes, check first."""
     return _order(request, lab, database, "start", unchecked=body.unchecked)
+
+
+@router.post(
+    "/calibration", status_code=202, response_model=StationDocument, responses=problem_responses(404, 409, 413)
+)
+def record_calibration(request: Request, lab: LabDep, database: DatabaseDep, body: CalibrationNew) -> Response:
+    """Record a waved board, and tell where each camera has seen it; `labsys calibrate` calibrates from it."""
+    return _order(request, lab, database, "calibrate", said=body.board, **body.model_dump())
 
 
 @router.post("/stop", status_code=202, response_model=StationDocument, responses=problem_responses(404, 409))

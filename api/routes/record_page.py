@@ -50,6 +50,7 @@ def show_recording(request: Request, db: SessionDep, lab: LabDep) -> HTMLRespons
         subjects=list(db.scalars(select(SubjectRow.code).order_by(SubjectRow.code))),
         calibrations=list(reversed(list_calibrations(lab))),
         phases=[phase.value for phase in Phase],
+        boards=sorted(path.stem for path in (lab.root / "boards").glob("*.yaml")),
         cut_short=[recording.what for recording in find_recordings(lab)],
     )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from labsys.capture.child_process import end_child, start_child
+from labsys.capture.device import DriverError
 from labsys.capture.driver import DriverKind
 from labsys.capture.part_writer import WriterPlan
 from labsys.capture.preview import preview_file
@@ -85,7 +86,12 @@ class Crew:
         """
         self.start(raw, reserves, lock)
         for camera in self.workers:
-            self.await_open(camera)
+            try:
+                self.await_open(camera)
+            except DriverError as error:
+                raise DriverError(
+                    error.kind, f"{camera}: {error.what}", where=error.where, remedy=error.remedy
+                ) from error
 
     def start(self, raw: Path, reserves: Mapping[str, Path], lock: Path | None = None) -> None:
         """Start a process per camera. lock: of the recording, which every process holds; None where none is made."""

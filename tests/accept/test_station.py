@@ -16,9 +16,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import yaml
 
+from calibration.board.board import make_cv_board
+from labsys.capture.board_file import load_board_config
 from labsys.core.session import TrialName
 from labsys.storage.lab import Lab, take_folder
 from labsys.storage.trials import load_trial
@@ -176,6 +180,39 @@ def test_a_take_that_lost_frames_is_excluded_and_its_step_is_next_again(lab: Lab
     trial = load_trial(lab, TrialName.parse(verdict["trial"]))
     assert trial.excluded
     assert trial.exclusion_reason.startswith("camB lost")
+
+
+def test_a_waved_board_is_shown_where_it_was_seen(lab: Lab, service: Service, tmp_path: Path) -> None:
+    board = load_board_config(lab.root / "boards" / "charuco_4x5.yaml")
+    drawn = 255 - make_cv_board(board).generateImage((160, 200), marginSize=8)  # white on black
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(60):  # slower than it is looked for
+        picture = np.full((288, 512), 120, dtype=np.uint8)
+        left = 40 if number < 30 else 300
+        picture[60:260, left : left + 160] = drawn
+        cv2.imwrite(str(pictures / f"{number:02d}.png"), picture)
+    document = rig_document(fps=20)
+    document["virtual"]["pictures"] = str(pictures)
+    (lab.root / "rigs" / "board.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    service.ask("POST", "", {"rig": "board"})
+    wait_for(lambda: service.ask("GET", "")["phase"] == "wall")
+    service.ask("POST", "/calibration", {"board": "charuco_4x5", "seconds": 300, "unchecked": True})
+
+    def is_covered() -> bool:
+        found = service.ask("GET", "")["coverage"]
+        sides = [[sum(c["cells"][x::8]) for x in range(8)] for c in found]
+        return len(found) == 2 and all(sum(s[:4]) > 0 and sum(s[4:]) > 0 for s in sides)
+
+    wait_for(is_covered, most_s=120)
+    assert all(c["together"] > 0 for c in service.ask("GET", "")["coverage"])
+    service.ask("POST", "/stop")
+    wait_for(lambda: service.ask("GET", "")["phase"] == "wall")
+    verdict = service.ask("GET", "")["verdict"]
+    assert verdict["advice"] == "KEEP"
+    take = lab.root / verdict["trial"] / "take"
+    assert json.loads((take / "manifest.json").read_text(encoding="utf-8"))["kind"] == "calibration"
+    assert {p.name for p in (take / "raw").glob("*.mkv")} == {"camA.mkv", "camB.mkv"}
 
 
 def test_the_service_is_killed_and_the_take_goes_on(lab: Lab, service: Service, tab: Tab) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import yaml
 from starlette.testclient import TestClient
@@ -16,13 +18,18 @@ from starlette.testclient import TestClient
 from api.access.audit import TERMINAL
 from api.access.keys import KeyRequest, make_key
 from api.access.roles import Role
+from api.recording.coverage import CameraCoverage, find_board, note_look
+from api.recording.coverage_file import COLUMNS, ROWS
 from api.recording.led_visit import LedVisit
 from api.recording.line import PLACE, SOCKET, Line
 from api.recording.station import Station
 from api.recording.visits import Visit
 from api.schemas_capture import StationPhase
+from calibration.board.board import make_cv_board
+from calibration.board.detector import BoardFinder
 from labsys.capture.preview import PreviewWriter, make_preview, make_preview_folder, preview_file
 from labsys.capture.protocol import Protocol, load_protocol
+from labsys.core.board import Board
 from labsys.core.errors import ConcurrencyError, GateRefusedError, InputError, LabsysError, UnknownNameError
 from labsys.core.session import Session, TrialName
 from labsys.storage.lab import Lab
@@ -105,6 +112,8 @@ def test_a_visit_without_standing_trial_is_not_ended(protocol: Protocol) -> None
         ({"order": "start"}, ConcurrencyError, "no visit has begun"),
         ({"order": "stop"}, ConcurrencyError, "no take is under way"),
         ({"order": "leave"}, ConcurrencyError, "no visit has begun"),
+        ({"order": "calibrate", "board": "charuco", "seconds": 5}, UnknownNameError, "Did you mean 'charuco_4x5'"),
+        ({"order": "calibrate", "board": "charuco_4x5", "seconds": 0}, InputError, "0 s cannot be recorded"),
         ({"order": "visit", "subject": "S09", "protocol": "short"}, UnknownNameError, "Unknown subject 'S09'"),
         ({"order": "visit", "subject": "S01", "protocol": "shrt"}, UnknownNameError, "Did you mean 'short'"),
         ({"order": "visit", "subject": "S01", "protocol": "../rigs/x"}, UnknownNameError, "Unknown protocol"),
@@ -151,6 +160,32 @@ def test_a_visit_begins_with_a_check_and_takes_one_order_at_a_time(
     for order in ("start", "next", "leave", "check", "visit"):
         with pytest.raises(ConcurrencyError, match=r"the station is checking|a visit is under way"):
             station.hear({"order": order, "subject": "S01", "protocol": "short", "answers": ANSWERS})
+
+
+def test_a_board_is_found_where_it_is_and_counted_where_cameras_share_it() -> None:
+    board = Board(columns=5, rows=4, square_m=0.16, marker_m=0.12, dictionary="DICT_4X4_50")
+    drawn = make_cv_board(board).generateImage((300, 240), marginSize=10)
+    picture = np.full((480, 800), 128, dtype=np.uint8)
+    picture[220:460, 480:780] = drawn
+    found = find_board(BoardFinder(board), bytes(cv2.imencode(".jpg", picture)[1].tobytes()))
+    assert found is not None
+    xy_px, size_px = found
+    assert size_px == (800, 480)
+    assert len(xy_px) == 12
+    assert (xy_px.min(axis=0) > (480, 220)).all()
+    assert (xy_px.max(axis=0) < (780, 460)).all()
+    empty = np.full((480, 800), 128, dtype=np.uint8)
+    assert find_board(BoardFinder(board), bytes(cv2.imencode(".jpg", empty)[1].tobytes())) is None
+    covered = {camera: CameraCoverage() for camera in ("camA", "camB", "camC")}
+    note_look(covered, {"camA": found})
+    note_look(covered, {"camA": found, "camB": (xy_px * 0.0, size_px)})
+    note_look(covered, {})
+    assert [(c.seen, c.together) for c in covered.values()] == [(2, 1), (1, 1), (0, 0)]
+    cells = np.array(covered["camA"].cells).reshape(ROWS, COLUMNS)
+    assert cells.sum() == 24
+    assert cells[:2].sum() == cells[:, :4].sum() == 0, "nothing above or left of the board"
+    assert covered["camB"].cells[0] == 12
+    assert sum(covered["camC"].cells) == 0
 
 
 class _Played:

@@ -1,7 +1,7 @@
 // Recording: this page shows what the station says of itself and passes on what the technician does. The station is a
 // process of its own: whatever becomes of this page or of the service, a take goes on, and the page finds it again.
 import { order, refuse } from "/static/record/asking.js";
-import { nameOf, showCameras, unfollow } from "/static/record/wall.js";
+import { nameOf, showCameras, showCoverage, unfollow } from "/static/record/wall.js";
 
 const page = document.querySelector(".recorder");
 const by = (id) => document.getElementById(id);
@@ -53,12 +53,13 @@ function showStep(phase) {
   const step = currentStep();
   const taking = TAKING.includes(phase);
   const visit = state.visit;
-  const what = !visit ? "No visit has begun" : step ? `Step ${step.number} of ${visit.steps.length}: ${sayStep(step)}` : "All steps are done";
+  const waving = taking && state.coverage.length > 0;
+  const what = waving ? "Wave the board" : !visit ? "No visit has begun" : step ? `Step ${step.number} of ${visit.steps.length}: ${sayStep(step)}` : "All steps are done";
   write(by("step"), what);
   const done = step?.kind === "familiarisation";
   const go = by("go");
   write(by("go-word"), taking ? "Stop" : done ? "Done, go on" : "Start");
-  go.disabled = phase === "finishing" || phase === "checking" || phase === "opening" || !step;
+  go.disabled = phase === "finishing" || phase === "checking" || phase === "opening" || (!step && !taking);
   go.classList.toggle("stops", taking);
   by("skip").hidden = taking || !step || done;
   by("all-the-same").hidden = taking || !step || done || !state.check || state.check.passed;
@@ -106,7 +107,9 @@ function showVerdict() {
   write(by("advice"), found.advice);
   by("reasons").replaceChildren(...found.reasons.map((reason) => Object.assign(document.createElement("li"), { textContent: reason })));
   const counted = found.cameras.map((c) => `${c.name} ${c.stored} of ${c.due}`).join(", ");
-  const excluded = found.advice === "REPEAT" ? " It is excluded with these reasons, and its step is next again." : "";
+  const isBoard = found.trial.startsWith("calibrations/");
+  const board = found.advice === "REPEAT" ? " Wave the board once more." : ` Next: labsys calibrate ${found.trial}`;
+  const excluded = isBoard ? board : found.advice === "REPEAT" ? " It is excluded with these reasons, and its step is next again." : "";
   write(by("timing"), `${found.trial}: ${counted}. Grade ${found.grade}${found.error_mm === null ? "" : `, ${found.error_mm.toFixed(1)} mm at task speed`}. Judged ${found.after_s.toFixed(1)} s after its end.${excluded}`);
   by("again").hidden = found.advice === "REPEAT" || !state.visit?.steps.some((s) => s.trial === found.trial) || TAKING.includes(state.phase);
 }
@@ -160,6 +163,7 @@ function show(now) {
   showStep(phase);
   showCounters(phase);
   showCameras(now.cameras);
+  showCoverage(TAKING.includes(phase) ? now.coverage : []);
   if (JSON.stringify(before?.verdict) !== JSON.stringify(now.verdict) || before?.phase !== phase) showVerdict();
   if (JSON.stringify(before?.visit) !== JSON.stringify(now.visit)) showVisit();
   if (!before || JSON.stringify(before.check) !== JSON.stringify(now.check) || before.phase !== phase) showCheck(phase);
@@ -236,6 +240,11 @@ onSubmit("visit", async (form) => {
   const body = { subject: subject.value.trim(), protocol: protocol.value, session: session.value.trim(), calibration: calibration.value, answers };
   // The focus leaves the form: from here on space starts.
   if (await order("POST", "/visit", body)) by("step").focus();
+});
+onSubmit("calibration", async (form) => {
+  const body = { board: form.elements.board.value, seconds: Number(form.elements.seconds.value), unchecked: form.elements.unchecked.checked };
+  sound ??= new AudioContext();
+  if (await order("POST", "/calibration", body)) by("step").focus();
 });
 onSubmit("again", async (form) => {
   const reason = form.elements.reason.value.trim();

@@ -4,6 +4,30 @@ const list = document.querySelector("#wall");
 const tiles = new Map();
 let stopping = null;
 
+/** Where each camera has seen the board, while one is waved; empty otherwise. */
+export function showCoverage(coverage) {
+  for (const tile of tiles.values()) tile.coverage = null;
+  for (const found of coverage) {
+    const tile = tiles.get(found.camera);
+    if (tile) tile.coverage = found;
+  }
+  for (const { coverage: found, covered } of tiles.values()) {
+    const share = found ? found.cells.filter((n) => n > 0).length / found.cells.length : 0;
+    const text = found ? `Board seen ${found.seen} times, ${found.together} of them by another camera too; in ${Math.round(100 * share)} % of the picture` : "";
+    if (covered.textContent !== text) covered.textContent = text;
+  }
+}
+
+function darken({ canvas, context, coverage }) {
+  if (!coverage) return;
+  const width = canvas.width / coverage.columns;
+  const height = canvas.height / (coverage.cells.length / coverage.columns);
+  context.fillStyle = "rgb(0 0 0 / 60%)";
+  coverage.cells.forEach((n, i) => {
+    if (n === 0) context.fillRect((i % coverage.columns) * width, Math.floor(i / coverage.columns) * height, width, height);
+  });
+}
+
 export function nameOf(camera) {
   return camera.label ? `${camera.name}, ${camera.label}` : camera.name;
 }
@@ -18,9 +42,10 @@ function makeTile(camera) {
   const name = document.createElement("strong");
   name.textContent = nameOf(camera);
   const said = document.createElement("span");
-  tile.append(canvas, name, said);
+  const covered = document.createElement("span");
+  tile.append(canvas, name, said, covered);
   list.append(tile);
-  tiles.set(camera.name, { tile, canvas, said, context: canvas.getContext("2d"), shown: 0 });
+  tiles.set(camera.name, { tile, canvas, said, covered, coverage: null, context: canvas.getContext("2d"), shown: 0 });
 }
 
 function say(camera) {
@@ -52,6 +77,7 @@ async function draw(name, bytes) {
   tile.canvas.height = image.height;
   tile.context.drawImage(image, 0, 0);
   image.close();
+  darken(tile);
   tile.shown += 1;
   tile.canvas.dataset.shown = tile.shown;
 }
