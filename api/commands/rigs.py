@@ -92,8 +92,8 @@ def open_rig(rig: RigArgument, lab: LabOption = None, quiet: QuietOption = False
     terminal = Terminal(lab, as_json=False, quiet=quiet)
     folder = terminal.open_lab()
     path = find_rig_file(folder.root / "rigs", rig)
-    terminal.say(f"the cameras of {path.stem} are open: see /record of `labsys serve` (Ctrl-C lets them go)")
-    serve_station(folder, path)
+    said = f"the cameras of {path.stem} are opened: see /record of `labsys serve` (Ctrl-C lets them go)"
+    serve_station(folder, path, opened=lambda: terminal.say(said))
 
 
 @app.command("measure")

@@ -14,8 +14,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ from labsys.capture.board_file import load_board_config
 from labsys.capture.child_process import end_child, start_child
 from labsys.capture.finalise import FinishedTake
 from labsys.capture.preflight.run import run_preflight
-from labsys.capture.preview import make_preview, make_preview_folder, preview_file
+from labsys.capture.preview import FOLDER_PREFIX, make_preview, make_preview_folder, preview_file
 from labsys.capture.protocol import Protocol, load_protocol
 from labsys.capture.recorder import RecordRequest, check_request, record_take
 from labsys.capture.rig import Rig, load_recordable_rig
@@ -71,15 +71,16 @@ def serve_asked() -> None:
         sys.exit(error.exit_code)
 
 
-def serve_station(lab: Lab, rig: Path) -> None:
-    """Hold the cameras of a rig until told to let go.
+def serve_station(lab: Lab, rig: Path, *, opened: Callable[[], None] = lambda: None) -> None:
+    """Hold the cameras of a rig until told to let go. opened: called once orders are heard.
 
     Raises:
         ConcurrencyError: the lab has a station already. InputError, UnknownNameError: as the rig's file is read.
     """
     loaded = load_recordable_rig(rig)
     place = lab.root / PLACE
-    with hold_lock(place, what="the station of this lab"):
+    with _holding(place):
+        remove_left(place)
         folder = make_preview_folder()
         try:
             station = Station(lab, loaded, rig.read_text(encoding="utf-8"), folder)
@@ -87,12 +88,37 @@ def serve_station(lab: Lab, rig: Path) -> None:
                 signal.signal(which, lambda *_: station.end())
             line = Line(folder / SOCKET, station.hear)
             place.write_text(json.dumps({"folder": str(folder)}), encoding="utf-8")
+            opened()
             try:
                 station.run()
             finally:
                 line.close()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _holding(place: Path) -> Iterator[None]:
+    """The one station of a lab (ConcurrencyError: there is one)."""
+    try:
+        with hold_lock(place, what="the station"):
+            yield
+    except ConcurrencyError as error:
+        if error.where != str(place):
+            raise
+        raise ConcurrencyError(
+            "cameras of this lab are open already", where=str(place), remedy="Close them at /record first"
+        ) from error
+
+
+def remove_left(place: Path) -> None:
+    """Remove the pictures that a station left which was ended by force."""
+    try:
+        folder = Path(json.loads(place.read_text(encoding="utf-8"))["folder"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if folder.name.startswith(FOLDER_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Station:

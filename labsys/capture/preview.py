@@ -17,6 +17,7 @@ PREVIEW_HZ = 10.0
 _HEAD = struct.Struct("<QQqQq")  # count; bytes and time of each slot
 _BODY = 64
 _MEMORY = Path("/dev/shm")
+FOLDER_PREFIX = "labsys-station-"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Preview:
 
 def make_preview_folder() -> Path:
     """A folder of this user's own for previews, in memory where there is such a place."""
-    return Path(tempfile.mkdtemp(prefix="labsys-station-", dir=_MEMORY if _MEMORY.is_dir() else None))
+    return Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=_MEMORY if _MEMORY.is_dir() else None))
 
 
 def preview_file(folder: Path, camera: str) -> Path:

@@ -22,7 +22,7 @@ from api.recording.coverage import CameraCoverage, find_board, note_look
 from api.recording.coverage_file import COLUMNS, ROWS
 from api.recording.led_visit import LedVisit
 from api.recording.line import PLACE, SOCKET, Line
-from api.recording.station import Station
+from api.recording.station import Station, remove_left
 from api.recording.visits import Visit
 from api.schemas_capture import StationPhase
 from calibration.board.board import make_cv_board
@@ -186,6 +186,17 @@ def test_a_board_is_found_where_it_is_and_counted_where_cameras_share_it() -> No
     assert cells[:2].sum() == cells[:, :4].sum() == 0, "nothing above or left of the board"
     assert covered["camB"].cells[0] == 12
     assert sum(covered["camC"].cells) == 0
+
+
+def test_pictures_that_a_killed_station_left_are_removed(tmp_path: Path) -> None:
+    place, folder, other = tmp_path / PLACE, make_preview_folder(), tmp_path / "other"
+    make_preview(preview_file(folder, "camA"), (64, 48))
+    other.mkdir()
+    for left in (json.dumps({"folder": str(other)}), "", json.dumps({"folder": str(folder)})):
+        place.write_text(left, encoding="utf-8")
+        remove_left(place)
+    assert not folder.exists()
+    assert other.exists(), "nothing else is removed"
 
 
 class _Played:
