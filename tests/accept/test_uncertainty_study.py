@@ -5,31 +5,12 @@ Long: run by `make accept`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import numpy as np
 import pytest
 
-from pipelines.config import PipelineConfig
-from pipelines.synthetic.noise import NoiseModel
-from tests.accept.document import measured_at, write_section
-from tests.accept.uncertainty import (
-    CAPTURE_S,
-    RATE_HZ,
-    RIGS,
-    Held,
-    NotReached,
-    captures,
-    judge_share,
-    make_runner,
-    share,
-)
+from tests.accept.uncertainty import Held, NotReached, judge_share
+from tests.accept.uncertainty_report import by_case, pooled, write_report
+from tests.accept.uncertainty_study import CALIBRATED, EXACT, study
 
-RUNNERS, CAPTURES = range(41, 49), range(8)  # runners that nothing was tuned on
-NOISES = {"white 1 px": NoiseModel.white(1.0), "dlc_like": NoiseModel.dlc_like()}
-_RANGES = ("hip_sagittal_rom", "pelvis_rot_rom", "pelvis_tilt_rom", "lumbar_ext_rom")
-_AT_STRIKE = ("shank_angle_at_fs", "knee_flex_at_fs", "hip_ext_excursion_stance", "thigh_ext_excursion_stance")
-_OF_EVENTS = ("contact_time", "flight_time", "duty_factor", "step_time", "stride_time", "cadence")
 # Where 93-97 % is asked for and not reached yet, with the share that was measured instead; see `judge_share`.
 _NOT_REACHED = {
     ("3D points", "white 1 px"): NotReached(
@@ -38,29 +19,20 @@ _NOT_REACHED = {
         "covariance expects is charged to the pixels as well",
     ),
 }
-Case = tuple[str, bool]
 
 
 @pytest.fixture(scope="module")
-def held() -> dict[Case, list[Held]]:
-    out: dict[Case, list[Held]] = {(n, c): [] for n in NOISES for c in (True, False)}
-    for number in RUNNERS:
-        runner = make_runner(number)
-        for (name, calibrated), rows in out.items():
-            # Without calibration error a quarter of the captures: it only shows which part that error is.
-            chosen = CAPTURES if calibrated else CAPTURES[::4]
-            rule = PipelineConfig().reconstruct.rule
-            rows += captures(runner, NOISES[name], chosen, calibration_error=calibrated, rule=rule)
-    return out
+def held() -> list[Held]:
+    return list(study(range(len(CALIBRATED) + len(EXACT))))
 
 
-def test_intervals_hold_the_truth(held: dict[Case, list[Held]]) -> None:
-    write_section("uncertainty", report_lines(held))
+def test_intervals_hold_the_truth(held: list[Held]) -> None:
+    write_report(held)
     wrong, known = [], []
-    for (name, calibrated), rows in held.items():
-        for what, values in pooled(rows).items():
+    for (name, calibrated), rows in by_case(held).items():
+        for what, (mean, se) in pooled(rows).items():
             expected = _NOT_REACHED.get((what, name))
-            said = judge_share(*share(values), expected) if calibrated else ""
+            said = judge_share(mean, se, expected) if calibrated else ""
             if said:
                 wrong.append(f"{what} under {name}: {said}")
             elif calibrated and expected is not None:
@@ -68,102 +40,3 @@ def test_intervals_hold_the_truth(held: dict[Case, list[Held]]) -> None:
     assert not wrong, wrong
     if known:
         pytest.xfail("; ".join(known))
-
-
-def pooled(rows: Sequence[Held]) -> Mapping[str, list[float]]:
-    """One share per capture of everything of one kind."""
-    groups = {
-        "metrics": lambda m: m not in _RANGES + _AT_STRIKE + _OF_EVENTS,
-        "metrics at foot strike": lambda m: m in _AT_STRIKE,
-        "metrics of event times": lambda m: m in _OF_EVENTS,
-        "ranges over the stride": lambda m: m in _RANGES,
-    }
-    out = {
-        "3D points": [float(np.nanmean(r.points)) for r in rows],
-        "angles": [float(np.mean(list(r.angles.values()))) for r in rows],
-    }
-    for title, wanted in groups.items():
-        per_capture = [[inside for (m, _), inside in r.metrics.items() if wanted(m)] for r in rows]
-        out[title] = [float(np.mean(values)) for values in per_capture if values]
-    return out
-
-
-def report_lines(held: Mapping[Case, Sequence[Held]]) -> list[str]:
-    """The section of the document."""
-    n = {case: len(rows) for case, rows in held.items()}
-    lines = [
-        "## Intervals",
-        "",
-        measured_at() + _part(n),
-        "",
-        "How often a 95 % interval held the truth. Every capture is seen by a rig of its own (4 to 8 cameras, "
-        f"{min(r for _, r in RIGS):g} to {max(r for _, r in RIGS):g} m away), calibrated anew from a waved board with "
-        "0.4 px corner noise and placed with 0.2° of error in up and heading, and has noise and a static of its own. "
-        f"{len({r.capture // 100 for rows in held.values() for r in rows})} runners, captures of {CAPTURE_S:g} s at "
-        f"{RATE_HZ:g} Hz, default configuration; one capture is 37 landmark-level trials. Points against their true "
-        "places; angles against the same analysis of the true places; metrics (`ci95_strides` and `se_reconstruction` "
-        "together) against the mean of the runner's whole two minutes. ± is the standard error between captures.",
-        "",
-        "| quantity | noise | calibration error | captures | landmark-level trials | held |",
-        "|---|---|---|---|---|---|",
-    ]
-    titles = list(pooled(next(iter(held.values()))))
-    for title in titles:
-        for (name, calibrated), rows in held.items():
-            mean, se = share(pooled(rows)[title])
-            lines.append(
-                f"| {title} | {name} | {'yes' if calibrated else 'no'} | {n[name, calibrated]} | "
-                f"{37 * n[name, calibrated]} | {100 * mean:.1f} ± {100 * se:.1f} % |"
-            )
-    return [*lines, "", *_explanation(), "", *_table_per_quantity(held)]
-
-
-def _part(n_captures: Mapping[Case, int]) -> str:
-    whole = len(RUNNERS) * len(CAPTURES)
-    if min(n for (_, calibrated), n in n_captures.items() if calibrated) == whole:
-        return ""
-    return f" A part of its {len(RUNNERS)} runners and {whole} captures per noise: the table says how many."
-
-
-def _explanation() -> list[str]:
-    return [
-        "Events of one side come early or late alike in all strides of a runner, also in the next capture: what is "
-        "read at foot strike is less independent between captures than ± says. Points under "
-        "white noise are held more often than stated: limbs of rigid segments leave less error than the posterior "
-        "says, and where a calibration fits worse than its covariance expects, what does not fit is charged to the "
-        "pixels as well.",
-        "",
-        "What all views get wrong alike, and where stickers sit, no camera can see: it is in no interval here.",
-    ]
-
-
-def _table_per_quantity(held: Mapping[Case, Sequence[Held]]) -> list[str]:
-    lines = [
-        "With calibration error. Angles: error and stated error, root mean square over all captures, degrees. Metrics: "
-        "mean and spread of the error in units of the stated one (0 and 1 where all is right).",
-        "",
-        "| quantity | " + " | ".join(f"{n}: held | {n}: error | {n}: stated" for n in NOISES) + " |",
-        "|---|" + "---|" * (3 * len(NOISES)),
-    ]
-    cases = [held[name, True] for name in NOISES]
-    for key in cases[0][0].angles:
-        cells = []
-        for rows in cases:
-            some = [r for r in rows if key in r.angles]
-            rms = np.sqrt(np.mean(np.square([r.angle_rms_deg[key] for r in some]), axis=0))
-            cells.append(f"{100 * share([r.angles[key] for r in some])[0]:.0f} % | {rms[0]:.2f} | {rms[1]:.2f}")
-        lines.append(f"| `{key[0]}` {key[1]} | " + " | ".join(cells) + " |")
-    lines += [
-        "",
-        "| metric | " + " | ".join(f"{n}: held | {n}: mean | {n}: spread" for n in NOISES) + " |",
-        "|---|" + "---|" * (3 * len(NOISES)),
-    ]
-    for key in cases[0][0].metrics:
-        cells = []
-        for rows in cases:
-            some = [r for r in rows if key in r.metrics]
-            errors = [r.metric_errors[key] for r in some]
-            inside = share([float(r.metrics[key]) for r in some])[0]
-            cells.append(f"{100 * inside:.0f} % | {np.mean(errors):+.1f} | {np.std(errors, ddof=1):.1f}")
-        lines.append(f"| `{key[0]}` {key[1]} | " + " | ".join(cells) + " |")
-    return lines

@@ -7,7 +7,7 @@ rig of its own, calibrated anew, with noise and a static of its own; the whole r
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,7 +32,6 @@ RATE_HZ, CAPTURE_S, RUN_S, STATIC_S = 100.0, 14.0, 120.0, 5.0
 RIGS = ((4, 2.8), (5, 3.2), (6, 3.8), (8, 3.2), (4, 3.8))  # cameras, radius in m
 _EDGE_S = 1.0
 ASKED_FOR = (0.93, 0.97)
-Key = tuple[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +47,24 @@ class Runner:
 @dataclass(frozen=True, eq=False)
 class Held:
     """One capture: the share of samples whose interval held the truth, per landmark and per angle, and whether each
-    metric's did; `metric_errors` in standard errors. `angle_rms_deg`: error and what was stated."""
+    metric's did; `metric_errors` in standard errors. `angle_rms_deg`: error and what was stated.
 
+    Keys are "id, side". capture: 100 times the runner's number, and which of its captures.
+    """
+
+    noise: str
+    calibrated: bool
     capture: int
-    points: np.ndarray
-    angles: dict[Key, float]
-    angle_rms_deg: dict[Key, tuple[float, float]]
-    metrics: dict[Key, bool]
-    metric_errors: dict[Key, float]
+    points: list[float]
+    angles: dict[str, float]
+    angle_rms_deg: dict[str, tuple[float, float]]
+    metrics: dict[str, bool]
+    metric_errors: dict[str, float]
+
+    @property
+    def runner(self) -> int:
+        """The runner's number."""
+        return self.capture // 100
 
 
 def make_runner(number: int) -> Runner:
@@ -68,22 +77,21 @@ def make_runner(number: int) -> Runner:
     return Runner(number, run, static, _analyse(run.landmarks, static.landmarks, parameters.speed_mps))
 
 
-def captures(
-    runner: Runner, noise: NoiseModel, chosen: Sequence[int], *, calibration_error: bool, rule: Rule
-) -> Iterator[Held]:
-    """What intervals of some captures (0 to 7) of a runner hold."""
-    for capture in chosen:
-        seed = 100 * runner.number + capture
-        n_cameras, radius_m = RIGS[(runner.number + capture) % len(RIGS)]
-        truth = make_rig(n_cameras, radius_m=radius_m)
-        calibration = calibrate_rig(truth, seed) if calibration_error else Calibration(truth, "exact")
-        part = _cut(runner.run, capture)
-        seen = [
-            _reconstruct(t, truth, calibration, noise, rule, seed=2 * seed + i)
-            for i, t in enumerate((part, runner.static))
-        ]
-        found = _analyse(seen[0], seen[1], runner.run.parameters.speed_mps)
-        yield _judge(runner, capture, part, seen[0], found)
+def hold(runner: Runner, capture: int, name: str, noise: NoiseModel, *, calibrated: bool, rule: Rule) -> Held:
+    """What intervals of one capture (0 to 7) of a runner hold, under noise of that name.
+
+    calibrated: the rig is calibrated from a waved board, not known exactly.
+    """
+    seed = 100 * runner.number + capture
+    n_cameras, radius_m = RIGS[(runner.number + capture) % len(RIGS)]
+    truth = make_rig(n_cameras, radius_m=radius_m)
+    calibration = calibrate_rig(truth, seed) if calibrated else Calibration(truth, "exact")
+    part = _cut(runner.run, capture)
+    seen = [
+        _reconstruct(t, truth, calibration, noise, rule, seed=2 * seed + i) for i, t in enumerate((part, runner.static))
+    ]
+    found = _analyse(seen[0], seen[1], runner.run.parameters.speed_mps)
+    return replace(_judge(runner, capture, part, seen[0], found), noise=name, calibrated=calibrated)
 
 
 def _cut(run: SyntheticTrial, capture: int) -> SyntheticTrial:
@@ -128,25 +136,28 @@ def _judge(runner: Runner, capture: int, part: SyntheticTrial, seen: Landmarks3D
     inside = np.where(np.isfinite(sd), np.abs(error) < 1.96 * sd, np.nan)
     angles, rms = _judge_angles(runner, part, found)
     per_stride = [m for m in found.metrics if not find_metric(m.id).derived_from]
-    scores = {(m.id, m.side.value): _score(runner.ideal, m) for m in per_stride}
+    scores = {f"{m.id}, {m.side}": _score(runner.ideal, m) for m in per_stride}
     known = {key: score for key, score in scores.items() if score is not None}
     return Held(
+        noise="",
+        calibrated=True,
         capture=100 * runner.number + capture,
-        points=np.nanmean(inside, axis=(0, 2)),
+        points=np.nanmean(inside, axis=(0, 2)).tolist(),
         angles=angles,
         angle_rms_deg=rms,
-        metrics={key: abs(error) < limit for key, (error, limit) in known.items()},
-        metric_errors={key: error / limit * 1.96 for key, (error, limit) in known.items()},
+        metrics={key: bool(abs(error) < limit) for key, (error, limit) in known.items()},
+        metric_errors={key: float(error / limit * 1.96) for key, (error, limit) in known.items()},
     )
 
 
 def _judge_angles(
     runner: Runner, part: SyntheticTrial, found: MotionResult
-) -> tuple[dict[Key, float], dict[Key, tuple[float, float]]]:
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     times = part.landmarks.times_s
     at = np.searchsorted(runner.run.landmarks.times_s, times - 1e-9)
     inner = (times > times[0] + _EDGE_S) & (times < times[-1] - _EDGE_S)
-    held, rms = {}, {}
+    held: dict[str, float] = {}
+    rms: dict[str, tuple[float, float]] = {}
     for series in found.angles.series:
         true = runner.ideal.angles.find(series.id, series.side)
         referenced = np.isfinite(series.ref_rad).any()
@@ -155,7 +166,7 @@ def _judge_angles(
             continue
         use = inner & np.isfinite(error) & np.isfinite(series.se_rad)
         if use.any():
-            key = (series.id, series.side.value)
+            key = f"{series.id}, {series.side}"
             held[key] = float(np.mean(np.abs(error[use]) < 1.96 * series.se_rad[use]))
             rms[key] = (_rms_deg(error[use]), _rms_deg(series.se_rad[use]))
     return held, rms
@@ -177,10 +188,13 @@ def _score(ideal: MotionResult, metric: Metric) -> tuple[float, float] | None:
     return metric.mean - true.mean, float(student_t.ppf(0.975, df)) * math.sqrt(variance)
 
 
-def share(values: Sequence[float]) -> tuple[float, float]:
-    """Mean over captures and its standard error, captures being what is independent."""
-    x = np.asarray(values, dtype=np.float64)
-    return float(x.mean()), float(x.std(ddof=1) / math.sqrt(x.size)) if x.size > 1 else math.nan
+def share(values: Sequence[float], runners: Sequence[int]) -> tuple[float, float]:
+    """Mean over captures and its standard error, runners being what is independent: captures of one err alike."""
+    x, cluster = np.asarray(values, dtype=np.float64), np.asarray(runners)
+    sums = np.array([(x[cluster == r] - x.mean()).sum() for r in np.unique(cluster)])
+    if sums.size < 2:
+        return float(x.mean()), math.nan
+    return float(x.mean()), float(math.sqrt(sums.size / (sums.size - 1) * np.sum(sums**2)) / x.size)
 
 
 @dataclass(frozen=True)
