@@ -28,7 +28,7 @@ _AS_HIGH = 0.85  # of the highest peak: the first such peak is one stride, not t
 _FADED_S = 0.3  # by then what fades has faded
 _LONGEST_LAG_S = 3.0
 _STRIDES = 3.5
-_PRIOR = 15.0  # views' worth that all landmarks together count against one of them
+PRIOR = 15.0  # views' worth that all landmarks together count against one of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +108,25 @@ def find_times(
     correlation = (products - explained) / own
     weight = np.maximum(freedom, 0.0)
     pooled = (correlation * weight).sum(axis=1) / max(weight.sum(), 1e-12)
-    drawn = (weight * correlation + _PRIOR * pooled[:, None]) / (weight + _PRIOR)
+    drawn = (weight * correlation + PRIOR * pooled[:, None]) / (weight + PRIOR)
     steady, repeating = _lasting(drawn, period_s, rate_hz)
     return ErrorTimes(steady, repeating, fading_times(correlation, steady, repeating, period_s, rate_hz), period_s)
+
+
+def widened_by_doubt(
+    steady: FloatArray, repeating: FloatArray, freedom: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Shares that stay (K,) and repeat (K, H), and by how much the whole variance grows (K,), for being known from few
+    views only.
+
+    However long the trial, what lasts shows once in every view. With `freedom` (K,) redundant coordinates and `PRIOR`
+    of them from all landmarks together the error follows Student's t of so many degrees of freedom about the estimate:
+    its variance is larger (Gelman et al., Bayesian Data Analysis, 3rd ed. 2013, section 3.2).
+    """
+    known = freedom + PRIOR
+    wider = known / (known - 2.0)
+    growth = 1.0 + (steady + repeating.sum(axis=1)) * (wider - 1.0)
+    return steady * wider / growth, repeating * (wider / growth)[:, None], growth
 
 
 def middle(values: NDArray[Value]) -> NDArray[Value]:

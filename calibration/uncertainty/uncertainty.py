@@ -17,7 +17,15 @@ from calibration.processors import n_processors
 from calibration.projection import project_rig
 from calibration.rig.covariance import VolumeErrors, no_errors, turn_shapes, volume_errors
 from calibration.trajectory.spread import taper
-from calibration.uncertainty.time import ErrorTimes, fading_times, find_period, find_times, lasting_part, middle
+from calibration.uncertainty.time import (
+    ErrorTimes,
+    fading_times,
+    find_period,
+    find_times,
+    lasting_part,
+    middle,
+    widened_by_doubt,
+)
 from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.cameras import Calibration, CameraRig
 from labsys.core.landmarks import Landmarks3D
@@ -73,6 +81,7 @@ def add_uncertainty(
         part = lasting_part(untapered, steady, repeating, times.period_s, landmarks.rate_hz)
         steady, repeating = part * steady, part * repeating
         fade_s = fading_times(untapered, steady, repeating, times.period_s, landmarks.rate_hz)
+    steady, repeating, growth = widened_by_doubt(steady, repeating, _freedom(sighting))
     heading_sd = calibration.heading_sd_rad if calibration.heading_known else float("nan")
     shapes = np.concatenate([volume.shapes_m, turn_shapes(calibration.up_sd_rad, heading_sd)])
     errors = PointErrors(
@@ -85,16 +94,18 @@ def add_uncertainty(
         calibration_included=calibration.covariance is not None,
         calibration=_fingerprint(calibration),
     )
-    return replace(landmarks, covariance_m2=_with_common(landmarks, errors), errors=errors)
+    return replace(landmarks, covariance_m2=_with_common(landmarks, growth, errors), errors=errors)
 
 
-def _with_common(landmarks: Landmarks3D, errors: PointErrors) -> FloatArray:
-    """Covariance (T, K, 3, 3) m² with the calibration's part; some frames at a time, for its terms are many."""
+def _with_common(landmarks: Landmarks3D, growth: FloatArray, errors: PointErrors) -> FloatArray:
+    """Covariance (T, K, 3, 3) m², grown (K,), with the calibration's part; some frames at a time, for its terms are
+    many."""
     total = np.empty(landmarks.covariance_m2.shape)
 
     def add_part(first: int) -> None:
         part = slice(first, first + _FRAMES_AT_ONCE)
-        np.add(landmarks.covariance_m2[part], errors.common_covariance_m2(landmarks.xyz_m[part]), out=total[part])
+        own = landmarks.covariance_m2[part] * growth[:, None, None]
+        np.add(own, errors.common_covariance_m2(landmarks.xyz_m[part]), out=total[part])
 
     with ThreadPoolExecutor(max_workers=n_processors()) as pool:
         list(pool.map(add_part, range(0, len(total), _FRAMES_AT_ONCE)))
@@ -128,18 +139,22 @@ def _times(sighting: Sighting, rate_hz: float, volume: VolumeErrors) -> ErrorTim
     used = middle(sighting.used)
     residuals = np.where(used[..., None], middle(sighting.xy_px) - project_rig(sighting.rig, looked_at), np.nan)
     n_frames, n_landmarks = residuals.shape[:2]
-    n_used = sighting.used.sum(axis=-1, dtype=np.int16)
-    found = n_used > 0
-    views = n_used.sum(axis=0) / np.maximum(found.sum(axis=0), 1)
-    freedom = np.maximum(2.0 * views - 3.0, 0.0)
+    freedom = _freedom(sighting)
     return find_times(
         np.moveaxis(residuals.reshape(n_frames, n_landmarks, -1), 1, 2),
         freedom,
         period_s=find_period(looked_at, rate_hz),
         rate_hz=rate_hz,
         # Residuals are smaller than errors by the coordinates that the point itself uses up.
-        known_steady=volume.residual_px2 * freedom / np.maximum(2.0 * views, 1.0),
+        known_steady=volume.residual_px2 * freedom / (freedom + 3.0),
     )
+
+
+def _freedom(sighting: Sighting) -> FloatArray:
+    """(K,) redundant image coordinates per frame, 2 C - 3 with C views."""
+    n_used = sighting.used.sum(axis=-1, dtype=np.int16)
+    views = n_used.sum(axis=0) / np.maximum((n_used > 0).sum(axis=0), 1)
+    return np.asarray(np.maximum(2.0 * views - 3.0, 0.0))
 
 
 def _smoothing(before: FloatArray, after: FloatArray) -> FloatArray:

@@ -27,11 +27,11 @@ from labsys.core.derived_metrics import ASYMMETRY
 from labsys.core.motion import AngleSeries, EventKind, JointAngles, Stride
 from labsys.core.skeleton import Side
 
-_METRIC_DRAWS, _ANGLE_DRAWS = 28, 24
+_METRIC_DRAWS, _ANGLE_DRAWS = 28, 48
 _SEED = 2031
 _WINDOW_S = 3.0  # of strides that stand for all
 _MARGIN_S = 0.5  # for the low-pass
-_MOST_FRAMES = 300  # at which the angles' errors are found
+_MOST_FRAMES = 150  # at which the angles' errors are found
 _ALIKE_FRAMES = 5  # neighbours among these, whose draws count together
 # By how much the events of one side and kind come out early or late in all strides alike: what detection costs on
 # landmarks from video, however little noise there is (running, all strikes; docs/adr/0011).

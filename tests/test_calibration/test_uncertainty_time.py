@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from calibration.uncertainty.time import ErrorTimes, fading_times, find_period, find_times, lag_products, lasting_part
+from calibration.uncertainty.time import (
+    PRIOR,
+    ErrorTimes,
+    fading_times,
+    find_period,
+    find_times,
+    lag_products,
+    lasting_part,
+    widened_by_doubt,
+)
 
 RATE_HZ, PERIOD_S = 100.0, 0.72
 
@@ -116,3 +125,25 @@ def test_shares_that_outliers_swell_meet_what_errors_show_halfway() -> None:
     assert lasting_part(correlation, 0.1 * steady, 0.1 * repeating, PERIOD_S, RATE_HZ) == 1.0
     fade_s = fading_times(correlation, steady, repeating, PERIOD_S, RATE_HZ)
     np.testing.assert_allclose(fade_s, 0.05, rtol=0.1)
+
+
+def test_what_lasts_is_surer_the_more_views_show_it_and_what_fades_needs_none() -> None:
+    steady, repeating, freedom = np.array([0.4, 0.4, 0.0]), np.array([[0.1], [0.1], [0.0]]), np.array([5.0, 1e9, 5.0])
+    wider, waves, growth = widened_by_doubt(steady, repeating, freedom)
+    # Student's t of 5 + 15 degrees of freedom has a variance of 20 / 18.
+    np.testing.assert_allclose(growth * wider, [0.4 * 20.0 / 18.0, 0.4, 0.0], rtol=1e-6)
+    np.testing.assert_allclose(growth * waves[:, 0], [0.1 * 20.0 / 18.0, 0.1, 0.0], rtol=1e-6)
+    np.testing.assert_allclose(growth * (1.0 - wider - waves[:, 0]), [0.5, 0.5, 1.0], rtol=1e-6)
+
+
+def test_errors_known_from_few_views_are_held_as_often_as_is_stated() -> None:
+    """Shares as a trial shows them, once per redundant coordinate and with what all landmarks say: all but 95 % of the
+    errors lie within 1.96 of the stated standard error; without, a fifth more than that 5 % lie outside."""
+    rng, freedom = np.random.default_rng(3), 5
+    true = PRIOR / rng.chisquare(PRIOR, 40_000)  # landmarks differ as the prior says
+    shown = true * rng.chisquare(freedom, true.size)
+    estimate = (PRIOR + shown) / (PRIOR + freedom)
+    error = np.sqrt(true) * rng.standard_normal(true.size)
+    _, _, growth = widened_by_doubt(np.ones(1), np.zeros((1, 0)), np.array([float(freedom)]))
+    held = [float(np.mean(np.abs(error) < 1.96 * np.sqrt(g * estimate))) for g in (1.0, growth[0])]
+    assert held == pytest.approx([0.936, 0.947], abs=0.003)
