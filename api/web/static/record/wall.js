@@ -13,7 +13,7 @@ export function showCoverage(coverage) {
   }
   for (const { coverage: found, covered } of tiles.values()) {
     const share = found ? found.cells.filter((n) => n > 0).length / found.cells.length : 0;
-    const text = found ? `Board seen ${found.seen} times, ${found.together} of them by another camera too; in ${Math.round(100 * share)} % of the picture` : "";
+    const text = found ? `Board seen ${found.seen} time${found.seen === 1 ? "" : "s"}, ${found.together} with another camera; in ${Math.round(100 * share)} % of the picture` : "";
     if (covered.textContent !== text) covered.textContent = text;
   }
 }
