@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Row, Select, String, select, type_coerce
+from sqlalchemy import Enum as SqlEnum
 from sqlalchemy.orm import Session
 
 from api.counting import NOW, Counting
@@ -33,6 +35,16 @@ _SCALED = frozenset({"mean", "sd", "ci95_low", "ci95_high", "sem_measurement"})
 _KEY = (M.captured_at, M.trial_id, M.run, M.metric, M.side)
 _KEY_NAMES = ("subject", "session", "trial", "run", "metric", "side")
 _GONE_KEY = (T.deleted_at, *(getattr(T, name) for name in _KEY_NAMES))
+_NAMES = tuple(n for n in dict.fromkeys((*COLUMNS, *(c.key for c in _KEY))) if hasattr(M, n))
+
+
+def _plain_column(name: str) -> ColumnElement[Any]:
+    """A column as text where it holds a word of an Enum: making its members for every row takes longer than reading."""
+    column: Any = getattr(M, name)
+    return type_coerce(column, String).label(name) if isinstance(column.type, SqlEnum) else column
+
+
+_READ = [_plain_column(name) for name in _NAMES]
 # Begins a cursor that is among the tombstones; no other one holds a point.
 _GONE = "gone."
 _CHUNK_ROWS = 20_000
@@ -84,7 +96,7 @@ class TableFilter:
         """Of the tombstones that whoever asks what changed is told, as SQL."""
         return [*self._of_key(T), T.deleted_at >= self.updated_since]
 
-    def takes(self, m: M) -> bool:
+    def takes(self, m: Row[Any]) -> bool:
         """Whether the filter holds for a row as it is now; its key was asked for already."""
         equal = ((m.phase, self.phase), (m.episode, self.episode), (m.kind, self.kind))
         return (
@@ -121,7 +133,7 @@ class FlatTable:
         return rows + gone, cursor
 
     def _there(self, session: Session, cursor: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
-        found = session.execute(self._keyset.page(self._statement(), cursor, limit)).scalars().all()
+        found = session.execute(self._keyset.page(self._statement(), cursor, limit)).all()
         rows = [self._row(m) for m in found[:limit]]
         last = found[limit - 1] if len(found) > limit else None
         return rows, self._keyset.cursor([getattr(last, c.key) for c in _KEY]) if last is not None else None
@@ -157,27 +169,30 @@ class FlatTable:
     def _keyset(self) -> Keyset:
         return Keyset.of(_KEY, {"table": "trial_metrics", "filter": self.filter})
 
-    def _statement(self) -> Select[M]:
-        return select(M).where(*self.filter.conditions())
+    def _statement(self) -> Select[Any]:
+        # Columns, not entities: tens of thousands of rows are only read.
+        return select(*_READ).where(*self.filter.conditions())
 
-    def _row(self, m: M) -> dict[str, Any]:
-        unit = find_metric(m.metric).unit
-        special = {
+    def _row(self, m: Row[Any]) -> dict[str, Any]:
+        row = dict(zip(_NAMES, m, strict=True))
+        unit, factor = _unit_of(m.metric)
+        for name in _SCALED:
+            row[name] = scaled(row[name], factor)
+        return row | {
             "lab": self.lab,
-            "unit": unit.value,
+            "unit": unit,
             "tier": None if m.tier is None else Tier(m.tier).name,
             "deleted": not self.filter.takes(m),
             "footwear": m.footwear or None,
             "sem_source": m.sem_source or None,
         }
-        return {name: special[name] if name in special else _plain(m, name, unit.factor) for name in COLUMNS}
 
 
-def _plain(m: M, name: str, factor: float) -> Any:
-    value = getattr(m, name)
-    if name in _SCALED:
-        return scaled(value, factor)
-    return _plain_of(value)
+@cache
+def _unit_of(metric: str) -> tuple[str, float]:
+    """Name of a metric's unit outside, and what an inside value is multiplied with."""
+    unit = find_metric(metric).unit
+    return unit.value, unit.factor
 
 
 def _plain_of(value: Any) -> Any:

@@ -84,7 +84,7 @@ def write_table(chunks: Iterable[list[dict[str, Any]]], columns: tuple[str, ...]
         schema = pa.schema([(name, _arrow_type(name, kind)) for name in columns])
         with _writer(kind, target, schema) as writer:
             for rows in chunks:
-                arrays = [pa.array([_cell(row[c], c, kind) for row in rows], schema.field(c).type) for c in columns]
+                arrays = [pa.array(_column(rows, c, kind), schema.field(c).type) for c in columns]
                 writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
         target.seek(0)
         on_error.pop_all()
@@ -111,9 +111,14 @@ def _arrow_type(name: str, kind: FileFormat) -> Any:
     return pa.bool_() if name in _FLAGS else pa.string()
 
 
-def _cell(value: Any, name: str, kind: FileFormat) -> Any:
+def _column(rows: list[dict[str, Any]], name: str, kind: FileFormat) -> list[Any]:
     if kind is not FileFormat.CSV:
-        return value
+        return [row[name] for row in rows]
+    return [_cell(row[name], name) for row in rows]
+
+
+def _cell(value: Any, name: str) -> Any:
+    """As CSV says it."""
     if isinstance(value, datetime):
         return show_moment(value)
     return guard_formula(value) if name in _FREE_TEXT else value

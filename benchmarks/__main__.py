@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks.calibration import measure_calibration
 from benchmarks.measure import Result, describe_commit, describe_machine
 from benchmarks.pose import measure_pose
+from benchmarks.service import measure_service_postgresql, measure_service_sqlite
 from benchmarks.trajectory import measure_trajectory
 from benchmarks.trial import measure_engine_trial, measure_trial
 from benchmarks.triangulation import measure_ransac, measure_robust
@@ -19,7 +20,8 @@ from labsys.storage.atomic import read_json, write_json_atomic
 
 RESULTS = Path(__file__).parent / "results.json"
 
-BENCHMARKS: dict[str, Callable[[], Result]] = {
+# What gives several rows names each NAME/ROW.
+BENCHMARKS: dict[str, Callable[[], Result | list[Result]]] = {
     "calibrate_charuco": measure_calibration,
     "triangulate_robust": measure_robust,
     "triangulate_ransac": measure_ransac,
@@ -28,6 +30,8 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "trial_2d_to_metrics": measure_trial,
     "trial_60s": measure_whole_trial,
     "pose_2d": measure_pose,
+    "service_sqlite": measure_service_sqlite,
+    "service_postgresql": measure_service_postgresql,
 }
 
 
@@ -39,22 +43,23 @@ def main(names: list[str]) -> None:
     for name in names or BENCHMARKS:
         stamp = {"machine": describe_machine(), "commit": describe_commit()}
         try:
-            result = BENCHMARKS[name]()
+            found = BENCHMARKS[name]()
         except MissingPartError as error:
             print(f"{name}: left out, {error}")
             continue
-        print(
-            f"{name}: {result.ours:,.4g} beside {result.theirs:,.4g} {result.unit}, {result.ratio:,.1f} x {result.peer}"
-        )
-        print(f"    {result.accuracy}")
-        _keep({**result.as_document(), **stamp})
+        for result in found if isinstance(found, list) else [found]:
+            beside = f"{result.ours:,.4g} beside {result.theirs:,.4g} {result.unit}"
+            print(f"{result.name}: {beside}, {result.ratio:,.2g} x {result.peer}")
+            print(f"    {result.accuracy}")
+            _keep({**result.as_document(), **stamp})
 
 
 def _keep(row: dict[str, Any]) -> None:
     """Write a row at once, in place of an earlier run's: a benchmark takes minutes, and a later one may fail."""
     before = read_json(RESULTS)["results"] if RESULTS.is_file() else []
     rows = {result["name"]: result for result in before} | {row["name"]: row}
-    write_json_atomic(RESULTS, {"results": [rows[name] for name in BENCHMARKS if name in rows]})
+    ordered = [row for name in BENCHMARKS for row in rows.values() if row["name"].partition("/")[0] == name]
+    write_json_atomic(RESULTS, {"results": ordered})
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results.json"
 REPORT = ROOT / "docs" / "performance.md"
 # Measured by hand: recording needs virtual cameras and minutes, and what was cut since the last row of a trial.
-BY_HAND = tuple(ROOT / "benchmarks" / name for name in ("trial_60s.md", "recording.md"))
+BY_HAND = tuple(ROOT / "benchmarks" / name for name in ("trial_60s.md", "recording.md", "service.md"))
 
 # What a machine's description says of its load, which differs from row to row.
 _MACHINE = re.compile(r", load ([0-9.]+)")
