@@ -142,14 +142,14 @@ def test_trial_without_videos_says_so_and_shows_its_skeleton(served: str, tab: T
     assert tab.evaluate("document.querySelectorAll('.panel').length") == 0
     assert tab.evaluate("document.querySelector('.skeleton').dataset.missing === undefined")
     tab.evaluate("document.querySelector('.stage').focus()")
-    for key, frame in (("ArrowRight", 1), ("End", 9), ("ArrowLeft", 8), ("Home", 0)):
+    for key, frame in (("ArrowRight", 1), ("End", 199), ("ArrowLeft", 198), ("Home", 0)):
         tab.press(key)
         assert (
             tab.evaluate("[...document.querySelectorAll('.player, .player [data-frame]')].map((e) => e.dataset.frame)")
             == [str(frame)] * 3
         )
     tab.press(" ")
-    tab.wait_for("Number(document.querySelector('.player').dataset.frame) === 9")
+    tab.wait_for("Number(document.querySelector('.player').dataset.frame) === 199")
     assert tab.evaluate("document.querySelector('.play').textContent") == "Play"
 
 
