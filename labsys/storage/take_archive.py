@@ -26,7 +26,7 @@ from labsys.storage.folder_copy import copy_hashed
 from labsys.storage.lab import Lab, take_folder, trial_folder
 from labsys.storage.locks import hold_lock
 from labsys.storage.takes import ARCHIVE_FILE, RECORDING_FOLDER, load_take
-from labsys.storage.trials import load_trial
+from labsys.storage.trials import load_trial, require_trial
 
 _RESERVE_BYTES = 100_000_000
 _SILENT = SilentProgress()
@@ -88,7 +88,8 @@ def fetch_take(lab: Lab, name: TrialName, *, progress: Progress = _SILENT) -> Ar
     """Bring the videos of a take back into the lab; the copies are removed once all are here.
 
     Raises:
-        InputError: they are in the lab, their disk is not there, a copy is damaged, or there is no room for them.
+        InputError: they are in the lab, their disk is not there, a copy is damaged, a file that lies in its place in
+            the lab is not what was recorded, or there is no room for them. All copies are there then.
     """
     with _holding(lab, name):
         there, folder = find_archived(lab, name), take_folder(lab, name)
@@ -98,8 +99,9 @@ def fetch_take(lab: Lab, name: TrialName, *, progress: Progress = _SILENT) -> Ar
         if missing:
             _require_place(there)
         _check_room(folder, sum(video.size_bytes for video in missing.values()))
-        progress.stage(f"Fetching {name}", len(missing))
-        for path, video in missing.items():
+        progress.stage(f"Fetching {name}", len(there.videos))
+        # Every one, not only what is missing: a file that lies there may be half of what was recorded.
+        for path, video in there.videos.items():
             _copy_whole(Path(there.folder) / path, folder / path, video.sha256)
             progress.advance()
         # In this order: as long as there is a copy anywhere, the take says where.
@@ -127,18 +129,25 @@ def check_archived(there: ArchivedTake, *, progress: Progress = _SILENT) -> tupl
     """Read every copy of a take whole; what is wrong with it in words, nothing where all is well."""
     found = []
     for path, video in there.videos.items():
-        copy = Path(there.folder) / path
-        if not is_there(copy):
-            found.append(f"{copy} is not there")
-        elif _hash_from_disk(copy) != video.sha256:
-            found.append(f"{copy} is not what was recorded")
+        found += _faults(Path(there.folder) / path, video)
         progress.advance()
     return tuple(found)
 
 
+def _faults(copy: Path, video: ArchivedVideo) -> list[str]:
+    """What is wrong with one copy: one that cannot be read is a finding, and the others are read all the same."""
+    try:
+        if not is_there(copy):
+            return [f"{copy} is not there"]
+        return [] if _hash_from_disk(copy) == video.sha256 else [f"{copy} is not what was recorded"]
+    except InputError as error:
+        return [f"{copy} {error.what}"]
+
+
 @contextmanager
 def _holding(lab: Lab, name: TrialName) -> Iterator[None]:
-    """Nobody else writes the take meanwhile."""
+    """Nobody else writes the take meanwhile (UnknownNameError: no such trial, for the lock would make its folder)."""
+    require_trial(lab, name)
     with hold_lock(trial_folder(lab, name) / ".take.lock", what=f"the take of {name}"):
         yield
 
@@ -214,8 +223,11 @@ def _copy_whole(source: Path, target: Path, sha256: str) -> None:
 
 
 def _hash_from_disk(path: Path) -> str:
-    """SHA-256 of what the disk holds, as far as the system lets go of what it remembers of the file."""
+    """SHA-256 of what the disk holds, as far as the system lets go of what it remembers (InputError: unreadable)."""
     if hasattr(os, "posix_fadvise"):
-        with path.open("rb") as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        try:
+            with path.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
     return hash_file(path)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from labsys.core.errors import ConcurrencyError, InputError
+from labsys.core.errors import ConcurrencyError, InputError, UnknownNameError
 from labsys.core.session import TrialName
 from labsys.storage import take_archive
 from labsys.storage.atomic import hash_file, is_there
@@ -183,6 +183,46 @@ def test_what_is_not_what_was_recorded_is_never_taken_for_it(recorded: tuple[Lab
         fetch_take(lab, name)
     assert copy.exists()
     assert find_archived(lab, name) == there
+
+
+def test_what_lies_in_the_lab_is_compared_before_any_copy_goes(recorded: tuple[Lab, TrialName, Path]) -> None:
+    lab, name, disk = recorded
+    there = archive_take(lab, name, disk)
+    restored = take_folder(lab, name) / "raw/camA.mkv"
+    restored.write_bytes(b"half restored")
+    with pytest.raises(InputError, match=rf"is not what was recorded \({restored}\)\. Move it away"):
+        fetch_take(lab, name)
+    assert check_archived(there) == (), "every copy is still there"
+    restored.unlink()
+    fetch_take(lab, name)
+    verify_take(lab, name)
+
+
+def test_a_copy_that_cannot_be_read_does_not_hide_the_others(recorded: tuple[Lab, TrialName, Path]) -> None:
+    lab, name, disk = recorded
+    there = archive_take(lab, name, disk)
+    copies = [Path(there.folder) / f"raw/{camera}.mkv" for camera in CAMERAS]
+    copies[0].unlink()
+    copies[0].mkdir()
+    copies[1].write_bytes(b"x")
+    assert check_archived(there) == (
+        f"{copies[0]} cannot be read: Is a directory",
+        f"{copies[1]} is not what was recorded",
+    )
+    with pytest.raises(InputError, match="cannot be copied: Is a directory"):
+        fetch_take(lab, name)
+
+
+@pytest.mark.parametrize("wrong", ["S99/2026-11-22/run1", "S01/2026-11-22/run9"])
+def test_a_name_that_nothing_answers_to_leaves_nothing_behind(
+    recorded: tuple[Lab, TrialName, Path], wrong: str
+) -> None:
+    lab, _, disk = recorded
+    before = sorted(lab.root.rglob("*"))
+    for work in (lambda n: archive_take(lab, n, disk), lambda n: fetch_take(lab, n)):
+        with pytest.raises(UnknownNameError):
+            work(TrialName.parse(wrong))
+    assert sorted(lab.root.rglob("*")) == before
 
 
 def test_a_disk_that_is_away_is_named_and_nothing_is_written_in_its_place(
