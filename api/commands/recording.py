@@ -217,15 +217,16 @@ def record_into(
     *,
     seconds: float,
     calibration: str = "",
+    step_s: float = 0.0,
 ) -> FinishedTake:
-    """Record one trial's take, and let the index know."""
+    """Record one trial's take, and let the index know. step_s: how long a protocol asks it to be, 0 where none does."""
     from api.commands.changes import update_index
     from labsys.capture.recorder import RecordRequest, record_take
     from labsys.storage.lab import take_folder
     from labsys.storage.trials import load_trial
 
     trial = load_trial(lab, name)
-    facts = {"trial": str(name), "trial_uuid": trial.uuid, "kind": trial.kind.value}
+    facts = {"trial": str(name), "trial_uuid": trial.uuid, "kind": trial.kind.value, "step_s": step_s}
     request = RecordRequest(take_folder(lab, name), studio.rig, seconds, rig_text, calibration, facts)
     with stopping_on_interrupt() as stop:
         finished = record_take(

@@ -143,6 +143,7 @@ class _Led:
             self._rig_text,
             seconds=step.seconds,
             calibration=self._visit.calibration,
+            step_s=step.seconds,
         )
         if not exclude_repeated(self._lab, name, finished.assessment.verdict):
             return name

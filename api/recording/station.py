@@ -346,7 +346,7 @@ class Station:
             seconds,
             self._rig_text,
             led.visit.calibration,
-            {"trial": str(name), "trial_uuid": trial.uuid, "kind": trial.kind.value},
+            {"trial": str(name), "trial_uuid": trial.uuid, "kind": trial.kind.value, "step_s": seconds},
             self._previews,
         )
         watcher = self._state.watcher(str(name))

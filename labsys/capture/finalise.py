@@ -171,7 +171,22 @@ def _assess(recorded: Mapping[str, Recorded], manifest: Mapping[str, Any], *, cu
     happened = _name_happenings(recorded)
     if "stopped_because" in manifest:
         happened.append(f"stopped early: {manifest['stopped_because']}")
-    return Assessment(recorded, losses, sync, judge_take(losses, sync, happened=happened, cut_short=cut_short))
+    verdict = judge_take(
+        losses,
+        sync,
+        happened=happened,
+        cut_short=cut_short,
+        lasted_s=_measure_length(window, losses),
+        step_s=float(manifest.get("step_s", 0.0)),
+    )
+    return Assessment(recorded, losses, sync, verdict)
+
+
+def _measure_length(window: Window, losses: Mapping[str, Losses]) -> float:
+    """How long the take is, s: of pulses by their number, since cameras wait on after the last one."""
+    if window.n_pulses is None:
+        return max(window.until_ns - window.from_ns, 0) / NS
+    return max((f.due * f.period_s for f in losses.values()), default=0.0)
 
 
 def _until(manifest: Mapping[str, Any], recorded: Mapping[str, Recorded]) -> int:

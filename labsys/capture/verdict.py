@@ -12,6 +12,8 @@ from labsys.capture.sync_quality import SyncQuality
 _KEPT_SHARE = 0.001
 _KEPT_GAP = 2
 _CORRUPT_SHARE = 0.001
+_LEAST_OF_STEP = 0.5
+_ALL_OF_STEP = 0.9
 
 
 class Advice(StrEnum):
@@ -36,15 +38,24 @@ class TakeVerdict:
 
 
 def judge_take(
-    losses: Mapping[str, Losses], sync: SyncQuality, *, happened: Sequence[str], cut_short: bool
+    losses: Mapping[str, Losses],
+    sync: SyncQuality,
+    *,
+    happened: Sequence[str],
+    cut_short: bool,
+    lasted_s: float = 0.0,
+    step_s: float = 0.0,
 ) -> TakeVerdict:
     """Advise from what was lost, how well the cameras were held together, and what happened.
 
-    happened: faults in words, such as a full disk. cut_short: the recorder itself was stopped.
+    happened: faults in words, such as a full disk. cut_short: the recorder itself was stopped. lasted_s: how long the
+    take is. step_s: how long the step of a protocol asks it to be, 0 where none does.
     """
     grave, notes = [*happened], list[str]()
     if cut_short:
         grave.append("the recording was cut short")
+    if lasted_s < _ALL_OF_STEP * step_s:
+        (grave if lasted_s < _LEAST_OF_STEP * step_s else notes).append(f"{lasted_s:.1f} s of {step_s:g} s")
     for losses_of in losses.values():
         _judge_camera(losses_of, grave, notes)
     # What the rig is would be the same in the next take: only what went wrong in this one is a reason to repeat it.

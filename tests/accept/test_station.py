@@ -230,7 +230,10 @@ def test_the_service_is_killed_and_the_take_goes_on(lab: Lab, service: Service, 
     tab.wait_for(f"document.querySelector('#refusal').hidden && {PHASE} === 'recording'")
     assert service.ask("GET", "")["elapsed_s"] > away_s
     tab.press(" ")
-    tab.wait_for(f"{ADVICE}.startsWith('KEEP') && {PHASE} === 'wall'")
+    tab.wait_for(f"{ADVICE} === 'REPEAT' && {PHASE} === 'wall'")
+    reasons = service.ask("GET", "")["verdict"]["reasons"]
+    assert len(reasons) == 1, "nothing is the matter with it but that it is no ten minutes long"
+    assert reasons[0].endswith("s of 600 s")
     take = take_folder(lab, TrialName("S01", "2026-11-22", "run2"))
     for camera in ("camA", "camB"):
         stored = read_stored(take, camera)

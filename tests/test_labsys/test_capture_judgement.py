@@ -77,6 +77,26 @@ def test_what_went_wrong_in_this_take_is_a_reason_to_repeat(rolling: bool) -> No
     assert _judge(_rows(500)).advice is Advice.KEEP
 
 
+@pytest.mark.parametrize(
+    ("lasted_s", "advice", "reasons"),
+    [
+        (0.3, Advice.REPEAT, ("0.3 s of 5 s",)),
+        (2.4, Advice.REPEAT, ("2.4 s of 5 s",)),
+        (2.6, Advice.KEEP_WITH_NOTES, ("2.6 s of 5 s",)),
+        (4.6, Advice.KEEP, ()),
+        (7.0, Advice.KEEP, ()),
+    ],
+)
+def test_a_take_much_shorter_than_its_step_is_repeated(lasted_s: float, advice: Advice, reasons: tuple[str]) -> None:
+    rows = _rows(500)
+    recorded = {"camA": Recorded("camA", (rows,), EVENTS, PERIOD_NS / 1e9)}
+    losses = account(recorded, Window(PERIOD_NS // 2, int(rows["t_ns"][-1]) + 1))
+    sync = judge_sync(recorded, losses, n_pulses=None, rolling=False, v_max_mps=7.0, cap="A")
+    found = judge_take(losses, sync, happened=(), cut_short=False, lasted_s=lasted_s, step_s=5.0)
+    assert (found.advice, found.reasons) == (advice, reasons)
+    assert judge_take(losses, sync, happened=(), cut_short=False, lasted_s=lasted_s).advice is Advice.KEEP
+
+
 def test_a_process_that_began_again_does_not_move_the_beginning() -> None:
     """The first second was lost before the first stored frame, which only the first beginning's fence tells."""
     first, again = _rows(300)[100:], _rows(100)

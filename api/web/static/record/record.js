@@ -1,7 +1,8 @@
 // Recording: this page shows what the station says of itself and passes on what the technician does. The station is a
 // process of its own: whatever becomes of this page or of the service, a take goes on, and the page finds it again.
-import { order, refuse } from "/static/record/asking.js";
-import { nameOf, showCameras, showCoverage, unfollow } from "/static/record/wall.js";
+import { order } from "/static/record/asking.js";
+import { follow, followState } from "/static/record/following.js";
+import { nameOf, showCameras, showCoverage } from "/static/record/wall.js";
 
 const page = document.querySelector(".recorder");
 const by = (id) => document.getElementById(id);
@@ -16,7 +17,6 @@ const WORDS = {
   finishing: "The take is being finished …",
 };
 let state = null;
-let source = null;
 
 // ---- what is shown
 
@@ -143,7 +143,8 @@ function showCheck(phase) {
   const rows = said.map((line) => {
     const row = document.createElement("tr");
     row.className = line.outcome;
-    for (const text of [words[line.outcome], line.check, line.what, line.fix]) cell(row, text);
+    for (const text of [words[line.outcome], line.check]) cell(row, text);
+    for (const text of [line.what, line.fix]) cell(row, text).className = "said";
     return row;
   });
   by("checks").hidden = !rows.length;
@@ -198,26 +199,39 @@ async function go() {
   else await order("POST", "/start", { unchecked: false });
 }
 
-function isTyping(target) {
-  return target instanceof HTMLElement && target.closest("input, select, textarea, button, a, summary") !== null;
+/** Whether a space is for what has the focus. While a visit is led it is for text and choices alone: a button that was
+ * pressed, or reached by the tabulator, never takes it from the step. */
+function keepsSpace(target) {
+  if (!(target instanceof HTMLElement) || TAKING.includes(state?.phase)) return false;
+  const others = state?.visit ? "" : ", button, a, summary";
+  return target.closest(`input, select, textarea${others}`) !== null;
 }
 
 document.addEventListener("keydown", (event) => {
   if (event.key !== " " || event.repeat || event.ctrlKey || event.altKey || event.metaKey) return;
-  if (page.dataset.phase === "closed" || (isTyping(event.target) && !TAKING.includes(state?.phase))) return;
+  if (page.dataset.phase === "closed" || keepsSpace(event.target)) return;
   event.preventDefault();
   go();
 });
 
+// A button that keeps the focus would take the next space for itself.
+function leaveButton() {
+  if (document.activeElement instanceof HTMLButtonElement) document.activeElement.blur();
+}
+
 function onSubmit(id, send) {
   by(id)?.addEventListener("submit", (event) => {
     event.preventDefault();
+    leaveButton();
     send(event.target);
   });
 }
 
 function onClick(id, send) {
-  by(id)?.addEventListener("click", send);
+  by(id)?.addEventListener("click", () => {
+    leaveButton();
+    send();
+  });
 }
 
 function chooseProtocol() {
@@ -251,14 +265,8 @@ onSubmit("again", async (form) => {
   if (reason && (await order("POST", `/repeat?reason=${encodeURIComponent(reason)}`))) form.reset();
   document.activeElement?.blur();
 });
-onClick("go", () => {
-  by("go").blur();
-  go();
-});
-onClick("all-the-same", () => {
-  document.activeElement?.blur();
-  order("POST", "/start", { unchecked: true });
-});
+onClick("go", go);
+onClick("all-the-same", () => order("POST", "/start", { unchecked: true }));
 onClick("skip", () => order("POST", "/next"));
 onClick("check", () => order("POST", "/check"));
 onClick("close", () => order("DELETE", ""));
@@ -274,34 +282,4 @@ onClick("recover", async () => {
 by("protocol")?.addEventListener("change", chooseProtocol);
 chooseProtocol();
 
-// ---- the station is followed for as long as the page is open
-
-async function followState() {
-  source?.close();
-  const answer = await fetch("/api/v1/capture").catch(() => null);
-  if (!answer) {
-    refuse("The service is away. What runs is recorded all the same; this page finds it again.");
-    setTimeout(followState, 1000);
-    return;
-  }
-  const now = await answer.json();
-  refuse(answer.ok ? "" : now.detail);
-  if (!answer.ok || now.phase === "closed") {
-    unfollow();
-    show(null);
-    setTimeout(followState, 5000); // somebody may open them elsewhere
-    return;
-  }
-  show(now);
-  source = new EventSource("/api/v1/capture/events");
-  source.addEventListener("station", (event) => show(JSON.parse(event.data)));
-  source.addEventListener("closed", followState);
-  source.addEventListener("error", () => {
-    // The browser asks again by itself, unless the service said no.
-    if (source.readyState === EventSource.CLOSED) setTimeout(followState, 1000);
-    else refuse("The service is away. What runs is recorded all the same; this page finds it again.");
-  });
-  source.addEventListener("open", () => refuse(""));
-}
-
-followState();
+follow(show);
