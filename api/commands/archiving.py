@@ -69,11 +69,17 @@ def archive_takes(
 @app.command("fetch")
 def fetch_takes(
     trials: Annotated[list[str], typer.Argument(metavar="SUBJECT/SESSION/TRIAL...")],
+    remove_copies: Annotated[
+        bool,
+        typer.Option("--remove-copies", help="Remove the copies once all are here; no other copy of the lab has any."),
+    ] = False,
     lab: LabOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Bring videos back into the lab, compared with their hash; the copies are removed once all are here.
+    """Bring videos back into the lab, compared with their hash; the copies are kept unless asked to be removed.
+
+    Keep them where the lab was copied or restored from a backup: the other lab's videos are the same copies.
 
     \b
     Example: labsys archive fetch S01/2026-01-10/run1
@@ -85,7 +91,7 @@ def fetch_takes(
     try:
         with terminal.progress() as progress:
             for text in trials:
-                fetch_take(folder, TrialName.parse(text), progress=progress)
+                fetch_take(folder, TrialName.parse(text), removing=remove_copies, progress=progress)
                 done.append(text)
     finally:
         _settle(terminal, folder, done, "take.fetch")

@@ -19,17 +19,18 @@ from pathlib import Path
 from labsys.core.clock import utc_now
 from labsys.core.errors import InputError
 from labsys.core.progress import Progress, SilentProgress
-from labsys.core.session import TrialName
+from labsys.core.session import Trial, TrialName
 from labsys.storage.atomic import hash_file, is_there, make_folder, replacing, sync_folder, write_text_atomic
 from labsys.storage.documents import load_document, save_document
 from labsys.storage.folder_copy import copy_hashed
 from labsys.storage.lab import Lab, take_folder, trial_folder
 from labsys.storage.locks import hold_lock
 from labsys.storage.takes import ARCHIVE_FILE, RECORDING_FOLDER, load_take
-from labsys.storage.trials import load_trial, require_trial
+from labsys.storage.trials import TRIAL_FILE, load_trial, require_trial
 
 _RESERVE_BYTES = 100_000_000
 _SILENT = SilentProgress()
+_WHOSE = "trial.txt"
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def archive_take(lab: Lab, name: TrialName, place: Path, *, progress: Progress =
     with _holding(lab, name):
         there, folder = _resume(lab, name, place) or _plan(lab, name, place), take_folder(lab, name)
         _check_room(place, sum(v.size_bytes for p, v in there.videos.items() if not is_there(Path(there.folder) / p)))
-        write_text_atomic(Path(there.folder) / "trial.txt", f"{lab.name}: {name}\n")
+        write_text_atomic(Path(there.folder) / _WHOSE, f"{lab.name}: {name}\n")
         progress.stage(f"Copying {name}", len(there.videos))
         for path, video in there.videos.items():
             if is_there(folder / path):
@@ -84,8 +85,10 @@ def archive_take(lab: Lab, name: TrialName, place: Path, *, progress: Progress =
         return there
 
 
-def fetch_take(lab: Lab, name: TrialName, *, progress: Progress = _SILENT) -> ArchivedTake:
-    """Bring the videos of a take back into the lab; the copies are removed once all are here.
+def fetch_take(lab: Lab, name: TrialName, *, removing: bool = False, progress: Progress = _SILENT) -> ArchivedTake:
+    """Bring the videos of a take back into the lab; removing: remove the copies once all are here.
+
+    Copies are kept otherwise: another copy of the lab, such as a restored backup, may have nothing but them.
 
     Raises:
         InputError: they are in the lab, their disk is not there, a copy is damaged, a file that lies in its place in
@@ -95,6 +98,7 @@ def fetch_take(lab: Lab, name: TrialName, *, progress: Progress = _SILENT) -> Ar
         there, folder = find_archived(lab, name), take_folder(lab, name)
         if there is None:
             raise InputError(f"the videos of {name} are in the lab")
+        _require_own(lab, folder, there)
         missing = {path: video for path, video in there.videos.items() if not is_there(folder / path)}
         if missing:
             _require_place(there)
@@ -104,25 +108,59 @@ def fetch_take(lab: Lab, name: TrialName, *, progress: Progress = _SILENT) -> Ar
         for path, video in there.videos.items():
             _copy_whole(Path(there.folder) / path, folder / path, video.sha256)
             progress.advance()
-        # In this order: as long as there is a copy anywhere, the take says where.
-        remove_copies(folder)
-        (folder / ARCHIVE_FILE).unlink()
-        sync_folder(folder)
+        if removing:
+            remove_copies(lab, folder)
         return there
 
 
-def remove_copies(take: Path) -> None:
-    """Remove what the archive holds of a take's folder (InputError: its disk is not there, or it cannot be removed)."""
+def remove_copies(lab: Lab, take: Path) -> None:
+    """Remove what the archive holds of a take's folder, and nothing else that lies there.
+
+    Raises:
+        InputError: its disk is not there, it cannot be removed, or the take names a folder that is not its own.
+    """
     if not is_there(take / ARCHIVE_FILE):
         return
     there = load_document(take / ARCHIVE_FILE, ArchivedTake)
-    place = Path(there.folder)
+    _require_own(lab, take, there)
     _require_disk(there)
     try:
-        if is_there(place):
-            shutil.rmtree(place)
+        _remove_videos(there)
     except OSError as error:
         raise InputError(f"cannot be removed: {error.strerror or error}", where=there.folder) from error
+    # In this order: as long as there is a copy anywhere, the take says where.
+    (take / ARCHIVE_FILE).unlink()
+    sync_folder(take)
+
+
+def _require_own(lab: Lab, take: Path, there: ArchivedTake) -> None:
+    """The folder is that of this trial, and every video lies in it: a file that was edited names no other."""
+    own = (lab.uuid, load_document(take.with_name(TRIAL_FILE), Trial).uuid)
+    if Path(there.folder).parts[-2:] != own or any(
+        ".." in Path(p).parts or Path(p).is_absolute() for p in there.videos
+    ):
+        raise InputError(
+            f"names a folder that is not this trial's, which ends in {'/'.join(own)}",
+            where=str(take / ARCHIVE_FILE),
+            remedy="Restore it from a backup",
+        )
+
+
+def _remove_videos(there: ArchivedTake) -> None:
+    """Remove the videos, what a copy that was cut short left of them, and folders that are empty then."""
+    folder = Path(there.folder)
+    for path in (*(folder / p for p in there.videos), folder / _WHOSE):
+        for left in path.parent.glob(f".{path.name}.*"):
+            left.unlink()
+        path.unlink(missing_ok=True)
+    for emptied in {*((folder / p).parent for p in there.videos)}:
+        _remove_if_empty(emptied)
+    _remove_if_empty(folder)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def check_archived(there: ArchivedTake, *, progress: Progress = _SILENT) -> tuple[str, ...]:

@@ -133,7 +133,7 @@ def destroy_deleted(lab: Lab, before: datetime, *, note: Callable[[BinEntry], No
             note(entry)
             _discard_films(lab, entry.name.subject)  # one may have been in the making when the trial was deleted
             try:
-                remove_copies(folder / _DOOMED / "take")
+                remove_copies(lab, folder / _DOOMED / "take")
             except InputError as error:
                 away.append(error)  # the others need not wait for its disk
                 continue

@@ -13,7 +13,7 @@ from labsys.storage.lab import Lab, session_folder, trial_folder
 from labsys.storage.nouns import check_new_code, check_place, list_codes, require_known, stamp_and_save
 from labsys.storage.sessions import require_session
 
-_FILE = "trial.json"
+TRIAL_FILE = "trial.json"
 
 
 def save_trial(lab: Lab, trial: Trial) -> Trial:
@@ -27,13 +27,13 @@ def save_trial(lab: Lab, trial: Trial) -> Trial:
     check_new_code("trial", name.trial, trial_codes(lab, name.subject, name.session))
     if trial.excluded and not trial.exclusion_reason.strip():
         raise InputError(f"trial {name} is excluded without a reason", remedy="Say why")
-    return stamp_and_save(trial_folder(lab, name) / _FILE, trial)
+    return stamp_and_save(trial_folder(lab, name) / TRIAL_FILE, trial)
 
 
 def load_trial(lab: Lab, name: TrialName) -> Trial:
     """Read a trial (UnknownNameError names the nearest; NewerSchemaError; InputError)."""
     require_trial(lab, name)
-    path = trial_folder(lab, name) / _FILE
+    path = trial_folder(lab, name) / TRIAL_FILE
     trial = load_document(path, Trial)
     check_place(str(trial.name), str(name), path)
     return trial
@@ -58,17 +58,17 @@ def move_trial(lab: Lab, name: TrialName, target: TrialName) -> Trial:
     if is_there(destination):
         raise InputError(f"trial {target} exists already", remedy="Choose another name")
     source = trial_folder(lab, name)
-    trial = load_document(source / _FILE, Trial)
+    trial = load_document(source / TRIAL_FILE, Trial)
     if trial.name not in (name, target):
-        check_place(str(trial.name), str(name), source / _FILE)
-    moved = stamp_and_save(source / _FILE, replace(trial, name=target))
+        check_place(str(trial.name), str(name), source / TRIAL_FILE)
+    moved = stamp_and_save(source / TRIAL_FILE, replace(trial, name=target))
     _rename(source, destination)
     return moved
 
 
 def trial_codes(lab: Lab, subject: str, session: str) -> tuple[str, ...]:
     """Codes of all trials of a session, without reading them."""
-    return list_codes(session_folder(lab, subject, session), _FILE)
+    return list_codes(session_folder(lab, subject, session), TRIAL_FILE)
 
 
 def require_trial(lab: Lab, name: TrialName) -> None:

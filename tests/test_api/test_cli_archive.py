@@ -40,7 +40,7 @@ def test_takes_that_nobody_waits_for_go_and_come_back(run: Run, tmp_path: Path) 
     refused = run("export", NAME, "--format", "videos", "--out", tmp_path / "out", "--lab", lab.root)
     assert (refused.code, "labsys archive fetch" in refused.err) == (2, True), refused
     assert run("archive", "check", "--lab", lab.root).out == f"{NAME}: as recorded\n"
-    assert run("archive", "fetch", NAME, "--lab", lab.root).code == 0
+    assert run("archive", "fetch", NAME, "--remove-copies", "--lab", lab.root).code == 0
     assert run("archive", "check", "--lab", lab.root).out == "nothing is archived\n"
     with TestClient(create_app(lab), base_url=BASE, client=HERE) as client:
         files = client.get(f"/api/v1/trials/{NAME}/files").json()["items"]

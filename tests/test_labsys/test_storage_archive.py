@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import resource
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ from labsys.core.errors import ConcurrencyError, InputError, UnknownNameError
 from labsys.core.session import TrialName
 from labsys.storage import take_archive
 from labsys.storage.atomic import hash_file, is_there
-from labsys.storage.lab import Lab, take_folder, trial_folder
+from labsys.storage.documents import save_document
+from labsys.storage.lab import Lab, open_lab, take_folder, trial_folder
 from labsys.storage.locks import hold_lock
 from labsys.storage.take_archive import archive_take, check_archived, fetch_take, find_archived
 from labsys.storage.takes import ARCHIVE_FILE, load_take, require_videos, verify_take
@@ -57,7 +60,7 @@ def test_videos_leave_the_lab_and_come_back_as_they_were(recorded: tuple[Lab, Tr
         with pytest.raises(InputError, match=rf"in the archive .*{disk}.*labsys archive fetch {name}"):
             look(lab, name)
     assert archive_take(lab, name, disk) == there, "asking again changes nothing"
-    fetch_take(lab, name)
+    fetch_take(lab, name, removing=True)
     verify_take(lab, name)
     assert _places(lab, name, disk) == {camera: ["lab"] for camera in CAMERAS}
     assert find_archived(lab, name) is None
@@ -94,6 +97,7 @@ def _cut_before(step: int, patch: pytest.MonkeyPatch) -> Iterator[None]:
             (take_archive, "sync_folder"),
             (take_archive.shutil, "rmtree"),
             (Path, "unlink"),
+            (Path, "rmdir"),
             (Path, "replace"),
         ):
             patched.setattr(holder, act, guarded(getattr(holder, act)))
@@ -125,7 +129,7 @@ def test_cut_short_anywhere_every_video_is_whole_somewhere(
 
     assert _repeat_cut(lambda: archive_take(lab, name, disk), look, monkeypatch) >= 5
     assert _places(lab, name, disk) == {camera: ["disk"] for camera in CAMERAS}
-    assert _repeat_cut(lambda: fetch_take(lab, name), look, monkeypatch) >= 3
+    assert _repeat_cut(lambda: fetch_take(lab, name, removing=True), look, monkeypatch) >= 3
     assert _places(lab, name, disk) == {camera: ["lab"] for camera in CAMERAS}
     assert find_archived(lab, name) is None
 
@@ -191,10 +195,10 @@ def test_what_lies_in_the_lab_is_compared_before_any_copy_goes(recorded: tuple[L
     restored = take_folder(lab, name) / "raw/camA.mkv"
     restored.write_bytes(b"half restored")
     with pytest.raises(InputError, match=rf"is not what was recorded \({restored}\)\. Move it away"):
-        fetch_take(lab, name)
+        fetch_take(lab, name, removing=True)
     assert check_archived(there) == (), "every copy is still there"
     restored.unlink()
-    fetch_take(lab, name)
+    fetch_take(lab, name, removing=True)
     verify_take(lab, name)
 
 
@@ -272,3 +276,45 @@ def test_a_destroyed_trial_leaves_nothing_in_the_archive(recorded: tuple[Lab, Tr
     assert [entry.name for entry in noted] == [name]
     assert [p for p in disk.rglob("*") if p.is_file()] == []
     assert not list((lab.root / "bin").rglob(ARCHIVE_FILE))
+
+
+def test_a_copy_of_the_lab_leaves_the_copies_to_the_others(recorded: tuple[Lab, TrialName, Path]) -> None:
+    lab, name, disk = recorded
+    there = archive_take(lab, name, disk)
+    other = open_lab(shutil.copytree(lab.root, lab.root.with_name("restored")))
+    fetch_take(other, name)
+    verify_take(other, name)
+    assert check_archived(there) == ()
+    fetch_take(lab, name)
+    verify_take(lab, name)
+    assert find_archived(lab, name) == there, "who destroys the trial finds the copies"
+    archive_take(lab, name, disk)
+    assert _places(lab, name, disk) == {camera: ["disk"] for camera in CAMERAS}
+
+
+def test_only_the_copies_are_removed(recorded: tuple[Lab, TrialName, Path]) -> None:
+    lab, name, disk = recorded
+    folder = Path(archive_take(lab, name, disk).folder)
+    (folder / "raw/.camA.mkv.0123.mkv").write_bytes(b"cut short")
+    (folder / "raw/notes.txt").write_text("precious")
+    fetch_take(lab, name, removing=True)
+    assert [p for p in disk.rglob("*") if p.is_file()] == [folder / "raw/notes.txt"]
+
+
+@pytest.mark.parametrize("way", ["fetch", "purge"])
+def test_a_folder_that_is_not_the_trials_is_never_removed(recorded: tuple[Lab, TrialName, Path], way: str) -> None:
+    lab, name, disk = recorded
+    there = archive_take(lab, name, disk)
+    victim = disk.parent / "victim"
+    shutil.copytree(there.folder, victim)
+    save_document(take_folder(lab, name) / ARCHIVE_FILE, replace(there, folder=str(victim)))
+    if way == "purge":
+        delete_trial(lab, name, reason="consent withdrawn")
+    later = datetime.now(UTC) + timedelta(days=1)
+    works: dict[str, Callable[[], object]] = {
+        "fetch": lambda: fetch_take(lab, name, removing=True),
+        "purge": lambda: destroy_deleted(lab, later, note=lambda _: None),
+    }
+    with pytest.raises(InputError, match=r"names a folder that is not this trial's, which ends in .*archive\.json"):
+        works[way]()
+    assert {p.name for p in victim.rglob("*") if p.is_file()} == {"trial.txt", "camA.mkv", "camB.mkv"}
