@@ -129,11 +129,12 @@ class CoverageDocument(BaseModel):
 
 
 class StationDocument(BaseModel):
-    """The station of a lab: its rig, what it does, and the visit that it leads."""
+    """The station of a lab: its rig, what it does, and its visit. `to_record`: a take follows the check that runs."""
 
     version: str
     rig: str
     phase: StationPhase
+    to_record: bool = False
     problem: ProblemDocument | None = None
     cameras: list[StationCamera] = []
     elapsed_s: float = 0.0

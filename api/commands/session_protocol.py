@@ -24,6 +24,7 @@ from api.recording.visits import (
     SPEED,
     Visit,
     add_trial,
+    check_conditions,
     check_fields,
     exclude_repeated,
     find_protocol,
@@ -83,6 +84,7 @@ def start_session(
     check_length(loaded, max(step.seconds for step in plan.steps if step.kind != FAMILIARISATION), folder)
     answers = _answer(plan, given, asks=asks)
     speed_mps = _preferred_speed(folder, subject, plan, given, asks=asks)
+    check_conditions(plan, answers, speed_mps)
     visit = Visit(plan, save_visit(folder, subject, session or "", answers), answers, speed_mps, calibration)
     with open_hardware(loaded) as studio:
         if not no_check:

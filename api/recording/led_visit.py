@@ -59,6 +59,22 @@ class LedVisit:
         last.state, last.trial = "waiting", None
         return trial
 
+    def repeat(self, trial: str) -> TrialName | None:
+        """The step whose take was kept last is next again; that take. "": the step before, of which none was kept.
+
+        Raises:
+            ConcurrencyError: another take was kept last, or there is no step before.
+        """
+        kept = [p for p in self._steps if p.trial is not None]
+        if not trial and (not kept or kept[-1] is not [p for p in self._steps if p.state != "waiting"][-1]):
+            return self.go_back()
+        if not kept or str(kept[-1].trial) != trial:
+            last = f"the last one is {kept[-1].trial}" if kept else "none is kept"
+            raise ConcurrencyError(f"only the take that was kept last is repeated: {last}", remedy="Look again")
+        found = kept[-1].trial
+        kept[-1].state, kept[-1].trial = "waiting", None
+        return found
+
     def check_complete(self) -> None:
         """Refuse to end a visit that nobody can use (GateRefusedError)."""
         if self._missing:

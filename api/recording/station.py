@@ -30,6 +30,7 @@ from api.recording.visits import (
     Visit,
     add_trial,
     board_file,
+    check_conditions,
     exclude_repeated,
     preferred_speed,
     protocol_file,
@@ -37,6 +38,7 @@ from api.recording.visits import (
     save_visit,
 )
 from api.schemas_capture import StationPhase
+from api.unexpected import write_down
 from labsys.capture.board_file import load_board_config
 from labsys.capture.child_process import end_child, start_child
 from labsys.capture.finalise import FinishedTake
@@ -151,6 +153,8 @@ class Station:
                     order(studio)
                 except LabsysError as error:
                     self._state.note_problem(error)
+                except Exception as error:  # noqa: BLE001 - one order that failed must not cost the visit
+                    self._state.note_problem(write_down(error))
 
     def _show(self, studio: Studio) -> Callable[[Studio], None] | None:
         """The wall, until the next order; None at the end."""
@@ -190,13 +194,15 @@ class Station:
         if order["order"] == "state":
             return self._state.document()
         with self._asking:
+            before = self._state.problem
             orders[order["order"]](order)
+            self._state.forget(before)
         return self._state.document()
 
-    def _begin(self, phase: StationPhase, action: Callable[[Studio], None]) -> None:
+    def _begin(self, phase: StationPhase, action: Callable[[Studio], None], *, to_record: bool = False) -> None:
         self._require_rest()
         self._stop.clear()
-        self._state.enter(phase)
+        self._state.enter(phase, to_record=to_record)
         self._orders.put(action)
 
     def _require_rest(self) -> None:
@@ -233,17 +239,17 @@ class Station:
         if led.now is None or led.now.kind == FAMILIARISATION:
             raise ConcurrencyError("no step is to be recorded now", remedy="Go on to the next one")
         phase = StationPhase.STARTING if unchecked or self._is_proven else StationPhase.CHECKING
-        self._begin(phase, lambda studio: self._take(studio, led, unchecked=unchecked))
+        self._begin(phase, lambda studio: self._take(studio, led, unchecked=unchecked), to_record=True)
 
     def _start_calibration(self, order: Mapping[str, Any]) -> None:
         board = load_board_config(board_file(self._lab, str(order["board"])))
         seconds, unchecked = float(order["seconds"]), bool(order.get("unchecked"))
         check_request(RecordRequest(self._lab.root / "take", self._rig, seconds))
         phase = StationPhase.STARTING if unchecked or self._is_proven else StationPhase.CHECKING
-        self._begin(phase, lambda studio: self._calibrate(studio, board, seconds, unchecked=unchecked))
+        self._begin(phase, lambda studio: self._calibrate(studio, board, seconds, unchecked=unchecked), to_record=True)
 
     def _end_take(self) -> None:
-        if not self._state.phase.is_taking:
+        if not self._state.is_taking:
             raise ConcurrencyError("no take is under way")
         self._state.note_end()
         self._stop.set()
@@ -262,7 +268,7 @@ class Station:
         led, reason = self._require_visit(), str(order.get("reason", "")).strip()
         if not reason:
             raise InputError("a take is excluded with a reason", remedy="Say in a few words why it is repeated")
-        trial = led.go_back()
+        trial = led.repeat(str(order.get("trial", "")))
         if trial is not None:
             save_trial(self._lab, replace(load_trial(self._lab, trial), excluded=True, exclusion_reason=reason))
             self._index(trial)
@@ -272,7 +278,7 @@ class Station:
     def _close(self) -> None:
         if self._state.phase.is_taking:
             raise ConcurrencyError("a take is under way", remedy="Stop it first")
-        self._ending.set()
+        self.end()
 
     # ---- work, in the process's own thread
 
@@ -281,7 +287,6 @@ class Station:
         return time.monotonic() < self._proven_s + _FRESH_S
 
     def _check(self, studio: Studio) -> None:
-        self._state.enter(StationPhase.CHECKING)
         steps = self._led.visit.protocol.steps if self._led is not None else ()
         planned_s = max((step.seconds for step in steps if step.kind != FAMILIARISATION), default=60.0)
         found = run_preflight(
@@ -305,16 +310,21 @@ class Station:
         name = self._pending = self._pending or add_trial(self._lab, led.visit, step)
         try:
             finished = self._record(studio, led, name, step.seconds)
-        finally:
+        except BaseException:
             if take_folder(self._lab, name).with_name(RECORDING_FOLDER).exists():
                 self._pending = None  # it waits to be recovered
             self._index(name)
+            raise
+        # First of all: whatever fails after it, the take counts for its step.
         self._judge(led, name, finished)
+        self._index(name)
 
     def _may_record(self, studio: Studio, *, unchecked: bool) -> bool:
         """Whether a check passed lately, or passes now; or nobody wants one."""
         if not unchecked and not self._is_proven:
             self._check(studio)
+        if self._stop.is_set():
+            raise InputError("was stopped before the take began")
         return unchecked or self._is_proven
 
     def _calibrate(self, studio: Studio, board: Board, seconds: float, *, unchecked: bool) -> None:
@@ -356,9 +366,7 @@ class Station:
         """Keep the take and go on, or exclude it and leave its step the next."""
         verdict = finished.assessment.verdict
         self._pending = None
-        if exclude_repeated(self._lab, name, verdict):
-            self._index(name)
-        else:
+        if not exclude_repeated(self._lab, name, verdict):
             led.keep(name)
         if verdict.advice is Advice.KEEP:
             self._proven_s = time.monotonic()
@@ -382,5 +390,6 @@ def _open_visit(lab: Lab, protocol: Protocol, order: Mapping[str, Any]) -> Visit
     texts = {name: str(text) for name, text in dict(order.get("answers", {})).items()}
     answers = read_answers(protocol, texts)
     speed_mps = preferred_speed(protocol, texts.get(SPEED, ""))
+    check_conditions(protocol, answers, speed_mps)
     session = save_visit(lab, subject, str(order.get("session", "")), answers)
     return Visit(protocol, session, answers, speed_mps, calibration)

@@ -91,16 +91,32 @@ class StationState:
         """All of it, as JSON."""
         return self._now.model_dump(mode="json")
 
+    @property
+    def problem(self) -> ProblemDocument | None:
+        """Why the order before was not done."""
+        return self._now.problem
+
+    @property
+    def is_taking(self) -> bool:
+        """Whether a take is under way, or follows the check that runs."""
+        return self.phase.is_taking or (self.phase is StationPhase.CHECKING and self._now.to_record)
+
+    def forget(self, problem: ProblemDocument | None) -> None:
+        """An order was accepted: what was the matter before it is told no more."""
+        with self._writing:
+            if self._now.problem is problem:
+                self._now = self._now.model_copy(update={"problem": None})
+
     def _change(self, **changes: Any) -> None:
         with self._writing:
             self._now = self._now.model_copy(update=changes)
 
-    def enter(self, phase: StationPhase) -> None:
+    def enter(self, phase: StationPhase, *, to_record: bool = False) -> None:
         """Say what the station does from now on; what was the matter before is forgotten with the next order."""
         if phase is StationPhase.WALL:
-            self._change(phase=phase)
+            self._change(phase=phase, to_record=False)
         else:
-            self._change(phase=phase, problem=None)
+            self._change(phase=phase, problem=None, to_record=to_record)
 
     def note_problem(self, error: LabsysError) -> None:
         """Say why an order was not done."""

@@ -175,17 +175,23 @@ def add_trial(lab: Lab, visit: Visit, step: Step) -> TrialName:
         number += 1
     name = TrialName(subject, session, f"{step.kind}{number}")
     trial = Trial(uuid=new_uuid(), name=name, kind=TrialKind(step.kind), recorded_at=utc_now())
-    save_trial(lab, replace(trial, conditions=_conditions(visit, step)))
+    save_trial(lab, replace(trial, conditions=_conditions(step, visit.answers, visit.speed_of(step))))
     return name
 
 
-def _conditions(visit: Visit, step: Step) -> Conditions:
+def check_conditions(protocol: Protocol, answers: Mapping[str, Any], speed_mps: float | None) -> None:
+    """Refuse answers that no step can be recorded with, such as a pain of 11 (InputError)."""
+    for step in protocol.steps:
+        _conditions(step, answers, speed_mps if step.speed_mps == "preferred" else step.speed_mps)
+
+
+def _conditions(step: Step, answers: Mapping[str, Any], speed_mps: float | None) -> Conditions:
     stated: dict[str, Any] = {
         "surface": Surface.TREADMILL if step.kind in ("run", "walk") else None,
-        "speed_mps": visit.speed_of(step),
+        "speed_mps": speed_mps,
         "incline_pct": step.incline_pct,
-        "footwear": visit.answers.get("shoes"),
-        "pain_0_10": visit.answers.get("pain_0_10"),
+        "footwear": answers.get("shoes"),
+        "pain_0_10": answers.get("pain_0_10"),
     }
     return replace(Conditions(), **{name: value for name, value in stated.items() if value is not None})
 

@@ -46,6 +46,7 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 }
 CameraName = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", examples=["camA"])]
 Incomplete = Annotated[bool, Query(description="Although the visit has no standing trial")]
+Kept = Annotated[str, Query(max_length=200, description="The take that was kept last; none where none was kept of it")]
 Reason = Annotated[str, Query(min_length=1, max_length=500, description="Why the take before is excluded")]
 
 
@@ -128,9 +129,9 @@ def go_on(request: Request, lab: LabDep, database: DatabaseDep) -> Response:
 
 
 @router.post("/repeat", status_code=202, response_model=StationDocument, responses=problem_responses(404, 409))
-def repeat(request: Request, lab: LabDep, database: DatabaseDep, reason: Reason) -> Response:
-    """Record the step before again; its take is excluded with the reason, not deleted."""
-    return _order(request, lab, database, "repeat", reason=reason)
+def repeat(request: Request, lab: LabDep, database: DatabaseDep, reason: Reason, trial: Kept = "") -> Response:
+    """Record the step of the take that was kept last again; it is excluded with the reason, not deleted."""
+    return _order(request, lab, database, "repeat", reason=reason, trial=trial)
 
 
 @router.post("/recover", response_model=RecoveriesDocument, responses=problem_responses())

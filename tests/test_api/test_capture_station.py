@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from labsys.core.errors import ConcurrencyError, GateRefusedError, InputError, L
 from labsys.core.session import Session, TrialName
 from labsys.storage.lab import Lab
 from labsys.storage.sessions import session_codes
+from labsys.storage.trials import trial_codes
 from tests.test_labsys.recorded_scene import rig_document, write_rig
 
 API = "/api/v1/capture"
@@ -55,6 +58,8 @@ def protocol(lab: Lab) -> Protocol:
     """A short one, in the lab."""
     path = lab.root / "protocols" / "short.yaml"
     path.write_text(yaml.safe_dump(PROTOCOL), encoding="utf-8")
+    pained = {**PROTOCOL, "name": "pained", "steps": PROTOCOL["steps"][:1], "required": ["pain_0_10"]}
+    path.with_name("pained.yaml").write_text(yaml.safe_dump(pained), encoding="utf-8")
     return load_protocol(path)
 
 
@@ -95,6 +100,64 @@ def test_steps_come_in_order_and_come_again(protocol: Protocol) -> None:
     assert states() == ["now", "waiting", "waiting"]
 
 
+def test_only_the_take_that_was_kept_last_is_repeated(protocol: Protocol) -> None:
+    led = _led(protocol)
+    for trial in ("", "S01/today/static1"):
+        with pytest.raises(ConcurrencyError, match=r"no step was done|none is kept"):
+            led.repeat(trial)
+    first, second = TrialName("S01", "today", "static1"), TrialName("S01", "today", "run2")
+    led.keep(first)
+    led.go_on()
+    led.keep(second)
+    for trial in ("", str(first)):
+        with pytest.raises(ConcurrencyError, match="the last one is S01/today/run2"):
+            led.repeat(trial)
+    assert led.repeat(str(second)) == second
+    assert led.repeat("") is None, "getting used to the belt comes again without a take"
+    assert led.repeat(str(first)) == first
+    assert [s.state for s in led.document().steps] == ["now", "waiting", "waiting"]
+
+
+def test_a_start_is_stopped_while_its_check_runs_and_nothing_is_recorded(
+    station: Station, protocol: Protocol, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    station._proven_s = time.monotonic()
+    station.hear({"order": "visit", "subject": "S01", "protocol": "short", "session": "new", "answers": ANSWERS})
+    for order in ("stop", "close"):
+        station._proven_s = float("-inf")
+        station._state.enter(StationPhase.WALL)
+        said = station.hear({"order": "start"})
+        assert (said["phase"], said["to_record"]) == ("checking", True)
+        monkeypatch.setattr(station, "_check", lambda _: setattr(station, "_proven_s", time.monotonic()))
+        if order == "stop":
+            station.hear({"order": order})
+        else:
+            station._close()
+        with pytest.raises(InputError, match="stopped before the take began"):
+            station._orders.get_nowait()(None)  # type: ignore[arg-type]
+    assert trial_codes(lab, "S01", "new") == ()
+
+
+def test_an_error_that_nobody_foresaw_is_a_problem_and_gone_with_the_next_order(
+    station: Station, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    orders = iter([fail, None])
+    monkeypatch.setattr(station, "_show", lambda _: next(orders))
+    monkeypatch.setattr("api.recording.station.open_studio", lambda _: nullcontext())
+    station.run()
+    problem = station.hear({"order": "state"})["problem"]
+    assert problem["what"] == "unexpected OSError: [Errno 28] No space left on device"
+    log = Path(problem["fix"].removeprefix("The details are in "))
+    assert "in fail" in log.read_text(encoding="utf-8")
+    log.unlink()
+    station._proven_s = time.monotonic()
+    said = station.hear({"order": "visit", "subject": "S01", "protocol": "short", "session": "n", "answers": ANSWERS})
+    assert said["problem"] is None
+
+
 def test_a_visit_without_standing_trial_is_not_ended(protocol: Protocol) -> None:
     led = _led(protocol)
     led.go_on()
@@ -127,6 +190,14 @@ def test_a_visit_without_standing_trial_is_not_ended(protocol: Protocol) -> None
             {"order": "visit", "subject": "S01", "protocol": "short", "answers": {"shoes": "X", "speed_mps": "30"}},
             InputError,
             "speed 30 m/s is not believable",
+        ),
+        *(
+            (
+                {"order": "visit", "subject": "S01", "protocol": "pained", "answers": {"pain_0_10": pain}},
+                InputError,
+                "pain",
+            )
+            for pain in ("nan", "inf", "-3", "11")
         ),
         (
             {"order": "visit", "subject": "S01", "protocol": "short", "calibration": "none", "answers": ANSWERS},

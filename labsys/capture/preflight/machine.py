@@ -54,7 +54,12 @@ class DiskCheck:
 
     def _speed(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
         wanted = 2.0 * expected_bytes_per_s(rehearsal)
-        speed = _measure_write(rehearsal.folder)
+        try:
+            speed = _measure_write(rehearsal.folder)
+        except OSError as error:
+            said = f"the disk takes no more: {error.strerror or error}"
+            yield CheckResult(self.name, Outcome.FAIL, said, "Make room on it, or look whether it is there")
+            return
         if speed < wanted:
             yield CheckResult(
                 self.name,

@@ -51,15 +51,16 @@ function showState(phase) {
 
 function showStep(phase) {
   const step = currentStep();
-  const taking = TAKING.includes(phase);
+  const pending = phase === "checking" && state.to_record;
+  const taking = TAKING.includes(phase) || pending;
   const visit = state.visit;
   const waving = taking && state.coverage.length > 0;
-  const what = waving ? "Wave the board" : !visit ? "No visit has begun" : step ? `Step ${step.number} of ${visit.steps.length}: ${sayStep(step)}` : "All steps are done";
+  const what = waving ? "Wave the board" : !visit ? "No visit has begun" : step ? `${visit.subject}, visit ${visit.session}, step ${step.number} of ${visit.steps.length}: ${sayStep(step)}` : `${visit.subject}, visit ${visit.session}: all steps are done`;
   write(by("step"), what);
   const done = step?.kind === "familiarisation";
   const go = by("go");
   write(by("go-word"), taking ? "Stop" : done ? "Done, go on" : "Start");
-  go.disabled = phase === "finishing" || phase === "checking" || phase === "opening" || (!step && !taking);
+  go.disabled = phase === "finishing" || (phase === "checking" && !pending) || phase === "opening" || (!step && !taking);
   go.classList.toggle("stops", taking);
   by("skip").hidden = taking || !step || done;
   by("all-the-same").hidden = taking || !step || done || !state.check || state.check.passed;
@@ -111,6 +112,7 @@ function showVerdict() {
   const board = found.advice === "REPEAT" ? " Wave the board once more." : ` Next: labsys calibrate ${found.trial}`;
   const excluded = isBoard ? board : found.advice === "REPEAT" ? " It is excluded with these reasons, and its step is next again." : "";
   write(by("timing"), `${found.trial}: ${counted}. Grade ${found.grade}${found.error_mm === null ? "" : `, ${found.error_mm.toFixed(1)} mm at task speed`}. Judged ${found.after_s.toFixed(1)} s after its end.${excluded}`);
+  by("again").dataset.trial = found.trial; // what is seen is what is excluded, whatever others did meanwhile
   by("again").hidden = found.advice === "REPEAT" || !state.visit?.steps.some((s) => s.trial === found.trial) || TAKING.includes(state.phase);
 }
 
@@ -194,7 +196,7 @@ async function go() {
   if (by("go").disabled) return;
   sound ??= new AudioContext();
   const step = currentStep();
-  if (TAKING.includes(state.phase)) await order("POST", "/stop");
+  if (TAKING.includes(state.phase) || (state.phase === "checking" && state.to_record)) await order("POST", "/stop");
   else if (step.kind === "familiarisation") await order("POST", "/next");
   else await order("POST", "/start", { unchecked: false });
 }
@@ -262,7 +264,8 @@ onSubmit("calibration", async (form) => {
 });
 onSubmit("again", async (form) => {
   const reason = form.elements.reason.value.trim();
-  if (reason && (await order("POST", `/repeat?reason=${encodeURIComponent(reason)}`))) form.reset();
+  const asked = new URLSearchParams({ reason, trial: form.dataset.trial });
+  if (reason && (await order("POST", `/repeat?${asked}`))) form.reset();
   document.activeElement?.blur();
 });
 onClick("go", go);
