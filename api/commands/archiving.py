@@ -42,7 +42,7 @@ def archive_takes(
     \b
     Example: labsys archive takes --to /mnt/archive
     """
-    from labsys.storage.take_archive import archive_take
+    from labsys.storage.take_archive import archive_take, count_bytes_in_lab
 
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
@@ -51,16 +51,19 @@ def archive_takes(
     with terminal.progress() as progress:
         for name in names:
             try:
+                moved = count_bytes_in_lab(folder, name)  # others of its videos may have gone before
                 there = archive_take(folder, name, to, progress=progress)
             except LabsysError as error:
                 refused.append({"trial": str(name), "why": str(error)})
                 continue
-            done.append({"trial": str(name), "folder": there.folder, "size_bytes": there.size_bytes})
-    _settle(terminal, folder, [d["trial"] for d in done], "take.archive")
+            done.append({"trial": str(name), "folder": there.folder, "size_bytes": moved})
+    _settle(terminal, folder, [d["trial"] for d in done if d["size_bytes"]], "take.archive")
     freed = sum(int(str(d["size_bytes"])) for d in done)
     lines = [f"{d['trial']}: {int(str(d['size_bytes'])) / 1e9:.2f} GB" for d in done]
     lines += [f"{r['trial']}: {r['why']}" for r in refused]
-    text = "\n".join([*lines, f"{len(done)} takes, {freed / 1e9:.2f} GB taken out of the lab"])
+    text = "\n".join(
+        [*lines, f"{sum(d['size_bytes'] != 0 for d in done)} takes, {freed / 1e9:.2f} GB taken out of the lab"]
+    )
     terminal.give({"archived": done, "refused": refused, "size_bytes": freed}, text)
     if refused:
         raise typer.Exit(GateRefusedError.exit_code)
@@ -134,27 +137,19 @@ def _all_trials(lab: Lab) -> list[TrialName]:
 def _old_trials(lab: Lab, days: int) -> list[TrialName]:
     """Trials with videos in the lab that were recorded before, and whose videos nobody waits for."""
     from labsys.storage.runs import current_run
+    from labsys.storage.take_archive import count_bytes_in_lab
     from labsys.storage.takes import has_take
     from labsys.storage.trials import load_trial
 
     before, found = datetime.now(UTC) - timedelta(days=days), []
     for name in _all_trials(lab):
-        if not has_take(lab, name) or not _has_videos(lab, name):
+        if not has_take(lab, name) or not count_bytes_in_lab(lab, name):
             continue
         trial = load_trial(lab, name)
         is_old = datetime.fromisoformat(trial.recorded_at) < before
         if is_old and (trial.excluded or current_run(lab, name) is not None):
             found.append(name)
     return found
-
-
-def _has_videos(lab: Lab, name: TrialName) -> bool:
-    """Whether any video of a take is in the lab, one that was archived and not removed yet among them."""
-    from labsys.storage.atomic import is_there
-    from labsys.storage.lab import take_folder
-    from labsys.storage.takes import load_take
-
-    return any(is_there(take_folder(lab, name) / file.path) for file in load_take(lab, name).cameras.values())
 
 
 def _settle(terminal: Terminal, lab: Lab, trials: Sequence[object], action: str) -> None:

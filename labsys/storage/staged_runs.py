@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from labsys.core.clock import utc_now
-from labsys.core.errors import InputError, NewerSchemaError, UnknownNameError
+from labsys.core.errors import ConcurrencyError, InputError, NewerSchemaError, UnknownNameError
 from labsys.core.session import TrialName, check_code
 from labsys.storage.atomic import hash_file, is_there, make_folder, sync_file, sync_folder, sync_tree, write_text_atomic
 from labsys.storage.current_runs import set_current_run
@@ -30,7 +30,7 @@ from labsys.storage.finished_runs import (
     run_file,
 )
 from labsys.storage.lab import Lab, runs_folder
-from labsys.storage.locks import hold_lock
+from labsys.storage.locks import hold_lock, is_held
 from labsys.storage.nouns import list_folder
 from labsys.storage.trials import require_trial
 
@@ -238,6 +238,15 @@ def open_run(lab: Lab, name: TrialName, run_id: str) -> Iterator[StagedRun]:
             _settle(lab, name, run_id)
     finally:
         _remove_if_empty(work)
+
+
+def refuse_while_running(lab: Lab, name: TrialName) -> None:
+    """ConcurrencyError while a run of the trial is being made."""
+    for lock in (runs_folder(lab, name) / WORK).glob("*/lock"):
+        if is_held(lock):
+            raise ConcurrencyError(
+                f"run {lock.parent.name} of {name} is being made", where=str(lock), remedy="Wait until it is done"
+            )
 
 
 def settle_run(lab: Lab, name: TrialName, run_id: str) -> None:

@@ -25,6 +25,7 @@ from labsys.storage.documents import load_document, save_document
 from labsys.storage.folder_copy import copy_hashed
 from labsys.storage.lab import Lab, take_folder, trial_folder
 from labsys.storage.locks import hold_lock
+from labsys.storage.staged_runs import refuse_while_running
 from labsys.storage.takes import ARCHIVE_FILE, RECORDING_FOLDER, load_take
 from labsys.storage.trials import TRIAL_FILE, load_trial, require_trial
 
@@ -62,14 +63,15 @@ def find_archived(lab: Lab, name: TrialName) -> ArchivedTake | None:
 
 
 def archive_take(lab: Lab, name: TrialName, place: Path, *, progress: Progress = _SILENT) -> ArchivedTake:
-    """Move the videos of a take to a folder on another disk; one that is there already is looked at and kept.
+    """Move the videos of a take to a folder on another disk; one that is there already is read whole and kept.
 
     Raises:
-        UnknownNameError: no such trial. ConcurrencyError: its take is being written.
+        UnknownNameError: no such trial. ConcurrencyError: its take is being written, or a run of the trial is being made.
         InputError: no videos, no room, a video that is not what was recorded, or a copy that is not; the lab then still
             has all that is not whole elsewhere.
     """
     with _holding(lab, name):
+        refuse_while_running(lab, name)
         there, folder = _resume(lab, name, place) or _plan(lab, name, place), take_folder(lab, name)
         _check_room(place, sum(v.size_bytes for p, v in there.videos.items() if not is_there(Path(there.folder) / p)))
         write_text_atomic(Path(there.folder) / _WHOSE, f"{lab.name}: {name}\n")
@@ -77,12 +79,23 @@ def archive_take(lab: Lab, name: TrialName, place: Path, *, progress: Progress =
         for path, video in there.videos.items():
             if is_there(folder / path):
                 _copy_whole(folder / path, Path(there.folder) / path, video.sha256)
+            elif faults := _faults(Path(there.folder) / path, video):
+                raise InputError(
+                    faults[0], remedy="It is no longer in the lab: restore it from a backup of the archive"
+                )
             progress.advance()
+        refuse_while_running(lab, name)  # one may have begun, and looked at its videos, while they were copied
         save_document(folder / ARCHIVE_FILE, there)
         for path in there.videos:
             (folder / path).unlink(missing_ok=True)
         sync_folder(folder / "raw")
         return there
+
+
+def count_bytes_in_lab(lab: Lab, name: TrialName) -> int:
+    """Of the videos of a trial's take that are in the lab (InputError: it has no take)."""
+    paths = (take_folder(lab, name) / file.path for file in load_take(lab, name).cameras.values())
+    return sum(_size_of(path) for path in paths if is_there(path))
 
 
 def fetch_take(lab: Lab, name: TrialName, *, removing: bool = False, progress: Progress = _SILENT) -> ArchivedTake:

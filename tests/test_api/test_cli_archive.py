@@ -37,6 +37,8 @@ def test_takes_that_nobody_waits_for_go_and_come_back(run: Run, tmp_path: Path) 
     assert [d["trial"] for d in done["archived"]] == [NAME]
     assert done["size_bytes"] == sum(p.stat().st_size for p in disk.rglob("*.mkv")) > 0
     assert list(lab.root.rglob("*.mkv")) == []
+    again = run("archive", "takes", NAME, "--to", disk, "--lab", lab.root)
+    assert again.out == f"{NAME}: 0.00 GB\n0 takes, 0.00 GB taken out of the lab\n"
     refused = run("export", NAME, "--format", "videos", "--out", tmp_path / "out", "--lab", lab.root)
     assert (refused.code, "labsys archive fetch" in refused.err) == (2, True), refused
     assert run("archive", "check", "--lab", lab.root).out == f"{NAME}: as recorded\n"
@@ -46,7 +48,7 @@ def test_takes_that_nobody_waits_for_go_and_come_back(run: Run, tmp_path: Path) 
         files = client.get(f"/api/v1/trials/{NAME}/files").json()["items"]
         said = [a["action"] for a in client.get("/api/v1/audit").json()["items"]]
     assert [f["path"].rpartition("/")[2] for f in files if f["kind"] == "video"] == ["camA.mkv", "camB.mkv"]
-    assert said == ["take.archive", "take.fetch"]
+    assert said == ["take.archive", "take.fetch"], "what moved nothing is not in the audit"
 
 
 def test_one_that_cannot_go_does_not_stop_the_others(run: Run, tmp_path: Path) -> None:

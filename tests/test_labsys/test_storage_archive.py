@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,8 @@ from labsys.storage.atomic import hash_file, is_there
 from labsys.storage.documents import save_document
 from labsys.storage.lab import Lab, open_lab, take_folder, trial_folder
 from labsys.storage.locks import hold_lock
-from labsys.storage.take_archive import archive_take, check_archived, fetch_take, find_archived
+from labsys.storage.runs import open_run
+from labsys.storage.take_archive import archive_take, check_archived, count_bytes_in_lab, fetch_take, find_archived
 from labsys.storage.takes import ARCHIVE_FILE, load_take, require_videos, verify_take
 from labsys.storage.trial_bin import delete_trial, destroy_deleted
 from tests.test_labsys.recorded_scene import add_videos, make_trial
@@ -318,3 +319,38 @@ def test_a_folder_that_is_not_the_trials_is_never_removed(recorded: tuple[Lab, T
     with pytest.raises(InputError, match=r"names a folder that is not this trial's, which ends in .*archive\.json"):
         works[way]()
     assert {p.name for p in victim.rglob("*") if p.is_file()} == {"trial.txt", "camA.mkv", "camB.mkv"}
+
+
+@pytest.mark.parametrize("harm", ["gone", "damaged"])
+def test_asking_again_reads_the_copies_that_are_all_there_is(recorded: tuple[Lab, TrialName, Path], harm: str) -> None:
+    lab, name, disk = recorded
+    assert count_bytes_in_lab(lab, name) > 0
+    copy = Path(archive_take(lab, name, disk).folder) / "raw/camB.mkv"
+    assert count_bytes_in_lab(lab, name) == 0
+    copy.unlink()
+    if harm == "damaged":
+        copy.write_bytes(b"x")
+    with pytest.raises(InputError, match=rf"{copy} is not (there|what was recorded)\. It is no longer in the lab"):
+        archive_take(lab, name, disk)
+
+
+def test_nothing_is_taken_from_under_a_run(
+    recorded: tuple[Lab, TrialName, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, name, disk = recorded
+    with open_run(lab, name, "r1"), pytest.raises(ConcurrencyError, match=r"run r1 of .* is being made"):
+        archive_take(lab, name, disk)
+    assert list(disk.iterdir()) == []
+    with ExitStack() as begun, monkeypatch.context() as patched:
+        copied = take_archive.copy_hashed
+
+        def begin_and_copy(source: Path, target: Path) -> Any:
+            begun.enter_context(open_run(lab, name, source.stem))
+            return copied(source, target)
+
+        patched.setattr(take_archive, "copy_hashed", begin_and_copy)
+        with pytest.raises(ConcurrencyError, match="is being made"):
+            archive_take(lab, name, disk)
+    verify_take(lab, name)
+    archive_take(lab, name, disk)
+    assert _places(lab, name, disk) == {camera: ["disk"] for camera in CAMERAS}
