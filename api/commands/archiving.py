@@ -31,6 +31,9 @@ def archive_takes(
     older_than: Annotated[
         int, typer.Option("--older-than", min=0, metavar="DAYS", help="Where no trial is named: recorded longer ago.")
     ] = 30,
+    same_disk: Annotated[
+        bool, typer.Option("--same-disk", help="Allow a folder on the disk of the lab, which gains no room by it.")
+    ] = False,
     lab: LabOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -52,7 +55,7 @@ def archive_takes(
         for name in names:
             try:
                 moved = count_bytes_in_lab(folder, name)  # others of its videos may have gone before
-                there = archive_take(folder, name, to, progress=progress)
+                there = archive_take(folder, name, to, same_disk=same_disk, progress=progress)
             except LabsysError as error:
                 refused.append({"trial": str(name), "why": str(error)})
                 continue
@@ -72,6 +75,9 @@ def archive_takes(
 @app.command("fetch")
 def fetch_takes(
     trials: Annotated[list[str], typer.Argument(metavar="SUBJECT/SESSION/TRIAL...")],
+    place: Annotated[
+        Path | None, typer.Option("--from", metavar="FOLDER", help="Where the archive is now, if mounted elsewhere.")
+    ] = None,
     remove_copies: Annotated[
         bool,
         typer.Option("--remove-copies", help="Remove the copies once all are here; no other copy of the lab has any."),
@@ -94,7 +100,7 @@ def fetch_takes(
     try:
         with terminal.progress() as progress:
             for text in trials:
-                fetch_take(folder, TrialName.parse(text), removing=remove_copies, progress=progress)
+                fetch_take(folder, TrialName.parse(text), place=place, removing=remove_copies, progress=progress)
                 done.append(text)
     finally:
         _settle(terminal, folder, done, "take.fetch")

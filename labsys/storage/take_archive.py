@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labsys.core.clock import utc_now
@@ -32,6 +32,7 @@ from labsys.storage.trials import TRIAL_FILE, load_trial, require_trial
 _RESERVE_BYTES = 100_000_000
 _SILENT = SilentProgress()
 _WHOSE = "trial.txt"
+_AWAY = "Plug it in, or say where it is now: labsys archive fetch --from FOLDER"
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,20 @@ def find_archived(lab: Lab, name: TrialName) -> ArchivedTake | None:
     return load_document(path, ArchivedTake) if is_there(path) else None
 
 
-def archive_take(lab: Lab, name: TrialName, place: Path, *, progress: Progress = _SILENT) -> ArchivedTake:
+def archive_take(
+    lab: Lab, name: TrialName, place: Path, *, same_disk: bool = False, progress: Progress = _SILENT
+) -> ArchivedTake:
     """Move the videos of a take to a folder on another disk; one that is there already is read whole and kept.
 
     Raises:
-        UnknownNameError: no such trial. ConcurrencyError: its take is being written, or a run of the trial is being made.
-        InputError: no videos, no room, a video that is not what was recorded, or a copy that is not; the lab then still
-            has all that is not whole elsewhere.
+        UnknownNameError: no such trial.
+        ConcurrencyError: its take is being written, or a run of the trial is being made.
+        InputError: no videos, no room, the lab's own disk (unless same_disk), a video that is not what was recorded, or
+            a copy that is not; the lab then still has all that is not whole elsewhere.
     """
     with _holding(lab, name):
         refuse_while_running(lab, name)
-        there, folder = _resume(lab, name, place) or _plan(lab, name, place), take_folder(lab, name)
+        there, folder = _resume(lab, name, place) or _plan(lab, name, place, same_disk), take_folder(lab, name)
         _check_room(place, sum(v.size_bytes for p, v in there.videos.items() if not is_there(Path(there.folder) / p)))
         write_text_atomic(Path(there.folder) / _WHOSE, f"{lab.name}: {name}\n")
         progress.stage(f"Copying {name}", len(there.videos))
@@ -98,8 +102,12 @@ def count_bytes_in_lab(lab: Lab, name: TrialName) -> int:
     return sum(_size_of(path) for path in paths if is_there(path))
 
 
-def fetch_take(lab: Lab, name: TrialName, *, removing: bool = False, progress: Progress = _SILENT) -> ArchivedTake:
+def fetch_take(
+    lab: Lab, name: TrialName, *, place: Path | None = None, removing: bool = False, progress: Progress = _SILENT
+) -> ArchivedTake:
     """Bring the videos of a take back into the lab; removing: remove the copies once all are here.
+
+    place: where the archive is now, if its disk is mounted elsewhere; where it was is forgotten once all fit.
 
     Copies are kept otherwise: another copy of the lab, such as a restored backup, may have nothing but them.
 
@@ -111,6 +119,9 @@ def fetch_take(lab: Lab, name: TrialName, *, removing: bool = False, progress: P
         there, folder = find_archived(lab, name), take_folder(lab, name)
         if there is None:
             raise InputError(f"the videos of {name} are in the lab")
+        if place is not None:
+            there = replace(there, folder=str(_own_folder(lab, name, place)))
+            _require_copies(there)
         _require_own(lab, folder, there)
         missing = {path: video for path, video in there.videos.items() if not is_there(folder / path)}
         if missing:
@@ -121,6 +132,8 @@ def fetch_take(lab: Lab, name: TrialName, *, removing: bool = False, progress: P
         for path, video in there.videos.items():
             _copy_whole(Path(there.folder) / path, folder / path, video.sha256)
             progress.advance()
+        if place is not None:
+            save_document(folder / ARCHIVE_FILE, there)
         if removing:
             remove_copies(lab, folder)
         return there
@@ -195,6 +208,13 @@ def _faults(copy: Path, video: ArchivedVideo) -> list[str]:
         return [f"{copy} {error.what}"]
 
 
+def _require_copies(there: ArchivedTake) -> None:
+    """What becomes the place of a take holds all of it (InputError names what is gone or damaged)."""
+    _require_place(there)
+    if faults := check_archived(there):
+        raise InputError(faults[0], remedy="Name the folder that 'archive takes --to' was given")
+
+
 @contextmanager
 def _holding(lab: Lab, name: TrialName) -> Iterator[None]:
     """Nobody else writes the take meanwhile (UnknownNameError: no such trial, for the lock would make its folder)."""
@@ -208,13 +228,20 @@ def _resume(lab: Lab, name: TrialName, place: Path) -> ArchivedTake | None:
     there = find_archived(lab, name)
     if there is None:
         return None
+    moved = _own_folder(lab, name, place)
+    if not Path(there.folder).is_dir() and moved.is_dir():
+        return replace(there, folder=str(moved))  # its disk is mounted elsewhere; every copy is read before it counts
     if not Path(there.folder).is_relative_to(place.expanduser().resolve()):
-        raise InputError(f"the videos of {name} are in another archive", where=there.folder, remedy="Fetch them first")
+        raise InputError(
+            f"the videos of {name} are in another archive",
+            where=there.folder,
+            remedy="Fetch them with --remove-copies first",
+        )
     _require_place(there)
     return there
 
 
-def _plan(lab: Lab, name: TrialName, place: Path) -> ArchivedTake:
+def _plan(lab: Lab, name: TrialName, place: Path, same_disk: bool) -> ArchivedTake:
     """Which videos go where (InputError: there are none, one is gone, or the place is none)."""
     take, folder = load_take(lab, name), take_folder(lab, name)
     if not take.cameras:
@@ -226,8 +253,18 @@ def _plan(lab: Lab, name: TrialName, place: Path) -> ArchivedTake:
         raise InputError("there is no such folder", where=str(place), remedy="Make it, or plug the disk in")
     if place.is_relative_to(lab.root):
         raise InputError("lies inside the lab", where=str(place), remedy="Name a folder on another disk")
+    if not same_disk and place.stat().st_dev == lab.root.stat().st_dev:
+        raise InputError(
+            "is on the disk of the lab, which gains no room",
+            where=str(place),
+            remedy="Plug the other disk in, or ask with --same-disk",
+        )
     videos = {f.path: ArchivedVideo(f.sha256, _size_of(folder / f.path)) for f in take.cameras.values()}
-    return ArchivedTake(str(place / lab.uuid / load_trial(lab, name).uuid), utc_now(), videos)
+    return ArchivedTake(str(_own_folder(lab, name, place)), utc_now(), videos)
+
+
+def _own_folder(lab: Lab, name: TrialName, place: Path) -> Path:
+    return place.expanduser().resolve() / lab.uuid / load_trial(lab, name).uuid
 
 
 def _size_of(path: Path) -> int:
@@ -249,13 +286,13 @@ def _check_room(place: Path, needed_bytes: int) -> None:
 
 def _require_place(there: ArchivedTake) -> None:
     if not Path(there.folder).is_dir():
-        raise InputError("the disk of the archive is not there", where=there.folder, remedy="Plug it in")
+        raise InputError("the disk of the archive is not there", where=there.folder, remedy=_AWAY)
 
 
 def _require_disk(there: ArchivedTake) -> None:
     """A take's own folder may be gone already, that of the lab is there with the disk."""
     if not Path(there.folder).parent.is_dir():
-        raise InputError("the disk of the archive is not there", where=there.folder, remedy="Plug it in")
+        raise InputError("the disk of the archive is not there", where=there.folder, remedy=_AWAY)
 
 
 def _copy_whole(source: Path, target: Path, sha256: str) -> None:

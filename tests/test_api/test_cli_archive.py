@@ -27,7 +27,7 @@ def test_takes_that_nobody_waits_for_go_and_come_back(run: Run, tmp_path: Path) 
     add_videos(lab, name, ("camA", "camB"))
     disk = tmp_path / "disk"
     disk.mkdir()
-    words = ["archive", "takes", "--to", disk, "--lab", lab.root]
+    words = ["archive", "takes", "--to", disk, "--same-disk", "--lab", lab.root]
     old = [*words, "--older-than", "0"]
     assert run(*old).out == "0 takes, 0.00 GB taken out of the lab\n", "not processed yet: its videos are needed"
     trial = load_trial(lab, name)
@@ -37,7 +37,7 @@ def test_takes_that_nobody_waits_for_go_and_come_back(run: Run, tmp_path: Path) 
     assert [d["trial"] for d in done["archived"]] == [NAME]
     assert done["size_bytes"] == sum(p.stat().st_size for p in disk.rglob("*.mkv")) > 0
     assert list(lab.root.rglob("*.mkv")) == []
-    again = run("archive", "takes", NAME, "--to", disk, "--lab", lab.root)
+    again = run("archive", "takes", NAME, "--to", disk, "--same-disk", "--lab", lab.root)
     assert again.out == f"{NAME}: 0.00 GB\n0 takes, 0.00 GB taken out of the lab\n"
     refused = run("export", NAME, "--format", "videos", "--out", tmp_path / "out", "--lab", lab.root)
     assert (refused.code, "labsys archive fetch" in refused.err) == (2, True), refused
@@ -57,7 +57,7 @@ def test_one_that_cannot_go_does_not_stop_the_others(run: Run, tmp_path: Path) -
     disk = tmp_path / "disk"
     disk.mkdir()
     absent = "S01/2026-11-22/run9"
-    answer = run("archive", "takes", absent, NAME, "--to", disk, "--lab", lab.root, "--json")
+    answer = run("archive", "takes", absent, NAME, "--to", disk, "--same-disk", "--lab", lab.root, "--json")
     assert answer.code == 3
     assert [d["trial"] for d in answer.json["archived"]] == [NAME]
     assert [(r["trial"], "Unknown trial" in r["why"]) for r in answer.json["refused"]] == [(absent, True)]

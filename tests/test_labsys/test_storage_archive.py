@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from labsys.storage.documents import save_document
 from labsys.storage.lab import Lab, open_lab, take_folder, trial_folder
 from labsys.storage.locks import hold_lock
 from labsys.storage.runs import open_run
-from labsys.storage.take_archive import archive_take, check_archived, count_bytes_in_lab, fetch_take, find_archived
+from labsys.storage.take_archive import check_archived, count_bytes_in_lab, fetch_take, find_archived
 from labsys.storage.takes import ARCHIVE_FILE, load_take, require_videos, verify_take
 from labsys.storage.trial_bin import delete_trial, destroy_deleted
 from tests.test_labsys.recorded_scene import add_videos, make_trial
 
 CAMERAS = ("camA", "camB")
+archive_take = partial(take_archive.archive_take, same_disk=True)  # a folder of the test stands for another disk
 
 
 @pytest.fixture
@@ -354,3 +356,33 @@ def test_nothing_is_taken_from_under_a_run(
     verify_take(lab, name)
     archive_take(lab, name, disk)
     assert _places(lab, name, disk) == {camera: ["disk"] for camera in CAMERAS}
+
+
+def test_the_disk_of_the_lab_is_no_other_disk(recorded: tuple[Lab, TrialName, Path]) -> None:
+    lab, name, disk = recorded
+    with pytest.raises(InputError, match=rf"is on the disk of the lab.*{disk}.*--same-disk"):
+        take_archive.archive_take(lab, name, disk)
+    assert list(disk.iterdir()) == []
+
+
+@pytest.mark.parametrize("way", ["fetch", "takes"])
+def test_a_disk_that_is_mounted_elsewhere_is_found_there(recorded: tuple[Lab, TrialName, Path], way: str) -> None:
+    lab, name, disk = recorded
+    archive_take(lab, name, disk)
+    moved = disk.rename(disk.with_name("mounted"))
+    copy = next(moved.rglob("camB.mkv"))
+    sound = copy.read_bytes()
+    copy.write_bytes(b"x")
+    works: dict[str, Callable[[], object]] = {
+        "fetch": lambda: fetch_take(lab, name, place=moved),
+        "takes": lambda: archive_take(lab, name, moved),
+    }
+    with pytest.raises(InputError, match="is not what was recorded"):
+        works[way]()
+    copy.write_bytes(sound)
+    works[way]()
+    there = find_archived(lab, name)
+    assert there is not None
+    assert Path(there.folder).is_relative_to(moved)
+    fetch_take(lab, name, removing=True)
+    verify_take(lab, name)
