@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from api.errors import RefusedError
+from api.unexpected import write_down
 from labsys.core.errors import ConcurrencyError, InputError, LabsysError, UnknownNameError
 from labsys.storage.atomic import is_there
 from labsys.storage.lab import Lab
@@ -52,7 +53,7 @@ def ask_station(lab: Lab, order: str, **facts: Any) -> dict[str, Any]:
     """One order and its answer.
 
     Raises:
-        RefusedError: 404, there is no station; 409, not now. LabsysError: as the station refuses it.
+        RefusedError: 404, there is no station; 409, not now, or it does not answer; else as the station refuses it.
     """
     path = station_folder(lab) / SOCKET
     try:
@@ -62,6 +63,8 @@ def ask_station(lab: Lab, order: str, **facts: Any) -> dict[str, Any]:
             line.sendall(json.dumps({"order": order, **facts}).encode() + b"\n")
             with line.makefile("rb") as answered:
                 answer = json.loads(answered.readline(_MOST_BYTES))
+    except TimeoutError as error:
+        raise _busy() from error
     except (OSError, ValueError) as error:
         raise _nobody() from error
     if "refused" in answer:
@@ -73,6 +76,15 @@ def ask_station(lab: Lab, order: str, **facts: Any) -> dict[str, Any]:
 def _nobody() -> RefusedError:
     return RefusedError(
         HTTPStatus.NOT_FOUND, "no-station", "no cameras are open", remedy="Open the cameras of a rig first"
+    )
+
+
+def _busy() -> RefusedError:
+    return RefusedError(
+        HTTPStatus.CONFLICT,
+        "not-now",
+        f"the cameras are open, and their station did not answer for {_ANSWER_S:g} s",
+        remedy="Ask again; what is being recorded goes on",
     )
 
 
@@ -130,11 +142,16 @@ class Line:
             except (OSError, ValueError):
                 return  # who asked has gone
 
-    def _reply(self, order: Mapping[str, Any]) -> dict[str, Any]:
+    def _reply(self, order: object) -> dict[str, Any]:
         try:
+            if not isinstance(order, dict):
+                raise InputError("is not an order", where="the line")
             return {"answer": self._hear(order)}
         except LabsysError as error:
             return {"refused": as_refusal(error)}
+        except Exception as error:  # noqa: BLE001 - whatever it is, who asked is answered
+            # Without an answer who asked would hold the station for dead.
+            return {"refused": as_refusal(write_down(error))}
 
 
 def open_station(lab: Lab, rig: Path) -> dict[str, Any]:

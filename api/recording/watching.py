@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from http import HTTPStatus
 from pathlib import Path
 
 from fastapi import Request
@@ -12,9 +13,9 @@ from starlette.concurrency import run_in_threadpool
 
 from api.access.authenticate import may_still
 from api.documents import as_bytes
+from api.errors import RefusedError
 from api.recording.line import ask_station
 from labsys.capture.preview import PREVIEW_HZ, PreviewReader, preview_file
-from labsys.core.errors import LabsysError
 from labsys.storage.lab import Lab
 
 _BOUNDARY = "labsys-picture"
@@ -42,7 +43,9 @@ async def follow_state(request: Request, lab: Lab) -> AsyncIterator[bytes]:
     while await leave.still_holds():
         try:
             state = await run_in_threadpool(ask_station, lab, "state")
-        except LabsysError:
+        except RefusedError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                continue  # busy, not closed
             yield b"event: closed\ndata: {}\n\n"
             return
         body = as_bytes(state)

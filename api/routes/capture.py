@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
@@ -50,12 +51,14 @@ Kept = Annotated[str, Query(max_length=200, description="The take that was kept 
 Reason = Annotated[str, Query(min_length=1, max_length=500, description="Why the take before is excluded")]
 
 
-@router.get("", response_model=StationDocument, responses=problem_responses())
+@router.get("", response_model=StationDocument, responses=problem_responses(409))
 def get(request: Request, lab: LabDep) -> Response:
     """The station: its cameras, what it does, the visit that it leads, the last verdict; closed where there is none."""
     try:
         found = StationDocument.model_validate(ask_station(lab, "state"))
-    except RefusedError:
+    except RefusedError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise  # busy, not closed
         found = StationDocument(version=labsys.__version__, rig="", phase=StationPhase.CLOSED)
     return send(request, found)
 

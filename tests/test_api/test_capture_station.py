@@ -330,6 +330,28 @@ def test_a_refusal_of_the_station_is_a_problem_with_its_remedy(client: TestClien
     assert (answer.status_code, answer.json()["remedy"]) == (409, "Wait until it has done that")
 
 
+def test_a_station_that_errs_or_is_busy_is_not_taken_for_a_closed_one(
+    client: TestClient, played: _Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble() -> dict[str, Any]:
+        raise KeyError("subject")
+
+    def ponder() -> dict[str, Any]:
+        time.sleep(0.5)
+        return STATE
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # where the traceback goes
+    played.answer = stumble
+    answer = client.post(f"{API}/check")
+    assert answer.status_code == 409
+    assert "KeyError" in answer.json()["detail"]
+    monkeypatch.setattr("api.recording.line._ANSWER_S", 0.1)
+    played.answer = ponder
+    answer = client.get(API)
+    assert answer.status_code == 409
+    assert "did not answer" in answer.json()["detail"]
+
+
 def test_the_state_is_followed_until_the_station_closes(client: TestClient, played: _Played) -> None:
     phases = iter(["wall", "recording"])
 

@@ -214,7 +214,8 @@ def test_one_repeated_stamp_costs_the_next_frame_nothing(tmp_path: Path) -> None
     plan: Any = SimpleNamespace(rate_hz=100.0)
     driver: Any = SimpleNamespace(release=lambda _: None)
     writer: Any = SimpleNamespace()
-    worker._plan, worker._driver, worker._writer, worker._rest_s, worker._spare_ns = plan, driver, writer, 0.015, 0
+    worker._plan, worker._driver, worker._writer, worker._rest_s = plan, driver, writer, 0.015
+    worker._spare_ns, worker._spare_every_ns = 0, 0
     now_ns, times_ns = 10 * PERIOD_NS, list[int]()
     for seq, t_ns in enumerate((PERIOD_NS, PERIOD_NS, 3 * PERIOD_NS, 4 * PERIOD_NS)):
         worker._handle(Frame(seq, t_ns, now_ns, memoryview(JPEG), 0, StampSource.KERNEL_SOE, FrameFlag.NONE))
