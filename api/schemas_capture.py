@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas import Sent
 
@@ -150,11 +150,17 @@ class StationDocument(BaseModel):
 class StationNew(Sent):
     """Open the cameras of a rig of the lab."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"rig": "lab-4cam"}]})
+
     rig: Name
 
 
 class VisitNew(Sent):
     """Begin a visit, or go on with one of this name; answers are texts, as they are typed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"subject": "S01", "protocol": "run-visit", "answers": {"shoes": "own"}}]}
+    )
 
     subject: Name
     protocol: Name
@@ -166,11 +172,15 @@ class VisitNew(Sent):
 class TakeNew(Sent):
     """Record the step that is next. `unchecked`: although no check passed lately."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"unchecked": False}]})
+
     unchecked: bool = False
 
 
 class CalibrationNew(Sent):
     """Record a waved board. `unchecked`: although no check passed lately."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"board": "a3-7x5", "seconds": 40}]})
 
     board: Name
     seconds: float = Field(default=40.0, gt=0, le=600)

@@ -79,6 +79,7 @@ def test_every_route_that_takes_a_key_keeps_its_answer(client: TestClient) -> No
             "recorded_at": "2026-11-01T09:00:00Z",
         },
         "jobs": JOB,
+        "releases": {"name": "2026-autumn", "of_present": True},
         "recordings": {
             "subject": "S03",
             "session": "v1",
