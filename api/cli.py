@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -56,6 +55,7 @@ from api.commands import (
     working,
 )
 from api.commands.terminal import root_lab
+from api.unexpected import keep_traceback
 from labsys import __version__
 from labsys.core.errors import InputError, LabsysError
 
@@ -159,13 +159,12 @@ def spread_values(words: list[str]) -> list[str]:
 
 def report_unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """One line for an error that nobody foresaw, and its traceback in a file; all of it on stderr when debugging."""
-    lines = "".join(traceback.format_exception(kind, error, trace))
     if os.environ.get("LABSYS_DEBUG", "") not in ("", "0"):
-        sys.stderr.write(lines)
+        sys.stderr.writelines(traceback.format_exception(kind, error, trace))
         return
-    with tempfile.NamedTemporaryFile("w", prefix="labsys-", suffix=".log", delete=False, encoding="utf-8") as log:
-        log.write(lines)
+    kept = keep_traceback(error)
+    details = f"the details are in {kept}" if kept else "the details are above, for the disk has no room"
     sys.stderr.write(
-        f"error: unexpected {kind.__name__}: {error}. This is a defect of labsys; the details are in {log.name} "
+        f"error: unexpected {kind.__name__}: {error}. This is a defect of labsys; {details} "
         "(or run the command again after 'export LABSYS_DEBUG=1')\n"
     )

@@ -183,7 +183,7 @@ def _insert_subjects(session: Session, lab: Lab, codes: Sequence[str]) -> IndexR
 def _write_releases(session: Session, rows: list[dict[str, Any]]) -> None:
     """Releases are few: each is written again, but only one that went or was begun anew takes its members along."""
     begun = {row["name"]: row["made_at"] for row in rows}
-    known = {name: made_at for name, made_at in session.execute(select(ReleaseRow.name, ReleaseRow.made_at))}  # noqa: C416
+    known = {row.name: row.made_at for row in session.execute(select(ReleaseRow.name, ReleaseRow.made_at))}
     gone = [name for name, made_at in known.items() if begun.get(name) != made_at]
     session.execute(delete(ReleaseRow).where(ReleaseRow.name.in_(gone)))
     for row in rows:

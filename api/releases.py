@@ -20,8 +20,8 @@ from labsys.longitudinal import Comparison
 
 def release_documents(session: Session) -> list[ReleaseDocument]:
     """All releases, the oldest first; the candidate, if there is one, is among them."""
-    counts = select(ReleaseMemberRow.release, func.count()).group_by(ReleaseMemberRow.release)
-    n_trials: dict[str, int] = {name: n for name, n in session.execute(counts)}  # noqa: C416
+    counts = select(ReleaseMemberRow.release, func.count().label("n")).group_by(ReleaseMemberRow.release)
+    n_trials: dict[str, int] = {row.release: row.n for row in session.execute(counts)}
     rows = session.scalars(select(ReleaseRow).order_by(ReleaseRow.made_at, ReleaseRow.name))
     return [ReleaseDocument.of(row, n_trials.get(row.name, 0)) for row in rows]
 

@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     from pipelines.run import RunOutcome
     from pipelines.stages import Stage
 
+# What `labsys reprocess` is told in the same words.
+SessionOption = Annotated[
+    str | None, typer.Option("--session", metavar="SUBJECT/SESSION", help="Every recorded trial of a visit.")
+]
+AllOption = Annotated[bool, typer.Option("--all", help="Every recorded trial of the lab.")]
+ProfileOption = Annotated[
+    str, typer.Option("--profile", metavar="default|anipose|pose2sim", help="Where settings start from.")
+]
+ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings, YAML.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; repeatable.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the terminal."""
@@ -29,10 +40,8 @@ def register(app: typer.Typer) -> None:
 
 def process_trials(
     trials: Annotated[list[str] | None, typer.Argument(metavar="[SUBJECT/SESSION/TRIAL]…")] = None,
-    session: Annotated[
-        str | None, typer.Option("--session", metavar="SUBJECT/SESSION", help="Every recorded trial of a visit.")
-    ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every recorded trial of the lab.")] = False,
+    session: SessionOption = None,
+    every: AllOption = False,
     stale: Annotated[
         bool, typer.Option("--stale", help="Only trials without results, or whose results rest on changed things.")
     ] = False,
@@ -48,13 +57,9 @@ def process_trials(
             "--model", metavar="NAME", help="Finds 2D landmarks where a trial has videos alone; see 'labsys model'."
         ),
     ] = None,
-    profile: Annotated[
-        str, typer.Option("--profile", metavar="default|anipose|pose2sim", help="Where settings start from.")
-    ] = "default",
-    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings, YAML.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; repeatable.")
-    ] = None,
+    profile: ProfileOption = "default",
+    config: ConfigOption = None,
+    settings: SetOption = None,
     lab: LabOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,

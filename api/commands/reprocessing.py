@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.commands.processing import (
+    AllOption,
+    ConfigOption,
+    ProfileOption,
+    SessionOption,
+    SetOption,
     check_word,
     choose_trials,
     each_trial,
@@ -34,10 +38,8 @@ def register(app: typer.Typer) -> None:
 
 def reprocess(
     trials: Annotated[list[str] | None, typer.Argument(metavar="[SUBJECT/SESSION/TRIAL]…")] = None,
-    session: Annotated[
-        str | None, typer.Option("--session", metavar="SUBJECT/SESSION", help="Every recorded trial of a visit.")
-    ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every recorded trial of the lab.")] = False,
+    session: SessionOption = None,
+    every: AllOption = False,
     preview: Annotated[
         bool, typer.Option("--preview", help="Show what the runs made so far would change; process nothing.")
     ] = False,
@@ -45,13 +47,9 @@ def reprocess(
         str | None, typer.Option("--subject", metavar="SUBJECT", help="With --preview: one subject, every metric.")
     ] = None,
     model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Finds 2D landmarks in videos.")] = None,
-    profile: Annotated[
-        str, typer.Option("--profile", metavar="default|anipose|pose2sim", help="Where settings start from.")
-    ] = "default",
-    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings, YAML.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; repeatable.")
-    ] = None,
+    profile: ProfileOption = "default",
+    config: ConfigOption = None,
+    settings: SetOption = None,
     lab: LabOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,

@@ -79,7 +79,10 @@ def _led(protocol: Protocol) -> LedVisit:
 
 def test_steps_come_in_order_and_come_again(protocol: Protocol) -> None:
     led = _led(protocol)
-    states = lambda: [s.state for s in led.document().steps]  # noqa: E731
+
+    def states() -> list[str]:
+        return [s.state for s in led.document().steps]
+
     assert states() == ["now", "waiting", "waiting"]
     with pytest.raises(ConcurrencyError, match="no step was done"):
         led.go_back()
