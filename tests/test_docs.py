@@ -16,6 +16,8 @@ from types import ModuleType
 
 import pytest
 
+from benchmarks.report import BY_HAND
+
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PACKAGES = ("labsys", "calibration", "pipelines", "api")
@@ -81,6 +83,12 @@ def test_every_table_has_a_place() -> None:
     wanted = set(_tables().TABLES)
     placed = {n for path in DOCS.glob("*.md") for n in re.findall(r"<!-- table: ([\w ]+) -->", _read(path))}
     assert placed == wanted
+
+
+def test_what_was_measured_by_hand_is_not_lost_when_the_page_is_written_again() -> None:
+    page = _read(DOCS / "performance.md")
+    for part in BY_HAND:
+        assert _read(part).rstrip() in page, f"docs/performance.md was changed, {part.name} not"
 
 
 def test_every_id_set_and_exit_code_is_documented() -> None:
