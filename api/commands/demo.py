@@ -37,7 +37,7 @@ def demonstrate(
         Path | None,
         typer.Option("--out", metavar="DIR", help="New or empty folder for the lab; else labsys-demo here."),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Half as long, three cameras: indicative only.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Much shorter: indicative only.")] = False,
     film: Annotated[
         bool,
         typer.Option("--film", help="Film the runner (rendered videos), and let DeepLabCut find the landmarks."),
@@ -88,8 +88,10 @@ def demonstrate(
         _refuse_runner_options(context, dataset)
     began = time.monotonic()
     settings = DemoSettings(seed=seed, hip_extension_cap_rad=radians(hip_extension_cap_deg), lumbar_gain=lumbar_gain)
-    settings = settings.filmed() if film else settings
-    settings = settings.quick() if quick else settings
+    if film:
+        settings = settings.filmed(quick=quick)
+    elif quick:
+        settings = settings.quick()
     if model is not None and not film:
         raise InputError("--model is for a runner that is filmed", remedy="Add --film")
     pack = check_film(model or SHIPPED_MODEL) if film else None

@@ -164,12 +164,22 @@ def reached_tier(points: BodyPoints, landmarks: tuple[str, ...]) -> Tier:
     present = set(points.tracks) | {n for n in landmarks if _has_data(points, n)}
     tier = tier_of(present)
     if tier is None:
-        raise InputError(
-            f"landmarks reach no tier: missing {', '.join(_missing_for_t0(present))}",
-            where=f"landmarks found: {', '.join(landmarks[:40]) or 'none'}",
-            remedy="Give both hips, knees, ankles and shoulders, or map the file's markers with a marker map",
-        )
+        raise _no_tier(_missing_for_t0(present), landmarks)
     return tier
+
+
+def _no_tier(missing: list[str], landmarks: tuple[str, ...]) -> InputError:
+    unplaced = [name for name in missing if name in landmarks]
+    if unplaced:
+        return InputError(
+            f"landmarks reach no tier: {', '.join(unplaced)} have no position in any frame",
+            remedy="A position needs two cameras that see the landmark: look at their places and at the 2D landmarks",
+        )
+    return InputError(
+        f"landmarks reach no tier: missing {', '.join(missing)}",
+        where=f"landmarks found: {', '.join(landmarks[:40]) or 'none'}",
+        remedy="Give both hips, knees, ankles and shoulders, or map the file's markers with a marker map",
+    )
 
 
 def _has_data(points: BodyPoints, landmark: str) -> bool:

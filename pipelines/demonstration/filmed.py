@@ -49,7 +49,6 @@ WORLD_AXES = "forward=+x,up=-y"
 _BOARD_RATE_HZ = 15.0
 _NEAR_S, _CARRIED_S = 5.0, 14.0
 _LEVEL_HEIGHT_M = 0.95
-_NEAR, _NEAR_STEP = (0, 1, -1), math.radians(72.0)
 # What fills a camera's picture at the runner: a tall runner in flight, and some room around.
 _SCENE_HEIGHT_M = 2.5
 
@@ -94,19 +93,20 @@ def film_demo(
 
 
 def demo_rig(settings: DemoSettings) -> CameraRig:
-    """Cameras around the treadmill, the first one level and square to it, the others placed by the seed."""
+    """Cameras around the treadmill: the first one level and square to it, the others on a ring, placed by the seed.
+
+    Of the ring none looks square to the treadmill, so that what points straight ahead, back or aside (both hips, the
+    spine, the outer side of both knees) shows in two pictures. Four in it: a board shows its face to one side, and
+    cameras further apart than a quarter of a ring would rarely see it together.
+    """
     draws = Draws(Split.DEMO, settings.seed, "demo rig")
     return CameraRig(tuple(_camera(i, draws, settings) for i in range(settings.n_cameras)))
 
 
 def _camera(number: int, draws: Draws, settings: DemoSettings) -> Camera:
     far = draws.between(2.9, 3.4)
-    turn = 0.0 if number == 0 else draws.between(-0.15, 0.15)
-    # A board shows its face to one side: cameras further apart than a quarter of a ring would rarely see it together.
-    places, step = (
-        (number, 2.0 * math.pi / settings.n_cameras) if settings.n_cameras > 3 else (_NEAR[number], _NEAR_STEP)
-    )
-    azimuth = math.pi / 2 + step * (places + turn)
+    place = 0.0 if number == 0 else number - 0.5 + draws.between(-0.15, 0.15)
+    azimuth = math.pi / 2 + 2.0 * math.pi / (settings.n_cameras - 1) * place
     height = _LEVEL_HEIGHT_M if number == 0 else draws.between(1.0, 2.0)
     centre = np.array([far * math.cos(azimuth), height, far * math.sin(azimuth)])
     target = np.array([0.0, _LEVEL_HEIGHT_M if number == 0 else 0.92, 0.0])

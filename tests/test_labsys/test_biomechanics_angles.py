@@ -360,3 +360,13 @@ def test_empty_and_uneven_trials_are_refused() -> None:
 
 def test_every_metric_has_a_rule() -> None:
     assert set(RULES) == {m.id for m in METRICS}
+
+
+def test_a_landmark_without_any_position_is_told_apart_from_one_that_nobody_asked_for() -> None:
+    standing = keypoints(COCO_17.landmarks)
+    gone = np.array([n == "LKnee" for n in standing.landmarks])
+    unseen = replace(standing, xyz_m=np.where(gone[None, :, None], np.nan, standing.xyz_m))
+    with pytest.raises(InputError, match=r"no tier: LKnee.* no position in any frame.*two cameras"):
+        analyse(unseen)
+    with pytest.raises(InputError, match=r"no tier: missing .*LKnee.*landmarks found: RHip"):
+        analyse(keypoints(tuple(n for n in COCO_17.landmarks if n != "LKnee")))
