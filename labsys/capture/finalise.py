@@ -141,6 +141,7 @@ def _describe_camera(found: Assessment, name: str) -> dict[str, Any]:
         "lost_to_disk": losses.to_disk,
         "lost_in_outage": losses.outage,
         "corrupt": losses.n_corrupt,
+        "unsure_beside_losses": losses.n_unsure,
         "longest_gap": losses.gaps[0][1] if losses.gaps else 0,
         "slower_than_asked": losses.slow,
         "frames_beyond_pulses": losses.surplus,
@@ -227,7 +228,7 @@ def _write_timestamps(path: Path, found: Assessment, manifest: Mapping[str, Any]
     for camera, recorded in found.recorded.items():
         rows, ticks = recorded.rows, found.losses[camera].ticks
         times_s = _own_times(rows, found.sync.clocks.get(camera)) if at_s is None else at_s[ticks]
-        kinds = ["bad" if bad else "real" for bad in is_bad(rows)]
+        kinds = np.select([is_bad(rows), found.losses[camera].unsure], ["bad", "unsure"], "real")
         lines += [
             f"{camera},{moment - begin_s:.9f},{tick},{kind}"
             for moment, tick, kind in zip(times_s, ticks, kinds, strict=True)

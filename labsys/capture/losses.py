@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labsys.capture.stream import NS, Recorded, Stream, lay_out
-from labsys.core.arrays import IntArray
+from labsys.core.arrays import BoolArray, IntArray
 from labsys.storage.sidecar import Rows, is_bad, lost_before
 
 _INTERRUPTIONS = ("lost", "frozen")
@@ -38,6 +38,8 @@ class Losses:
 
     Attributes:
         ticks: (N,) which tick each stored row shows; with a trigger the number of its pulse.
+        unsure: (N,) rows that may as well show another: held up beside a loss that only the times show. They are
+            stored, and no measurement.
         in_camera: it left frames out by itself (dark exposure, missed pulse). in_kernel: no buffer was free.
         in_recorder: its queue was full. to_disk: the disk took no more. outage: unplugged, frozen, or its process gone.
         gaps: (tick after which, how many), longest first.
@@ -47,6 +49,7 @@ class Losses:
 
     camera: str
     ticks: IntArray
+    unsure: BoolArray
     stored: int
     in_camera: int
     in_kernel: int
@@ -68,6 +71,11 @@ class Losses:
     def due(self) -> int:
         """Frames that the camera should have given."""
         return self.stored + self.lost
+
+    @property
+    def n_unsure(self) -> int:
+        """Sound pictures that are no measurement, as nobody knows their tick."""
+        return int(self.unsure.sum())
 
     def by_cause(self) -> dict[str, int]:
         """Cause -> frames, those with any."""
@@ -201,6 +209,7 @@ def _finish(stream: Stream, *, head: Ends, tail: Ends, outage: int, to_disk: int
     return Losses(
         camera=stream.recorded.camera,
         ticks=stream.ticks,
+        unsure=stream.unsure & ~is_bad(stream.rows),
         stored=int(stream.rows.size),
         in_camera=stream.in_camera + head[0] + tail[0],
         in_kernel=stream.in_kernel + head[1] + tail[1],

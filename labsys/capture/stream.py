@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from labsys.core.arrays import FloatArray, IntArray
-from labsys.core.frame_clock import count_ticks
+from labsys.core.arrays import BoolArray, FloatArray, IntArray
+from labsys.core.frame_clock import count_ticks, find_unsure
 from labsys.storage.sidecar import ROW, Rows, lost_before
 
 NS = 1_000_000_000
@@ -43,10 +43,11 @@ def measure_period(rows: Sequence[Rows], nominal_s: float) -> tuple[float, bool]
 
 @dataclass(eq=False)
 class Stream:
-    """A camera's rows on its own count of ticks, with what was lost between them."""
+    """A camera's rows on its own count of ticks, with what was lost between them; unsure: which may be of another."""
 
     recorded: Recorded
     ticks: IntArray
+    unsure: BoolArray
     period_s: float
     slow: bool
     start_s: float
@@ -65,12 +66,15 @@ class Stream:
 def lay_out(recorded: Recorded) -> Stream:
     parts = [p for p in recorded.parts if p.size]
     period_s, slow = measure_period(parts, recorded.period_s)
-    stream = Stream(recorded, np.zeros(0, np.int64), period_s, slow, 0.0, 0, 0, 0, 0, 0, [])
+    nothing = np.zeros(0, np.int64)
+    stream = Stream(recorded, nothing, nothing.astype(np.bool_), period_s, slow, 0.0, 0, 0, 0, 0, 0, [])
     pieces: list[IntArray] = []
     origin_s = 0.0
     for number, part in enumerate(parts):
         times_s = _seconds(part["t_ns"], parts[0])
         ticks = _count(times_s, part["seq"], period_s)
+        unsure = find_unsure(times_s, part["seq"].astype(np.int64), ticks, period_s=period_s)
+        stream.unsure = np.concatenate([stream.unsure, unsure])
         begin_s = _start(times_s, ticks, period_s)
         if number == 0:
             origin_s = begin_s

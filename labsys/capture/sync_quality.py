@@ -97,7 +97,7 @@ def fit_clocks(recorded: Mapping[str, Recorded], losses: Mapping[str, Losses]) -
     clocks = {}
     for name, camera in recorded.items():
         rows = camera.rows
-        sound = ~is_bad(rows) & (stamp_source(rows) != StampSource.HOST) if rows.size else np.zeros(0, np.bool_)
+        sound = ~is_bad(rows) & (stamp_source(rows) != StampSource.HOST) & ~losses[name].unsure
         try:
             clocks[name] = fit_clock(FrameStamps(rows["t_ns"] / NS, losses[name].ticks, sound), where=name)
         except InputError:

@@ -12,6 +12,7 @@ from labsys.capture.sync_quality import SyncQuality
 _KEPT_SHARE = 0.001
 _KEPT_GAP = 2
 _CORRUPT_SHARE = 0.001
+_UNSURE_SHARE = 0.001
 _LEAST_OF_STEP = 0.5
 _ALL_OF_STEP = 0.9
 
@@ -77,6 +78,12 @@ def _judge_camera(found: Losses, grave: list[str], notes: list[str]) -> None:
         causes = ", ".join(f"{n} {cause}" for cause, n in found.by_cause().items())
         said = f"{found.camera} lost {found.lost} frame{'s' * (found.lost > 1)} ({causes}), most at {_clock(at_s)}"
         (grave if found.lost > _KEPT_SHARE * found.due or longest > _KEPT_GAP else notes).append(said)
+    if found.n_unsure:
+        many = found.n_unsure > 1
+        said = (
+            f"{found.n_unsure} late frame{'s' * many} of {found.camera} beside a loss may be from before it: not used"
+        )
+        (grave if found.n_unsure > _UNSURE_SHARE * found.due else notes).append(said)
     if found.surplus:
         grave.append(f"{found.camera} gave {found.surplus} frames more than there were pulses")
     if found.n_corrupt:

@@ -23,6 +23,7 @@ _KNOT_S = 30.0
 _STRAIGHT_UP_TO_S = 60.0
 _RUN_ON_FRAMES = 12  # a stamp held up for longer than this many frames looks like lost frames
 _EARLY_AT_MOST = 0.25  # of a frame
+_OFTEN = 8.0  # times the median lateness: one frame in two hundred where stamps are late by chance alone
 _FEWEST_FRAMES = 3
 _BACK_AT_MOST = 0.5  # of a frame: what jitter may do; more is a clock that was set back
 _SLOWEST_HZ, _FASTEST_HZ, _RATE_TOLERANCE = 5.0, 2000.0, 0.01
@@ -160,14 +161,14 @@ def fit_clock(stamps: FrameStamps, *, where: str) -> FrameClock:
         )
     seen_s = stamps.times_s[rows]
     _require_forwards(seen_s, where)
-    ticks = _number_frames(seen_s, None if stamps.number is None else stamps.number[rows])
+    ticks, unsure = _number_frames(seen_s, None if stamps.number is None else stamps.number[rows])
     fitted_s = _lower_envelope(ticks.astype(np.float64), seen_s)
     period_s = float((fitted_s[-1] - fitted_s[0]) / (ticks[-1] - ticks[0]))
     every = _fill_in(rows, fitted_s, known.size, period_s)
     jitter_s = float(np.quantile(np.abs(seen_s - fitted_s), 0.99))
     n_lost = int(ticks[-1] - ticks[0] + 1 - rows.size)
     measured = known & ~repeated
-    measured[rows[_may_be_the_frame_before(ticks, seen_s - fitted_s, period_s)]] = False
+    measured[rows[unsure | _may_be_the_frame_before(ticks, seen_s - fitted_s, period_s)]] = False
     return FrameClock(every, measured, period_s, jitter_s, n_lost)
 
 
@@ -191,10 +192,12 @@ def _may_be_the_frame_before(ticks: IntArray, late_s: FloatArray, period_s: floa
     return np.asarray(after_a_loss & (late_s < -_EARLY_AT_MOST / 2 * period_s), dtype=np.bool_)
 
 
-def _number_frames(times_s: FloatArray, number: IntArray | None) -> IntArray:
+def _number_frames(times_s: FloatArray, number: IntArray | None) -> tuple[IntArray, BoolArray]:
     if number is not None and (np.diff(number) > 0).all() and number[-1] - number[0] >= number.size:
-        return np.asarray(number - number[0], dtype=np.int64)
-    return count_ticks(times_s, np.arange(times_s.size), period_s=float(np.median(np.diff(times_s))))
+        return np.asarray(number - number[0], dtype=np.int64), np.zeros(number.size, dtype=np.bool_)
+    rows, period_s = np.arange(times_s.size), float(np.median(np.diff(times_s)))
+    ticks = count_ticks(times_s, rows, period_s=period_s)
+    return ticks, find_unsure(times_s, rows, ticks, period_s=period_s)
 
 
 def count_ticks(times_s: FloatArray, number: IntArray, *, period_s: float) -> IntArray:
@@ -216,6 +219,29 @@ def count_ticks(times_s: FloatArray, number: IntArray, *, period_s: float) -> In
     # A late stamp between two losses may be taken for one more; the frames after it know better.
     lost = np.minimum.accumulate(lost[::-1])[::-1]
     return np.asarray(count + lost, dtype=np.int64)
+
+
+def find_unsure(times_s: FloatArray, number: IntArray, ticks: IntArray, *, period_s: float) -> BoolArray:
+    """(N,) rows whose tick nobody knows: late ones from a loss on that only the times show, up to the next one in time.
+
+    A stamp that was held up beside such a loss fits on either side of it: before it, later still, as well as after it.
+    number, ticks: as `count_ticks` was given and returned.
+    """
+    late_s = times_s - period_s * ticks
+    late_s = late_s - _soonest_around(late_s)
+    # A camera whose stamps all jitter is not late by what all of them are.
+    held_up_s = np.clip(_OFTEN * float(np.median(late_s)), _EARLY_AT_MOST * period_s, 3 * _EARLY_AT_MOST * period_s)
+    beside = np.concatenate([[False], np.diff(ticks) > np.diff(number)])
+    unsure = np.zeros(ticks.size, dtype=np.bool_)
+    for i in np.flatnonzero(late_s > held_up_s):
+        unsure[i] = beside[i] or (i > 0 and unsure[i - 1])
+    return unsure
+
+
+def _soonest_around(late_s: FloatArray) -> FloatArray:
+    """(N,) s: the least late of the frames around each, so that a crystal that drifts is not late."""
+    padded = np.pad(late_s, _RUN_ON_FRAMES, constant_values=math.inf)
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, 2 * _RUN_ON_FRAMES + 1).min(axis=1))
 
 
 def _lower_envelope(ticks: FloatArray, times_s: FloatArray) -> FloatArray:

@@ -21,12 +21,16 @@ _REMEDY = "The file holds one row per frame: cam_id,frame_time[,frame][,kind], t
 
 
 class FrameKind(StrEnum):
-    """What a row of the file stands for: a frame of its own, a repeated one, or one that cannot be used."""
+    """What a row of the file stands for: a frame of its own, a repeated one, or one that cannot be used.
+
+    unsure: a late frame beside a lost one, which may be from before it or from after it.
+    """
 
     REAL = "real"
     DUPLICATE = "dup"
     MISSING = "missing"
     BAD = "bad"
+    UNSURE = "unsure"
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,12 @@ def test_free_running_times_are_true_to_a_fifth_of_a_millisecond(tmp_path: Path)
         error_s = np.abs(fit_clock(stamps, where=camera).times_s[sound] - true_s)
         _say(f"{camera} p99 {1000 * np.quantile(error_s, 0.99):.3f} ms")
         assert np.quantile(error_s, 0.99) < 0.0002
-        assert (np.unique(finished.assessment.losses[camera].ticks[sound] - stored.barcodes[sound]).size) == 1
+        losses = finished.assessment.losses[camera]
+        used = np.array([kind == "real" for kind in stored.kinds])
+        assert (used == sound & ~losses.unsure).all(), "what is no measurement is told by cause"
+        _say(f"{camera} {losses.n_unsure} frames beside losses that may be of two ticks")
+        assert losses.n_unsure <= 0.002 * SECONDS * 120
+        assert np.unique(losses.ticks[used] - stored.barcodes[used]).size == 1
 
 
 @pytest.mark.parametrize("fault", ["worker", "recorder"])

@@ -123,6 +123,27 @@ def test_a_take_that_ended_before_it_began_was_due_nothing() -> None:
     assert account({"camA": recorded}, Window(10 * PERIOD_NS, 3 * PERIOD_NS))["camA"].due == 0
 
 
+@pytest.mark.parametrize("held", [100, 101])
+def test_a_late_frame_beside_a_loss_is_no_measurement(held: int) -> None:
+    """A frame of tick 100 that is 24 ms late before one the camera left out, or of tick 101, 14 ms late, after it: the
+    stamps are the same."""
+    rows = _rows(300, lost=[201 - held])
+    rows["seq"] = np.arange(rows.size)
+    rows["t_ns"][100] = PERIOD_NS * 101 + 24_000_000
+    rows["t_ns"] = np.maximum.accumulate(rows["t_ns"])  # no stamp overtakes the one before
+    recorded = {"camA": Recorded("camA", (rows,), EVENTS, PERIOD_NS / 1e9)}
+    losses = account(recorded, Window(PERIOD_NS // 2, int(rows["t_ns"][-1]) + 1))
+    found = losses["camA"]
+    true_ticks = np.delete(np.arange(300), 201 - held)
+    assert found.unsure[100]
+    assert (found.ticks == true_ticks)[~found.unsure].all()
+    assert (found.due, found.stored, found.in_camera) == (300, 299, 1)
+    sync = judge_sync(recorded, losses, n_pulses=None, rolling=False, v_max_mps=7.0, cap="A")
+    assert (sync.clocks["camA"].measured == ~found.unsure).all()
+    said = judge_take(losses, sync, happened=(), cut_short=False).reasons
+    assert any(f"{found.n_unsure} late frame" in reason and "beside a loss" in reason for reason in said)
+
+
 @pytest.mark.parametrize(
     ("states", "policy", "free_bytes", "told"),
     [

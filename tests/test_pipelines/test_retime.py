@@ -82,6 +82,17 @@ def test_stamps_held_up_move_nothing_and_are_not_lost_frames() -> None:
     assert clock.jitter_s > 0.02
 
 
+def test_a_late_frame_beside_a_lost_one_is_no_measurement() -> None:
+    """Frame 100 is held up for 2.4 periods, and 101 is lost: the stamps are those of frame 101 held up for 1.4."""
+    true_s = np.delete(np.arange(300) / RATE_HZ, 101)
+    stamped_s = true_s.copy()
+    stamped_s[100] += 2.4 / RATE_HZ
+    clock = fit_clock(every(np.maximum.accumulate(stamped_s) + 1e-9 * np.arange(299)), where="test")
+    assert clock.n_lost == 1
+    assert np.flatnonzero(~clock.measured).tolist() == [100, 101]
+    assert np.abs(clock.times_s - true_s)[clock.measured].max() < 0.00005
+
+
 def test_long_recordings_may_drift() -> None:
     true_s = np.cumsum(np.full(36000, 1 / RATE_HZ) * (1 + 40e-6 * np.linspace(-1, 1, 36000)))
     stamped_s = true_s + np.random.default_rng(0).exponential(0.001, true_s.size)
