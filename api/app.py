@@ -57,6 +57,31 @@ _CORS: dict[str, Any] = {
 }
 
 
+_API_ROUTERS = (
+    access.router,
+    subjects.router,
+    identity.router,
+    episodes.router,
+    sessions.router,
+    trials.router,
+    runs.router,
+    playback.router,
+    compared_film.router,
+    analysis.router,
+    releases.router,
+    tables.router,
+    users.router,
+    audit.router,
+    jobs.router,
+    files.router,
+    uploads.router,
+    capture.router,
+    keys.keys,
+    keys.links,
+    uploads.recordings,
+)
+
+
 def create_app(lab: Lab, settings: ServiceSettings | None = None) -> FastAPI:
     """The service of one lab, its database open and indexed.
 
@@ -98,42 +123,20 @@ def create_app(lab: Lab, settings: ServiceSettings | None = None) -> FastAPI:
 
 @cache
 def _routes() -> list[BaseRoute]:
-    """What every lab serves, each with a rule; made once per process, because FastAPI reads every signature anew."""
+    """What every lab serves, each with a rule; made once per process, because FastAPI reads every signature anew.
+
+    Pages come first: routers are looked through in order, and FastAPI reads the signatures of one for good when it is
+    first looked through. So the first page does not wait for those of the whole API.
+    """
     everything = APIRouter(
         generate_unique_id_function=operation_id, dependencies=[Depends(authorize), Depends(refuse_unknown_parameters)]
     )
-    everything.include_router(_api_router())
-    pages.include_pages(everything)
-    check_every_route_has_a_rule(everything)
+    for prefix, parts in (("", pages.ROUTERS), (API, _API_ROUTERS)):
+        for part in parts:
+            check_every_route_has_a_rule(part)
+            everything.include_router(part, prefix=prefix)
+    pages.mount_static(everything)
     return everything.routes
-
-
-def _api_router() -> APIRouter:
-    router = APIRouter(prefix=API)
-    for module in (
-        access,
-        subjects,
-        identity,
-        episodes,
-        sessions,
-        trials,
-        runs,
-        playback,
-        compared_film,
-        analysis,
-        releases,
-        tables,
-        users,
-        audit,
-        jobs,
-        files,
-        uploads,
-        capture,
-    ):
-        router.include_router(module.router)
-    for own in (keys.keys, keys.links, uploads.recordings):
-        router.include_router(own)
-    return router
 
 
 def _closing(database: Database) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

@@ -105,7 +105,10 @@ def test_every_module_imports_without_the_pose_extra() -> None:
 
 @pytest.mark.slow
 def test_the_service_starts_without_what_only_jobs_need() -> None:
-    rarely = ("pandas", "tables", "numba", "jax", "matplotlib", "aniposelib", "anipose", "torch", "deeplabcut")
+    rarely = (
+        *("pandas", "tables", "numba", "jax", "matplotlib", "aniposelib", "anipose", "torch", "deeplabcut"),
+        *("scipy", "av", "cv2"),
+    )
     outcome = _python(f"import api.app, sys; print([m for m in {rarely!r} if m in sys.modules])")
     assert outcome.stdout.strip() == "[]", outcome.stdout + outcome.stderr
 

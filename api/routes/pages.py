@@ -128,20 +128,21 @@ def _trend(db: Session, errors: ErrorTable, subject: str, metric: str, side: Sid
     return document | {"charts": [trend_chart(series, document["unit"]) for series in document["series"]]}
 
 
-def include_pages(routes: APIRouter) -> None:
-    """Serve all pages, and their style sheet and scripts from the package."""
-    routes.include_router(router)
-    parts = (
-        comparison_page,
-        trial_page,
-        record_page,
-        job_page,
-        release_page,
-        calibration_page,
-        admin_page,
-        sign_in_page,
-    )
-    for part in parts:
-        routes.include_router(part.router)
+def mount_static(routes: APIRouter) -> None:
+    """Serve the style sheet and scripts of all pages from the package."""
     with as_file(files("api") / "web" / "static") as folder:
         routes.mount("/static", StaticFiles(directory=folder), name="static")
+
+
+# The lab's page first: a request looks through them in order.
+ROUTERS = (
+    router,
+    comparison_page.router,
+    trial_page.router,
+    record_page.router,
+    job_page.router,
+    release_page.router,
+    calibration_page.router,
+    admin_page.router,
+    sign_in_page.router,
+)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.spatial.transform import Rotation
 
 from labsys.core.arrays import FloatArray, as_floats
 from labsys.core.errors import InputError
@@ -43,11 +42,12 @@ class RigidTransform:
     @classmethod
     def from_rotvec(cls, rotvec_rad: ArrayLike, translation_m: ArrayLike) -> RigidTransform:
         """From a rotation vector (3,) in rad (OpenCV's Rodrigues vector) and a translation (3,) in m."""
-        R = Rotation.from_rotvec(np.asarray(rotvec_rad, dtype=np.float64)).as_matrix()
-        return cls(R, np.asarray(translation_m, dtype=np.float64))
+        return cls(_rotation(rotvec_rad), np.asarray(translation_m, dtype=np.float64))
 
     def as_rotvec(self) -> FloatArray:
         """Rotation vector (3,), rad."""
+        from scipy.spatial.transform import Rotation  # when needed, as it takes longer to import than all else here
+
         return np.asarray(Rotation.from_matrix(self.rotation).as_rotvec(), dtype=np.float64)
 
     def apply(self, points: ArrayLike) -> FloatArray:
@@ -62,6 +62,12 @@ class RigidTransform:
         return RigidTransform(self.rotation @ other.rotation, self.apply(other.translation_m))
 
 
+def _rotation(rotvec_rad: ArrayLike) -> FloatArray:
+    from scipy.spatial.transform import Rotation
+
+    return np.asarray(Rotation.from_rotvec(np.asarray(rotvec_rad, dtype=np.float64)).as_matrix())
+
+
 def look_at(centre_m: FloatArray, target_m: FloatArray, *, roll_rad: float = 0.0) -> RigidTransform:
     """Pose T_cam_lab of a camera at a place that looks at another, its picture level (LAB's +y up) before it rolls.
 
@@ -74,6 +80,5 @@ def look_at(centre_m: FloatArray, target_m: FloatArray, *, roll_rad: float = 0.0
     if np.linalg.norm(x) < _ORTHONORMAL_TOLERANCE:
         raise InputError("a camera that looks straight up or down has no level picture")
     x = x / np.linalg.norm(x)
-    turn = Rotation.from_rotvec([0.0, 0.0, roll_rad]).as_matrix()
-    R = turn @ np.stack([x, np.cross(z, x), z])
+    R = _rotation([0.0, 0.0, roll_rad]) @ np.stack([x, np.cross(z, x), z])
     return RigidTransform(R, -R @ np.asarray(centre_m))

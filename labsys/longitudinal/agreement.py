@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy.special import fdtri, stdtrit
-
 from labsys.core.arrays import FloatArray, as_floats
+from labsys.longitudinal.distributions import f_quantile, student_quantile
 
 MIN_PEOPLE = 3
 _LIMITS_Z = 1.96
@@ -41,7 +40,7 @@ def bland_altman(first: FloatArray, second: FloatArray) -> BlandAltman:
     a = as_floats("first visit", first, (None,), finite=True)
     difference = as_floats("second visit", second, (a.size,), finite=True) - a
     n, bias, sd = difference.size, float(difference.mean()), float(difference.std(ddof=1))
-    half = float(stdtrit(n - 1, 0.975)) * sd / math.sqrt(n)
+    half = student_quantile(n - 1, 0.975) * sd / math.sqrt(n)
     limits = (bias - _LIMITS_Z * sd, bias + _LIMITS_Z * sd)
     return BlandAltman(n, bias, (bias - half, bias + half), sd, limits)
 
@@ -78,7 +77,7 @@ def _icc_interval(value: float, people: float, visits: float, rest: float, *, n:
     # Satterthwaite's degrees of freedom of a·visits + b·rest.
     combined = (a * visits + b * rest) ** 2
     df = combined / ((a * visits) ** 2 / (k - 1) + (b * rest) ** 2 / ((n - 1) * (k - 1)))
-    f_low, f_high = float(fdtri(n - 1, df, 0.975)), float(fdtri(df, n - 1, 0.975))
+    f_low, f_high = f_quantile(n - 1, df, 0.975), f_quantile(df, n - 1, 0.975)
     others = k * visits + (k * n - k - n) * rest
     low = n * (people - f_low * rest) / (f_low * others + n * people)
     high = n * (f_high * people - rest) / (others + n * f_high * people)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from labsys.core.catalogue import AngleDefinition, MetricDefinition, Reference
 from labsys.core.units import Unit, degrees, radians
@@ -40,6 +39,9 @@ def frame_difference(a: Capture, b: Capture) -> FrameDifference | None:
     shared = sorted(set(a.camera_turns) & set(b.camera_turns))
     if not a.calibration or a.calibration == b.calibration or len(shared) < _MIN_SHARED_CAMERAS:
         return None
+    # Here, because the service must start without it: of scipy nothing takes as long to import.
+    from scipy.spatial.transform import Rotation
+
     turn_a = Rotation.from_rotvec([a.camera_turns[c] for c in shared])
     turn_b = Rotation.from_rotvec([b.camera_turns[c] for c in shared])
     each = turn_a.inv() * turn_b

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import chdtri
 
 from labsys.core.arrays import FloatArray
 from labsys.core.measurement_error import Z_95, SessionError
+from labsys.longitudinal.distributions import chi2_quantile_above
 from labsys.longitudinal.nested import (
     CAPTURE,
     DAY,
@@ -188,6 +188,6 @@ def _component(level: int, variances: FloatArray, spread: FloatArray, sums: Nest
 
 def variance_interval(variance: float, df: float) -> tuple[float, float]:
     """95 % interval of a variance with these degrees of freedom (chi squared)."""
-    upper, lower = float(chdtri(df, 0.025)), float(chdtri(df, 0.975))
+    upper, lower = chi2_quantile_above(df, 0.025), chi2_quantile_above(df, 0.975)
     # With hardly a degree of freedom nothing bounds it from above.
     return df * variance / upper, df * variance / lower if lower > 0.0 else math.inf

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import ndtr
 
 from labsys.core.arrays import FloatArray
+from labsys.longitudinal.distributions import normal_cdf
 
 FAMILY_RATE = 0.05
 # Fixed, so that the same page gets the same level every time; 40,000 draws know a level of 0.001 to 2 % of itself.
@@ -47,7 +47,7 @@ def correlated_page_level(correlation: FloatArray, n_independent: int, *, rate: 
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     draws = np.random.default_rng(_SEED).standard_normal((_DRAWS, len(values))) @ root.T
     largest = np.abs(draws).max(axis=1, initial=0.0)
-    smallest_p = 2.0 * ndtr(-largest)
+    smallest_p = 2.0 * normal_cdf(-largest)
     others = 1.0 - (1.0 - np.random.default_rng(_SEED + 1).random(_DRAWS)) ** (1.0 / max(n_independent, 1))
     if n_independent:
         smallest_p = np.minimum(smallest_p, others)

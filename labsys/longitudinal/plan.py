@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy.special import nctdtr, ndtr
-
 from labsys.core.errors import InputError
 from labsys.core.measurement_error import SessionError, Weights
+from labsys.longitudinal.distributions import noncentral_student_cdf, normal_cdf
 from labsys.longitudinal.verdict import POWER, VariancePart, quantile, welch_satterthwaite
 
 MAX_CAPTURES = 8
@@ -89,5 +88,5 @@ def _power(shift: float, df: float) -> float:
     """Probability that |t| of a true change of `shift` standard errors exceeds its 5 % quantile."""
     q = quantile(1.0 - _LEVEL / 2.0, df)
     if math.isinf(df):
-        return float(ndtr(shift - q) + ndtr(-shift - q))
-    return float(1.0 - nctdtr(df, shift, q) + nctdtr(df, shift, -q))
+        return float(normal_cdf(shift - q) + normal_cdf(-shift - q))
+    return 1.0 - noncentral_student_cdf(df, shift, q) + noncentral_student_cdf(df, shift, -q)

@@ -10,9 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.special import stdtr, stdtrit
-
 from labsys.core.measurement_error import SessionError, Weights, effective_n, strides_variance
+from labsys.longitudinal.distributions import student_cdf, student_quantile
 from labsys.longitudinal.values import CaptureMetric, Verdict
 
 CONFIDENCE = 0.95
@@ -67,7 +66,7 @@ class Change:
         """Two-sided probability of a change at least this large when nothing changed; NaN without an error."""
         if not self.se > 0:
             return math.nan
-        return 2.0 * float(stdtr(self.df, -abs(self.change) / self.se))
+        return 2.0 * student_cdf(self.df, -abs(self.change) / self.se)
 
     def threshold(self, alpha: float) -> float:
         """T: the smallest change that is called at this two-sided error rate."""
@@ -86,7 +85,7 @@ class Change:
 
 def quantile(probability: float, df: float) -> float:
     """Quantile of Student's t; df may be infinite."""
-    return float(stdtrit(df, probability))
+    return student_quantile(df, probability)
 
 
 def visit_value(metrics: Sequence[CaptureMetric], *, error: SessionError, n_placements: int) -> VisitValue:

@@ -2,7 +2,7 @@
 
 Frame i is the i-th that the packets decode to, in presentation order. Nothing seeks, and nothing takes a container's
 frame count or duration for the truth; they only bear witness that a file was cut short.
-With film_video.py the only user of PyAV.
+With film_video.py the only user of PyAV, which is imported when a video is opened: the service starts without it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
-from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from labsys.core.errors import InputError
@@ -115,6 +113,8 @@ def check_video(path: Path) -> VideoInfo:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """The container and its first video stream."""
+    import av
+
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
@@ -122,7 +122,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             yield container, stream
-    except FFmpegError as error:
+    except av.FFmpegError as error:
         raise InputError(f"is no readable video: {error.strerror}", where=str(path), remedy=_TRUNCATED) from error
 
 
@@ -155,6 +155,8 @@ def _rate_hz(times_s: list[float], guessed: Fraction | None) -> float:
 
 
 def _announced_frames(container: Any, stream: Any, times_s: list[float], rate_hz: float) -> int:
+    import av
+
     if stream.frames:
         return int(stream.frames)
     if container.duration is None or len(container.streams) != 1 or not times_s or not np.isfinite(rate_hz):
@@ -197,12 +199,14 @@ def read_packets(path: Path) -> Iterator[bytes]:
     Raises:
         InputError: missing, or no video.
     """
+    import av
+
     with _opened(path) as (container, stream):
         try:
             for packet in container.demux(stream):
                 if packet.size:
                     yield b"" if _is_damaged(packet) else bytes(packet)
-        except FFmpegError:
+        except av.FFmpegError:
             return  # the end of a file that was cut short
 
 
@@ -212,13 +216,15 @@ def measure_packets(path: Path) -> tuple[NDArray[np.int64], bool]:
     Raises:
         InputError: missing, or no video.
     """
+    import av
+
     sizes, whole = list[int](), True
     with _opened(path) as (container, stream):
         try:
             for packet in container.demux(stream):
                 if packet.size:
                     sizes.append(0 if _is_damaged(packet) else packet.size)
-        except FFmpegError:
+        except av.FFmpegError:
             whole = False  # the end of a file that was cut short
     return np.array(sizes, dtype=np.int64), whole and all(sizes)
 
@@ -262,6 +268,8 @@ def write_constant_rate(path: Path, pictures: Iterable[bytes], *, size_px: tuple
     Raises:
         InputError: the file cannot be written.
     """
+    import av
+
     rate = Fraction(rate_hz).limit_denominator(100_000)
     width, height = size_px
     count = 0
@@ -275,6 +283,6 @@ def write_constant_rate(path: Path, pictures: Iterable[bytes], *, size_px: tuple
                 packet.duration = 1
                 container.mux(packet)
                 count += 1
-    except FFmpegError as error:
+    except av.FFmpegError as error:
         raise InputError(f"cannot be written: {error.strerror}", where=str(path)) from error
     return count
