@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -94,6 +95,12 @@ def train(
     ] = CropMode.FOLLOW,
     batch_size: Annotated[int, typer.Option("--batch-size", min=2)] = 16,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="1e-3, or 3e-4 with --start.")] = None,
+    weigh: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--weigh", metavar="LANDMARK=N", help="Its errors weigh N times as much, where it is taken for another."
+        ),
+    ] = None,
     held_out: Annotated[
         float, typer.Option("--held-out", help="Share of recordings kept for the evaluation, where none is marked.")
     ] = 0.05,
@@ -124,6 +131,7 @@ def train(
     recipe = TrainingRecipe(crop=crop, epochs=epochs, batch_size=batch_size, held_out=held_out, seed=seed)
     if begun is not None:
         recipe = begin_with(recipe, begun)
+    recipe = replace(recipe, emphasis=_parse_weights(weigh or ()))
     if learning_rate is not None:
         recipe = replace(recipe, learning_rate=learning_rate)
     if net_input is not None:
@@ -180,6 +188,16 @@ def pack(
     size_mb = sum(path.stat().st_size for path in stored.folder.iterdir()) / 1e6
     document = {"name": name, "folder": str(stored.folder), "sha256": stored.model.digest, "size_mb": round(size_mb, 2)}
     terminal.give(document, f"{contract_text(stored)}\n{stored.folder}: {size_mb:.1f} MB")
+
+
+def _parse_weights(texts: Sequence[str]) -> dict[str, float]:
+    weights: dict[str, float] = {}
+    for name, text in parse_pairs(texts, "--weigh", "LMFE=4").items():
+        try:
+            weights[name] = float(text)
+        except ValueError:
+            raise InputError(f"'{text}' is no number", where="--weigh", remedy="Write --weigh LMFE=4") from None
+    return weights
 
 
 def _open_start(terminal: Terminal, start: str) -> StoredModel:

@@ -113,6 +113,8 @@ def describe_recipe(trained: Trained, precision: str) -> dict[str, str]:
 
 
 def _as_text(value: object) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{key}={weight:g}" for key, weight in value.items())
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

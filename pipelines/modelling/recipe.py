@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from labsys.core.errors import InputError
+from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.pose_model import CropMode
 from labsys.storage.models import StoredModel
 
@@ -23,6 +25,7 @@ class TrainingRecipe:
         epochs, batch_size, learning_rate: one cosine from the rate to zero, after one epoch of warming up.
         heatmap_px: radius of DeepLabCut's targets (its `pos_dist_thresh`; 1.5 standard deviations).
         turn_deg, scale, shift_px, noise: how pictures are varied. mirror: also mirrored, with sides exchanged.
+        emphasis: landmark -> how much its errors weigh beside the others' (1), for one that another is taken for.
         held_out: share of the captures (of the pictures, where they belong to none) that is not trained on.
     """
 
@@ -42,6 +45,7 @@ class TrainingRecipe:
     mirror: bool = True
     held_out: float = 0.05
     seed: int = 42
+    emphasis: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if any(size < _DIVISOR or size % _DIVISOR for size in self.net_input_px):
@@ -51,6 +55,16 @@ class TrainingRecipe:
             raise InputError("training needs an epoch and batches of two pictures or more")
         if not 0.0 < self.held_out < 1.0:
             raise InputError(f"a held-out share of {self.held_out:g}; it lies between 0 and 1")
+        for name, weight in self.emphasis.items():
+            if not 0.0 < weight < math.inf:
+                raise InputError(f"{name} weighs {weight:g}; a weight is a number above 0")
+
+    def weights(self, landmarks: Sequence[str]) -> tuple[float, ...]:
+        """How much each landmark's errors weigh (UnknownNameError: emphasis on one that is not among them)."""
+        for name in self.emphasis:
+            if name not in landmarks:
+                raise UnknownNameError("landmark", name, valid=landmarks)
+        return tuple(self.emphasis.get(name, 1.0) for name in landmarks)
 
 
 def begin_with(recipe: TrainingRecipe, stored: StoredModel) -> TrainingRecipe:

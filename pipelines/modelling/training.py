@@ -88,11 +88,13 @@ def train_model(
 
     Raises:
         MissingPartError: DeepLabCut is not installed, or without `start` the weights to begin with. InputError: the
-            folder holds something, or too few labels. LabsysError: the process died.
+            folder holds something, too few labels, or weight for no landmark of the project. LabsysError: the
+            process died.
     """
     require_deeplabcut()
     if start is None:
         find_weights()  # before pictures are cut for minutes, and before there is a folder to clear away
+    recipe.weights(project.body_parts)  # before pictures are cut: names that are not there
     machine = machine or TrainingMachine()
     if is_there(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError("is not an empty folder", where=str(folder), remedy="Name a new folder")

@@ -69,7 +69,8 @@ def test_a_training_becomes_a_model_that_says_what_it_was_made_from(
     lab: Lab, project: DlcProject, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "trained"
-    said = _terminal(capsys, "model", "train", project.folder, "--out", out, "--epochs", 2, "--net-input", "96x128")
+    options = ("--out", out, "--epochs", 2, "--net-input", "96x128", "--weigh", "RGT=4")
+    said = _terminal(capsys, "model", "train", project.folder, *options)
     assert f"next: labsys model evaluate {out}" in said.err
     assert "last loss 0.25" in said.out
     trained = load_trained(out)
@@ -84,6 +85,7 @@ def test_a_training_becomes_a_model_that_says_what_it_was_made_from(
     assert (stored.model.knows, stored.model.license) == ("squares", "CC0")
     assert stored.model.net_input_px == (96, 128)
     assert stored.model.recipe["epochs"] == "2"
+    assert stored.model.recipe["emphasis"] == "RGT=4"
     assert stored.model.recipe["weights"] == "half precision"
     assert str(project.folder) not in stored.config.read_text()
     seen = load_seen(stored.folder)
@@ -92,6 +94,19 @@ def test_a_training_becomes_a_model_that_says_what_it_was_made_from(
     for capture in ("take0", "take1", "take2"):
         digest = picture_digest(project.pictures(f"{capture}__cam1") / "img0001.png")
         assert (digest in seen) == (capture != held_out)
+
+
+@pytest.mark.parametrize(
+    ("weight", "said"),
+    [("RGT=heavy", "'heavy' is no number"), ("RGT=0", "RGT weighs 0"), ("RTG=2", "RTG"), ("RGT", "is not understood")],
+)
+def test_weights_that_cannot_be_are_refused_before_pictures_are_cut(
+    weight: str, said: str, project: DlcProject, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "trained"
+    told = _terminal(capsys, "model", "train", project.folder, "--out", out, "--weigh", weight, code=2)
+    assert said in told.err
+    assert not out.exists()
 
 
 def test_a_training_starts_from_a_model_and_learns_other_landmarks_anew(

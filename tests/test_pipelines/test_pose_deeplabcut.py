@@ -190,6 +190,30 @@ def test_a_network_that_the_device_does_not_hold_is_no_damaged_pack(made: Path, 
     assert "Close other programs" in refused.value.remedy
 
 
+def test_a_landmark_that_weighs_more_is_followed_more_and_what_is_masked_stays_so() -> None:
+    import torch
+    from deeplabcut.pose_estimation_pytorch.models.criterions import WeightedMSECriterion
+
+    from pipelines.modelling.trainer import weigh_landmarks
+
+    torch.manual_seed(3)
+    target, masked = torch.rand(2, 3, 4, 5), torch.ones(2, 3, 4, 5)
+    masked[1, 2] = 0.0
+
+    def gradient(criterion: Any) -> Any:
+        output = torch.zeros(2, 3, 4, 5, requires_grad=True)
+        criterion(output=output, target=target, weights=masked).backward()
+        return output.grad
+
+    plain, weighed = (
+        gradient(WeightedMSECriterion()),
+        gradient(weigh_landmarks(WeightedMSECriterion(), (1.0, 4.0, 1.0))),
+    )
+    shares = torch.tensor([0.5, 2.0, 0.5])[:, None, None]
+    torch.testing.assert_close(weighed, plain * shares)
+    assert (weighed[1, 2] == 0.0).all()
+
+
 _BENCH = """
 import benchmarks.pose as bench
 bench.SIZE_PX, bench.N_FRAMES, bench.REPEATS = (160, 128), 3, 1
