@@ -10,14 +10,13 @@ from enum import Enum, StrEnum
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, String, select, type_coerce
-from sqlalchemy import Enum as SqlEnum
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from api.counting import NOW, Counting
+from api.flat_columns import Columns, read_columns, select_rows
 from api.moments import parse_moment
 from api.paging import Keyset
-from api.schemas_results import scaled
 from api.tables import TombstoneRow as T
 from api.tables import TrialMetricRow as M
 from labsys.core.catalogue import find_metric
@@ -35,16 +34,9 @@ _SCALED = frozenset({"mean", "sd", "ci95_low", "ci95_high", "sem_measurement"})
 _KEY = (M.captured_at, M.trial_id, M.run, M.metric, M.side)
 _KEY_NAMES = ("subject", "session", "trial", "run", "metric", "side")
 _GONE_KEY = (T.deleted_at, *(getattr(T, name) for name in _KEY_NAMES))
-_NAMES = tuple(n for n in dict.fromkeys((*COLUMNS, *(c.key for c in _KEY))) if hasattr(M, n))
-
-
-def _plain_column(name: str) -> ColumnElement[Any]:
-    """A column as text where it holds a word of an Enum: making its members for every row takes longer than reading."""
-    column: Any = getattr(M, name)
-    return type_coerce(column, String).label(name) if isinstance(column.type, SqlEnum) else column
-
-
-_READ = [_plain_column(name) for name in _NAMES]
+_TIERS: dict[int | None, str | None] = {None: None} | {tier.value: tier.name for tier in Tier}
+# What a filter names and an edit may change.
+_CHANGING = ("phase", "episode", "kind")
 # Begins a cursor that is among the tombstones; no other one holds a point.
 _GONE = "gone."
 _CHUNK_ROWS = 20_000
@@ -96,15 +88,17 @@ class TableFilter:
         """Of the tombstones that whoever asks what changed is told, as SQL."""
         return [*self._of_key(T), T.deleted_at >= self.updated_since]
 
-    def takes(self, m: Row[Any]) -> bool:
-        """Whether the filter holds for a row as it is now; its key was asked for already."""
-        equal = ((m.phase, self.phase), (m.episode, self.episode), (m.kind, self.kind))
-        return (
-            all(wanted is None or value == wanted for value, wanted in equal)
-            and (self.since is None or m.captured_at >= self.since)
-            and (self.until is None or m.captured_at < self.until)
-            and (self.run is RunChoice.ALL or self.counting != NOW or m.is_current)
-        )
+    def takes(self, columns: Columns) -> list[bool]:
+        """Whether the filter holds for rows as they are now; their keys were asked for already."""
+        equal = [(columns[n], wanted) for n in _CHANGING if (wanted := getattr(self, n)) is not None]
+        any_run = self.run is RunChoice.ALL or self.counting != NOW
+        return [
+            all(values[i] == wanted for values, wanted in equal)
+            and (self.since is None or at >= self.since)
+            and (self.until is None or at < self.until)
+            and (any_run or is_current)
+            for i, (at, is_current) in enumerate(zip(columns["captured_at"], columns["is_current"], strict=True))
+        ]
 
     def _of_key(self, kind: type[M] | type[T]) -> list[ColumnElement[bool]]:
         """What never changes of a row."""
@@ -120,48 +114,51 @@ class FlatTable:
     lab: str
     filter: TableFilter
 
-    def page(self, session: Session, cursor: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
+    def page(self, session: Session, cursor: str | None, limit: int) -> tuple[Columns, str | None]:
         """Up to `limit` rows after the cursor, and the cursor that continues (None at the end). Who asks what changed
         is told, after the rows that are there, of those that went."""
-        rows: list[dict[str, Any]] = []
+        there = _no_rows()
         if self.filter.updated_since is None or cursor is None or not cursor.startswith(_GONE):
-            rows, cursor = self._there(session, cursor, limit)
+            there, cursor = self._there(session, cursor, limit)
             if cursor is not None or self.filter.updated_since is None:
-                return rows, cursor
+                return there, cursor
             cursor = _GONE
-        gone, cursor = self._gone(session, cursor.removeprefix(_GONE) or None, limit - len(rows))
-        return rows + gone, cursor
+        gone, cursor = self._gone(session, cursor.removeprefix(_GONE) or None, limit - count_rows(there))
+        return {name: [*there[name], *gone[name]] for name in COLUMNS}, cursor
 
-    def _there(self, session: Session, cursor: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
-        found = session.execute(self._keyset.page(self._statement(), cursor, limit)).all()
-        rows = [self._row(m) for m in found[:limit]]
-        last = found[limit - 1] if len(found) > limit else None
-        return rows, self._keyset.cursor([getattr(last, c.key) for c in _KEY]) if last is not None else None
+    def _there(self, session: Session, cursor: str | None, limit: int) -> tuple[Columns, str | None]:
+        asked = select_rows().where(*self.filter.conditions())
+        found = session.execute(self._keyset.page(asked, cursor, limit)).all()
+        if not found:
+            return _no_rows(), None
+        columns = self._columns(read_columns(session, found[:limit]))
+        last = [columns[c.key][-1] for c in _KEY]
+        return columns, self._keyset.cursor(last) if len(found) > limit else None
 
-    def _gone(self, session: Session, cursor: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
+    def _gone(self, session: Session, cursor: str | None, limit: int) -> tuple[Columns, str | None]:
         keys = Keyset.of(_GONE_KEY, {"table": "trial_metrics", "gone": True, "filter": self.filter})
         statement = select(T).where(*self.filter.gone_conditions())
         if limit == 0:
-            return [], _GONE if session.scalars(keys.page(statement, cursor, 0)).first() is not None else None
+            there_are = session.scalars(keys.page(statement, cursor, 0)).first() is not None
+            return _no_rows(), _GONE if there_are else None
         found, following = keys.fetch(session, statement, cursor, limit)
-        return [self._tombstone(t) for t in found], None if following is None else _GONE + following
+        return self._tombstones(found), None if following is None else _GONE + following
 
-    def _tombstone(self, t: T) -> dict[str, Any]:
-        key = {name: _plain_of(getattr(t, name)) for name in _KEY_NAMES}
-        special = {"lab": self.lab, "is_current": False, "deleted": True, "updated_at": t.deleted_at}
-        return dict.fromkeys(COLUMNS) | key | special
+    def _tombstones(self, found: Sequence[T]) -> Columns:
+        n = len(found)
+        keys = {name: [_plain_of(getattr(t, name)) for t in found] for name in _KEY_NAMES}
+        special = {"lab": [self.lab] * n, "is_current": [False] * n, "deleted": [True] * n}
+        return dict.fromkeys(COLUMNS, [None] * n) | keys | special | {"updated_at": [t.deleted_at for t in found]}
 
-    def pages(
-        self, session: Session, cursor: str | None, limit: int | None
-    ) -> Iterator[tuple[list[dict[str, Any]], str | None]]:
+    def pages(self, session: Session, cursor: str | None, limit: int | None) -> Iterator[tuple[Columns, str | None]]:
         """The rows in chunks, up to `limit` in all (None: everything)."""
         left = limit
         while True:
             size = _CHUNK_ROWS if left is None else min(left, _CHUNK_ROWS)
-            rows, cursor = self.page(session, cursor, size)
+            columns, cursor = self.page(session, cursor, size)
             session.expunge_all()
-            yield rows, cursor
-            left = None if left is None else left - len(rows)
+            yield columns, cursor
+            left = None if left is None else left - count_rows(columns)
             if cursor is None or left == 0:
                 return
 
@@ -169,23 +166,45 @@ class FlatTable:
     def _keyset(self) -> Keyset:
         return Keyset.of(_KEY, {"table": "trial_metrics", "filter": self.filter})
 
-    def _statement(self) -> Select[Any]:
-        # Columns, not entities: tens of thousands of rows are only read.
-        return select(*_READ).where(*self.filter.conditions())
+    def _columns(self, read: Columns) -> Columns:
+        """In outside units, with what no row says."""
+        n_rows = len(read["metric"])
+        units = [_unit_of(metric) for metric in read["metric"]]
+        return (
+            read
+            | {name: _scale(read[name], [factor for _, factor in units]) for name in _SCALED}
+            | {
+                "lab": [self.lab] * n_rows,
+                "unit": [name for name, _ in units],
+                "tier": [_TIERS[tier] for tier in read["tier"]],
+                "deleted": self._deleted(read, n_rows),
+                "footwear": [text or None for text in read["footwear"]],
+                "sem_source": [text or None for text in read["sem_source"]],
+            }
+        )
 
-    def _row(self, m: Row[Any]) -> dict[str, Any]:
-        row = dict(zip(_NAMES, m, strict=True))
-        unit, factor = _unit_of(m.metric)
-        for name in _SCALED:
-            row[name] = scaled(row[name], factor)
-        return row | {
-            "lab": self.lab,
-            "unit": unit,
-            "tier": None if m.tier is None else Tier(m.tier).name,
-            "deleted": not self.filter.takes(m),
-            "footwear": m.footwear or None,
-            "sem_source": m.sem_source or None,
-        }
+    def _deleted(self, read: Columns, n_rows: int) -> list[bool]:
+        if self.filter.updated_since is None:
+            return [False] * n_rows  # the question itself leaves out what the filter does not take
+        return [not taken for taken in self.filter.takes(read)]
+
+
+def _scale(values: Sequence[float | None], factors: Sequence[float]) -> list[float | None]:
+    return [None if value is None else value * factor for value, factor in zip(values, factors, strict=True)]
+
+
+def count_rows(columns: Columns) -> int:
+    """How many rows these columns have."""
+    return len(columns["deleted"])
+
+
+def as_rows(columns: Columns, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Some columns row by row."""
+    return [dict(zip(names, row, strict=True)) for row in zip(*(columns[name] for name in names), strict=True)]
+
+
+def _no_rows() -> Columns:
+    return dict.fromkeys(COLUMNS, ())
 
 
 @cache

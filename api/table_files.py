@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from enum import StrEnum
@@ -67,9 +67,9 @@ def choose_format(asked: FileFormat | None, accept: str) -> FileFormat:
     return next((by_type[name] for name in named if name in by_type), FileFormat.JSON)
 
 
-def json_row(row: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
+def json_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """One row as JSON says it: times as ISO-8601 in UTC."""
-    return {c: show_moment(row[c]) if isinstance(row[c], datetime) else row[c] for c in columns}
+    return {name: show_moment(value) if isinstance(value, datetime) else value for name, value in row.items()}
 
 
 def guard_formula(text: str | None) -> str | None:
@@ -77,14 +77,17 @@ def guard_formula(text: str | None) -> str | None:
     return f"'{text}" if text is not None and text.startswith(_FORMULA_STARTS) else text
 
 
-def write_table(chunks: Iterable[list[dict[str, Any]]], columns: tuple[str, ...], kind: FileFormat) -> IO[bytes]:
-    """All rows as one file, positioned at its beginning; past 32 MiB it lies on the disk. The caller closes it."""
+def write_table(chunks: Iterable[Mapping[str, Sequence[Any]]], columns: tuple[str, ...], kind: FileFormat) -> IO[bytes]:
+    """All rows as one file, positioned at its beginning; past 32 MiB it lies on the disk. The caller closes it.
+
+    chunks: values by column, which may be more columns than are written.
+    """
     with ExitStack() as on_error:
         target = on_error.enter_context(tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES))
         schema = pa.schema([(name, _arrow_type(name, kind)) for name in columns])
         with _writer(kind, target, schema) as writer:
-            for rows in chunks:
-                arrays = [pa.array(_column(rows, c, kind), schema.field(c).type) for c in columns]
+            for chunk in chunks:
+                arrays = [_array(chunk[name], name, schema.field(name).type, kind) for name in columns]
                 writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
         target.seek(0)
         on_error.pop_all()
@@ -111,10 +114,13 @@ def _arrow_type(name: str, kind: FileFormat) -> Any:
     return pa.bool_() if name in _FLAGS else pa.string()
 
 
-def _column(rows: list[dict[str, Any]], name: str, kind: FileFormat) -> list[Any]:
-    if kind is not FileFormat.CSV:
-        return [row[name] for row in rows]
-    return [_cell(row[name], name) for row in rows]
+def _array(values: Sequence[Any], name: str, kind_of_value: Any, kind: FileFormat) -> Any:
+    if name not in _TIMES | _FREE_TEXT:
+        return pa.array(values, kind_of_value)
+    # Said once and taken many times: a table repeats the times and texts of a run in all of its rows.
+    number = {value: i for i, value in enumerate(dict.fromkeys(values))}
+    said = [_cell(value, name) for value in number] if kind is FileFormat.CSV else list(number)
+    return pa.array(said, kind_of_value).take(pa.array([number[value] for value in values], pa.int32()))
 
 
 def _cell(value: Any, name: str) -> Any:

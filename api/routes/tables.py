@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import IO, Annotated, Any
 
@@ -16,7 +16,7 @@ from api.counting import counting_as_of
 from api.dependencies import LabDep, SessionDep, refuse_name
 from api.documents import as_bytes
 from api.errors import problem_responses
-from api.flat_table import FlatTable, RunChoice, TableFilter, choose_columns, parse_when
+from api.flat_table import FlatTable, RunChoice, TableFilter, as_rows, choose_columns, parse_when
 from api.schemas_results import TablePage
 from api.table_files import FileFormat, choose_format, json_row, write_table
 from labsys.core.errors import InputError, UnknownNameError
@@ -90,8 +90,9 @@ def trial_metrics(
     if kind is not FileFormat.JSON or query.cursor is not None or (query.limit or 0) > _JSON_ROWS:
         note_export(request, f"trial_metrics as {kind}: {request.url.query}")
     if kind is FileFormat.JSON:
-        rows, cursor = table.page(db, query.cursor, query.limit or _JSON_ROWS)
-        page = TablePage(columns=list(columns), rows=[json_row(r, columns) for r in rows], next_cursor=cursor)
+        found, cursor = table.page(db, query.cursor, query.limit or _JSON_ROWS)
+        rows = [json_row(row) for row in as_rows(found, columns)]
+        page = TablePage(columns=list(columns), rows=rows, next_cursor=cursor)
         return Response(as_bytes(page), media_type=kind.media_type, headers=_headers(request, cursor))
     return _send_file(request, db, table, query, columns, kind)
 
@@ -101,10 +102,10 @@ def _send_file(
 ) -> StreamingResponse:
     last: list[str | None] = [None]
 
-    def chunks() -> Iterator[list[dict[str, Any]]]:
-        for rows, cursor in table.pages(db, query.cursor, query.limit):
+    def chunks() -> Iterator[Mapping[str, Sequence[Any]]]:
+        for found, cursor in table.pages(db, query.cursor, query.limit):
             last[0] = cursor
-            yield rows
+            yield found
 
     file = write_table(chunks(), columns, kind)
     name = f"trial_metrics.{kind}"

@@ -13,15 +13,23 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet
 import pytest
+from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from api.commands.showing import metric_table
 from api.commands.text_table import format_share
+from api.database import Database
+from api.flat_columns import OF_RUN
 from api.flat_table import COLUMNS, parse_when
 from api.index import index_subject
+from api.moments import show_moment
 from api.table_files import guard_formula
+from api.tables import TrialMetricRow
 from api.views import metric_document
+from labsys.core.catalogue import find_metric
 from labsys.core.session import TrialName
+from labsys.core.skeleton import Tier
+from labsys.core.units import to_outside
 from labsys.storage.lab import Lab
 from labsys.storage.results import load_trial_result
 
@@ -33,6 +41,7 @@ FIXED = [
     *("sem_measurement", "sem_source", "tier", "quality", "interpolated_share", "reason", "not_for_comparison"),
     *("calibration_grade", "run", "is_current", "pipeline_version", "model_hash", "updated_at", "deleted"),
 ]
+SCALED = ("mean", "sd", "ci95_low", "ci95_high", "sem_measurement")
 
 
 def _rows(client: TestClient, query: str = "") -> list[dict[str, Any]]:
@@ -187,6 +196,30 @@ def test_pages_add_up_to_the_whole(form: str, any_lab: Lab, open_client: Callabl
         url = link.partition(">")[0].removeprefix("<")
     assert walked == whole
     assert len(set(whole)) == len(whole) > 150
+
+
+def test_columns_say_what_every_row_of_the_database_says(
+    any_lab: Lab, open_client: Callable[[Lab], TestClient], save_another_run: Any
+) -> None:
+    save_another_run(any_lab, TrialName("S02", "2026-11-03", "walk1"), started_at="2026-11-04T10:00:00Z", rule="ransac")
+    client = open_client(any_lab)
+    database: Database = client.app.state.database  # type: ignore[attr-defined]
+    with database.read() as session:
+        kept = [_as_told(any_lab, m) for m in session.scalars(select(TrialMetricRow))]
+        said = [{name: getattr(m, name) for name in OF_RUN} for m in session.scalars(select(TrialMetricRow))]
+    told = _rows(client, "&run=all")
+    assert sorted(told, key=str) == sorted(kept, key=str)
+    # What is read once per run is the same in all of its rows.
+    assert len({str(row) for row in said}) == len({(r["subject"], r["session"], r["trial"], r["run"]) for r in told})
+
+
+def _as_told(lab: Lab, m: TrialMetricRow) -> dict[str, Any]:
+    unit = find_metric(m.metric).unit
+    row = {name: getattr(m, name, None) for name in FIXED}
+    row |= {name: None if row[name] is None else to_outside(row[name], unit) for name in SCALED}
+    row |= {"lab": lab.uuid, "unit": unit.value, "tier": None if m.tier is None else Tier(m.tier).name}
+    row |= {"captured_at": show_moment(m.captured_at), "updated_at": show_moment(m.updated_at), "deleted": False}
+    return row | {"footwear": m.footwear or None, "sem_source": m.sem_source or None}
 
 
 def test_columns_can_be_chosen(client: TestClient) -> None:
