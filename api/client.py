@@ -33,6 +33,16 @@ from labsys.storage.atomic import hash_file
 Document = TypeVar("Document", bound=BaseModel)
 # What makes a row of the flat table unique.
 ROW_KEY = ["subject", "session", "trial", "run", "metric", "side"]
+_VISIT, _RUN = ROW_KEY[:2], ROW_KEY[:4]
+_MADE = ["kind", "surface", "speed_mps", "incline_pct", "footwear", "tier", "definition_version", "pipeline_version"]
+# Of each table: what is replaced as a whole when anything in it changed, and what orders the rows within it.
+_REFRESHED = {
+    "trial_metrics": (ROW_KEY, []),
+    "sessions": (_VISIT, []),
+    "session_metrics": (_VISIT, ["metric", "side", *_MADE, "model_hash", "trials"]),
+    "strides": (_RUN, ["metric", "side", "stride"]),
+    "curves": (_RUN, ["angle", "side", "percent"]),
+}
 _API = "/api/v1"
 # A result is stamped when it is written. Where the worker is killed before it is indexed, another one indexes it when
 # the lease has ended, and after the jobs that go first; rows that come twice do no harm.
@@ -97,14 +107,19 @@ class LabClient:
         """One metric over all visits, a series per condition."""
         return self._document("trend", {"subject": subject, "metric": metric, "side": side})
 
+    def table(self, name: str, **filters: Any) -> pd.DataFrame:
+        """A flat table: trial_metrics, sessions, session_metrics, strides or curves; filters are those of
+        GET /tables/NAME, a list where one may be repeated."""
+        return self._table(name, filters)[0]
+
     def trial_metrics(self, **filters: Any) -> pd.DataFrame:
         """The flat table; filters are those of GET /tables/trial_metrics, a list where one may be repeated."""
-        return self._table(filters)[0]
+        return self.table("trial_metrics", **filters)
 
-    def refresh_trial_metrics(
-        self, held: pd.DataFrame | None, since: datetime | None, **filters: Any
+    def refresh_table(
+        self, name: str, held: pd.DataFrame | None, since: datetime | None, **filters: Any
     ) -> tuple[pd.DataFrame, datetime]:
-        """The flat table brought up to date: only what changed is asked for.
+        """A flat table with all its columns brought up to date: only what changed is asked for.
 
         Args:
             held, since: what this returned before, under the same filters; None and None the first time.
@@ -112,14 +127,22 @@ class LabClient:
         Returns:
             The rows as a full refresh would give them, in order of their key; and the time to give as `since` next.
         """
+        unit, within = _REFRESHED[name]
+        order = [*unit, *within]
         if held is None or since is None:
-            frame, asked_at = self._table(filters)
-            return frame.sort_values(ROW_KEY, ignore_index=True), asked_at
-        changed, asked_at = self._table({**filters, "updated_since": show_moment(since - _OVERLAP)})
-        told = pd.MultiIndex.from_frame(changed[ROW_KEY])
-        kept = held[~pd.MultiIndex.from_frame(held[ROW_KEY]).isin(told)]
+            frame, asked_at = self._table(name, filters)
+            return frame.sort_values(order, ignore_index=True), asked_at
+        changed, asked_at = self._table(name, {**filters, "updated_since": show_moment(since - _OVERLAP)})
+        told = pd.MultiIndex.from_frame(changed[unit])
+        kept = held[~pd.MultiIndex.from_frame(held[unit]).isin(told)]
         there = changed[~changed["deleted"]].astype(dict(held.dtypes))
-        return pd.concat([kept, there]).sort_values(ROW_KEY, ignore_index=True), asked_at
+        return pd.concat([kept, there]).sort_values(order, ignore_index=True), asked_at
+
+    def refresh_trial_metrics(
+        self, held: pd.DataFrame | None, since: datetime | None, **filters: Any
+    ) -> tuple[pd.DataFrame, datetime]:
+        """As `refresh_table` of `trial_metrics`."""
+        return self.refresh_table("trial_metrics", held, since, **filters)
 
     def upload(self, path: Path) -> UploadedFile:
         """Send a file, unless it is there already."""
@@ -165,8 +188,8 @@ class LabClient:
         found: dict[str, Any] = self._ask("GET", path, params=params).json()
         return found
 
-    def _table(self, filters: Mapping[str, Any]) -> tuple[pd.DataFrame, datetime]:
-        answer = self._ask("GET", "tables/trial_metrics", params={**filters, "format": "parquet"})
+    def _table(self, name: str, filters: Mapping[str, Any]) -> tuple[pd.DataFrame, datetime]:
+        answer = self._ask("GET", f"tables/{name}", params={**filters, "format": "parquet"})
         said = answer.headers.get("date")
         asked_at = parsedate_to_datetime(said) if said else datetime.now(UTC) - answer.elapsed
         return pd.read_parquet(io.BytesIO(answer.content)), asked_at

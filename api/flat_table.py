@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
@@ -17,6 +17,7 @@ from api.counting import NOW, Counting
 from api.flat_columns import Columns, read_columns, select_rows
 from api.moments import parse_moment
 from api.paging import Keyset
+from api.row_table import RowTable
 from api.tables import TombstoneRow as T
 from api.tables import TrialMetricRow as M
 from labsys.core.catalogue import find_metric
@@ -39,7 +40,6 @@ _TIERS: dict[int | None, str | None] = {None: None} | {tier.value: tier.name for
 _CHANGING = ("phase", "episode", "kind")
 # Begins a cursor that is among the tombstones; no other one holds a point.
 _GONE = "gone."
-_CHUNK_ROWS = 20_000
 
 
 class RunChoice(StrEnum):
@@ -108,8 +108,11 @@ class TableFilter:
 
 
 @dataclass(frozen=True)
-class FlatTable:
+class FlatTable(RowTable):
     """The table under a filter, for one lab."""
+
+    name: ClassVar[str] = "trial_metrics"
+    columns: ClassVar[tuple[str, ...]] = COLUMNS
 
     lab: str
     filter: TableFilter
@@ -123,7 +126,7 @@ class FlatTable:
             if cursor is not None or self.filter.updated_since is None:
                 return there, cursor
             cursor = _GONE
-        gone, cursor = self._gone(session, cursor.removeprefix(_GONE) or None, limit - count_rows(there))
+        gone, cursor = self._gone(session, cursor.removeprefix(_GONE) or None, limit - len(there["deleted"]))
         return {name: [*there[name], *gone[name]] for name in COLUMNS}, cursor
 
     def _there(self, session: Session, cursor: str | None, limit: int) -> tuple[Columns, str | None]:
@@ -150,18 +153,6 @@ class FlatTable:
         special = {"lab": [self.lab] * n, "is_current": [False] * n, "deleted": [True] * n}
         return dict.fromkeys(COLUMNS, [None] * n) | keys | special | {"updated_at": [t.deleted_at for t in found]}
 
-    def pages(self, session: Session, cursor: str | None, limit: int | None) -> Iterator[tuple[Columns, str | None]]:
-        """The rows in chunks, up to `limit` in all (None: everything)."""
-        left = limit
-        while True:
-            size = _CHUNK_ROWS if left is None else min(left, _CHUNK_ROWS)
-            columns, cursor = self.page(session, cursor, size)
-            session.expunge_all()
-            yield columns, cursor
-            left = None if left is None else left - count_rows(columns)
-            if cursor is None or left == 0:
-                return
-
     @property
     def _keyset(self) -> Keyset:
         return Keyset.of(_KEY, {"table": "trial_metrics", "filter": self.filter})
@@ -169,7 +160,7 @@ class FlatTable:
     def _columns(self, read: Columns) -> Columns:
         """In outside units, with what no row says."""
         n_rows = len(read["metric"])
-        units = [_unit_of(metric) for metric in read["metric"]]
+        units = [unit_of(metric) for metric in read["metric"]]
         return (
             read
             | {name: _scale(read[name], [factor for _, factor in units]) for name in _SCALED}
@@ -193,22 +184,12 @@ def _scale(values: Sequence[float | None], factors: Sequence[float]) -> list[flo
     return [None if value is None else value * factor for value, factor in zip(values, factors, strict=True)]
 
 
-def count_rows(columns: Columns) -> int:
-    """How many rows these columns have."""
-    return len(columns["deleted"])
-
-
-def as_rows(columns: Columns, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Some columns row by row."""
-    return [dict(zip(names, row, strict=True)) for row in zip(*(columns[name] for name in names), strict=True)]
-
-
 def _no_rows() -> Columns:
     return dict.fromkeys(COLUMNS, ())
 
 
 @cache
-def _unit_of(metric: str) -> tuple[str, float]:
+def unit_of(metric: str) -> tuple[str, float]:
     """Name of a metric's unit outside, and what an inside value is multiplied with."""
     unit = find_metric(metric).unit
     return unit.value, unit.factor
@@ -218,16 +199,16 @@ def _plain_of(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-def choose_columns(asked: Sequence[str]) -> tuple[str, ...]:
-    """The columns in the order asked for, all where none is named (UnknownNameError names the nearest).
+def choose_columns(asked: Sequence[str], columns: tuple[str, ...] = COLUMNS) -> tuple[str, ...]:
+    """Of a table's columns those asked for, in that order; all where none is named (UnknownNameError: nearest).
 
     Names may be repeated parameters or comma-separated.
     """
     names = tuple(name.strip() for text in asked for name in text.split(","))
     for name in names:
-        if name not in COLUMNS:
-            raise UnknownNameError("column", name, valid=COLUMNS)
-    return tuple(dict.fromkeys(names)) or COLUMNS
+        if name not in columns:
+            raise UnknownNameError("column", name, valid=columns)
+    return tuple(dict.fromkeys(names)) or columns
 
 
 def parse_when(text: str, *, end: bool = False) -> datetime:

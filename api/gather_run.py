@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from api.gather_files import file_row
 from api.moments import parse_moment
-from api.tables import EpisodeRow, RunRow, SessionRow, TrialRow
+from api.tables import RunRow, SessionRow, TrialRow
 from calibration.formats import read_calibration
 from labsys.core.arrays import FloatArray
 from labsys.core.catalogue import find_metric
@@ -172,7 +172,7 @@ def _conditions(trial: TrialRow) -> dict[str, Any]:
         "subject": session.subject.code,
         "episode": episode.label if episode else None,
         "phase": session.phase,
-        "weeks_from_index": _weeks(session, episode),
+        "weeks_from_index": weeks_between(session.captured_at, episode.index_date) if episode else None,
         "session": session.code,
         "captured_at": session.captured_at,
         "trial": trial.code,
@@ -184,8 +184,9 @@ def _conditions(trial: TrialRow) -> dict[str, Any]:
     }
 
 
-def _weeks(session: SessionRow, episode: EpisodeRow | None) -> float | None:
-    return (session.captured_at.date() - episode.index_date).days / 7.0 if episode else None
+def weeks_between(captured_at: datetime, index_date: date) -> float:
+    """Weeks from an episode's index date to a visit; negative before."""
+    return (captured_at.date() - index_date).days / 7.0
 
 
 def _made_by(run: RunRow) -> dict[str, Any]:

@@ -36,10 +36,14 @@ class Keyset:
         text = json.dumps({k: str(v) for k, v in sorted(asked.items())}) + str([str(c) for c in columns])
         return cls(tuple(columns), hashlib.sha256(text.encode()).hexdigest()[:16])
 
-    def page(self, statement: Select[Any], cursor: str | None, limit: int) -> Select[Any]:
-        """The statement in order, after the cursor, with one row more than asked: it tells whether more follow."""
+    def page(self, statement: Select[Any], cursor: str | None, limit: int, *, again: bool = False) -> Select[Any]:
+        """The statement in order, after the cursor, with one row more than asked: it tells whether more follow.
+        again: the cursor's own row comes once more."""
         ordered = statement.order_by(*self.columns).limit(limit + 1)
-        return ordered if cursor is None else ordered.where(tuple_(*self.columns) > tuple_(*self._key_of(cursor)))
+        if cursor is None:
+            return ordered
+        mine, other = tuple_(*self.columns), tuple_(*self._key_of(cursor))
+        return ordered.where(mine >= other if again else mine > other)
 
     def fetch(
         self, session: Session, statement: Select[Row], cursor: str | None, limit: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import IO, Any
@@ -26,8 +27,17 @@ _FLOATS = frozenset(
         "ci95_high",
         "sem_measurement",
         "interpolated_share",
+        "value",
+        "foot_strike_s",
+        "toe_off_s",
+        "next_foot_strike_s",
+        "contra_foot_strike_s",
+        "mass_kg",
+        "height_m",
+        "leg_length_m",
     }
 )
+_WHOLE = frozenset({"n", "n_captures", "stride", "percent", "definition_version"})
 _TIMES = frozenset({"captured_at", "updated_at"})
 _FLAGS = frozenset({"is_current", "deleted"})
 # Text that people typed; a spreadsheet would run it if it began like a formula.
@@ -58,6 +68,10 @@ _MEDIA_TYPES = {
 }
 
 
+# Where a time is text.
+_TEXTS = (FileFormat.JSON, FileFormat.CSV)
+
+
 def choose_format(asked: FileFormat | None, accept: str) -> FileFormat:
     """The format asked for, else the first that an Accept header names, else JSON."""
     if asked is not None:
@@ -77,39 +91,58 @@ def guard_formula(text: str | None) -> str | None:
     return f"'{text}" if text is not None and text.startswith(_FORMULA_STARTS) else text
 
 
-def write_table(chunks: Iterable[Mapping[str, Sequence[Any]]], columns: tuple[str, ...], kind: FileFormat) -> IO[bytes]:
-    """All rows as one file, positioned at its beginning; past 32 MiB it lies on the disk. The caller closes it.
+@dataclass(frozen=True)
+class Shape:
+    """Which columns a table is sent with, and how it is written."""
 
-    chunks: values by column, which may be more columns than are written.
-    """
+    columns: tuple[str, ...]
+    kind: FileFormat
+
+    @property
+    def schema(self) -> Any:
+        """Of Arrow; JSON and CSV say times as text."""
+        return pa.schema([(name, _arrow_type(name, self.kind)) for name in self.columns])
+
+    def of_columns(self, columns: Mapping[str, Sequence[Any]]) -> Any:
+        """An Arrow table of these columns, of which there may be more; in CSV free text is guarded against spreadsheets
+        that would run it."""
+        schema = self.schema
+        arrays = [_array(columns[name], name, schema.field(name).type, self.kind) for name in self.columns]
+        return pa.Table.from_arrays(arrays, schema=schema)
+
+    def of_rows(self, rows: Sequence[Mapping[str, Any]]) -> Any:
+        """As `of_columns`, of rows."""
+        return self.of_columns({name: [row[name] for row in rows] for name in self.columns})
+
+
+def write_table(chunks: Iterable[Any], shape: Shape) -> IO[bytes]:
+    """Arrow tables as one file, positioned at its beginning; past 32 MiB it lies on the disk. The caller closes it."""
     with ExitStack() as on_error:
         target = on_error.enter_context(tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES))
-        schema = pa.schema([(name, _arrow_type(name, kind)) for name in columns])
-        with _writer(kind, target, schema) as writer:
-            for chunk in chunks:
-                arrays = [_array(chunk[name], name, schema.field(name).type, kind) for name in columns]
-                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+        with _writer(shape, target) as writer:
+            for table in chunks:
+                writer.write_table(table)
         target.seek(0)
         on_error.pop_all()
     return target
 
 
-def _writer(kind: FileFormat, target: Any, schema: Any) -> Any:
-    match kind:
+def _writer(shape: Shape, target: Any) -> Any:
+    match shape.kind:
         case FileFormat.CSV:
-            return pyarrow.csv.CSVWriter(target, schema)
+            return pyarrow.csv.CSVWriter(target, shape.schema)
         case FileFormat.PARQUET:
-            return pyarrow.parquet.ParquetWriter(target, schema, compression="zstd")
+            return pyarrow.parquet.ParquetWriter(target, shape.schema, compression="zstd")
         case _:
-            return pa.ipc.new_stream(target, schema)
+            return pa.ipc.new_stream(target, shape.schema)
 
 
 def _arrow_type(name: str, kind: FileFormat) -> Any:
     if name in _TIMES:
-        return pa.string() if kind is FileFormat.CSV else pa.timestamp("ms", tz="UTC")
+        return pa.string() if kind in _TEXTS else pa.timestamp("ms", tz="UTC")
     if name in _FLOATS:
         return pa.float64()
-    if name == "n":
+    if name in _WHOLE:
         return pa.int64()
     return pa.bool_() if name in _FLAGS else pa.string()
 
@@ -119,12 +152,13 @@ def _array(values: Sequence[Any], name: str, kind_of_value: Any, kind: FileForma
         return pa.array(values, kind_of_value)
     # Said once and taken many times: a table repeats the times and texts of a run in all of its rows.
     number = {value: i for i, value in enumerate(dict.fromkeys(values))}
-    said = [_cell(value, name) for value in number] if kind is FileFormat.CSV else list(number)
+    guarded = kind is FileFormat.CSV and name in _FREE_TEXT
+    said = [_cell(value, guarded=guarded) for value in number] if kind in _TEXTS else list(number)
     return pa.array(said, kind_of_value).take(pa.array([number[value] for value in values], pa.int32()))
 
 
-def _cell(value: Any, name: str) -> Any:
-    """As CSV says it."""
+def _cell(value: Any, *, guarded: bool) -> Any:
+    """As text says it."""
     if isinstance(value, datetime):
         return show_moment(value)
-    return guard_formula(value) if name in _FREE_TEXT else value
+    return guard_formula(value) if guarded else value

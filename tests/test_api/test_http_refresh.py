@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from api.access.throttle import Throttle
 from api.index import index_subject
 from labsys.core.clock import utc_now
 from labsys.core.session import TrialName
@@ -27,6 +28,18 @@ VISITS = (("S01", "2026-11-01"), ("S01", "2026-12-13"), ("S02", "2026-11-03"))
 # Also of what an edit takes out or brings in: phase, kind and time are no part of a row's key.
 QUESTIONS = ("", "&run=all", "&phase=post", "&subject=S01&metric=cadence&side=both", "&kind=walk&to=2026-11-30")
 Rows = dict[tuple[str, ...], dict[str, Any]]
+# Of the other tables: what is replaced as a whole, and questions.
+UNITS = {"sessions": KEY[:2], "session_metrics": KEY[:2], "strides": KEY[:4], "curves": KEY[:4]}
+UNIT_QUESTIONS = {
+    "sessions": ("", "&phase=post"),
+    "session_metrics": (
+        "&metric=cadence&metric=speed",
+        "&metric=step_time&side=left&kind=walk",
+        "&metric=cadence&phase=post",
+    ),
+    "strides": ("&metric=cadence", "&metric=cadence&run=all", "&metric=step_time&side=left&kind=walk&to=2026-11-30"),
+    "curves": ("&angle=hip_flexion&side=left&phase=post",),
+}
 
 
 def _walk(client: TestClient, url: str) -> list[dict[str, Any]]:
@@ -120,6 +133,42 @@ def test_refreshing_the_changes_equals_refreshing_everything(
             whole = {tuple(r[n] for n in KEY): r for r in _walk(client, f"{TABLE}?limit=1000{query}")}
             held[query] = _refresh(client, query, held[query], since)
             assert held[query] == whole, (query, happenings.happened)
+
+
+def _refresh_units(client: TestClient, table: str, query: str, held: list[dict[str, Any]], since: str) -> Any:
+    """Drop every visit or run that the answer names, then take over what is not deleted."""
+    url = f"{API}/tables/{table}?limit=1000{query}"
+    changed = _walk(client, f"{url}&updated_since={since}")
+    unit = UNITS[table]
+    told = {tuple(row[name] for name in unit) for row in changed}
+    kept = [row for row in held if tuple(row[name] for name in unit) not in told]
+    return kept + [row for row in changed if not row["deleted"]]
+
+
+def check_units(
+    lab: Lab, client: TestClient, save_run: Callable[..., str], order: list[str], *, seed: int, most: int = 9
+) -> None:
+    """After every happening, refreshing the changes of each table gives what asking for everything gives."""
+    happenings = Happenings(lab, client, save_run, seed=seed)
+    asked_at = utc_now()
+    questions = [(table, query) for table, queries in UNIT_QUESTIONS.items() for query in queries[:most]]
+    held: dict[Any, Any] = {asked: _refresh_units(client, *asked, [], "2000-01-01") for asked in questions}
+    for what in order:
+        happenings.happen(what)
+        since, asked_at = asked_at, utc_now()
+        for asked in questions:
+            held[asked] = _refresh_units(client, *asked, held[asked], since)
+            whole = _walk(client, f"{API}/tables/{asked[0]}?limit=1000{asked[1]}")
+            assert sorted(map(repr, held[asked])) == sorted(map(repr, whole)), (asked, happenings.happened)
+
+
+@pytest.mark.slow
+def test_refreshing_whole_visits_and_runs_equals_refreshing_everything(
+    lab: Lab, open_client: Callable[[Lab], TestClient], save_another_run: Callable[..., str]
+) -> None:
+    client = open_client(lab)
+    client.app.state.export_throttle = Throttle(burst=1_000_000, every_s=0.001)  # type: ignore[attr-defined]
+    check_units(lab, client, save_another_run, ["run", "move"], seed=3, most=1)
 
 
 def test_what_went_is_told_once_by_its_key(client: TestClient, lab: Lab) -> None:
