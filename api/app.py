@@ -82,6 +82,15 @@ _API_ROUTERS = (
 )
 
 
+def _renew_views(database: Database) -> None:
+    if database.engine.dialect.name != "postgresql":
+        return
+    from api.reader_views import renew_views  # only labs on a server have views
+
+    with database.engine.begin() as connection:
+        renew_views(connection)
+
+
 def create_app(lab: Lab, settings: ServiceSettings | None = None) -> FastAPI:
     """The service of one lab, its database open and indexed.
 
@@ -91,6 +100,7 @@ def create_app(lab: Lab, settings: ServiceSettings | None = None) -> FastAPI:
     settings = settings or ServiceSettings()
     database = open_database(lab)
     ensure_indexed(lab, database)
+    _renew_views(database)
     with database.read() as session:
         settings.refuse_open_doors(has_credentials=not is_open(session))
     app = FastAPI(

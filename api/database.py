@@ -111,7 +111,12 @@ def open_database(lab: Lab) -> Database:
 
 def upgrade_database(lab: Lab) -> str:
     """Migrate the lab's database to this version's schema and return the revision (`labsys db upgrade`)."""
-    open_database(lab).close()
+    from api.reader_views import renew_views
+
+    database = open_database(lab)
+    with database.engine.begin() as connection:
+        renew_views(connection)
+    database.close()
     return HEAD
 
 
@@ -189,6 +194,7 @@ def _read_revision(connection: Connection) -> str | None:
 def _upgrade(engine: Engine, found: str | None) -> None:
     # Alembic takes a third of a second to import and is needed once in the life of a database.
     from api.migrate import known_revisions, migrate_up
+    from api.reader_views import drop_views, make_views
 
     if found is not None and found not in known_revisions():
         raise NewerSchemaError(
@@ -199,4 +205,7 @@ def _upgrade(engine: Engine, found: str | None) -> None:
     with engine.execution_options(**{_WRITES: True}).begin() as connection:
         # Another process may have been faster while this one waited for the lock.
         if _read_revision(connection) != HEAD:
+            had_views = connection.dialect.name == "postgresql" and drop_views(connection)
             migrate_up(connection)
+            if had_views:
+                make_views(connection)

@@ -17,7 +17,9 @@ from labsys.core.errors import InputError
 if TYPE_CHECKING:
     from api.settings import ServiceSettings
 
-database = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The database: upgrade, backup, restore.")
+database = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="The database: upgrade, reader, backup, restore."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -127,6 +129,42 @@ def upgrade(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOpti
     terminal = Terminal(lab, as_json, quiet)
     revision = upgrade_database(terminal.open_lab())
     terminal.give({"revision": revision}, f"database at revision {revision}")
+
+
+@database.command("reader")
+def reader(
+    password: Annotated[
+        bool, typer.Option("--password", help="Let the role sign in; the password is asked for, or read from stdin.")
+    ] = False,
+    lab: LabOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Make read-only views v_* in PostgreSQL and the role labsys_reader, which can read them and nothing else.
+
+    \b
+    Example: labsys db reader --password
+    """
+    from api.commands.asked_password import ask_password
+    from api.database import open_database
+    from api.index import ensure_indexed
+    from api.reader_sql import VIEWS
+    from api.reader_views import READER, make_reader, set_password
+
+    terminal = Terminal(lab, as_json, quiet)
+    folder = terminal.open_lab()
+    chosen = ask_password() if password else None
+    opened = open_database(folder)
+    try:
+        ensure_indexed(folder, opened)
+        with opened.engine.begin() as connection:
+            is_new = make_reader(connection)
+            if chosen is not None:
+                set_password(connection, chosen)
+    finally:
+        opened.close()
+    document = {"role": READER, "new": is_new, "views": list(VIEWS)}
+    terminal.give(document, f"{READER} reads {', '.join(VIEWS)}")
 
 
 @database.command("backup")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.commands.asked_password import ask_password
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
-from labsys.core.errors import InputError, UnknownNameError
+from labsys.core.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -39,7 +39,7 @@ def add(
 
     terminal = Terminal(lab, as_json, quiet)
     chosen, folder = parse_role(role), terminal.open_lab()
-    password = _ask_password()
+    password = ask_password()
     with writing(folder) as session:
         row = add_user(session, TERMINAL, name, chosen, password)
     terminal.give({"name": row.name, "role": row.role}, row.name)
@@ -90,7 +90,7 @@ def change(
     given: dict[str, Any] = {"role": parse_role(role)} if role is not None else {}
     given |= {"disabled": disable} if disable is not None else {}
     folder = terminal.open_lab()
-    given |= {"password": _ask_password()} if password else {}
+    given |= {"password": ask_password()} if password else {}
     with writing(folder) as session:
         row = change_user(session, TERMINAL, name, **given)
     terminal.give({"name": row.name, "role": row.role, "disabled": row.disabled}, row.name)
@@ -156,12 +156,3 @@ def writing(lab: Lab) -> Iterator[Session]:
             yield session
     finally:
         database.close()
-
-
-def _ask_password() -> str:
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-    if not password:
-        raise InputError("no password was given")
-    return password
