@@ -168,6 +168,13 @@ def beat(session: Session, held: Claim, *, stage: str, progress: float, lease: t
     return Standing.CANCEL if asked else Standing.MINE
 
 
+def lease_left_s(session: Session, job_id: str, attempt: int) -> float | None:
+    """Seconds that this attempt may still work, if nobody renews its lease; None where it has been given up."""
+    mine = (J.id == job_id, J.attempts == attempt, J.state == JobState.RUNNING.value, J.cancel_asked.is_(False))
+    until = session.scalar(select(J.lease_until).where(*mine))
+    return None if until is None else (until - _now(session)).total_seconds()
+
+
 def finish(session: Session, held: Claim, outcome: Mapping[str, Any]) -> bool:
     """Done, with what came of it; False where the job is another's by now."""
     return _end(session, held, JobState.DONE, outcome=dict(outcome), progress=1.0)
@@ -178,9 +185,10 @@ def fail(session: Session, held: Claim, error: str) -> bool:
     return _end(session, held, JobState.FAILED, error=error)
 
 
-def give_back(session: Session, held: Claim, error: str, *, at_once: bool = False) -> bool:
+def give_back(session: Session, held: Claim, error: str, *, at_once: bool = False, pause: bool = False) -> bool:
     """Something broke that may not break again: queued once more after a while, failed after the last attempt.
 
+    at_once: nothing broke, and the try does not count; with `pause`, what was at work may need a while to end.
     A job that was to be cancelled is cancelled. The row is locked first: nobody can ask for that in between.
     """
     locked = select(J).where(J.id == held.id).with_for_update()
@@ -191,7 +199,7 @@ def give_back(session: Session, held: Claim, error: str, *, at_once: bool = Fals
         return end_cancelled(session, held)
     if row.attempts >= row.max_attempts and not at_once:
         return fail(session, held, f"{error} (tried {row.attempts} times)")
-    until = None if at_once else _now(session) + _PATIENCE
+    until = None if at_once and not pause else _now(session) + _PATIENCE
     # A worker that stops in good order costs no attempt; `attempts` is the fence, and only grows.
     allowed = J.max_attempts + 1 if at_once else J.max_attempts
     return _changed(session, held, state=JobState.QUEUED.value, worker=None, lease_until=until, max_attempts=allowed)

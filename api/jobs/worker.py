@@ -1,30 +1,22 @@
-"""A worker: claims jobs that fit into its slots, runs each in a child process, and keeps them alive while it lives."""
+"""A worker: claims jobs that fit, has each worked on by its executor, and keeps them alive while it lives."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import os
 import secrets
-import signal
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
 
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from api.database import Database
+from api.jobs.executor import ONE_AT_A_TIME, WORK, Executor, Running, WorkerSettings, describe_job
+from api.jobs.local import NOT_STARTED, LocalExecutor
 from api.jobs.queue import (
-    LEASE,
-    ONE_JOB,
     Claim,
-    Slots,
     Standing,
     beat,
     claim,
@@ -38,106 +30,37 @@ from api.jobs.queue import (
 from api.jobs.unused_uploads import remove_unused_uploads
 from labsys.storage.lab import Lab
 
-WORK = "api.jobs.kinds:do_job"
+__all__ = ["WORK", "Worker", "WorkerSettings"]
+
 _LOG = logging.getLogger("labsys.worker")
 _IDLE_S = 0.5
 _TICK_S = 0.05
 _CLEANED_EVERY_S = 3600.0
-# No process, no pipe, or (RuntimeError) no thread: the machine has none left, or the process ended at once.
-_NOT_STARTED = (OSError, RuntimeError)
 
 
-@dataclass(frozen=True)
-class WorkerSettings:
-    """How a worker works. `work` names the function that a child runs (module:function)."""
+@dataclass
+class _AtWork:
+    """A claim, the work on it, and when its lease was renewed."""
 
-    slots: Slots = ONE_JOB
-    lease: timedelta = LEASE
-    work: str = WORK
-
-    @property
-    def beat_every_s(self) -> float:
-        """A sixth of the lease: five heartbeats may be lost."""
-        return self.lease.total_seconds() / 6.0
-
-
-class _Child:
-    """One job at work. A thread hears what the process says; the worker looks at it now and then."""
-
-    def __init__(self, held: Claim, lab: Lab, settings: WorkerSettings) -> None:
-        self.held = held
-        self.stage, self.progress, self.last = "", 0.0, dict[str, Any]()
-        self.beaten_at = time.monotonic()
-        # -P: nothing is imported from the folder that the worker happens to stand in.
-        command = [sys.executable, "-P", "-m", "api.jobs.child", settings.work]
-        # A session of its own: cancelling ends what the work has started, too.
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
-        self._thread = threading.Thread(target=self._hear, daemon=True)
-        try:
-            self._tell(lab)
-            self._thread.start()
-        except _NOT_STARTED:
-            self.kill()
-            self.close()
-            raise
-
-    def _tell(self, lab: Lab) -> None:
-        """Say what is to be done."""
-        held = self.held
-        job = {"lab": str(lab.root), "database": lab.database, "id": held.id, "attempt": held.attempt}
-        job |= {"kind": held.kind, "target": held.target, "parameters": dict(held.parameters)}
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(job) + "\n")
-        self._process.stdin.flush()
-
-    def _hear(self) -> None:
-        assert self._process.stdout is not None
-        for text in self._process.stdout:
-            line = json.loads(text)
-            if "stage" in line:
-                self.stage, self.progress = line["stage"], max(self.progress, line["progress"])
-            else:
-                self.last = line
-
-    def is_over(self) -> bool:
-        """Whether the process has ended and everything that it said was heard."""
-        if self._process.poll() is None:
-            return False
-        self._thread.join()
-        return True
-
-    def kill(self) -> None:
-        """End the process and everything that it started."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-    def close(self) -> None:
-        """Let go of the pipes."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it never read what it was told
-            self._process.stdin.close()
-        if self._thread.ident is not None:
-            self._thread.join()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-    @property
-    def returned(self) -> int | None:
-        """Exit status of the process."""
-        return self._process.returncode
+    held: Claim
+    running: Running
+    beaten_at: float
 
 
 class Worker:
     """Runs until it is stopped. One per process or thread; any number of them share a database."""
 
-    def __init__(self, lab: Lab, database: Database, settings: WorkerSettings = WorkerSettings()) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        database: Database,
+        settings: WorkerSettings = ONE_AT_A_TIME,
+        executor: Executor | None = None,
+    ) -> None:
         self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._lab, self._database, self._settings = lab, database, settings
-        self._children: list[_Child] = []
-        self._free = settings.slots
+        self._executor: Executor = executor if executor is not None else LocalExecutor(settings)
+        self._at_work: list[_AtWork] = []
         self._clean_at = 0.0
         self._stopping = threading.Event()
 
@@ -147,12 +70,12 @@ class Worker:
             while not self._stopping.is_set():
                 try:
                     claimed = self._turn()
-                    if until_idle and not claimed and not self._children and not self._is_anything_left():
+                    if until_idle and not claimed and not self._at_work and not self._is_anything_left():
                         return
                 except OperationalError as error:
                     _LOG.warning("the database does not answer; trying again: %s", error.orig)
                     claimed = False
-                self._stopping.wait(_TICK_S if self._children or claimed else _IDLE_S)
+                self._stopping.wait(_TICK_S if self._at_work or claimed else _IDLE_S)
         finally:
             self._give_everything_back()
 
@@ -165,8 +88,8 @@ class Worker:
         if time.monotonic() >= self._clean_at:
             self._clean()
         claimed = self._claim()
-        for child in list(self._children):
-            self._look_after(child)
+        for work in list(self._at_work):
+            self._look_after(work)
         return claimed
 
     def _clean(self) -> None:
@@ -178,81 +101,80 @@ class Worker:
 
     def _is_anything_left(self) -> bool:
         with self._database.read() as session:
-            return is_waiting(session, self._settings.slots)
+            return is_waiting(session, self._executor.free(()))
 
     def _claim(self) -> bool:
-        if self._free.cpu <= 0:
+        free = self._executor.free([work.held.slots for work in self._at_work])
+        if free.cpu <= 0:
             return False
         with self._database.read() as session:  # looking costs no write lock
             if not is_unfinished(session):
                 return False
         with self._database.update() as session:
-            held = claim(session, self.name, self._free, lease=self._settings.lease)
+            held = claim(session, self.name, free, lease=self._settings.lease)
         if held is None:
             return False
         self._start(held)
         return True
 
     def _start(self, held: Claim) -> None:
-        """Begin with a job; where this machine has no process for it, it is given back, and the worker goes on."""
+        """Begin with a job; where there is no place for it just now, it is given back, and the worker goes on."""
         try:
-            child = _Child(held, self._lab, self._settings)
-        except _NOT_STARTED as error:
+            running = self._executor.start(describe_job(held, self._lab), held.slots)
+        except NOT_STARTED as error:
             _LOG.warning("job %s: no process could be started: %s", held.id, error)
             with self._database.update() as session:
                 give_back(session, held, f"no process could be started for it: {error}")
             return
-        self._free = self._free.minus(held.slots)
-        self._children.append(child)
+        self._at_work.append(_AtWork(held, running, time.monotonic()))
 
-    def _look_after(self, child: _Child) -> None:
-        if child.is_over():
+    def _look_after(self, work: _AtWork) -> None:
+        if work.running.is_over():
             with self._database.update() as session:
-                _settle(session, child, self._lab)
-            self._remove(child)
-        elif time.monotonic() - child.beaten_at >= self._settings.beat_every_s:
-            self._beat(child)
+                _settle(session, work, self._lab)
+            self._remove(work)
+        elif time.monotonic() - work.beaten_at >= self._settings.beat_every_s:
+            self._beat(work)
 
-    def _beat(self, child: _Child) -> None:
-        child.beaten_at = time.monotonic()
+    def _beat(self, work: _AtWork) -> None:
+        work.beaten_at, said = time.monotonic(), work.running
         with self._database.update() as session:
-            standing = beat(session, child.held, stage=child.stage, progress=child.progress, lease=self._settings.lease)
+            standing = beat(session, work.held, stage=said.stage, progress=said.progress, lease=self._settings.lease)
         if standing is Standing.MINE:
             return
-        child.kill()
+        work.running.kill()
         if standing is Standing.CANCEL:
             with self._database.update() as session:
-                end_cancelled(session, child.held)
-        self._remove(child)
+                end_cancelled(session, work.held)
+        self._remove(work)
 
     def _give_everything_back(self) -> None:
-        for child in list(self._children):
-            child.kill()
+        for work in list(self._at_work):
+            work.running.kill()
             with self._database.update() as session:
-                give_back(session, child.held, "the worker stopped", at_once=True)
-            self._remove(child)
+                pause = not work.running.ends_at_once
+                give_back(session, work.held, "the worker stopped", at_once=True, pause=pause)
+            self._remove(work)
 
-    def _remove(self, child: _Child) -> None:
-        child.close()
-        self._children.remove(child)
-        taken = child.held.slots
-        self._free = Slots(self._free.cpu + taken.cpu, self._free.gpu + taken.gpu)
+    def _remove(self, work: _AtWork) -> None:
+        work.running.close()
+        self._at_work.remove(work)
 
 
-def _settle(session: Session, child: _Child, lab: Lab) -> bool:
+def _settle(session: Session, work: _AtWork, lab: Lab) -> bool:
     """Write what came of a job whose process has ended."""
-    match child.last:
+    match work.running.last:
         case {"outcome": dict() as outcome}:
-            return finish(session, child.held, outcome)
+            return finish(session, work.held, outcome)
         case {"error": str() as error}:
-            return fail(session, child.held, _without_place(error, lab))
+            return fail(session, work.held, _without_place(error, lab))
         case {"broken": str() as error}:
-            return give_back(session, child.held, _without_place(error, lab))
+            return give_back(session, work.held, _without_place(error, lab))
         case _:
             return give_back(
                 session,
-                child.held,
-                f"its process ended with status {child.returned}; the log of the worker may say why",
+                work.held,
+                f"its process ended with status {work.running.returned}; the log of the worker may say why",
             )
 
 

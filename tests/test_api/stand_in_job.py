@@ -39,22 +39,29 @@ def work(job: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
     return {"new": is_new}
 
 
-def run_worker(lab: str, database: str, lease_s: float) -> None:
-    """A worker in a process of its own, until it is killed."""
+def run_worker(lab: str, database: str, lease_s: float, scheduler: str = "") -> None:
+    """A worker in a process of its own, until it is killed; with a scheduler, its workers do the work."""
     from dataclasses import replace
     from datetime import timedelta
 
     from api.database import open_database
+    from api.jobs.executor import Executor
+    from api.jobs.local import LocalExecutor
     from api.jobs.queue import Slots
     from api.jobs.worker import Worker, WorkerSettings
     from labsys.storage.lab import open_lab
 
     opened = replace(open_lab(Path(lab)), database=database)
     settings = WorkerSettings(Slots(2), timedelta(seconds=lease_s), "tests.test_api.stand_in_job:work")
-    Worker(opened, open_database(opened), settings).run()
+    executor: Executor = LocalExecutor(settings)
+    if scheduler:
+        from api.jobs.cluster import ClusterExecutor
+
+        executor = ClusterExecutor(opened, settings, scheduler)
+    Worker(opened, open_database(opened), settings, executor).run()
 
 
 if __name__ == "__main__":
     import sys
 
-    run_worker(sys.argv[1], sys.argv[2], float(sys.argv[3]))
+    run_worker(sys.argv[1], sys.argv[2], float(sys.argv[3]), *sys.argv[4:])

@@ -57,7 +57,7 @@ def test_worker_goes_on_where_no_process_can_be_started(
             raise error
         return real(*arguments, **named)
 
-    monkeypatch.setattr("api.jobs.worker.subprocess.Popen", short_of_processes)
+    monkeypatch.setattr("api.jobs.local.subprocess.Popen", short_of_processes)
     first, second = _add(database), _add(database)
     _run(any_lab, database)
     assert {_job(database, job).state for job in (first, second)} == {"done"}
@@ -79,7 +79,7 @@ def test_job_that_no_process_can_be_started_for_fails_and_says_so(
     def none_left(*_arguments: Any, **_named: Any) -> None:
         raise OSError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr("api.jobs.worker.subprocess.Popen", none_left)
+    monkeypatch.setattr("api.jobs.local.subprocess.Popen", none_left)
     job = _add(database)
     _run(any_lab, database)
     row = _job(database, job)
@@ -97,8 +97,8 @@ def test_process_that_hears_nothing_is_ended_and_its_job_given_back(
         started.append(process)
         return process
 
-    monkeypatch.setattr("api.jobs.worker.subprocess.Popen", deaf)
-    monkeypatch.setattr("api.jobs.worker._Child._tell", _break)
+    monkeypatch.setattr("api.jobs.local.subprocess.Popen", deaf)
+    monkeypatch.setattr("api.jobs.local.Child._tell", _break)
     job = _add(database)
     _run(any_lab, database)
     assert _job(database, job).state == "failed"
