@@ -129,17 +129,27 @@ class CoverageDocument(BaseModel):
 
 
 class StationDocument(BaseModel):
-    """The station of a lab: its rig, what it does, and its visit. `to_record`: a take follows the check that runs."""
+    """The station of a lab: its rig, what it does, and its visit.
+
+    `rig_file`: name of the rig's file in the lab, by whom and when its cameras were opened. `to_record`: a take follows
+    the check that runs. `waiting`: what holds it up now. `take`: name of the trial that is recorded, or the folder of
+    the calibration. `free_bytes`: null where the disk does not say.
+    """
 
     version: str
     rig: str
+    rig_file: str = ""
+    opened_by: str = ""
+    opened_at: str = ""
     phase: StationPhase
     to_record: bool = False
     problem: ProblemDocument | None = None
+    waiting: ProblemDocument | None = None
+    take: str = ""
     cameras: list[StationCamera] = []
     elapsed_s: float = 0.0
     planned_s: float = 0.0
-    free_bytes: int = 0
+    free_bytes: int | None = None
     minutes_left: float | None = None
     check: CheckDocument | None = None
     visit: VisitDocument | None = None

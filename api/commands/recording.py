@@ -7,7 +7,7 @@ import signal
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
@@ -25,18 +25,20 @@ from labsys.core.session import TrialKind, TrialName
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from labsys.capture.finalise import FinishedTake
+    from labsys.capture.preflight.check import PreflightCheck
     from labsys.capture.preflight.run import Preflight
-    from labsys.capture.recorder import Watcher
     from labsys.capture.rig import Rig
     from labsys.capture.studio import Studio
+    from labsys.capture.watcher import Watcher
     from labsys.storage.lab import Lab
 
 record_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Record takes from the cameras of a rig.")
 
+_ANSWERS_S = 5.0  # a camera is open by then, or something is the matter with it
 RigOption = Annotated[str, typer.Option("--rig", metavar="RIG", help="Rig of the lab (rigs/RIG.yaml), or a file.")]
 SecondsOption = Annotated[float, typer.Option("--seconds", metavar="S", help="How long; Ctrl-C stops sooner.")]
 NoCheckOption = Annotated[bool, typer.Option("--no-check", help="Do not stream all cameras for 5 s before.")]
@@ -72,16 +74,24 @@ def record_trial(
     \b
     Example: labsys record trial S01/2026-11-22/run1 --rig treadmill --seconds 45 --kind run --speed-mps 3.0
     """
+    from api.commands.changes import update_index
+    from api.recording.steps import TakeMeans, leaving_no_empty_trial, record_trial_take
+    from pipelines.preflight import outer_checks
+
     terminal = Terminal(lab, as_json, quiet)
     folder, trial = terminal.open_lab(), TrialName.parse(name)
     stated = Stated(surface, speed_mps, incline_pct, footwear, pain)
     loaded, text = read_rig(folder, rig)
     check_length(loaded, seconds, folder)
+    require_free(folder, loaded)
     prepare_trial(folder, trial, kind, stated, calibration)
-    with open_hardware(loaded) as studio:
+    with leaving_no_empty_trial(folder, trial), open_hardware(loaded) as studio:
         if not no_check:
-            require_preflight(terminal, studio, folder, seconds)
-        finished = record_into(terminal, folder, trial, studio, text, seconds=seconds, calibration=calibration)
+            require_preflight(terminal, studio, folder, seconds, outer_checks(folder, calibration))
+        with stopping_on_interrupt() as stop:
+            means = TakeMeans(folder, studio, text, stop, lambda _: make_watcher(terminal))
+            finished = record_trial_take(means, trial, seconds=seconds, calibration=calibration)
+    update_index(terminal, folder, trial.subject)
     give_verdict(terminal, str(trial), finished)
 
 
@@ -106,6 +116,7 @@ def record_calibration(
     folder = terminal.open_lab()
     loaded, text = read_rig(folder, rig)
     check_length(loaded, seconds, folder)
+    require_free(folder, loaded)
     with open_hardware(loaded) as studio:
         if not no_check:
             require_preflight(terminal, studio, folder, seconds)
@@ -192,13 +203,30 @@ def prepare_trial(lab: Lab, name: TrialName, kind: TrialKind | None, stated: Sta
     save_trial(lab, replace(trial, kind=kind or trial.kind, conditions=conditions, recorded_at=utc_now()))
 
 
-def require_preflight(terminal: Terminal, studio: Studio, lab: Lab, seconds: float) -> Preflight:
-    """Check the rig (GateRefusedError names what forbids to record, with the fix)."""
+def require_free(lab: Lab, rig: Rig) -> None:
+    """Refuse cameras that the lab's station holds, and say who opened them (ConcurrencyError)."""
+    from api.errors import RefusedError
+    from api.recording.line import ask_station, describe_holder
+    from labsys.core.errors import ConcurrencyError
+
+    try:
+        held = {camera["port"] for camera in ask_station(lab, "state")["cameras"]}
+    except RefusedError:
+        return
+    # Simulated cameras are made anew for whoever wants them.
+    if rig.driver != "virtual" and held & {rig.port_of(camera) for camera in rig.cameras}:
+        raise ConcurrencyError(describe_holder(lab), remedy="Record from that page, or close the cameras there first")
+
+
+def require_preflight(
+    terminal: Terminal, studio: Studio, lab: Lab, seconds: float, more: Sequence[PreflightCheck] = ()
+) -> Preflight:
+    """Check the rig (GateRefusedError names what forbids to record, with the fix). more: checks besides the cameras."""
     from labsys.capture.preflight.check import Outcome
     from labsys.capture.preflight.run import run_preflight
 
     terminal.say("checking all cameras together")
-    found = run_preflight(studio.rig, lab.root, planned_s=seconds, bench=studio.bench, trigger=studio.trigger)
+    found = run_preflight(studio, lab.root, planned_s=seconds, more=more, waiting=make_watcher(terminal).waiting)
     for result in found.results:
         if result.outcome is Outcome.WARN:
             terminal.say(f"warning: {result.what}. {result.fix}")
@@ -206,34 +234,6 @@ def require_preflight(terminal: Terminal, studio: Studio, lab: Lab, seconds: flo
         said = "; ".join(f"{r.check}: {r.what}. {r.fix}" for r in found.failed)
         raise GateRefusedError(said, remedy="Then check again with 'labsys rig check', or record with --no-check")
     return found
-
-
-def record_into(
-    terminal: Terminal,
-    lab: Lab,
-    name: TrialName,
-    studio: Studio,
-    rig_text: str,
-    *,
-    seconds: float,
-    calibration: str = "",
-    step_s: float = 0.0,
-) -> FinishedTake:
-    """Record one trial's take, and let the index know. step_s: how long a protocol asks it to be, 0 where none does."""
-    from api.commands.changes import update_index
-    from labsys.capture.recorder import RecordRequest, record_take
-    from labsys.storage.lab import take_folder
-    from labsys.storage.trials import load_trial
-
-    trial = load_trial(lab, name)
-    facts = {"trial": str(name), "trial_uuid": trial.uuid, "kind": trial.kind.value, "step_s": step_s}
-    request = RecordRequest(take_folder(lab, name), studio.rig, seconds, rig_text, calibration, facts)
-    with stopping_on_interrupt() as stop:
-        finished = record_take(
-            request, bench=studio.bench, trigger=studio.trigger, watcher=make_watcher(terminal), stop=stop
-        )
-    update_index(terminal, lab, name.subject)
-    return finished
 
 
 def give_verdict(terminal: Terminal, name: str, finished: FinishedTake) -> None:
@@ -266,10 +266,18 @@ def stopping_on_interrupt() -> Iterator[threading.Event]:
 
 def make_watcher(terminal: Terminal) -> Watcher:
     """What a person at the terminal sees while it records."""
-    from labsys.capture.recorder import Watcher
+    from labsys.capture.watcher import Watcher
 
     class Counters(Watcher):
         """A line that is written over; the verdict on a line of its own."""
+
+        told: ClassVar[set[str]] = set()
+
+        def waiting(self, camera: str, waited_s: float) -> None:
+            """Once of each camera that takes longer than it should."""
+            if waited_s > _ANSWERS_S and camera not in self.told:
+                self.told.add(camera)
+                terminal.say(f"{camera} has not answered for {waited_s:.0f} s; it is waited for up to a minute")
 
         def counted(self, elapsed_s: float, cameras: list[Any], free_bytes: int) -> None:
             """Elapsed, frames and losses."""

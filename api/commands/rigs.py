@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.commands.recording import open_hardware, read_rig
+from api.commands.recording import make_watcher, open_hardware, read_rig, require_free
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
 from labsys.core.errors import GateRefusedError, LabsysError
 
@@ -65,9 +66,11 @@ def check_rig(
 
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
-    with open_hardware(read_rig(folder, rig)[0]) as studio:
+    loaded = read_rig(folder, rig)[0]
+    require_free(folder, loaded)
+    with open_hardware(loaded) as studio:
         found = run_preflight(
-            studio.rig, folder.root, planned_s=seconds, bench=studio.bench, trigger=studio.trigger, stream_s=stream
+            studio, folder.root, planned_s=seconds, stream_s=stream, waiting=make_watcher(terminal).waiting
         )
     rows = [{"check": r.check, "outcome": r.outcome.value, "what": r.what, "fix": r.fix} for r in found.results]
     lines = [f"{r['outcome']:4} {r['check']}: {r['what']}{'. ' if r['fix'] else ''}{r['fix']}" for r in rows]
@@ -86,14 +89,15 @@ def open_rig(rig: RigArgument, lab: LabOption = None, quiet: QuietOption = False
     \b
     Example: labsys rig open treadmill
     """
-    from api.recording.station import serve_station
+    from api.recording.station_process import serve_station
     from labsys.capture.rig import find_rig_file
 
     terminal = Terminal(lab, as_json=False, quiet=quiet)
     folder = terminal.open_lab()
     path = find_rig_file(folder.root / "rigs", rig)
     said = f"the cameras of {path.stem} are opened: see /record of `labsys serve` (Ctrl-C lets them go)"
-    serve_station(folder, path, opened=lambda: terminal.say(said))
+    by = f"{getpass.getuser()} in a terminal"
+    serve_station(folder, path, by=by, opened=lambda: terminal.say(said))
 
 
 @app.command("measure")

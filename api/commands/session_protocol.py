@@ -13,20 +13,20 @@ from api.commands.recording import (
     NoCheckOption,
     RigOption,
     check_length,
+    make_watcher,
     open_hardware,
     read_rig,
-    record_into,
+    require_free,
     require_preflight,
+    stopping_on_interrupt,
 )
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal, parse_pairs
 from api.recording.visits import (
     FAMILIARISATION,
     SPEED,
     Visit,
-    add_trial,
     check_conditions,
     check_fields,
-    exclude_repeated,
     find_protocol,
     last_speed,
     needs_speed,
@@ -37,9 +37,9 @@ from api.recording.visits import (
 from labsys.core.errors import GateRefusedError
 
 if TYPE_CHECKING:
+    from api.recording.led_visit import LedVisit
     from labsys.capture.protocol import Protocol, Step
     from labsys.capture.studio import Studio
-    from labsys.core.session import TrialName
     from labsys.storage.lab import Lab
 
 
@@ -75,6 +75,9 @@ def start_session(
     \b
     Example: labsys session start S01 --protocol run_standard --rig treadmill
     """
+    from api.recording.led_visit import LedVisit
+    from pipelines.preflight import outer_checks
+
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
     plan = find_protocol(folder, protocol)
@@ -85,72 +88,66 @@ def start_session(
     answers = _answer(plan, given, asks=asks)
     speed_mps = _preferred_speed(folder, subject, plan, given, asks=asks)
     check_conditions(plan, answers, speed_mps)
+    require_free(folder, loaded)
     visit = Visit(plan, save_visit(folder, subject, session or "", answers), answers, speed_mps, calibration)
+    led = LedVisit(visit)
     with open_hardware(loaded) as studio:
         if not no_check:
-            require_preflight(terminal, studio, folder, max(step.seconds for step in plan.steps))
-        led = _Led(terminal, folder, visit, studio, rig_text, asks=asks)
-        kept = [led.lead(step, number) for number, step in enumerate(plan.steps, start=1)]
-    done = [k for k in kept if k is not None]
-    terminal.give({"session": f"{subject}/{visit.session.session}", "trials": done}, "\n".join(done))
-    if not any(step.kind == "static" and k is not None for step, k in zip(plan.steps, kept, strict=True)):
+            longest_s = max(step.seconds for step in plan.steps)
+            require_preflight(terminal, studio, folder, longest_s, outer_checks(folder, calibration))
+        leader = _Leader(terminal, folder, led, studio, rig_text, asks=asks)
+        while led.now is not None:
+            leader.lead(led.now)
+    kept = [step.trial for step in led.document().steps if step.trial is not None]
+    terminal.give({"session": f"{subject}/{visit.session.session}", "trials": kept}, "\n".join(kept))
+    if led.missing:
         raise GateRefusedError(
             f"session {subject}/{visit.session.session} has no standing trial",
             remedy="Record it: hip and lumbar angles are changes from the runner's own standing posture",
         )
 
 
-class _Led:
-    """What every step of one visit needs."""
+class _Leader:
+    """Asks and tells a person at the terminal, step by step; the visit itself is led as the pages lead it."""
 
     def __init__(
-        self, terminal: Terminal, lab: Lab, visit: Visit, studio: Studio, rig_text: str, *, asks: bool
+        self, terminal: Terminal, lab: Lab, led: LedVisit, studio: Studio, rig_text: str, *, asks: bool
     ) -> None:
-        self._terminal, self._lab, self._visit = terminal, lab, visit
+        self._terminal, self._lab, self._led = terminal, lab, led
         self._studio, self._rig_text, self._asks = studio, rig_text, asks
 
-    def lead(self, step: Step, number: int) -> str | None:
-        """One step; the name of the trial that is kept, None where none is (or none is recorded)."""
+    def lead(self, step: Step) -> None:
+        """The step that is next, once: it is done or left out, or next again where its take is to be repeated."""
+        number = next(s.number for s in self._led.document().steps if s.state == "now")
         if step.kind == FAMILIARISATION:
             self._terminal.say(f"step {number}: {step.seconds:g} s to get used to the belt, not recorded")
             if self._asks:
                 typer.prompt("Enter when done", default="", show_default=False, err=True)
-            return None
-        while self._wants(step, number):
-            name = self._record(step)
-            if name is not None:
-                return str(name)
-            if not self._asks:
-                return None
-        return None
+            self._led.go_on()
+        elif not self._wants(step, number):
+            self._led.go_on()
+        elif not self._record() and not self._asks:
+            self._led.go_on()  # nobody is there to try again
 
     def _wants(self, step: Step, number: int) -> bool:
         if not self._asks:
             return True
-        speed = self._visit.speed_of(step)
+        speed = self._led.visit.speed_of(step)
         what = f"step {number}: {step.kind}, {step.seconds:g} s" + (f" at {speed:g} m/s" if speed else "")
         said: str = typer.prompt(f"{what}. Enter to record, s to skip", default="", show_default=False, err=True)
         return said.strip().lower() != "s"
 
-    def _record(self, step: Step) -> TrialName | None:
-        """Record the step; a take to be repeated is excluded with its reason and None is given."""
+    def _record(self) -> bool:
+        """Record the step; whether its take is kept."""
         from api.commands.changes import update_index
+        from api.recording.steps import TakeMeans, record_step
+        from labsys.capture.verdict import Advice
 
-        name = add_trial(self._lab, self._visit, step)
-        finished = record_into(
-            self._terminal,
-            self._lab,
-            name,
-            self._studio,
-            self._rig_text,
-            seconds=step.seconds,
-            calibration=self._visit.calibration,
-            step_s=step.seconds,
-        )
-        if not exclude_repeated(self._lab, name, finished.assessment.verdict):
-            return name
-        update_index(self._terminal, self._lab, name.subject)
-        return None
+        with stopping_on_interrupt() as stop:
+            means = TakeMeans(self._lab, self._studio, self._rig_text, stop, lambda _: make_watcher(self._terminal))
+            finished = record_step(self._led, means)
+        update_index(self._terminal, self._lab, self._led.visit.session.subject)
+        return finished.assessment.verdict.advice is not Advice.REPEAT
 
 
 def _answer(plan: Protocol, given: Mapping[str, str], *, asks: bool) -> dict[str, Any]:

@@ -77,9 +77,9 @@ class LedVisit:
 
     def check_complete(self) -> None:
         """Refuse to end a visit that nobody can use (GateRefusedError)."""
-        if self._missing:
+        if self.missing:
             raise GateRefusedError(
-                f"the visit is not complete: {self._missing}", remedy="Record it, or end it all the same"
+                f"the visit is not complete: {self.missing}", remedy="Record it, or end it all the same"
             )
 
     def document(self) -> VisitDocument:
@@ -103,11 +103,12 @@ class LedVisit:
             protocol=visit.protocol.name,
             calibration=visit.calibration,
             steps=steps,
-            missing=self._missing,
+            missing=self.missing,
         )
 
     @property
-    def _missing(self) -> str:
+    def missing(self) -> str:
+        """Why nobody can use the visit yet, "" where it is complete."""
         if any(p.step.kind == "static" and p.trial is not None for p in self._steps):
             return ""
         return "it has no standing trial, from which hip and lumbar angles are counted"

@@ -154,17 +154,32 @@ class Line:
             return {"refused": as_refusal(write_down(error))}
 
 
-def open_station(lab: Lab, rig: Path) -> dict[str, Any]:
+def describe_holder(lab: Lab) -> str:
+    """Who holds which cameras of the lab with which rig, as a sentence; "" where nobody answers."""
+    try:
+        state = ask_station(lab, "state")
+    except RefusedError:
+        return ""
+    names = ", ".join(camera["name"] for camera in state["cameras"])
+    by, at, visit = state.get("opened_by"), str(state.get("opened_at", "")), state.get("visit")
+    file = f" (file {state['rig_file']}.yaml)" if state.get("rig_file") else ""
+    since = f", opened by {by} at {at[:16].replace('T', ' ')} UTC" if by else ""
+    during = f", for visit {visit['session']} of {visit['subject']}" if visit else ""
+    return f"cameras of rig {state['rig']} are open: {names}{file}{since}{during}"
+
+
+def open_station(lab: Lab, rig: Path, *, by: str) -> dict[str, Any]:
     """Start the station of a lab with a rig as a process that outlives this one; its state once it answers.
+
+    by: who wants it, as the next one who wants it is told.
 
     Raises:
         RefusedError: 409, the lab has one; 422, it did not start.
     """
-    with suppress(RefusedError):
-        raise ConcurrencyError(
-            f"cameras of rig {ask_station(lab, 'state')['rig']} are open", remedy="Close them first"
-        )  # fmt: skip
-    code = "from api.recording.station import serve_asked; serve_asked()"
+    held = describe_holder(lab)
+    if held:
+        raise ConcurrencyError(held, remedy="Work with them at /record, or close them there first")
+    code = "from api.recording.station_process import serve_asked; serve_asked()"
     with tempfile.TemporaryFile() as said:
         child = subprocess.Popen(
             [sys.executable, "-P", "-c", code],
@@ -175,7 +190,8 @@ def open_station(lab: Lab, rig: Path) -> dict[str, Any]:
         )
         assert child.stdin is not None
         with child.stdin:
-            child.stdin.write(json.dumps({"lab": str(lab.root), "database": lab.database, "rig": str(rig)}).encode())
+            asked = {"lab": str(lab.root), "database": lab.database, "rig": str(rig), "by": by}
+            child.stdin.write(json.dumps(asked).encode())
         _STARTED[:] = [c for c in _STARTED if c.poll() is None] + [child]
         return _await_station(lab, child, said)
 
@@ -187,5 +203,13 @@ def _await_station(lab: Lab, child: subprocess.Popen[bytes], said: IO[bytes]) ->
             return ask_station(lab, "state")
         time.sleep(0.05)
     said.seek(0)
-    last = said.read().decode(errors="replace").strip().splitlines()[-1:]
-    raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "no-station", f"the cameras were not opened: {''.join(last)}")
+    last = "".join(said.read().decode(errors="replace").strip().splitlines()[-1:])
+    if child.poll() is not None:
+        raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "no-station", f"the cameras were not opened: {last}")
+    child.terminate()  # nobody would look for it
+    raise RefusedError(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "no-station",
+        f"the cameras were not opened: their station did not answer for {_START_S:g} s{': ' * bool(last)}{last}",
+        remedy="Open them again; where it stays so, see in the terminal what holds it up: labsys rig open RIG",
+    )

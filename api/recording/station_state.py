@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import labsys
 from api.recording.coverage_file import COLUMNS, read_coverage
+from api.recording.flow import Flow
 from api.recording.led_visit import LedVisit
 from api.schemas_capture import (
     CameraTally,
@@ -27,16 +28,16 @@ from labsys.capture.crew import CameraCount
 from labsys.capture.finalise import Assessment
 from labsys.capture.preflight.cameras import advise
 from labsys.capture.preflight.run import Preflight
-from labsys.capture.recorder import RecorderState, Watcher
 from labsys.capture.rig import Rig
 from labsys.capture.status import WorkerState
 from labsys.capture.stopping import least_free_bytes
 from labsys.capture.wall import WallCamera
+from labsys.capture.watcher import RecorderState, Watcher
 from labsys.core.clock import utc_now
 from labsys.core.errors import LabsysError
 from labsys.core.units import millimetres
 
-_RATE_OVER_S = 2.0
+_ANSWERS_S = 5.0  # a camera is open by then, or something is the matter with it
 _WELL = 0.95  # of the rate that a camera should have
 _WORDS = {
     WorkerState.STARTING: "is being opened",
@@ -53,34 +54,32 @@ _PHASES = {
 }
 
 
-class _Flow:
-    """How fast a count grows, over the last two seconds."""
+@dataclass(frozen=True)
+class Opened:
+    """Who opened the cameras of which rig file (its name without the ending), and when (ISO-8601)."""
 
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque()
-
-    def note(self, count: int) -> float | None:
-        """Per second; None until there is something to say."""
-        now_s = time.monotonic()
-        if self._seen and (count < self._seen[-1][1] or not self._seen[-1][1]):
-            self._seen.clear()  # another process counts anew; nothing flowed before the first
-        self._seen.append((now_s, count))
-        while len(self._seen) > 2 and now_s - self._seen[0][0] > _RATE_OVER_S:
-            self._seen.popleft()
-        (first_s, first), (last_s, last) = self._seen[0], self._seen[-1]
-        return (last - first) / (last_s - first_s) if last_s - first_s > 0.5 else None
+    rig_file: str
+    by: str
+    at: str
 
 
 class StationState:
     """See the module's text."""
 
-    def __init__(self, rig: Rig, previews: Path) -> None:
+    def __init__(self, rig: Rig, previews: Path, opened: Opened) -> None:
         self._rig, self._writing = rig, threading.Lock()
-        self._flows = {camera: _Flow() for camera in rig.cameras}
-        self._bytes = _Flow()
-        self._previews = previews
-        self._said_s = self._ended_s = 0.0
-        self._now = StationDocument(version=labsys.__version__, rig=rig.name, phase=StationPhase.OPENING)
+        self._flows = {camera: Flow() for camera in rig.cameras}
+        self._bytes = Flow()
+        self.previews = previews
+        self._ended_s = 0.0
+        self._now = StationDocument(
+            version=labsys.__version__,
+            rig=rig.name,
+            rig_file=opened.rig_file,
+            opened_by=opened.by,
+            opened_at=opened.at,
+            phase=StationPhase.OPENING,
+        )
 
     @property
     def phase(self) -> StationPhase:
@@ -114,9 +113,21 @@ class StationState:
     def enter(self, phase: StationPhase, *, to_record: bool = False) -> None:
         """Say what the station does from now on; what was the matter before is forgotten with the next order."""
         if phase is StationPhase.WALL:
-            self._change(phase=phase, to_record=False)
+            self.enter_again(phase)
         else:
-            self._change(phase=phase, problem=None, to_record=to_record)
+            self._change(phase=phase, problem=None, waiting=None, to_record=to_record)
+
+    def enter_again(self, phase: StationPhase) -> None:
+        """As `enter`, while what is the matter is still told."""
+        self._change(phase=phase, to_record=False, waiting=None, take="")
+
+    def note_waiting(self, camera: str, waited_s: float) -> None:
+        """Say which camera is waited for, once that takes longer than it should."""
+        if waited_s < _ANSWERS_S:
+            return
+        what = f"{camera} has not answered for {waited_s:.0f} s"
+        if self._now.waiting is None or self._now.waiting.what != what:
+            self._change(waiting=ProblemDocument(what=what, fix=f"{_wake(self._rig, camera)}. Stop gives up"))
 
     def note_problem(self, error: LabsysError) -> None:
         """Say why an order was not done."""
@@ -134,7 +145,7 @@ class StationState:
         check = CheckDocument(at=utc_now(), seconds=found.seconds, passed=not found.failed, results=lines)
         self._change(check=check)
 
-    def show_wall(self, cameras: Sequence[WallCamera], free_bytes: int) -> None:
+    def show_wall(self, cameras: Sequence[WallCamera], free_bytes: int | None) -> None:
         """Say how the cameras stream."""
         rates = {c.camera: self._flows[c.camera].note(c.seen) for c in cameras}
         per_s = self._bytes.note(sum(c.seen_bytes for c in cameras))
@@ -150,6 +161,8 @@ class StationState:
             said, fix = found.error.what, advise(self._rig, found.camera, found.error)
         elif found.state is WorkerState.FAULT:
             fix = self._rig.plug_in(found.camera)
+        elif found.waited_s > _ANSWERS_S:
+            said, fix = f"has not answered for {found.waited_s:.0f} s", _wake(self._rig, found.camera)
         return self._camera(found.camera, found.state, rate_hz, said=said, fix=fix)
 
     def _camera(
@@ -180,9 +193,9 @@ class StationState:
             lost=lost,
         )
 
-    def _minutes(self, free_bytes: int, bytes_per_s: float | None) -> float | None:
+    def _minutes(self, free_bytes: int | None, bytes_per_s: float | None) -> float | None:
         """Until the disk is so full that a take is stopped."""
-        if not bytes_per_s:
+        if not bytes_per_s or free_bytes is None:
             return None
         return max(free_bytes - least_free_bytes(self._rig), 0) / bytes_per_s / 60.0
 
@@ -192,6 +205,7 @@ class StationState:
             phase=StationPhase.STARTING,
             problem=None,
             verdict=None,
+            waiting=None,
             coverage=[],
             elapsed_s=0.0,
             planned_s=planned_s,
@@ -205,13 +219,17 @@ class StationState:
         """What the recorder tells while it records a take of this name. board: one is waved, and looked for."""
         state = self
         self._ended_s = 0.0
+        self._change(take=take)
 
         class Telling(Watcher):
             def changed(self, phase: RecorderState) -> None:
                 if phase in _PHASES:
-                    state._change(phase=_PHASES[phase])
+                    state._change(phase=_PHASES[phase], waiting=None)
                 if phase is RecorderState.STOPPING:
                     state._ended_s = state._ended_s or time.monotonic()
+
+            def waiting(self, camera: str, waited_s: float) -> None:
+                state.note_waiting(camera, waited_s)
 
             def counted(self, elapsed_s: float, cameras: list[CameraCount], free_bytes: int) -> None:
                 state._count(elapsed_s, cameras, free_bytes)
@@ -237,7 +255,7 @@ class StationState:
         )
 
     def _show_coverage(self) -> None:
-        found = read_coverage(self._previews)
+        found = read_coverage(self.previews)
         coverage = [CoverageDocument(camera=camera, columns=COLUMNS, **told) for camera, told in found.items()]
         self._change(coverage=coverage)
 
@@ -256,6 +274,10 @@ class StationState:
                 cameras=tallies,
             )
         )
+
+
+def _wake(rig: Rig, camera: str) -> str:
+    return f"{rig.plug_in(camera)} again, or close the program that holds it"
 
 
 def _finite(value: float) -> float | None:

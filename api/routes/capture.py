@@ -68,7 +68,7 @@ def open_rig(request: Request, lab: LabDep, database: DatabaseDep, body: Station
     """Open the cameras of a rig. They stay open until closed, or until nobody has looked for half an hour."""
     path = _rig_file(lab, body.rig)
     load_recordable_rig(path)
-    state = open_station(lab, path)
+    state = open_station(lab, path, by=actor_of(request).name)
     _note(request, database, "capture.open", body.rig)
     return _answer(request, state)
 

@@ -35,7 +35,7 @@ BY_HAND: Mapping[str, str] = {
 
 def measure_rig(studio: Studio, folder: Path, *, rig_text: str, seconds: float) -> dict[str, Any]:
     """Check a rig and record a take that is thrown away; what was found, as JSON. folder: on the lab's disk."""
-    found = run_preflight(studio.rig, folder, planned_s=seconds, bench=studio.bench, trigger=studio.trigger)
+    found = run_preflight(studio, folder, planned_s=seconds)
     document: dict[str, Any] = {
         "rig": studio.rig.name,
         "measured_at": utc_now(),

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,9 +77,19 @@ class Crew:
         self._rig, self._bench, self._previews = rig, bench, previews
         self._folder = Path(tempfile.mkdtemp(prefix="labsys-record-"))
         self.workers: dict[str, CameraWorker] = {}
+        self._started_s = 0.0
 
-    def hire(self, raw: Path, reserves: Mapping[str, Path], lock: Path) -> None:
+    def hire(
+        self,
+        raw: Path,
+        reserves: Mapping[str, Path],
+        lock: Path,
+        *,
+        waiting: Callable[[str, float], None] = lambda *_: None,
+    ) -> None:
         """Start a process per camera and wait until each has opened its camera.
+
+        waiting: told again and again which camera is waited for, and for how long, s; may raise.
 
         Raises:
             DriverError: a camera cannot be opened or set. InputError: a control or mode that it does not offer or take.
@@ -87,7 +97,7 @@ class Crew:
         self.start(raw, reserves, lock)
         for camera in self.workers:
             try:
-                self.await_open(camera)
+                self.await_open(camera, waiting=waiting)
             except DriverError as error:
                 raise DriverError(
                     error.kind, f"{camera}: {error.what}", where=error.where, remedy=error.remedy
@@ -95,6 +105,7 @@ class Crew:
 
     def start(self, raw: Path, reserves: Mapping[str, Path], lock: Path | None = None) -> None:
         """Start a process per camera. lock: of the recording, which every process holds; None where none is made."""
+        self._started_s = time.monotonic()
         for camera in self._rig.cameras:
             plan = self._plan(camera, raw, reserves[camera], lock)
             numbers, mailbox = self._folder / f"{camera}.numbers", self._folder / f"{camera}.mail"
@@ -103,13 +114,20 @@ class Crew:
             self.workers[camera] = CameraWorker(plan, counts, commands, numbers, mailbox)
             self._spawn(self.workers[camera])
 
-    def await_open(self, camera: str, *, strict: bool = True) -> None:
+    def await_open(
+        self, camera: str, *, strict: bool = True, waiting: Callable[[str, float], None] = lambda *_: None
+    ) -> None:
         """Wait until a camera is open and set as asked (errors: as `hire`). strict: refuse settings not taken."""
-        deadline = time.monotonic() + _OPEN_S
         while not self.has_opened(camera, strict=strict):
             time.sleep(0.02)
-            if time.monotonic() > deadline:
-                raise InputError(f"{camera} did not open within {_OPEN_S:g} s", remedy="Run 'labsys rig check'")
+            waited_s = time.monotonic() - self._started_s
+            if waited_s > _OPEN_S:
+                raise InputError(f"{camera} did not open within {_OPEN_S:g} s", remedy=self.wake(camera))
+            waiting(camera, waited_s)
+
+    def wake(self, camera: str) -> str:
+        """What to do where a camera does not answer."""
+        return f"{self._rig.plug_in(camera)} again; then look whether another program holds it"
 
     def has_opened(self, camera: str, *, strict: bool = True) -> bool:
         """Whether a camera is open and set as asked by now (errors: as `hire`)."""
@@ -117,7 +135,7 @@ class Crew:
         ended = worker.is_dead  # asked first: a process that ends posts before that
         if not worker.mailbox.exists():
             if ended:
-                raise InputError(f"the process of {camera} ended before its camera was open")
+                raise InputError(f"the process of {camera} ended before its camera was open", remedy=self.wake(camera))
             return False
         kind, told = pickle.loads(worker.mailbox.read_bytes())
         if kind == "failed":

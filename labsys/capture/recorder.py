@@ -7,25 +7,24 @@ what fails before RECORDING leaves nothing behind; what fails later leaves a tak
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from labsys.capture.crew import CameraCount, Crew
-from labsys.capture.finalise import Assessment, FinishedTake, assess_recording, finish_recording
+from labsys.capture.crew import Crew
+from labsys.capture.finalise import FinishedTake, assess_recording, finish_recording
 from labsys.capture.manifest import describe_rig, describe_worker, note_stop, read_clocks
 from labsys.capture.part_writer import NS
 from labsys.capture.rig import Rig
 from labsys.capture.rig_base import FreeRun, HardwareTrigger
 from labsys.capture.status import Command, Count, WorkerState
-from labsys.capture.stopping import find_reason_to_stop
+from labsys.capture.stopping import find_reason_to_stop, free_bytes
 from labsys.capture.trigger import NoTrigger, PulseTrain, TriggerBox
+from labsys.capture.watcher import RecorderState, Watcher
 from labsys.core.errors import InputError, LabsysError
 from labsys.storage.recordings import (
     Recording,
@@ -40,29 +39,6 @@ _LEAD_S = 0.3
 _SETTLE_S = 1.0
 _DRAIN_S = 0.5
 _WATCH_S = 0.1
-
-
-class RecorderState(StrEnum):
-    """Where a recording stands."""
-
-    IDLE = "idle"
-    OPENING = "opening"
-    ARMED = "armed"
-    RECORDING = "recording"
-    STOPPING = "stopping"
-    FINALISING = "finalising"
-    DONE = "done"
-
-
-_NEXT = {
-    RecorderState.IDLE: (RecorderState.OPENING,),
-    RecorderState.OPENING: (RecorderState.ARMED, RecorderState.IDLE),
-    RecorderState.ARMED: (RecorderState.RECORDING, RecorderState.IDLE),
-    RecorderState.RECORDING: (RecorderState.STOPPING,),
-    RecorderState.STOPPING: (RecorderState.FINALISING,),
-    RecorderState.FINALISING: (RecorderState.DONE,),
-    RecorderState.DONE: (),
-}
 
 
 @dataclass(frozen=True)
@@ -82,19 +58,6 @@ class RecordRequest:
     calibration: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     previews: Path | None = None
-
-
-class Watcher:
-    """Receives what happens while a take is recorded; does nothing with it."""
-
-    def changed(self, state: RecorderState) -> None:
-        """The recorder went on."""
-
-    def counted(self, elapsed_s: float, cameras: list[CameraCount], free_bytes: int) -> None:
-        """Ten times a second while recording."""
-
-    def judged(self, found: Assessment) -> None:
-        """The verdict, before the take is finished."""
 
 
 def record_take(
@@ -125,7 +88,7 @@ def check_request(request: RecordRequest) -> None:
         )
     if not request.target.parent.is_dir():
         raise InputError("there is no trial to record", where=str(request.target.parent), remedy="Add it first")
-    free = shutil.disk_usage(request.target.parent).free
+    free = free_bytes(request.target.parent)
     needed = rig.limits.disk_min_free_gb * 1e9
     if free < needed:
         raise InputError(
@@ -166,7 +129,7 @@ class _Recorder:
         with begin_recording(self._request.target) as recording:
             try:
                 reserves = {camera: hold_reserve(recording, camera) for camera in self._rig.cameras}
-                self._crew.hire(recording.raw, reserves, recording.lock)
+                self._crew.hire(recording.raw, reserves, recording.lock, waiting=self._wait_for_camera)
                 self._arm()
                 self._record(recording)
             except BaseException:
@@ -193,7 +156,7 @@ class _Recorder:
         return finished
 
     def _go(self, state: RecorderState) -> None:
-        if state not in _NEXT[self._state]:
+        if not self._state.may_become(state):
             raise LabsysError(f"the recorder cannot go from {self._state} to {state}")
         self._state = state
         self._watcher.changed(state)
@@ -205,9 +168,17 @@ class _Recorder:
             self._trigger.configure(PulseTrain(self._rig.sync.fps, self._rig.sync.pulse_us, pins))
         else:
             self._wait_for_streams()
+        self._require_wanted()
+        self._go(RecorderState.ARMED)
+
+    def _require_wanted(self) -> None:
         if self._stop.is_set():
             raise InputError("was stopped before the take began", where=str(self._request.target))
-        self._go(RecorderState.ARMED)
+
+    def _wait_for_camera(self, camera: str, waited_s: float) -> None:
+        """A camera that does not answer holds up neither who stops nor who wants to know why."""
+        self._require_wanted()
+        self._watcher.waiting(camera, waited_s)
 
     def _wait_for_streams(self) -> None:
         deadline = time.monotonic() + _SETTLE_S + 10.0
@@ -245,7 +216,7 @@ class _Recorder:
         while time.monotonic_ns() < until_ns and not self._stop.is_set():
             self._stop.wait(min(_WATCH_S, max((until_ns - time.monotonic_ns()) / NS, 0.001)))
             self._crew.revive()
-            free = shutil.disk_usage(recording.folder).free
+            free = free_bytes(recording.folder)
             self._watcher.counted((time.monotonic_ns() - begin_ns) / NS, self._crew.counts(), free)
             if time.monotonic() - looked_s > 1.0:
                 looked_s = time.monotonic()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 from labsys.capture.rig_base import RigBase
 from labsys.capture.status import WorkerState
+from labsys.core.errors import InputError
 
 _RESERVE_BYTES = 2_000_000_000
 _RESERVE_S = 5.0
@@ -14,6 +17,18 @@ _RESERVE_S = 5.0
 def least_free_bytes(rig: RigBase) -> float:
     """What is left of the disk when a take is stopped."""
     return min(_RESERVE_BYTES, rig.limits.disk_min_free_gb * 1e9)
+
+
+def free_bytes(folder: Path) -> int:
+    """What a disk has left (InputError: it does not say)."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError as error:
+        raise InputError(
+            f"the disk does not say how much it has left: {error.strerror or error}",
+            where=str(folder),
+            remedy="Look whether the lab's disk is still there",
+        ) from error
 
 
 def find_reason_to_stop(rig: RigBase, *, states: Sequence[WorkerState], free_bytes: int, bytes_per_s: float) -> str:

@@ -66,6 +66,25 @@ def move_trial(lab: Lab, name: TrialName, target: TrialName) -> Trial:
     return moved
 
 
+def discard_trial(lab: Lab, name: TrialName) -> bool:
+    """Remove a trial that holds nothing but its own statement, as one does whose take never began; whether it did.
+
+    Raises:
+        UnknownNameError: no such trial. InputError: it cannot be removed.
+    """
+    require_trial(lab, name)
+    folder = trial_folder(lab, name)
+    try:
+        if [path.name for path in folder.iterdir()] != [TRIAL_FILE]:
+            return False
+        (folder / TRIAL_FILE).unlink()
+        folder.rmdir()
+    except OSError as error:
+        raise InputError(f"cannot be removed: {error.strerror or error}", where=str(folder)) from error
+    sync_folder(folder.parent)
+    return True
+
+
 def trial_codes(lab: Lab, subject: str, session: str) -> tuple[str, ...]:
     """Codes of all trials of a session, without reading them."""
     return list_codes(session_folder(lab, subject, session), TRIAL_FILE)

@@ -28,6 +28,13 @@ def fingerprint_videos(infos: Mapping[str, VideoInfo], rig: Rig | None = None) -
     return {c: _with_rig(found, rig, match[c]) for c, found in told.items()}
 
 
+def fingerprint_rig(rig: Rig) -> dict[str, CameraFingerprint]:
+    """How a rig file sets its cameras."""
+    modes = {camera: rig.stream_of(camera) for camera in rig.cameras}
+    told = {c: CameraFingerprint((mode.width, mode.height), rig.rate_of(c)) for c, mode in modes.items()}
+    return {c: _with_rig(found, rig, c) for c, found in told.items()}
+
+
 def _with_rig(told: CameraFingerprint, rig: Rig, camera: str) -> CameraFingerprint:
     match rig:
         case UvcRig():

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from labsys.capture.finalise import Assessment
 from labsys.capture.pictures import CountedPictures, draw_test_pattern, read_jpeg_barcode
-from labsys.capture.recorder import Watcher
 from labsys.capture.rig import load_rig_config
 from labsys.capture.uvc import UvcRig
 from labsys.capture.virtual_camera import Fate, read_truth
+from labsys.capture.watcher import Watcher
 from labsys.core.session import Session, Subject, Trial, TrialKind, TrialName
 from labsys.storage.jpeg_video import JpegVideo
 from labsys.storage.lab import Lab, create_lab

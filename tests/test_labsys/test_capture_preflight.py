@@ -34,7 +34,7 @@ def test_virtual_faults_are_caught_by_name_with_the_fix(tmp_path: Path) -> None:
     document = rig_document(cameras=8, fps=30, behaviour=behaviour)
     rig = write_rig(tmp_path / "rig.yaml", document)
     with open_studio(rig) as studio:
-        found = run_preflight(rig, tmp_path, planned_s=1.0, bench=studio.bench, stream_s=2.0)
+        found = run_preflight(studio, tmp_path, planned_s=1.0, stream_s=2.0)
     said = [f"{r.check}: {r.what} | {r.fix}" for r in found.failed]
     for expected in (
         "identity: camA: no camera is plugged in | Plug camA into the port port-A",

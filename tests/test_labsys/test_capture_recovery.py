@@ -21,9 +21,10 @@ from labsys.capture import parts
 from labsys.capture.bench import run_bench
 from labsys.capture.device import DriverError, Failure
 from labsys.capture.parts import UNMATCHED
-from labsys.capture.recorder import RecorderState, RecordRequest, Watcher, record_take
+from labsys.capture.recorder import RecordRequest, record_take
 from labsys.capture.recover import recover_recordings
 from labsys.capture.trigger import NoTrigger
+from labsys.capture.watcher import RecorderState, Watcher
 from labsys.core.errors import ConcurrencyError, InputError
 from labsys.core.session import Trial, TrialKind, TrialName
 from labsys.storage.jpeg_video import JpegVideo

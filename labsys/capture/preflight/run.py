@@ -15,7 +15,9 @@ from labsys.capture.preflight.machine import DiskCheck, MachineCheck
 from labsys.capture.rig import Rig
 from labsys.capture.rig_base import FreeRun
 from labsys.capture.status import Count
+from labsys.capture.studio import Studio
 from labsys.capture.trigger import PulseTrain, TriggerBox
+from labsys.capture.watcher import Waiting
 from labsys.core.errors import LabsysError
 
 _N_PULSES = 120
@@ -37,43 +39,43 @@ class Preflight:
 
 
 def run_preflight(
-    rig: Rig,
+    studio: Studio,
     folder: Path,
     *,
     planned_s: float,
-    bench: Path | None = None,
-    trigger: TriggerBox | None = None,
     stream_s: float = 5.0,
     more: Sequence[PreflightCheck] = (),
     previews: Path | None = None,
+    waiting: Waiting = lambda *_: None,
 ) -> Preflight:
-    """Check a rig before a take. folder: where takes will be. more: checks of outer layers. previews: as in a take."""
+    """Check a rig before a take. folder: where takes will be. more: checks of outer layers. previews: as in a take.
+
+    waiting: told which camera is not open yet; what it raises ends the check.
+    """
     began = time.monotonic()
-    rehearsal = rehearse(
-        rig, folder, planned_s=planned_s, bench=bench, trigger=trigger, stream_s=stream_s, previews=previews
-    )
+    rehearsal = rehearse(studio, folder, planned_s=planned_s, stream_s=stream_s, previews=previews, waiting=waiting)
     checks: list[PreflightCheck] = [*(kind() for kind in _OWN), *more]
     results = [result for check in checks for result in check.look(rehearsal)]
     return Preflight(tuple(results), time.monotonic() - began)
 
 
 def rehearse(
-    rig: Rig,
+    studio: Studio,
     folder: Path,
     *,
     planned_s: float,
-    bench: Path | None,
-    trigger: TriggerBox | None,
     stream_s: float,
     previews: Path | None = None,
+    waiting: Waiting = lambda *_: None,
 ) -> Rehearsal:
     """Let all cameras stream together, without storing a frame."""
-    crew = Crew(rig, bench, previews)
+    rig = studio.rig
+    crew = Crew(rig, studio.bench, previews)
     with tempfile.TemporaryDirectory(prefix="labsys-check-") as room:
         try:
             crew.start(Path(room), {camera: Path(room) / f".reserve.{camera}" for camera in rig.cameras})
-            failed = _await_all(crew)
-            pulses, trigger_failed = _let_stream(rig, crew, trigger, stream_s, failed)
+            failed = _await_all(crew, waiting)
+            pulses, trigger_failed = _let_stream(rig, crew, studio.trigger, stream_s, failed)
         finally:
             crew.dismiss()
             crew.leave()
@@ -82,11 +84,11 @@ def rehearse(
     return Rehearsal(rig, folder, planned_s, stream_s, opened, failed, counts, pulses, trigger_failed)
 
 
-def _await_all(crew: Crew) -> dict[str, LabsysError]:
+def _await_all(crew: Crew, waiting: Waiting) -> dict[str, LabsysError]:
     failed = dict[str, LabsysError]()
     for camera in crew.workers:
         try:
-            crew.await_open(camera, strict=False)
+            crew.await_open(camera, strict=False, waiting=waiting)
         except LabsysError as error:
             failed[camera] = error
     return failed

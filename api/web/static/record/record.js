@@ -31,6 +31,12 @@ function sayStep(step) {
   return `${words[step.kind] ?? step.kind}${speed}${incline}, ${step.seconds} s`;
 }
 
+/** Whose cameras these are: who comes second may have meant another rig. */
+function sayWhose({ rig, rig_file: file, opened_by: who, opened_at: at }) {
+  const since = at ? ` at ${new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}` : "";
+  return `Rig ${rig}${file ? `, file ${file}.yaml` : ""}${who ? `, opened by ${who}${since}` : ""}`;
+}
+
 function currentStep() {
   return state?.visit?.steps.find((step) => step.state === "now") ?? null;
 }
@@ -40,9 +46,11 @@ function clock(seconds) {
 }
 
 function showState(phase) {
-  const problem = state?.problem;
   if (phase === "closed") by("verdict").hidden = true;
-  write(by("state"), problem ? `${WORDS[phase]} ${problem.what}${problem.fix ? `. ${problem.fix}` : ""}` : WORDS[phase]);
+  const told = [state?.waiting, state?.problem].filter((found) => found);
+  const said = told.map((found) => `${found.what}${found.fix ? `. ${found.fix}` : ""}`);
+  write(by("state"), [WORDS[phase], ...said].join(" "));
+  if (state) write(by("held"), sayWhose(state));
   page.dataset.phase = phase;
   for (const part of document.querySelectorAll(".when-closed")) part.hidden = phase !== "closed";
   for (const part of document.querySelectorAll(".when-open")) part.hidden = phase === "closed";
@@ -57,6 +65,8 @@ function showStep(phase) {
   const waving = taking && state.coverage.length > 0;
   const what = waving ? "Wave the board" : !visit ? "No visit has begun" : step ? `${visit.subject}, visit ${visit.session}, step ${step.number} of ${visit.steps.length}: ${sayStep(step)}` : `${visit.subject}, visit ${visit.session}: all steps are done`;
   write(by("step"), what);
+  by("take").hidden = !taking || !state.take;
+  write(by("take"), state.take ? `Recorded as ${state.take}` : "");
   const done = step?.kind === "familiarisation";
   const go = by("go");
   write(by("go-word"), taking ? "Stop" : done ? "Done, go on" : "Start");
@@ -66,7 +76,7 @@ function showStep(phase) {
   by("all-the-same").hidden = taking || !step || done || !state.check || state.check.passed;
   const left = state.minutes_left;
   write(by("elapsed"), taking ? `${clock(state.elapsed_s)} of ${clock(state.planned_s)}` : "–");
-  write(by("disk"), `${(state.free_bytes / 1e9).toFixed(0)} GB${left === null ? "" : `, ${left < 600 ? `${Math.floor(left)} min` : `${Math.floor(left / 60)} h`}`}`);
+  write(by("disk"), state.free_bytes === null ? "unknown" : `${(state.free_bytes / 1e9).toFixed(0)} GB${left === null ? "" : `, ${left < 600 ? `${Math.floor(left)} min` : `${Math.floor(left / 60)} h`}`}`);
 }
 
 function cell(row, text, number) {
