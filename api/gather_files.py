@@ -7,9 +7,9 @@ from typing import Any
 from api.tables import TrialRow
 from labsys.core.errors import InputError
 from labsys.core.session import TrialName
+from labsys.storage.archived_take import find_archived
 from labsys.storage.atomic import is_there
 from labsys.storage.lab import Lab
-from labsys.storage.take_archive import find_archived
 from labsys.storage.takes import has_take, load_take
 
 

@@ -45,7 +45,8 @@ def archive_takes(
     \b
     Example: labsys archive takes --to /mnt/archive
     """
-    from labsys.storage.take_archive import archive_take, count_bytes_in_lab
+    from labsys.storage.archived_take import count_bytes_in_lab
+    from labsys.storage.take_archive import archive_take
 
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
@@ -114,7 +115,7 @@ def check_copies(lab: LabOption = None, as_json: JsonOption = False, quiet: Quie
     \b
     Example: labsys archive check
     """
-    from labsys.storage.take_archive import check_archived, find_archived
+    from labsys.storage.archived_take import check_archived, find_archived
 
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
@@ -142,8 +143,8 @@ def _all_trials(lab: Lab) -> list[TrialName]:
 
 def _old_trials(lab: Lab, days: int) -> list[TrialName]:
     """Trials with videos in the lab that were recorded before, and whose videos nobody waits for."""
+    from labsys.storage.archived_take import count_bytes_in_lab
     from labsys.storage.runs import current_run
-    from labsys.storage.take_archive import count_bytes_in_lab
     from labsys.storage.takes import has_take
     from labsys.storage.trials import load_trial
 

@@ -9,18 +9,26 @@ take stays in the lab. Each step can be cut short and asked for again; at every 
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from labsys.core.clock import utc_now
 from labsys.core.errors import InputError
 from labsys.core.progress import Progress, SilentProgress
 from labsys.core.session import Trial, TrialName
-from labsys.storage.atomic import hash_file, is_there, make_folder, replacing, sync_folder, write_text_atomic
+from labsys.storage.archived_take import (
+    ArchivedTake,
+    ArchivedVideo,
+    check_archived,
+    find_archived,
+    find_faults,
+    hash_from_disk,
+    size_of_video,
+)
+from labsys.storage.atomic import is_there, make_folder, replacing, sync_folder, write_text_atomic
 from labsys.storage.documents import load_document, save_document
 from labsys.storage.folder_copy import copy_hashed
 from labsys.storage.lab import Lab, take_folder, trial_folder
@@ -33,34 +41,6 @@ _RESERVE_BYTES = 100_000_000
 _SILENT = SilentProgress()
 _WHOSE = "trial.txt"
 _AWAY = "Plug it in, or say where it is now: labsys archive fetch --from FOLDER"
-
-
-@dataclass(frozen=True)
-class ArchivedVideo:
-    """One video: SHA-256 of what was recorded, and its size."""
-
-    sha256: str
-    size_bytes: int
-
-
-@dataclass(frozen=True)
-class ArchivedTake:
-    """Where the videos of a take are. folder: on the other disk; videos: path within the take -> video."""
-
-    folder: str
-    archived_at: str
-    videos: Mapping[str, ArchivedVideo]
-
-    @property
-    def size_bytes(self) -> int:
-        """Of all videos together."""
-        return sum(video.size_bytes for video in self.videos.values())
-
-
-def find_archived(lab: Lab, name: TrialName) -> ArchivedTake | None:
-    """Where the videos of a trial's take are, None where they are in the lab."""
-    path = take_folder(lab, name) / ARCHIVE_FILE
-    return load_document(path, ArchivedTake) if is_there(path) else None
 
 
 def archive_take(
@@ -83,7 +63,7 @@ def archive_take(
         for path, video in there.videos.items():
             if is_there(folder / path):
                 _copy_whole(folder / path, Path(there.folder) / path, video.sha256)
-            elif faults := _faults(Path(there.folder) / path, video):
+            elif faults := find_faults(Path(there.folder) / path, video):
                 raise InputError(
                     faults[0], remedy="It is no longer in the lab: restore it from a backup of the archive"
                 )
@@ -94,12 +74,6 @@ def archive_take(
             (folder / path).unlink(missing_ok=True)
         sync_folder(folder / "raw")
         return there
-
-
-def count_bytes_in_lab(lab: Lab, name: TrialName) -> int:
-    """Of the videos of a trial's take that are in the lab (InputError: it has no take)."""
-    paths = (take_folder(lab, name) / file.path for file in load_take(lab, name).cameras.values())
-    return sum(_size_of(path) for path in paths if is_there(path))
 
 
 def fetch_take(
@@ -189,25 +163,6 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def check_archived(there: ArchivedTake, *, progress: Progress = _SILENT) -> tuple[str, ...]:
-    """Read every copy of a take whole; what is wrong with it in words, nothing where all is well."""
-    found = []
-    for path, video in there.videos.items():
-        found += _faults(Path(there.folder) / path, video)
-        progress.advance()
-    return tuple(found)
-
-
-def _faults(copy: Path, video: ArchivedVideo) -> list[str]:
-    """What is wrong with one copy: one that cannot be read is a finding, and the others are read all the same."""
-    try:
-        if not is_there(copy):
-            return [f"{copy} is not there"]
-        return [] if _hash_from_disk(copy) == video.sha256 else [f"{copy} is not what was recorded"]
-    except InputError as error:
-        return [f"{copy} {error.what}"]
-
-
 def _require_copies(there: ArchivedTake) -> None:
     """What becomes the place of a take holds all of it (InputError names what is gone or damaged)."""
     _require_place(there)
@@ -259,19 +214,12 @@ def _plan(lab: Lab, name: TrialName, place: Path, same_disk: bool) -> ArchivedTa
             where=str(place),
             remedy="Plug the other disk in, or ask with --same-disk",
         )
-    videos = {f.path: ArchivedVideo(f.sha256, _size_of(folder / f.path)) for f in take.cameras.values()}
+    videos = {f.path: ArchivedVideo(f.sha256, size_of_video(folder / f.path)) for f in take.cameras.values()}
     return ArchivedTake(str(_own_folder(lab, name, place)), utc_now(), videos)
 
 
 def _own_folder(lab: Lab, name: TrialName, place: Path) -> Path:
     return place.expanduser().resolve() / lab.uuid / load_trial(lab, name).uuid
-
-
-def _size_of(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError as error:
-        raise InputError("a video is gone", where=str(path), remedy="Restore it from a backup") from error
 
 
 def _check_room(place: Path, needed_bytes: int) -> None:
@@ -298,7 +246,7 @@ def _require_disk(there: ArchivedTake) -> None:
 def _copy_whole(source: Path, target: Path, sha256: str) -> None:
     """A copy that was read back from the disk and is what was recorded; an equal one that is there is kept."""
     if is_there(target):
-        if _hash_from_disk(target) != sha256:
+        if hash_from_disk(target) != sha256:
             raise InputError("is not what was recorded", where=str(target), remedy="Move it away, then ask again")
         return
     make_folder(target.parent)
@@ -306,16 +254,5 @@ def _copy_whole(source: Path, target: Path, sha256: str) -> None:
         copied = copy_hashed(source, temporary)
         if copied.sha256 != sha256:
             raise InputError("is not what was recorded", where=str(source), remedy="Restore it from a backup")
-        if _hash_from_disk(temporary) != sha256:
+        if hash_from_disk(temporary) != sha256:
             raise InputError("was not written as it was read", where=str(target), remedy="Look after this disk")
-
-
-def _hash_from_disk(path: Path) -> str:
-    """SHA-256 of what the disk holds, as far as the system lets go of what it remembers (InputError: unreadable)."""
-    if hasattr(os, "posix_fadvise"):
-        try:
-            with path.open("rb") as file:
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
-    return hash_file(path)

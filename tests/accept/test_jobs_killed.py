@@ -10,9 +10,8 @@ from tests.test_api.conftest import (  # noqa: F401 - fixtures
     _lab_template,
     any_lab,
     lab,
-    postgresql_server,
-    postgresql_url,
 )
+from tests.test_api.postgresql import postgresql_server, postgresql_url  # noqa: F401 - fixtures
 from tests.test_api.test_jobs import kill_workers
 
 

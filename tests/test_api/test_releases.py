@@ -27,7 +27,7 @@ from labsys.storage.lab import Lab
 from labsys.storage.releases import add_to_candidate, load_candidate, load_release, release_names
 from labsys.storage.trials import load_trial, save_trial
 from pipelines.promoting import release_candidate
-from tests.test_api.conftest import make_motion, save_run
+from tests.test_api.made_results import make_motion, save_run
 
 API = "/api/v1"
 RUNS = tuple(

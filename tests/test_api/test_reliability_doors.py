@@ -17,7 +17,7 @@ from labsys.storage.sessions import save_session
 from labsys.storage.subjects import save_subject
 from labsys.storage.takes import stage_take
 from labsys.storage.trials import save_trial
-from tests.test_api.conftest import make_motion, save_run
+from tests.test_api.made_results import make_motion, save_run
 
 API = "/api/v1"
 PEOPLE = 10

