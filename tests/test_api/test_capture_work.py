@@ -150,6 +150,10 @@ def _run(station: Station, monkeypatch: pytest.MonkeyPatch, wall: _Wall, studios
             raise studios.pop()
         yield Studio(rig, None, None)
 
+    def tell(error: Exception) -> None:
+        told.append(str(error))
+        Station._tell(station, error)
+
     def stand(cameras: Any, free_bytes: int | None) -> None:
         StationState.show_wall(station._state, cameras, free_bytes)
         station.end()
@@ -158,7 +162,7 @@ def _run(station: Station, monkeypatch: pytest.MonkeyPatch, wall: _Wall, studios
     monkeypatch.setattr("api.recording.station.open_studio", open_studio)
     monkeypatch.setattr("api.recording.station.CameraWall", wall)
     monkeypatch.setattr(station._state, "show_wall", stand)
-    monkeypatch.setattr(station, "_tell", lambda error: told.append(str(error)) or Station._tell(station, error))
+    monkeypatch.setattr(station, "_tell", tell)
     station.run()
     return told
 
@@ -218,7 +222,8 @@ def test_the_trial_is_named_while_it_is_recorded(station: Station) -> None:
 
 
 def test_who_comes_second_is_told_who_holds_the_cameras(station: Station, lab: Lab, tmp_path: Path) -> None:
-    place = lab.root / ".station"
+    place, other = lab.root / ".station", tmp_path / "other.yaml"
+    write_rig(other, rig_document())
     line = Line(tmp_path / SOCKET, station.hear)
     station._state.show_wall([WallCamera("camA", WorkerState.ARMED, 1, 1, None),
                               WallCamera("camB", WorkerState.ARMED, 1, 1, None)], 10**9)  # fmt: skip
@@ -226,7 +231,7 @@ def test_who_comes_second_is_told_who_holds_the_cameras(station: Station, lab: L
         place.write_text(f'{{"folder": "{tmp_path}"}}', encoding="utf-8")
         said = describe_holder(lab)
         with pytest.raises(ConcurrencyError) as refused:
-            open_station(lab, write_rig(tmp_path / "other.yaml", rig_document()) and tmp_path / "other.yaml", by="Bob")
+            open_station(lab, other, by="Bob")
     finally:
         line.close()
         place.unlink()

@@ -47,8 +47,12 @@ def test_who_waits_for_a_camera_is_told_which_and_then_what_to_do(
     monkeypatch.setattr("labsys.capture.crew._OPEN_S", 0.1)
     told = list[tuple[str, float]]()
     crew = Crew(rig, None)
+
+    def note(camera: str, waited_s: float) -> None:
+        told.append((camera, waited_s))
+
     with pytest.raises(InputError, match=r"camA did not open within 0.1 s.*Plug camA into the port port-A again"):
-        crew.hire(tmp_path, {"camA": tmp_path}, tmp_path, waiting=lambda *found: told.append(found))
+        crew.hire(tmp_path, {"camA": tmp_path}, tmp_path, waiting=note)
     assert {camera for camera, _ in told} == {"camA"}
     assert 0.0 < told[0][1] < told[-1][1] <= 0.1
     crew.dismiss()

@@ -48,7 +48,7 @@ function clock(seconds) {
 function showState(phase) {
   if (phase === "closed") by("verdict").hidden = true;
   const told = [state?.waiting, state?.problem].filter((found) => found);
-  const said = told.map((found) => `${found.what}${found.fix ? `. ${found.fix}` : ""}`);
+  const said = told.map((found) => `${found.what}${found.fix ? `. ${found.fix}` : ""}.`);
   write(by("state"), [WORDS[phase], ...said].join(" "));
   if (state) write(by("held"), sayWhose(state));
   page.dataset.phase = phase;
