@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 from labsys.core.camera_audit import ReconstructionAudit
 from labsys.core.cameras import Calibration
 from labsys.core.errors import InputError
+from labsys.storage.atomic import read_json
 from labsys.storage.exchange.tracks import CameraTrack
 from labsys.storage.lab import Lab, take_folder
 from labsys.storage.runs import StagedRun
@@ -20,6 +22,7 @@ from pipelines.importing.markers import read_taken_markers
 from pipelines.pose2d import find_landmarks2d, read_tracks
 from pipelines.prepare2d import Prepared2D, prepare_landmarks2d
 from pipelines.reconstruct import Reconstruction, marked, matching_rig, reconstruct_configured
+from pipelines.retiming.grade import believe_trigger
 from pipelines.retiming.stamps import TIMESTAMPS
 from pipelines.stages import Stage
 from pipelines.trial_inputs import TrialInputs
@@ -52,6 +55,7 @@ def make_landmarks3d(
         stamps=None if stamps is None else take_folder(lab, name) / stamps.path,
         config=config,
     )
+    prepared = _with_trigger(lab, trial, prepared)
     seconds |= prepared.seconds
     rig = matching_rig(prepared.landmarks, calibration)
     # Drift is judged by the 2D landmarks alone, beside the reconstruction, whose loops leave the interpreter free.
@@ -60,6 +64,16 @@ def make_landmarks3d(
         found = _reconstruct(prepared, calibration, config, seconds)
         with timed(seconds, "drift"):  # what is left of it
             return found, judged.result()
+
+
+def _with_trigger(lab: Lab, trial: TrialInputs, prepared: Prepared2D) -> Prepared2D:
+    """What the recorder knows of a trigger no timestamp tells."""
+    report = trial.take.files.get("report")
+    if report is None:
+        return prepared
+    told = read_json(take_folder(lab, trial.trial.name) / report.path)
+    sync = believe_trigger(prepared.audit.sync, told)
+    return replace(prepared, audit=replace(prepared.audit, sync=sync))
 
 
 def _reconstruct(

@@ -37,7 +37,9 @@ def demonstrate(
         Path | None,
         typer.Option("--out", metavar="DIR", help="New or empty folder for the lab; else labsys-demo here."),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Much shorter: indicative only.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Much shorter, and without --film nothing is recorded: indicative only.")
+    ] = False,
     film: Annotated[
         bool,
         typer.Option("--film", help="Film the runner (rendered videos), and let DeepLabCut find the landmarks."),
@@ -159,8 +161,11 @@ def _demonstrate_runner(
     comparison = compare_visits_of(lab, SUBJECT, *VISITS.values())
     rows = [row for visit in visits for row in _truth_rows(visit)]
     seconds = round(time.monotonic() - began, 1)
+    takes = [row for visit in visits for row in _take_rows(visit)]
     document = {"seconds": seconds, "rows": rows, "comparison": comparison, "report": None, "lab": str(lab.root)}
-    text = "\n\n".join((_truth_table(rows), comparison_text(comparison), _closing(lab, seconds)))
+    document |= {"takes": takes}
+    texts = (_takes_text(takes), _truth_table(rows), comparison_text(comparison), _closing(lab, seconds))
+    text = "\n\n".join(part for part in texts if part)
     terminal.give(document, text)
 
 
@@ -191,6 +196,34 @@ def _published_text(published: Sequence[PublishedRow]) -> str:
         apart = (None if m is None else millimetres(m) for m in (row.median_m, row.p95_m))
         rows.append((row.landmark, row.cells, f"{100.0 * row.close:.1f}", *(format_number(v, 2) for v in apart)))
     return f"our 3D landmarks beside the published ones\n{format_table(headers, rows, right=headers[1:])}"
+
+
+def _take_rows(visit: DemoVisit) -> list[dict[str, Any]]:
+    """What the recorder said of a visit's takes."""
+    return [
+        {
+            "visit": visit.phase.value,
+            "take": part,
+            "verdict": take.verdict,
+            "grade": take.grade,
+            "pulses": take.n_pulses,
+            "cameras": len(take.ticks),
+            "lost": take.lost,
+        }
+        for part, take in visit.takes.items()
+    ]
+
+
+def _takes_text(takes: Sequence[dict[str, Any]]) -> str:
+    if not takes:
+        return ""
+    lines = [
+        f"{t['visit']} {t['take']}: {t['verdict']}, grade {t['grade']}; {t['pulses']} pulses, {t['cameras']} cameras, "
+        f"{t['lost']} frames lost"
+        for t in takes
+    ]
+    head = "recorded in real time from simulated cameras; landmarks are of the frames that were stored"
+    return "\n".join([head, *lines])
 
 
 def _truth_rows(visit: DemoVisit) -> list[dict[str, Any]]:

@@ -126,7 +126,7 @@ def trial_text(document: Mapping[str, Any]) -> str:
     lines += [f"{key}: {text}" for key, text in document["notes"].items()]
     lines += [f"WARNING: {text}" for text in document["camera_warnings"]]
     if document["sync"]:
-        use = {"B": "good for running", "C": "for walking and slow movement", "D": "for a preview"}
+        use = {"A": "one trigger", "B": "good for running", "C": "for walking and slow movement", "D": "for a preview"}
         grade, reasons = document["sync"]["grade"], document["sync"]["reasons"]
         lines.append(f"synchronization: grade {grade} ({use[grade]}): {'; '.join(reasons)}")
     lines += camera_lines(document["cameras"])

@@ -97,8 +97,8 @@ class SyncAudit:
     """How surely it is known when the cameras looked, by what was measured of it.
 
     Attributes:
-        grade: B, C or D: good for running; for walking and slow movement; for a preview only. A, which takes a counted
-            trigger, no recording that was brought in can have.
+        grade: A to D: one counted trigger, which only a take of labsys' own recorder can have; good for running; for
+            walking and slow movement; for a preview only.
         reasons: what was measured, worst first.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from labsys.core.motion import TrialResult
 from labsys.core.session import Anthropometry, Episode, Goal, GoalDirection, Phase, Subject, TrialName
@@ -13,6 +13,7 @@ from labsys.storage.episodes import save_episode
 from labsys.storage.identity import new_uuid
 from labsys.storage.lab import Lab
 from labsys.storage.subjects import save_subject
+from pipelines.demonstration.recorded import RecordedTake
 from pipelines.importing.request import VisitFacts
 from pipelines.synthetic.parameters import RunnerParameters
 
@@ -40,6 +41,7 @@ class DemoSettings:
 
     Attributes:
         seconds, rate_hz, n_cameras, size_px: of the recording of the run. static_seconds: of the static trial.
+        is_recorded: by the recorder from simulated cameras, in real time.
     """
 
     seed: int = 1
@@ -51,6 +53,7 @@ class DemoSettings:
     n_cameras: int = 4
     size_px: tuple[int, int] = (1280, 720)
     static_seconds: float = 5.0
+    is_recorded: bool = True
 
     def filmed(self, *, quick: bool = False) -> DemoSettings:
         """Shorter and smaller pictures, as two processor cores draw and search them in minutes; 25 strides a side.
@@ -63,8 +66,8 @@ class DemoSettings:
         )
 
     def quick(self) -> DemoSettings:
-        """Shorter and with fewer cameras: indicative, no verdict."""
-        return replace(self, seconds=12.5, n_cameras=3)
+        """Shorter, with fewer cameras, and made at once instead of recorded in real time: indicative, no verdict."""
+        return replace(self, seconds=12.5, n_cameras=3, is_recorded=False)
 
     def runner(self, phase: Phase) -> RunnerParameters:
         """How the runner runs: in the first visit hip extension ends at a cap, and the low back makes up for it."""
@@ -83,12 +86,13 @@ class DemoSettings:
 
 @dataclass(frozen=True, eq=False)
 class DemoVisit:
-    """One visit: the trial's name, its truth, and what was measured of it."""
+    """One visit: the trial's name, its truth, what was measured of it, and its takes where they were recorded."""
 
     phase: Phase
     name: TrialName
     truth: Mapping[tuple[str, Side], float]
     result: TrialResult
+    takes: Mapping[str, RecordedTake] = field(default_factory=dict)
 
 
 def register_runner(lab: Lab) -> None:

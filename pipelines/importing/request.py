@@ -38,6 +38,8 @@ class ImportRequest:
         timestamps: when each frame of each free-running camera was taken; None where frame i is one moment.
         markers, marker_map: 3D markers, and which of them are which landmarks.
         truth: truth.json of a synthetic trial, kept beside the take.
+        recording: take of labsys' own recorder that the frames were stored in: its manifest, its report and every
+            camera's sidecar are kept, its videos are not.
         asked_by: what asked for the import, kept as the take's last note; "" where a person stood by.
     """
 
@@ -59,6 +61,7 @@ class ImportRequest:
     markers: Path | None = None
     marker_map: Path | None = None
     truth: Path | None = None
+    recording: Path | None = None
     asked_by: str = ""
 
 
@@ -115,6 +118,7 @@ def _named_files(request: ImportRequest) -> tuple[tuple[str, Mapping[str, Path]]
         "marker file": request.markers,
         "marker map": request.marker_map,
         "truth": request.truth,
+        "recording": request.recording,
     }
     return (
         ("video", request.videos),

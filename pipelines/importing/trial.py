@@ -11,6 +11,7 @@ from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.progress import Progress
 from labsys.core.session import Session, TrialName
+from labsys.storage.atomic import read_json
 from labsys.storage.calibrations import save_calibration_folder
 from labsys.storage.lab import Lab
 from labsys.storage.takes import StagedTake, stage_take
@@ -67,7 +68,7 @@ def import_trial(lab: Lab, request: ImportRequest, *, progress: Progress) -> Imp
     calibration = _write_calibration(lab, incoming.calibration, session)
     write_nouns(lab, session, trial)
     progress.stage("copy into the lab", len(incoming.videos.paths) + len(incoming.landmarks2d.tracks) + 1)
-    kept = (*incoming.remarks, *((request.asked_by,) if request.asked_by else ()))
+    kept = (*incoming.remarks, *_recorded(request), *((request.asked_by,) if request.asked_by else ()))
     with stage_take(lab, request.name) as staged:
         _stage_files(staged, request, incoming, progress)
         staged.finish(rate_hz=incoming.rate_hz, calibration=calibration, source=_source(request), notes=kept)
@@ -162,6 +163,21 @@ def _write_calibration(lab: Lab, incoming: IncomingCalibration | None, session: 
     )
 
 
+def _recorded(request: ImportRequest) -> tuple[str, ...]:
+    """What the recorder told the technician."""
+    if request.recording is None:
+        return ()
+    report = read_json(request.recording / "report.json")
+    return (f"sync grade {report['grade']}", f"verdict {report['verdict']}", *report["reasons"])
+
+
+def _recorder_files(request: ImportRequest) -> dict[str, Path]:
+    if request.recording is None:
+        return {}
+    files = {role: request.recording / f"{role}.json" for role in ("manifest", "report")}
+    return files | {f"sidecar-{path.stem}": path for path in sorted(request.recording.glob("raw/*.fts"))}
+
+
 def _stage_files(staged: StagedTake, request: ImportRequest, incoming: _Incoming, progress: Progress) -> None:
     for camera, path in incoming.videos.paths.items():
         staged.add_video(camera, path)
@@ -174,6 +190,7 @@ def _stage_files(staged: StagedTake, request: ImportRequest, incoming: _Incoming
         "marker_map": request.marker_map,
         "truth": request.truth,
         TIMESTAMPS: request.timestamps,
+        **_recorder_files(request),
     }
     for role, file in others.items():
         if file is not None:
@@ -188,7 +205,7 @@ def _stage_files(staged: StagedTake, request: ImportRequest, incoming: _Incoming
 
 def _source(request: ImportRequest) -> str:
     if request.truth is not None:
-        return "synthetic"
+        return "synthetic" if request.recording is None else "synthetic, of the frames that labsys recorded"
     if request.markers is not None:
         return f"3D markers of {request.markers.name}"
     parts = [w for w, given in (("videos", request.videos), ("2D landmarks", request.landmarks2d)) if given]

@@ -1,13 +1,15 @@
 """How good the synchronization of a recording is, from what was measured of it and nothing else.
 
-Grades: spec of the lab. B: at least 60 frames a second, stamps within 1 ms of an even clock, offsets verified from the
-landmarks; C: any of these is missing; D: more than 1 % of the frames lost, a loss that nobody counted, or stamps that
-cannot tell neighbouring frames apart. That the shutter is global is taken for granted: no file says it.
+Grades: spec of the lab. A: one trigger, whose pulses and frames the recorder counted. B: at least 60 frames a second,
+stamps within 1 ms of an even clock, offsets verified from the landmarks; C: any of these is missing; D: more than 1 %
+of the frames lost, a loss that nobody counted, or stamps that cannot tell neighbouring frames apart. That the shutter
+is global is taken for granted: no file says it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -64,6 +66,15 @@ def _judge_stamps(clocks: CameraClocks, preview: list[str], slow: list[str], goo
         share = clock.n_lost / (clock.n_lost + clock.times_s.size)
         if share > _LOST_SHARE:
             preview.append(f"{name} lost {share:.1%} of its frames")
+
+
+def believe_trigger(measured: SyncAudit | None, report: Mapping[str, Any]) -> SyncAudit | None:
+    """A where the recorder counted as many frames of every camera as pulses of one trigger, and nothing measured here
+    speaks against it. report: what the recorder said of the take.
+    """
+    if report.get("grade") != "A" or (measured is not None and measured.grade == "D"):
+        return measured
+    return SyncAudit("A", tuple(str(reason) for reason in report.get("grade_rests_on", ())))
 
 
 def describe_lost(found: LostFrames) -> str:

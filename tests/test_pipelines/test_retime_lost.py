@@ -19,7 +19,7 @@ from labsys.storage.results import read_audit, write_audit
 from pipelines.config import PipelineConfig
 from pipelines.prepare2d import Prepared2D, prepare_landmarks2d
 from pipelines.retime import read_clocks
-from pipelines.retiming.grade import grade_sync
+from pipelines.retiming.grade import believe_trigger, grade_sync
 from pipelines.retiming.losses import LostFrames, find_jumps, find_lost_frames
 from pipelines.retiming.offsets import CameraOffset
 from pipelines.synthetic.noise import NoiseModel, observe_free_running
@@ -210,3 +210,14 @@ def test_a_grade_is_kept_with_the_run(tmp_path: Path) -> None:
     write_audit(tmp_path / "audit.json", audit)
     assert read_audit(tmp_path / "audit.json") == audit
     assert grade_sync(clocks(stamped=False), {}, ()) is None
+
+
+def test_a_counted_trigger_is_believed_unless_something_measured_speaks_against_it() -> None:
+    told = {"grade": "A", "grade_rests_on": ["360 pulses and as many frames of every camera"]}
+    unverified = SyncAudit("C", ("offsets of the cameras not verified",))
+    assert believe_trigger(unverified, told) == SyncAudit("A", tuple(told["grade_rests_on"]))
+    lost = SyncAudit("D", ("cam1 lost 3 frames at about 2.0 s",))
+    assert believe_trigger(lost, told) is lost
+    for grade in ("C", "D", None):
+        assert believe_trigger(unverified, {**told, "grade": grade}) is unverified
+    assert believe_trigger(None, {}) is None
