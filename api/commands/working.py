@@ -53,10 +53,16 @@ def work(
     settings = WorkerSettings(Slots(slots or 1, gpu or 0))
     folder = terminal.open_lab()
     executor = _cluster(folder, settings, scheduler, slots, gpu) if scheduler is not None else LocalExecutor(settings)
+    free = executor.free(())
+    if until_idle and free.cpu == 0:
+        raise InputError(
+            "the Dask scheduler has no worker that is fit for this lab",
+            where=scheduler or "",
+            remedy="Start `dask worker` with this version of labsys and the lab at the same path; or omit --until-idle",
+        )
     database = open_database(folder)
     worker = Worker(folder, database, settings, executor)
     signal(SIGTERM, lambda *_: worker.stop())
-    free = executor.free(())
     terminal.say(f"worker {worker.name}: {free.cpu} slots, {free.gpu} graphics cards now (Ctrl-C stops)")
     try:
         worker.run(until_idle=until_idle)
