@@ -1,4 +1,7 @@
-"""What routes are given: the lab, the database, a session to read with; and what every request is checked for."""
+"""What routes are given: the lab, the database, a session to read with; and what every request is checked for.
+
+What waits for nothing is `async`: FastAPI hands everything else to a thread, which takes longer than to do it.
+"""
 
 from __future__ import annotations
 
@@ -31,26 +34,30 @@ Cursor = Annotated[str | None, Query(max_length=2000, description="`next_cursor`
 CodeFilter = Annotated[str | None, Query(pattern=_CODE)]
 
 
-def get_lab(request: Request) -> Lab:
+async def get_lab(request: Request) -> Lab:
     """The lab that this application serves."""
     lab: Lab = request.app.state.lab
     return lab
 
 
-def get_database(request: Request) -> Database:
+async def get_database(request: Request) -> Database:
     """Its database."""
+    return _database(request)
+
+
+def _database(request: Request) -> Database:
     database: Database = request.app.state.database
     return database
 
 
 def get_session(request: Request) -> Iterator[Session]:
     """A session that reads one snapshot, of what the one who asks may see."""
-    with get_database(request).read() as session:
+    with _database(request).read() as session:
         limit_session(session, principal_of(request))
         yield session
 
 
-def get_trial_name(subject: SubjectCode, session: SessionCode, trial: TrialCode) -> TrialName:
+async def get_trial_name(subject: SubjectCode, session: SessionCode, trial: TrialCode) -> TrialName:
     """The trial that the path names."""
     return TrialName(subject, session, trial)
 
@@ -61,7 +68,7 @@ SessionDep = Annotated[Session, Depends(get_session)]
 TrialNameDep = Annotated[TrialName, Depends(get_trial_name)]
 
 
-def refuse_unknown_parameters(request: Request) -> None:
+async def refuse_unknown_parameters(request: Request) -> None:
     """Refuse query parameters that the route does not have, or has once and was given twice: a typo in a filter would
     otherwise return everything."""
     known = _parameters(request.scope["route"].dependant)

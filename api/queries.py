@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session
 
-from api.counting import NOW, Counting, release_of_runs
-from api.moments import show_moment
+from api.captures import as_visit, read_captures, read_goals, read_visits, select_visits
+from api.counting import NOW, Counting
 from api.tables import EpisodeRow, RunRow, SessionRow, SubjectRow, TrialMetricRow, TrialRow
 from labsys.core.catalogue import find_metric, metric_place
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.measurement_error import ErrorTable
-from labsys.core.motion import Quality
-from labsys.core.session import Conditions, Goal, TrialKind, TrialName
-from labsys.core.skeleton import Side, Tier
-from labsys.longitudinal import (
-    AbsentTrial,
-    Capture,
-    CaptureMetric,
-    Comparison,
-    Person,
-    Trend,
-    Visit,
-    compare_visits,
-    metric_trend,
-)
-
-# Parts of a run's parameters that are no settings: facts of the trial, its visit, its take and its calibration.
-_STATED = frozenset({"trial", "session", "take", "calibration", "name"})
-_WITH_STRIDES = (TrialKind.RUN, TrialKind.WALK)
+from labsys.core.session import Goal, TrialName
+from labsys.core.skeleton import Side
+from labsys.longitudinal import Comparison, Person, Trend, Visit, compare_visits, metric_trend
 
 
 def find_subject(session: Session, code: str) -> SubjectRow:
@@ -94,30 +78,24 @@ def compare_sessions(
     Raises:
         UnknownNameError: no such subject or session. InputError: both are the same visit.
     """
-    rows = [find_session(session, subject, code) for code in (pre, post)]
+    rows = _visit_rows(session, subject, (pre, post))
     if rows[0].id == rows[1].id:
         raise InputError(f"session '{pre}' cannot be compared with itself", remedy="Name two sessions")
-    before, after = (_visit(session, row, counting) for row in rows)
-    goals = _goals(rows[1].episode or rows[0].episode)
+    before, after = read_visits(session, rows, counting)
+    goals = read_goals(session, rows[1].episode_id or rows[0].episode_id)
     return compare_visits(before, after, goals=goals, errors=errors, subject=subject)
 
 
 def find_visit(session: Session, subject: str, code: str, *, counting: Counting = NOW) -> Visit:
     """One visit with the metrics of its trials' runs that count (UnknownNameError names the nearest session)."""
-    return _visit(session, find_session(session, subject, code), counting)
+    return read_visits(session, _visit_rows(session, subject, (code,)), counting)[0]
 
 
 def find_visits(session: Session, subject: str, counting: Counting) -> tuple[list[Visit], dict[str, tuple[Goal, ...]]]:
     """All visits of a subject in order of date, and the goals by visit (UnknownNameError: no such subject)."""
-    parent = find_subject(session, subject)
-    mine = select(SessionRow).where(SessionRow.subject_id == parent.id)
-    rows = session.scalars(mine.order_by(SessionRow.captured_at, SessionRow.id)).all()
-    captures = _captures(session, rows, counting)
-    visits = []
-    for row in rows:
-        found = captures.get(row.id, [])
-        visits.append(_as_visit(row, found, _absent(session, row, {c.name.trial for c in found})))
-    return visits, {row.code: _goals(row.episode) for row in rows}
+    rows = _all_visit_rows(session, subject)
+    goals = {episode: read_goals(session, episode) for episode in {row.episode_id for row in rows}}
+    return read_visits(session, rows, counting), {row.code: goals[row.episode_id] for row in rows}
 
 
 def find_trend(
@@ -131,134 +109,33 @@ def find_trend(
     sides = find_metric(metric).sided.sides
     if side not in sides:
         raise InputError(f"{metric} is kept for {' and '.join(sides)}, not for '{side}'")
-    parent = find_subject(session, subject)
-    mine = select(SessionRow).where(SessionRow.subject_id == parent.id)
-    rows = session.scalars(mine.order_by(SessionRow.captured_at, SessionRow.id)).all()
-    captures = _captures(session, rows, counting, metrics=(metric, "speed"))
-    visits = tuple(_as_visit(row, captures.get(row.id, ()), ()) for row in rows)
-    goals = _goals(next((r.episode for r in reversed(rows) if r.episode is not None), None))
+    rows = _all_visit_rows(session, subject)
+    visits = read_visits(session, rows, counting, metrics=(metric, "speed"))
+    goals = read_goals(session, next((r.episode_id for r in reversed(rows) if r.episode_id is not None), None))
     return metric_trend(visits, metric, side, errors, goals=goals)
 
 
 def find_people(session: Session) -> list[Person]:
     """Every subject with all visits, their captures and all metrics: what the lab's own error is learnt from."""
     rows = session.scalars(select(SessionRow).order_by(SessionRow.captured_at, SessionRow.id)).all()
-    captures = _captures(session, rows, NOW)
+    captures = read_captures(session, [row.id for row in rows], NOW)
     visits: dict[str, list[Visit]] = {}
     for row in rows:
-        visits.setdefault(row.subject.code, []).append(_as_visit(row, captures.get(row.id, ()), ()))
+        visits.setdefault(row.subject.code, []).append(as_visit(row, captures.get(row.id, ())))
     return [Person(code, tuple(found)) for code, found in sorted(visits.items())]
 
 
-def _goals(episode: EpisodeRow | None) -> tuple[Goal, ...]:
-    if episode is None:
-        return ()
-    return tuple(Goal(g.metric, g.side, g.direction, g.date.isoformat()) for g in episode.goals)
+def _visit_rows(session: Session, subject: str, codes: Sequence[str]) -> list[Row[Any]]:
+    mine = SessionRow.subject_id == _subject_id(session, subject)
+    found = {row.code: row for row in session.execute(select_visits().where(mine, SessionRow.code.in_(codes)))}
+    return [found.get(c) or _unknown(session, "session", c, select(SessionRow.code).where(mine)) for c in codes]
 
 
-def _visit(session: Session, row: SessionRow, counting: Counting) -> Visit:
-    captures = _captures(session, (row,), counting).get(row.id, ())
-    return _as_visit(row, captures, _absent(session, row, {c.name.trial for c in captures}))
+def _all_visit_rows(session: Session, subject: str) -> Sequence[Row[Any]]:
+    mine = select_visits().where(SessionRow.subject_id == _subject_id(session, subject))
+    return session.execute(mine.order_by(SessionRow.captured_at, SessionRow.id)).all()
 
 
-def _as_visit(row: SessionRow, captures: Sequence[Capture], absent: Sequence[AbsentTrial]) -> Visit:
-    return Visit(
-        row.code, show_moment(row.captured_at), row.phase, tuple(captures), tuple(absent), row.repeats, row.operator
-    )
-
-
-def _absent(session: Session, row: SessionRow, present: set[str]) -> list[AbsentTrial]:
-    """Runs and walks of a visit that give no capture; a reader must not take them for never recorded."""
-    trials = select(TrialRow).where(TrialRow.session_id == row.id, TrialRow.kind.in_(_WITH_STRIDES))
-    return [
-        AbsentTrial(
-            trial.code,
-            trial.kind,
-            _conditions(trial),
-            f"excluded: {trial.exclusion_reason}" if trial.excluded else "no results as it stands now; process it",
-        )
-        for trial in session.scalars(trials.order_by(TrialRow.recorded_at, TrialRow.code))
-        if trial.code not in present
-    ]
-
-
-def _conditions(trial: TrialRow) -> Conditions:
-    return Conditions(trial.surface, trial.speed_mps, trial.incline_pct, trial.footwear, trial.pain_0_10)
-
-
-def _captures(
-    session: Session, visits: Iterable[SessionRow], counting: Counting, metrics: Sequence[str] = ()
-) -> dict[str, list[Capture]]:
-    """Captures by session id: the runs that count, of trials that are not excluded and can have strides."""
-    chosen = (
-        select(RunRow)
-        .join(RunRow.trial)
-        .where(TrialRow.session_id.in_([v.id for v in visits]), counting.of(RunRow))
-        .where(TrialRow.excluded.is_(False), TrialRow.kind.in_(_WITH_STRIDES))
-        .order_by(TrialRow.recorded_at, TrialRow.code)
-    )
-    runs = session.scalars(chosen).all()
-    rows = select(TrialMetricRow).where(TrialMetricRow.trial_id.in_([r.trial_id for r in runs]))
-    rows = rows.where(counting.of(TrialMetricRow))
-    if metrics:
-        rows = rows.where(TrialMetricRow.metric.in_(metrics))
-    values: dict[str, list[TrialMetricRow]] = {}
-    for row in session.scalars(rows):
-        values.setdefault(row.trial_id, []).append(row)
-    releases = release_of_runs(session, [r.trial_id for r in runs], counting)
-    captures: dict[str, list[Capture]] = {}
-    for run in runs:
-        capture = _capture(run, values.get(run.trial_id, []), releases.get((run.trial_id, run.run), ""))
-        captures.setdefault(run.trial.session_id, []).append(capture)
-    return captures
-
-
-def _capture(run: RunRow, rows: list[TrialMetricRow], release: str) -> Capture:
-    trial = run.trial
-    ordered = sorted(rows, key=lambda row: (metric_place(row.metric), row.side.value))
-    return Capture(
-        name=TrialName(trial.session.subject.code, trial.session.code, trial.code),
-        kind=trial.kind,
-        conditions=_conditions(trial),
-        heading_known=run.heading_known,
-        not_for_comparison=run.not_for_comparison,
-        metrics=tuple(_capture_metric(row) for row in ordered),
-        placement=trial.placement,
-        up_sd_rad=_number(run.up_sd_rad),
-        heading_sd_rad=_number(run.heading_sd_rad),
-        static_shares_calibration=run.static_shares_calibration,
-        calibration=run.calibration,
-        camera_turns={camera: (x, y, z) for camera, (x, y, z) in run.camera_turns.items()},
-        model=run.model,
-        settings=_settings(run.parameters),
-        release=release,
-        run=run.run,
-        pipeline_version=run.pipeline_version,
-        model_hash=next((row.model_hash for row in rows if row.model_hash), ""),
-    )
-
-
-def _settings(parameters: Mapping[str, str]) -> dict[str, str]:
-    """How a run was processed, without what was stated of its trial (`trial.speed_mps` and so on)."""
-    return {k: v for k, v in parameters.items() if k.partition(".")[0] not in _STATED}
-
-
-def _capture_metric(row: TrialMetricRow) -> CaptureMetric:
-    return CaptureMetric(
-        id=row.metric,
-        side=row.side,
-        mean=_number(row.mean),
-        sd=_number(row.sd),
-        n=row.n,
-        lag1=_number(row.lag1) if row.lag1 is not None else 0.0,
-        se_reconstruction=_number(row.se_reconstruction),
-        # Landmarks that reach no tier give no metric; the row then only carries its reason.
-        tier=Tier(row.tier) if row.tier is not None else Tier.T0,
-        version=row.definition_version,
-        quality=Quality(row.quality),
-        reason=row.reason,
-    )
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+def _subject_id(session: Session, code: str) -> str:
+    found = session.scalars(select(SubjectRow.id).where(SubjectRow.code == code)).first()
+    return found if found is not None else _unknown(session, "subject", code, select(SubjectRow.code))

@@ -5,6 +5,8 @@ Of what the service would otherwise start with nothing takes as long, and its fi
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from labsys.core.arrays import FloatArray
@@ -24,8 +26,9 @@ def student_cdf(df: float, t: float) -> float:
     return float(stdtr(df, t))
 
 
+@lru_cache(maxsize=4096)
 def student_quantile(df: float, probability: float) -> float:
-    """The t below which this share of Student's t lies."""
+    """The t below which this share of Student's t lies. A page asks for the same few hundreds of times."""
     from scipy.special import stdtrit
 
     return float(stdtrit(df, probability))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 from labsys.core.motion import Quality
 from labsys.core.session import Conditions, Goal, Phase, Surface, TrialKind, TrialName
@@ -96,7 +97,12 @@ class Capture:
 
     def find(self, metric_id: str, side: Side) -> CaptureMetric | None:
         """The metric of this id and side, or None where the capture does not list it."""
-        return next((m for m in self.metrics if m.id == metric_id and m.side is side), None)
+        return self._by_row.get((metric_id, side))
+
+    @cached_property
+    def _by_row(self) -> Mapping[tuple[str, Side], CaptureMetric]:
+        """The first metric of every row: a comparison looks up hundreds."""
+        return {(m.id, m.side): m for m in reversed(self.metrics)}
 
     @property
     def speed_mps(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from labsys.core.catalogue import ErrorGroup, find_metric
 from labsys.core.measurement_error import SessionError
@@ -27,44 +28,44 @@ class Measured:
     metrics: tuple[CaptureMetric, ...]
     reason: str | None
 
-    @property
+    @cached_property
     def mean(self) -> float:
         """Mean over captures, NaN where not measured."""
         return sum(m.mean for m in self.metrics) / len(self.metrics) if self.metrics else math.nan
 
-    @property
+    @cached_property
     def sd(self) -> float:
         """Pooled between-stride SD, NaN where not measured."""
         if not self.metrics:
             return math.nan
         return math.sqrt(sum(m.sd**2 for m in self.metrics) / len(self.metrics))
 
-    @property
+    @cached_property
     def quality(self) -> Quality:
         """The worst of the captures' qualities; EXCLUDED where not measured."""
         return worst_quality([m.quality for m in self.metrics])
 
-    @property
+    @cached_property
     def only_indicative(self) -> bool:
         """Whether a value is indicative for another reason than few strides, which several captures may make up for."""
         return any(_only_indicative(m) for m in self.metrics)
 
-    @property
+    @cached_property
     def n_strides(self) -> int:
         """Strides of all captures together."""
         return sum(m.n for m in self.metrics)
 
-    @property
+    @cached_property
     def tiers(self) -> frozenset[Tier]:
         """Tiers that the values come from."""
         return frozenset(m.tier for m in self.metrics)
 
-    @property
+    @cached_property
     def tier(self) -> Tier | None:
         """The one tier of all values, or None."""
         return next(iter(self.tiers)) if len(self.tiers) == 1 else None
 
-    @property
+    @cached_property
     def versions(self) -> frozenset[int]:
         """Definition versions of the values."""
         return frozenset(m.version for m in self.metrics)
@@ -79,7 +80,7 @@ class Measured:
             return math.nan, math.nan
         return visit_interval(self.value(error), error=error)[1]
 
-    @property
+    @cached_property
     def n_placements(self) -> int:
         """How many times stickers were placed for these captures."""
         return len({c.placement for c in self.captures})

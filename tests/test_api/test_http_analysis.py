@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 from starlette.testclient import TestClient
 
 from api.cli import main
@@ -21,6 +22,23 @@ from labsys.storage.results import load_trial_result
 
 API = "/api/v1"
 RUN1 = TrialName("S01", "2026-11-01", "run1")
+
+
+@pytest.mark.parametrize(
+    ("asked", "most"),
+    [
+        ("compare?subject=S01&pre=2026-11-01&post=2026-12-13", 12),
+        ("trend?subject=S01&metric=hip_ext_excursion_stance&side=left", 11),
+    ],
+)
+def test_the_database_is_asked_as_often_for_a_few_visits_as_for_many(asked: str, most: int, client: TestClient) -> None:
+    statements: list[str] = []
+    engine = client.app.state.database.engine  # type: ignore[attr-defined]
+    event.listen(engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+    answer = client.get(f"{API}/{asked}")
+    assert answer.status_code == 200
+    # Two open the transactions, two find out who asks.
+    assert 7 <= len(statements) <= most, "\n".join(statements)
 
 
 def _printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
