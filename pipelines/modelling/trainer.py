@@ -100,7 +100,7 @@ def weigh_landmarks(criterion: Any, weights: Sequence[float]) -> Any:
     shares = torch.tensor(weights, dtype=torch.float32)
     shares = (shares / shares.mean())[:, None, None]
 
-    class Weighed(torch.nn.Module):
+    class Weighed(torch.nn.Module):  # type: ignore[misc, unused-ignore] # Any where torch is not installed
         def forward(self, output: Any, target: Any, weights: Any = 1.0, **options: Any) -> Any:
             return criterion(output, target, weights * shares.to(output.device), **options)
 
