@@ -14,7 +14,6 @@ import numpy as np
 from api.gather_files import file_row
 from api.moments import parse_moment
 from api.tables import RunRow, SessionRow, TrialRow
-from calibration.formats import read_calibration
 from labsys.core.arrays import FloatArray
 from labsys.core.catalogue import find_metric
 from labsys.core.motion import Metric, Quality
@@ -93,6 +92,9 @@ def gather_run(lab: Lab, name: TrialName, trial: TrialRow, record: RunRecord) ->
 def _calibration_columns(lab: Lab, name: str) -> dict[str, Any]:
     if not name:
         return {"calibration_grade": None, "up_sd_rad": None, "heading_sd_rad": None, "camera_turns": {}}
+    # Here, because tables use what else is in this file, and the service must start without OpenCV and scipy.
+    from calibration.formats import read_calibration
+
     calibration = read_calibration(calibration_folder(lab, name) / "calibration.toml")
     return {
         "calibration_grade": calibration.grade,
