@@ -58,9 +58,10 @@ class DemoSettings:
     def filmed(self, *, quick: bool = False) -> DemoSettings:
         """Shorter and smaller pictures, as two processor cores draw and search them in minutes; 25 strides a side.
 
-        Quick ones are of seconds, with as many cameras: what shows in one picture only has no place in space.
+        Seven strides a side, those at the start and the end, never count. Quick ones are of seconds, with as many
+        cameras: what shows in one picture only has no place in space.
         """
-        seconds, static_seconds = (7.0, 1.5) if quick else (22.0, 3.0)
+        seconds, static_seconds = (11.0, 1.5) if quick else (25.0, 3.0)
         return replace(
             self, seconds=seconds, rate_hz=60.0, n_cameras=5, size_px=(640, 480), static_seconds=static_seconds
         )
