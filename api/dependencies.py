@@ -6,6 +6,7 @@ What waits for nothing is `async`: FastAPI hands everything else to a thread, wh
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -87,6 +88,15 @@ def refuse_name(error: UnknownNameError, *, kind: str = "unknown-name") -> Refus
     """An unknown name in a parameter or body: what was sent is wrong (422), not where it was sent to (404)."""
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     return RefusedError(status, kind, error.what, remedy=error.remedy, nearest=error.nearest)
+
+
+@contextmanager
+def refusing_names() -> Iterator[None]:
+    """Refuse what was sent where a name in it is unknown."""
+    try:
+        yield
+    except UnknownNameError as error:
+        raise refuse_name(error) from error
 
 
 def _unacceptable(what: str) -> RefusedError:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from api.access.audit import record
 from api.access.authenticate import actor_of
 from api.database import Database
-from api.dependencies import refuse_name
+from api.dependencies import refusing_names
 from api.documents import as_bytes, check_if_match, send
 from api.errors import RefusedError
 from api.index import refresh_subject
@@ -97,10 +97,8 @@ def _save(lab: Lab, kept: Kept[Noun], noun: Noun) -> None:
     """Save, and let no run count that rests on what was stated before."""
     # Once before: a visit that cannot be read is refused while nothing is written yet.
     _retire(lab, kept)
-    try:
+    with refusing_names():
         kept.save(noun)
-    except UnknownNameError as error:
-        raise refuse_name(error) from error
     _retire(lab, kept)
 
 

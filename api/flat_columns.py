@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise, repeat
 from typing import Any
 
-from sqlalchemy import Boolean, Row, Select, Uuid, select, type_coerce
+from sqlalchemy import Boolean, ColumnElement, Row, Select, String, Uuid, select, type_coerce
+from sqlalchemy import Enum as SqlEnum
 from sqlalchemy.orm import Session
 from sqlalchemy.types import NullType
 
@@ -42,6 +43,12 @@ _RUNS_AT_ONCE = 5000
 def select_rows() -> Selected:
     """Rows for `read_columns`, to be filtered and ordered."""
     return _select(*_RUN_KEY, *_OF_ROW)
+
+
+def plain_column(name: str) -> ColumnElement[Any]:
+    """A column of `trial_metric` by itself, as text where it holds a word of an Enum."""
+    column: Any = getattr(M, name)
+    return type_coerce(column, String).label(name) if isinstance(column.type, SqlEnum) else column
 
 
 def read_columns(session: Session, found: Sequence[Row[Any]]) -> Columns:

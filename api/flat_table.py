@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from api.counting import NOW, Counting
 from api.flat_columns import Columns, read_columns, select_rows
 from api.moments import parse_moment
-from api.paging import Keyset
+from api.paging import GONE, Keyset
 from api.row_table import RowTable
 from api.tables import TombstoneRow as T
 from api.tables import TrialMetricRow as M
@@ -38,8 +38,6 @@ _GONE_KEY = (T.deleted_at, *(getattr(T, name) for name in _KEY_NAMES))
 _TIERS: dict[int | None, str | None] = {None: None} | {tier.value: tier.name for tier in Tier}
 # What a filter names and an edit may change.
 _CHANGING = ("phase", "episode", "kind")
-# Begins a cursor that is among the tombstones; no other one holds a point.
-_GONE = "gone."
 
 
 class RunChoice(StrEnum):
@@ -121,12 +119,12 @@ class FlatTable(RowTable):
         """Up to `limit` rows after the cursor, and the cursor that continues (None at the end). Who asks what changed
         is told, after the rows that are there, of those that went."""
         there = _no_rows()
-        if self.filter.updated_since is None or cursor is None or not cursor.startswith(_GONE):
+        if self.filter.updated_since is None or cursor is None or not cursor.startswith(GONE):
             there, cursor = self._there(session, cursor, limit)
             if cursor is not None or self.filter.updated_since is None:
                 return there, cursor
-            cursor = _GONE
-        gone, cursor = self._gone(session, cursor.removeprefix(_GONE) or None, limit - len(there["deleted"]))
+            cursor = GONE
+        gone, cursor = self._gone(session, cursor.removeprefix(GONE) or None, limit - len(there["deleted"]))
         return {name: [*there[name], *gone[name]] for name in COLUMNS}, cursor
 
     def _there(self, session: Session, cursor: str | None, limit: int) -> tuple[Columns, str | None]:
@@ -143,9 +141,9 @@ class FlatTable(RowTable):
         statement = select(T).where(*self.filter.gone_conditions())
         if limit == 0:
             there_are = session.scalars(keys.page(statement, cursor, 0)).first() is not None
-            return _no_rows(), _GONE if there_are else None
+            return _no_rows(), GONE if there_are else None
         found, following = keys.fetch(session, statement, cursor, limit)
-        return self._tombstones(found), None if following is None else _GONE + following
+        return self._tombstones(found), None if following is None else GONE + following
 
     def _tombstones(self, found: Sequence[T]) -> Columns:
         n = len(found)

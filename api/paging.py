@@ -21,6 +21,8 @@ from api.moments import parse_moment
 from labsys.core.errors import InputError
 
 Row = TypeVar("Row")
+# Begins a cursor that is among the tombstones of a table; no other one holds a point.
+GONE = "gone."
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import pyarrow as pa
 from sqlalchemy import Row, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from api.flat_columns import plain_column
 from api.flat_table import TableFilter
 from api.named_files import ask_files, check_files
 from api.paging import Keyset
@@ -27,7 +28,7 @@ from api.table_files import Shape
 from api.tables import FileRow, RunRow, TrialRow
 from api.tables import TombstoneRow as T
 from api.tables import TrialMetricRow as M
-from api.unit_table import Drawn, UnitTable, plain_column
+from api.unit_table import Drawn, UnitTable
 from labsys.core.skeleton import Side, Tier
 from labsys.storage.lab import Lab
 
@@ -64,7 +65,7 @@ class RunTable(UnitTable):
         """The query over the tables `runs`, `files` and those of `known`; gives `of_run` and the columns, in order."""
 
     @abstractmethod
-    def known(self, session: Session, units: Sequence[Row[Any]]) -> dict[str, Any]:
+    def known(self, session: Session, units: Sequence[Row[Any]], /) -> dict[str, Any]:
         """What else the query needs, as Arrow tables."""
 
     def keyset(self) -> Keyset:
@@ -91,7 +92,7 @@ class RunTable(UnitTable):
         """Time, trial and run."""
         return (unit.captured_at, unit.trial_id, unit.run)
 
-    def draw(self, session: Session, units: Sequence[Row[Any]], shape: Shape, most: int) -> Drawn:
+    def draw(self, session: Session, units: Sequence[Row[Any]], shape: Shape, most: int, /) -> Drawn:
         """Rows of runs that the filter takes; one row of each that it does not take any more."""
         parts, n = list[Drawn](), 0
         takes = self.filter.takes({name: [getattr(unit, name) for unit in units] for name in _FILTERED})
@@ -147,7 +148,7 @@ class RunTable(UnitTable):
         tier = None if unit.tier is None else Tier(unit.tier).name
         return {"lab": self.lab.uuid, "tier": tier, "deleted": False, "footwear": unit.footwear or None}
 
-    def gone(self, session: Session, cursor: str | None, limit: int) -> tuple[Rows, str | None] | None:
+    def gone(self, session: Session, cursor: str | None, limit: int, /) -> tuple[Rows, str | None] | None:
         """Runs that went with trials which were deleted or moved."""
         since = self.filter.updated_since
         if since is None:

@@ -34,7 +34,7 @@ class StrideTable(RunTable):
     )
     files: ClassVar[tuple[str, ...]] = (_VALUES, _STRIDES)
 
-    def known(self, session: Session, units: Sequence[Row[Any]]) -> dict[str, Any]:
+    def known(self, session: Session, units: Sequence[Row[Any]], /) -> dict[str, Any]:
         """Units of the metrics asked for, and how far each can be trusted in each run."""
         unit_of = {(unit.trial_id, unit.run): i for i, unit in enumerate(units)}
         columns = (M.trial_id, M.run, M.metric, type_coerce(M.side, String), type_coerce(M.quality, String))
@@ -75,7 +75,7 @@ class CurveTable(RunTable):
     )
     files: ClassVar[tuple[str, ...]] = (_CURVES,)
 
-    def known(self, session: Session, units: Sequence[Row[Any]]) -> dict[str, Any]:  # noqa: ARG002
+    def known(self, _session: Session, _runs: Sequence[Row[Any]], /) -> dict[str, Any]:
         """Units of the angles asked for."""
         return {"units": _units({a.id: a.unit for a in ANGLES if a.id in self.ids or not self.ids})}
 

@@ -14,17 +14,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import ColumnElement, Row, Select, String, type_coerce
-from sqlalchemy import Enum as SqlEnum
+from sqlalchemy import Row, Select
 from sqlalchemy.orm import Session
 
 from api.errors import RefusedError
-from api.paging import Keyset
+from api.paging import GONE, Keyset
 from api.row_table import Rows
 from api.table_files import FileFormat, Shape
-from api.tables import TrialMetricRow
 
-_GONE = "gone."
 _CHUNK_ROWS = 200_000
 
 
@@ -67,12 +64,6 @@ class Drawn:
         return Drawn(self.rows.slice(sent), self.unit[sent:])
 
 
-def plain_column(name: str) -> ColumnElement[Any]:
-    """A column of `trial_metric`, as text where it holds a word of an Enum."""
-    column: Any = getattr(TrialMetricRow, name)
-    return type_coerce(column, String).label(name) if isinstance(column.type, SqlEnum) else column
-
-
 class UnitTable(ABC):
     """A table by units. How many are looked at together: `units_at_once`."""
 
@@ -91,15 +82,10 @@ class UnitTable(ABC):
         """Values of the keyset's columns."""
 
     @abstractmethod
-    def draw(self, session: Session, units: Sequence[Row[Any]], shape: Shape, most: int) -> Drawn:
+    def draw(self, session: Session, units: Sequence[Row[Any]], shape: Shape, most: int, /) -> Drawn:
         """The rows of these units in order, at least `most` of them where there are as many."""
 
-    def gone(
-        self,
-        session: Session,  # noqa: ARG002
-        cursor: str | None,  # noqa: ARG002
-        limit: int,  # noqa: ARG002
-    ) -> tuple[Rows, str | None] | None:
+    def gone(self, _session: Session, _cursor: str | None, _limit: int, /) -> tuple[Rows, str | None] | None:
         """Rows that tell of units that went, after all others; None where this is not asked for."""
         return None
 
@@ -120,8 +106,8 @@ class UnitTable(ABC):
         left = limit
         while True:
             most = _CHUNK_ROWS if left is None else min(left, _CHUNK_ROWS)
-            if cursor is not None and cursor.startswith(_GONE):
-                rows, cursor = self._rows_gone(session, cursor.removeprefix(_GONE) or None, most, shape)
+            if cursor is not None and cursor.startswith(GONE):
+                rows, cursor = self._rows_gone(session, cursor.removeprefix(GONE) or None, most, shape)
             else:
                 rows, cursor = self._rows_there(session, _Place.parse(cursor), most, shape)
             session.expunge_all()
@@ -144,7 +130,7 @@ class UnitTable(ABC):
             return drawn.rows.slice(0, most), _Place(keys[last], within).show()
         if len(found) > n:
             return drawn.rows, keys[-1]
-        return drawn.rows, _GONE if self.gone(session, None, 0) is not None else None
+        return drawn.rows, GONE if self.gone(session, None, 0) is not None else None
 
     def _rows_gone(self, session: Session, cursor: str | None, most: int, shape: Shape) -> tuple[Any, str | None]:
         told = self.gone(session, cursor, most)
@@ -152,4 +138,4 @@ class UnitTable(ABC):
             what = "the cursor belongs to another question (other filters, columns or order)"
             raise RefusedError(HTTPStatus.BAD_REQUEST, "bad-cursor", what, remedy="Begin again without `cursor`")
         rows, following = told
-        return shape.of_rows(rows), None if following is None else _GONE + following
+        return shape.of_rows(rows), None if following is None else GONE + following

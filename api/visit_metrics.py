@@ -19,6 +19,7 @@ from sqlalchemy import Row, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from api.counting import NOW, Counting
+from api.flat_columns import plain_column
 from api.flat_table import unit_of
 from api.gather_run import finite_or_none, weeks_between
 from api.paging import Keyset
@@ -26,7 +27,7 @@ from api.schemas_results import scaled
 from api.table_files import Shape
 from api.tables import EpisodeRow, SessionRow, SubjectRow, TombstoneRow, TrialRow
 from api.tables import TrialMetricRow as M
-from api.unit_table import Drawn, UnitTable, plain_column
+from api.unit_table import Drawn, UnitTable
 from api.visit_table import VISIT, VisitFilter
 from labsys.core.measurement_error import ErrorTable
 from labsys.core.motion import Quality
@@ -103,7 +104,7 @@ class VisitMetricTable(UnitTable):
         """Time and identity."""
         return (unit.captured_at, unit.id)
 
-    def draw(self, session: Session, units: Sequence[Row[Any]], shape: Shape, most: int) -> Drawn:  # noqa: ARG002
+    def draw(self, session: Session, units: Sequence[Row[Any]], shape: Shape, _most: int, /) -> Drawn:
         """As `UnitTable.draw`."""
         measured = self._read(session, units)
         rows, numbers = list[dict[str, Any]](), list[int]()

@@ -104,7 +104,7 @@ class LandmarkCheck:
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
 
-    def look(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:  # noqa: ARG002 - nothing of the cameras
+    def look(self, _rehearsal: Rehearsal, /) -> Iterator[CheckResult]:
         """A line for each model."""
         names = list_models(self._lab)
         if not names:

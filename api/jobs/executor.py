@@ -65,7 +65,7 @@ class Executor(Protocol):
     def free(self, taken: Sequence[Slots]) -> Slots:
         """What a job more may need, beside these."""
 
-    def start(self, job: Mapping[str, Any], slots: Slots) -> Running:
+    def start(self, job: Mapping[str, Any], slots: Slots, /) -> Running:
         """Begin with a job (OSError, RuntimeError: there is no place for it just now)."""
 
     def close(self) -> None:

@@ -32,7 +32,7 @@ class LocalExecutor:
             left = left.minus(slots)
         return left
 
-    def start(self, job: Mapping[str, Any], slots: Slots) -> Running:  # noqa: ARG002
+    def start(self, job: Mapping[str, Any], _slots: Slots, /) -> Running:
         """As `Executor.start`."""
         return Child(job, self._settings.work)
 

@@ -12,7 +12,7 @@ from api.catalog import list_angles, list_metrics
 from api.compared import compared_document
 from api.counting import Counting, counting_as_of, errors_as_of
 from api.curve_changes import compare_curves
-from api.dependencies import LabDep, SessionDep, refuse_name
+from api.dependencies import LabDep, SessionDep, refusing_names
 from api.documents import send
 from api.errors import problem_responses
 from api.index import find_problems
@@ -23,7 +23,6 @@ from api.schemas_results import LabDocument, MetricEntry, Page, ProblemEntry
 from api.views import trend_document
 from api.views_reliability import plan_document, reliability_document
 from labsys.core.catalogue import ANGLES, CATALOGUE_VERSION, find_angle, find_metric
-from labsys.core.errors import UnknownNameError
 from labsys.core.skeleton import Side, Tier
 
 router = APIRouter(tags=["analysis"])
@@ -81,10 +80,8 @@ def compare_stride_curves(
     as_of: AsOf = None,
 ) -> Response:
     """Angles over the stride of two visits, as `labsys compare A B --curves --json` prints them."""
-    try:
+    with refusing_names():
         find_angle(angle or ANGLES[0].id)
-    except UnknownNameError as error:
-        raise refuse_name(error) from error
     counting = _counting(db, as_of)
     visits = (find_visit(db, subject, code, counting=counting) for code in (pre, post))
     curves = compare_curves(lab, *visits, angle=angle)
@@ -102,10 +99,8 @@ def trend(
     as_of: AsOf = None,
 ) -> Response:
     """One metric and side over all visits of a subject, one series per condition."""
-    try:
+    with refusing_names():
         find_metric(metric)
-    except UnknownNameError as error:
-        raise refuse_name(error) from error
     find_subject(db, subject)
     counting = _counting(db, as_of)
     found = find_trend(db, errors_as_of(lab, counting), subject, metric, side, counting=counting)
@@ -113,10 +108,8 @@ def trend(
 
 
 def _counting(db: Session, as_of: str | None) -> Counting:
-    try:
+    with refusing_names():
         return counting_as_of(db, as_of)
-    except UnknownNameError as error:
-        raise refuse_name(error) from error
 
 
 @router.get("/reliability", responses=problem_responses())
@@ -134,8 +127,6 @@ def plan(
     tier: Tier = Tier.T3,
 ) -> Response:
     """How many captures per visit see a change of that size, as `labsys reliability --plan` prints it."""
-    try:
+    with refusing_names():
         found = plan_for(lab, metric, change, tier)
-    except UnknownNameError as error:
-        raise refuse_name(error) from error
     return send(request, plan_document(found))

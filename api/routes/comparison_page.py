@@ -15,7 +15,7 @@ from api.access.authenticate import principal_of
 from api.access.rules import rule_named
 from api.compared import compared_document
 from api.counting import counting_as_of
-from api.dependencies import LabDep, SessionDep, refuse_name
+from api.dependencies import LabDep, SessionDep, refusing_names
 from api.pages.curve_sources import comparison_curves
 from api.pages.marks import decomposition_bars
 from api.pages.sections import arrange_rows
@@ -25,7 +25,6 @@ from api.releases import release_documents
 from api.schemas import SessionDocument
 from api.schemas_results import RunDocument
 from api.tables import FileRow
-from labsys.core.errors import UnknownNameError
 from labsys.core.session import TrialName
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -39,10 +38,8 @@ def show_comparison(
     request: Request, db: SessionDep, lab: LabDep, subject: Code, pre: Code, post: Code, as_of: AsOf = None
 ) -> HTMLResponse:
     """Two visits against the measurement error: goals, changes, then all other rows by region."""
-    try:
+    with refusing_names():
         counting = counting_as_of(db, as_of)
-    except UnknownNameError as error:
-        raise refuse_name(error) from error
     comparison = compared_document(db, lab, subject, pre, post, counting=counting)
     visits = [SessionDocument.of(find_session(db, subject, code)) for code in (pre, post)]
     may_make = rule_named("playback-make_pair_film").lets_in(principal_of(request))

@@ -16,7 +16,7 @@ from api.access.authenticate import actor_of, principal_of
 from api.access.roles import Principal
 from api.access.visibility import limit_session
 from api.database import Database
-from api.dependencies import Cursor, DatabaseDep, Limit, SessionDep, refuse_name
+from api.dependencies import Cursor, DatabaseDep, Limit, SessionDep, refusing_names
 from api.documents import as_bytes, send
 from api.errors import problem_responses
 from api.jobs.queue import JobRequest, JobState, Slots, ask_to_cancel, find_job, submit
@@ -26,7 +26,6 @@ from api.queries import find_trial
 from api.schemas_jobs import JobDocument, JobNew
 from api.schemas_results import Page
 from api.tables_owned import JobRow
-from labsys.core.errors import UnknownNameError
 from labsys.core.session import TrialName
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=OnceRoute)
@@ -71,10 +70,8 @@ def create(request: Request, database: DatabaseDep, body: JobNew) -> Response:
         answered = answered_before(session, request)
         if answered is not None:
             return answered
-        try:
+        with refusing_names():
             trial = find_trial(session, TrialName.parse(body.target))
-        except UnknownNameError as error:
-            raise refuse_name(error) from error
         subject_id = trial.session.subject_id
         asked = JobRequest(body.kind, body.target, subject_id, parameters, Slots(1, body.gpu), body.priority)
         actor = actor_of(request)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from api.access import keys as handed
 from api.access.authenticate import actor_of
 from api.access.keys import KeyRequest, make_key, make_link
-from api.dependencies import Cursor, DatabaseDep, Limit, SessionDep, refuse_name
+from api.dependencies import Cursor, DatabaseDep, Limit, SessionDep, refusing_names
 from api.documents import send
 from api.errors import problem_responses
 from api.moments import parse_moment
@@ -21,7 +21,6 @@ from api.schemas_access import KeyDocument, KeyMade, KeyNew, LinkDocument, LinkM
 from api.schemas_results import Page
 from api.tables import SubjectRow
 from api.tables_owned import ApiKeyRow, LinkRow
-from labsys.core.errors import UnknownNameError
 
 keys = APIRouter(prefix="/keys", tags=["keys"])
 links = APIRouter(prefix="/links", tags=["links"])
@@ -42,10 +41,8 @@ def create(request: Request, database: DatabaseDep, body: KeyNew) -> Response:
     subjects = None if body.subjects is None else tuple(body.subjects)
     asked = KeyRequest(body.role, body.label, tuple(body.scopes), subjects, _aware(body.expires_at))
     with database.write() as session:
-        try:
+        with refusing_names():
             row, token = make_key(session, actor_of(request), asked)
-        except UnknownNameError as error:
-            raise refuse_name(error) from error
         made = KeyMade(**KeyDocument.of(row).model_dump(), token=token.show())
     return _hand_over(request, made)
 
@@ -70,10 +67,8 @@ def list_links(request: Request, db: SessionDep, limit: Limit = 100, cursor: Cur
 def create_link(request: Request, database: DatabaseDep, body: LinkNew) -> Response:
     """Make a read-only link to one subject, without identity. The answer holds it, this once."""
     with database.write() as session:
-        try:
+        with refusing_names():
             subject = find_subject(session, body.subject)
-        except UnknownNameError as error:
-            raise refuse_name(error) from error
         expires_at = _aware(body.expires_at)
         assert expires_at is not None
         row, token = make_link(session, actor_of(request), subject, expires_at)

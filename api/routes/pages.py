@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from api.access.authenticate import principal_of
 from api.access.roles import Means
-from api.dependencies import LabDep, SessionDep, SubjectCode, refuse_name
+from api.dependencies import LabDep, SessionDep, SubjectCode, refusing_names
 from api.index import find_problems
 from api.lab_errors import lab_errors
 from api.pages.templates import render
@@ -33,7 +33,6 @@ from api.schemas import EpisodeDocument, SessionDocument, TrialDocument
 from api.tables import EpisodeRow, SessionRow, SubjectRow, TrialRow
 from api.views import trend_document
 from labsys.core.catalogue import METRICS, find_metric
-from labsys.core.errors import UnknownNameError
 from labsys.core.measurement_error import ErrorTable
 from labsys.core.session import Phase
 from labsys.core.skeleton import Side
@@ -117,10 +116,8 @@ def _wanted(episodes: list[EpisodeDocument], metric: str) -> list[tuple[str, Sid
     goals = [(g.metric, g.side) for e in reversed(episodes) for g in e.goals]
     if not metric and goals:
         return list(dict.fromkeys(goals))
-    try:
+    with refusing_names():
         return [(m, side) for m in ((metric,) if metric else _USUAL) for side in find_metric(m).sided.sides]
-    except UnknownNameError as error:
-        raise refuse_name(error) from error
 
 
 def _trend(db: Session, errors: ErrorTable, subject: str, metric: str, side: Side) -> dict[str, Any]:

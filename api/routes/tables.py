@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from api.access.exports import note_export
 from api.counting import counting_as_of, errors_as_of
-from api.dependencies import LabDep, SessionDep, refuse_name
+from api.dependencies import LabDep, SessionDep, refusing_names
 from api.documents import as_bytes
 from api.errors import problem_responses
 from api.flat_table import FlatTable, choose_columns
@@ -37,7 +37,6 @@ from api.table_queries import (
 from api.visit_metrics import Asked, VisitMetricTable
 from api.visit_table import VisitTable
 from labsys.core.catalogue import find_angle, find_metric
-from labsys.core.errors import UnknownNameError
 
 router = APIRouter(prefix="/tables", tags=["tables"])
 
@@ -55,10 +54,8 @@ def trial_metrics(
     request: Request, db: SessionDep, lab: LabDep, query: Annotated[TableQuery, Query()], accept: Accept = ""
 ) -> Response:
     """One row per trial, run, metric and side, with units, intervals, conditions and provenance."""
-    try:
+    with refusing_names():
         table = FlatTable(lab.uuid, table_filter(db, query))
-    except UnknownNameError as error:
-        raise refuse_name(error) from error
     return _answer(request, db, table, query, accept)
 
 
@@ -75,12 +72,10 @@ def session_metrics(
     request: Request, db: SessionDep, lab: LabDep, query: Annotated[VisitMetricQuery, Query()], accept: Accept = ""
 ) -> Response:
     """One row per visit, condition, metric and side, as trends measure a visit; excluded trials do not count."""
-    try:
+    with refusing_names():
         for metric in query.metric:
             find_metric(metric)
         counting = counting_as_of(db, query.whole_release)
-    except UnknownNameError as error:
-        raise refuse_name(error) from error
     learnt = learnt_errors(lab)
     table = VisitMetricTable(
         lab=lab.uuid,
@@ -98,12 +93,10 @@ def strides(
     request: Request, db: SessionDep, lab: LabDep, query: Annotated[StrideQuery, Query()], accept: Accept = ""
 ) -> Response:
     """One row per trial, run, metric, side and stride that counts, read from the files of the runs."""
-    try:
+    with refusing_names():
         for metric in query.metric:
             find_metric(metric)
         table = StrideTable(lab, run_filter(db, query), tuple(query.metric), query.side)
-    except UnknownNameError as error:
-        raise refuse_name(error) from error
     return _answer(request, db, table, query, accept)
 
 
@@ -112,20 +105,16 @@ def curves(
     request: Request, db: SessionDep, lab: LabDep, query: Annotated[CurveQuery, Query()], accept: Accept = ""
 ) -> Response:
     """One row per trial, run, angle, side and percent of the stride: mean and SD over the run's strides."""
-    try:
+    with refusing_names():
         for angle in query.angle:
             find_angle(angle)
         table = CurveTable(lab, run_filter(db, query), tuple(query.angle), query.side)
-    except UnknownNameError as error:
-        raise refuse_name(error) from error
     return _answer(request, db, table, query, accept)
 
 
 def _answer(request: Request, db: Session, table: Table, query: PageQuery, accept: str) -> Response:
-    try:
+    with refusing_names():
         columns = choose_columns(query.columns, table.columns)
-    except UnknownNameError as error:
-        raise refuse_name(error) from error
     kind = choose_format(query.format, accept)
     # One page is looked at; more than that, at once or page by page, leaves as a whole.
     if kind is not FileFormat.JSON or query.cursor is not None or (query.limit or 0) > JSON_ROWS:

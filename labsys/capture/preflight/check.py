@@ -57,5 +57,5 @@ class PreflightCheck(Protocol):
 
     name: str
 
-    def look(self, rehearsal: Rehearsal) -> Iterable[CheckResult]:
+    def look(self, rehearsal: Rehearsal, /) -> Iterable[CheckResult]:
         """What is found; at least one line."""
