@@ -51,9 +51,14 @@ class RecordedTake:
 
 
 def record_together(
-    folder: Path, wanted: Mapping[str, float], *, cameras: tuple[str, ...], size_px: tuple[int, int], rate_hz: float,
+    folder: Path,
+    wanted: Mapping[str, float],
+    *,
+    cameras: tuple[str, ...],
+    size_px: tuple[int, int],
+    rate_hz: float,
     progress: Progress,
-) -> dict[str, RecordedTake]:  # fmt: skip
+) -> dict[str, RecordedTake]:
     """Record takes of these names and lengths, s, all at the same time, each with cameras of its own.
 
     Raises:
