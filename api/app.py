@@ -17,10 +17,10 @@ from api.access.rules import check_every_route_has_a_rule, operation_id
 from api.access.throttle import Throttle
 from api.access.users import is_open
 from api.boundary import Boundary
-from api.database import Database, open_database
+from api.database.connection import Database, open_database
 from api.dependencies import refuse_unknown_parameters
 from api.errors import Problem, install_error_handlers
-from api.index import ensure_indexed
+from api.indexing.index import ensure_indexed
 from api.pages.problem_page import install_problem_pages
 from api.routes import (
     access,
@@ -85,7 +85,7 @@ _API_ROUTERS = (
 def _renew_views(database: Database) -> None:
     if database.engine.dialect.name != "postgresql":
         return
-    from api.reader_views import renew_views  # only labs on a server have views
+    from api.database.reader_views import renew_views  # only labs on a server have views
 
     with database.engine.begin() as connection:
         renew_views(connection)

@@ -19,11 +19,12 @@ from sqlalchemy import URL, Connection, Table, create_engine, insert, select
 
 import labsys
 from api.access.audit import TERMINAL, record
-from api.database import Database, open_database
-from api.index import ensure_indexed
-from api.migrate import migrate_up
-from api.migrations import HEAD
-from api.tables import INDEX_TABLES, Base
+from api.database.columns import Base
+from api.database.connection import Database, open_database
+from api.database.migrate import migrate_up
+from api.database.migrations import HEAD
+from api.database.tables import INDEX_TABLES
+from api.indexing.index import ensure_indexed
 from labsys.core.clock import utc_now
 from labsys.core.errors import InputError
 from labsys.core.progress import Progress, SilentProgress

@@ -10,8 +10,8 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session
 
 from api.counting import Counting, release_of_runs
+from api.database.tables import GoalRow, RunRow, SessionRow, SubjectRow, TrialMetricRow, TrialRow
 from api.moments import show_moment
-from api.tables import GoalRow, RunRow, SessionRow, SubjectRow, TrialMetricRow, TrialRow
 from labsys.core.catalogue import metric_place
 from labsys.core.motion import Quality
 from labsys.core.session import Conditions, Goal, TrialKind, TrialName

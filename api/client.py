@@ -23,10 +23,12 @@ import pandas as pd
 from pydantic import BaseModel
 
 from api.moments import show_moment
-from api.schemas import SessionDocument, SubjectDocument, TrialDocument
-from api.schemas_jobs import JobDocument
-from api.schemas_results import MetricEntry, RunMetrics
-from api.schemas_uploads import RecordingNew, UploadedFile
+from api.schemas.jobs import JobDocument
+from api.schemas.results import MetricEntry, RunMetrics
+from api.schemas.sessions import SessionDocument
+from api.schemas.subjects import SubjectDocument
+from api.schemas.trials import TrialDocument
+from api.schemas.uploads import RecordingNew, UploadedFile
 from labsys.core.errors import LabsysError
 from labsys.storage.atomic import hash_file
 

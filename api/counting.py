@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Exists, and_, exists, not_, or_, select
 from sqlalchemy.orm import Session
 
+from api.database.tables import ReleaseMemberRow, ReleaseRow, RunRow, TrialMetricRow
 from api.lab_errors import lab_errors
-from api.tables import ReleaseMemberRow, ReleaseRow, RunRow, TrialMetricRow
 from labsys.core.errors import UnknownNameError
 from labsys.core.measurement_error import ErrorTable
 from labsys.storage.lab import Lab

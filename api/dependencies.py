@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from api.access.authenticate import principal_of
 from api.access.visibility import limit_session
-from api.database import Database
+from api.database.connection import Database
 from api.errors import RefusedError
 from labsys.core.errors import UnknownNameError
 from labsys.core.session import TrialName

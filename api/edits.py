@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 
 from api.access.audit import record
 from api.access.authenticate import actor_of
-from api.database import Database
+from api.database.connection import Database
 from api.dependencies import refusing_names
 from api.documents import as_bytes, check_if_match, send
 from api.errors import RefusedError
-from api.index import refresh_subject
+from api.indexing.index import refresh_subject
 from api.moments import parse_moment, show_moment
 from api.once import answered_before, keep_answer
 from labsys.core.errors import UnknownNameError

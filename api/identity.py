@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.orm import Session
 
 from api.access.audit import Actor, record
-from api.tables import SubjectRow
-from api.tables_owned import IdentityRow
+from api.database.tables import SubjectRow
+from api.database.tables_owned import IdentityRow
 from labsys.core.errors import InputError
 from labsys.storage.atomic import is_there, make_folder, replacing, sync_folder
 from labsys.storage.lab import Lab

@@ -23,9 +23,9 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from api.access.authenticate import authorize, principal_of
-from api.database import Database
+from api.database.connection import Database
+from api.database.tables_owned import IdempotencyRow
 from api.errors import RefusedError
-from api.tables_owned import IdempotencyRow
 
 HEADER = "Idempotency-Key"
 _KEPT = timedelta(days=1)

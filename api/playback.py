@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.database.tables_owned import JobRow
 from api.documents import holds
 from api.jobs.kinds import JobKind
 from api.jobs.queue import JobState
-from api.schemas_playback import (
+from api.schemas.playback import (
     ArrayDocument,
     FilmDocument,
     NumberDocument,
@@ -25,7 +26,6 @@ from api.schemas_playback import (
     PlayedAngle,
     PlayedStride,
 )
-from api.tables_owned import JobRow
 from labsys.core.arrays import FloatArray
 from labsys.core.catalogue import find_angle
 from labsys.core.errors import InputError

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from api.access.audit import Actor, record
-from api.database import Database
-from api.index import index_lab
+from api.database.connection import Database
+from api.indexing.index import index_lab
 from api.lab_errors import lab_errors
 from labsys.core.release import Release
 from labsys.storage.current_runs import promote

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.captures import as_visit, read_captures, read_goals, read_visits, select_visits
 from api.counting import NOW, Counting
-from api.tables import EpisodeRow, RunRow, SessionRow, SubjectRow, TrialMetricRow, TrialRow
+from api.database.tables import EpisodeRow, RunRow, SessionRow, SubjectRow, TrialMetricRow, TrialRow
 from labsys.core.catalogue import find_metric, metric_place
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.measurement_error import ErrorTable

@@ -9,10 +9,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.counting import Counting, counting_as_of, release_of_runs
+from api.database.tables import ReleaseMemberRow, ReleaseRow
 from api.moments import show_moment
 from api.queries import find_trial
-from api.schemas_releases import ReleaseDocument
-from api.tables import ReleaseMemberRow, ReleaseRow
+from api.schemas.releases import ReleaseDocument
 from labsys.core.errors import UnknownNameError
 from labsys.core.session import TrialName
 from labsys.longitudinal import Comparison

@@ -18,10 +18,10 @@ from sqlalchemy.orm import Session
 
 from api.access.audit import TERMINAL, record
 from api.backup import DATABASE, FOLDER, MANIFEST, Manifest, copy_rows, is_untouched
-from api.database import Database, open_database
-from api.index import IndexReport, index_lab
-from api.tables import Base
-from api.tables_owned import ApiKeyRow, LinkRow, LoginRow, UserRow
+from api.database.columns import Base
+from api.database.connection import Database, open_database
+from api.database.tables_owned import ApiKeyRow, LinkRow, LoginRow, UserRow
+from api.indexing.index import IndexReport, index_lab
 from labsys.core.errors import InputError
 from labsys.core.progress import Progress, SilentProgress
 from labsys.storage.atomic import appearing, hash_file, is_there

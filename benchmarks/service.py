@@ -21,8 +21,8 @@ from sqlalchemy import TextClause, bindparam, text
 from starlette.testclient import TestClient
 
 from api.app import create_app
-from api.database import Database, open_database
-from api.tables import UtcDateTime
+from api.database.columns import UtcDateTime
+from api.database.connection import Database, open_database
 from benchmarks.measure import Result
 from benchmarks.service_lab import CHANGED_SINCE, SESSIONS_EACH, STRIDES, SUBJECTS, TRIALS_EACH, fill_index
 from labsys.core.errors import MissingPartError

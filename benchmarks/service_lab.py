@@ -11,9 +11,10 @@ import numpy as np
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from api.database import Database
-from api.index import INDEX_VERSION
-from api.tables import Base, IndexState, RunRow, SessionRow, SubjectRow, TrialMetricRow, TrialRow
+from api.database.columns import Base
+from api.database.connection import Database
+from api.database.tables import IndexState, RunRow, SessionRow, SubjectRow, TrialMetricRow, TrialRow
+from api.indexing.index import INDEX_VERSION
 from labsys.core.catalogue import CATALOGUE_VERSION, METRICS
 from labsys.core.measurement_error import default_error
 from labsys.core.motion import Quality

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from api.tables_owned import AuditRow
+from api.database.tables_owned import AuditRow
 from labsys.storage.identity import new_uuid
 
 

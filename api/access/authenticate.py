@@ -18,9 +18,9 @@ from api.access.roles import OPEN_LAB, Principal
 from api.access.rules import rule_of
 from api.access.tokens import Token, digest
 from api.access.users import is_open
-from api.database import Database
+from api.database.connection import Database
+from api.database.tables_owned import LinkRow
 from api.errors import RefusedError
-from api.tables_owned import LinkRow
 
 COOKIE = "labsys_session"
 CSRF_HEADER = "X-CSRF-Token"

@@ -10,7 +10,7 @@ from fastapi import Request
 from api.access.audit import record
 from api.access.authenticate import actor_of
 from api.access.throttle import Throttle
-from api.database import Database
+from api.database.connection import Database
 from api.errors import RefusedError
 
 

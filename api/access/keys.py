@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from api.access.audit import Actor, record
 from api.access.roles import Means, Principal, Role, Scope
 from api.access.tokens import Token, digest
-from api.tables import SubjectRow
-from api.tables_owned import ApiKeyRow, LinkRow
+from api.database.tables import SubjectRow
+from api.database.tables_owned import ApiKeyRow, LinkRow
 from labsys.core.errors import InputError, UnknownNameError
 
 LONGEST_LINK = timedelta(days=366)

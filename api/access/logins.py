@@ -15,7 +15,7 @@ from api.access.passwords import is_password
 from api.access.roles import EVERY_SCOPE, Means, Principal, Role
 from api.access.tokens import csrf_token_of, digest, new_secret
 from api.access.users import granted_codes, user_called
-from api.tables_owned import LinkRow, LoginRow, UserRow
+from api.database.tables_owned import LinkRow, LoginRow, UserRow
 
 LIFETIME = timedelta(hours=12)
 IDLE = timedelta(hours=2)

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from api.access.audit import Actor, record
 from api.access.passwords import hash_password
 from api.access.roles import Role
-from api.tables import SubjectRow
-from api.tables_owned import ApiKeyRow, GrantRow, LoginRow, UserRow
+from api.database.tables import SubjectRow
+from api.database.tables_owned import ApiKeyRow, GrantRow, LoginRow, UserRow
 from labsys.core.errors import ConcurrencyError, InputError, UnknownNameError
 from labsys.storage.identity import new_uuid
 

@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, Select, event, select
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 
 from api.access.roles import Principal
-from api.tables import (
-    Base,
+from api.database.columns import Base
+from api.database.tables import (
     EpisodeRow,
     FileRow,
     GoalRow,
@@ -29,7 +29,7 @@ from api.tables import (
     TrialMetricRow,
     TrialRow,
 )
-from api.tables_owned import JobRow
+from api.database.tables_owned import JobRow
 
 _SUBJECT, _EPISODE, _SESSION, _TRIAL, _MEMBER = (
     kind.__table__ for kind in (SubjectRow, EpisodeRow, SessionRow, TrialRow, ReleaseMemberRow)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def update_index(terminal: Terminal, lab: Lab, subject: str) -> None:
     """Bring the index up to date with one subject, and say what of the folder could not be read."""
-    from api.index import index_subject
+    from api.indexing.index import index_subject
 
     report = index_subject(lab, subject)
     for problem in report.problems:

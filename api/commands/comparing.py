@@ -63,11 +63,11 @@ def show_trend(
     Example: labsys trend S01 hip_ext_excursion_stance --side left
     """
     from api.counting import counting_as_of, errors_as_of
-    from api.database import open_database
-    from api.index import ensure_indexed
+    from api.database.connection import open_database
+    from api.indexing.index import ensure_indexed
     from api.queries import find_trend
     from api.releases import as_of_document
-    from api.views import trend_document
+    from api.views.trend import trend_document
     from labsys.core.catalogue import find_metric
 
     terminal = Terminal(lab, as_json, quiet)
@@ -91,12 +91,12 @@ def compare_visits_of(
     lab: Lab, subject: str, pre: str, post: str, *, curves: bool = False, as_of: str | None = None
 ) -> dict[str, Any]:
     """Two visits of a subject compared, as `labsys compare --json` prints them; with `curves` where asked for."""
-    from api.compared import compared_document
     from api.counting import counting_as_of
-    from api.curve_changes import compare_curves
-    from api.database import open_database
-    from api.index import ensure_indexed
+    from api.database.connection import open_database
+    from api.indexing.index import ensure_indexed
     from api.queries import find_visit
+    from api.views.compared import compared_document
+    from api.views.curve_changes import compare_curves
 
     database = open_database(lab)
     try:

@@ -76,7 +76,7 @@ def demonstrate(
     if datasets:
         _list_recordings(terminal)
         return
-    from api.database import upgrade_database
+    from api.database.connection import upgrade_database
     from labsys.core.units import radians
     from labsys.storage.lab import create_lab
     from pipelines.datasets.fetch import fetch_data_set
@@ -172,7 +172,7 @@ def _demonstrate_runner(
 def _demonstrate_recording(terminal: Terminal, lab: Lab, recording: Path, began: float) -> None:
     from api.commands.changes import update_index
     from api.commands.showing import trial_text
-    from api.views import trial_document
+    from api.views.results import trial_document
     from pipelines.demonstration.recording import make_pose2sim_demo
 
     with terminal.progress() as progress:
@@ -227,7 +227,7 @@ def _takes_text(takes: Sequence[dict[str, Any]]) -> str:
 
 
 def _truth_rows(visit: DemoVisit) -> list[dict[str, Any]]:
-    from api.views import interval, outside
+    from api.views.numbers import interval, outside
     from labsys.core.catalogue import find_metric
     from pipelines.demonstration.settings import SHOWN
 

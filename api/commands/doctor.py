@@ -49,7 +49,7 @@ def init(
     \b
     Example: labsys init mylab --name "Gait lab, clinic north"
     """
-    from api.database import upgrade_database
+    from api.database.connection import upgrade_database
     from labsys.storage.lab import create_lab
 
     terminal = Terminal(lab, as_json, quiet)

@@ -68,8 +68,8 @@ def list_all(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOpt
     from sqlalchemy import select
 
     from api.commands.text_table import format_table
-    from api.schemas_access import KeyDocument
-    from api.tables_owned import ApiKeyRow
+    from api.database.tables_owned import ApiKeyRow
+    from api.schemas.access import KeyDocument
 
     terminal = Terminal(lab, as_json, quiet)
     with writing(terminal.open_lab()) as session:
@@ -93,7 +93,7 @@ def revoke(
     """
     from api.access.audit import TERMINAL
     from api.access.keys import revoke as revoke_handed
-    from api.tables_owned import ApiKeyRow
+    from api.database.tables_owned import ApiKeyRow
 
     terminal = Terminal(lab, as_json, quiet)
     with writing(terminal.open_lab()) as session:

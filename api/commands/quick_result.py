@@ -57,7 +57,7 @@ def show_quick(
 
 def quick_document(lab: Lab, found: QuickResult) -> dict[str, Any]:
     """A first look as `labsys quick --json` prints it, with the goals of the subject's episodes."""
-    from api.views import metric_document
+    from api.views.results import metric_document
     from labsys.storage.episodes import list_episodes
 
     motion, name = found.motion, found.trial
@@ -95,7 +95,7 @@ def _goal_document(goal: Goal, metrics: Iterable[Metric], before: TrialResult | 
 
 
 def _find_metric(goal: Goal, metrics: Iterable[Metric]) -> dict[str, Any] | None:
-    from api.views import metric_document
+    from api.views.results import metric_document
 
     return next((metric_document(m) for m in metrics if (m.id, m.side) == (goal.metric, goal.side)), None)
 

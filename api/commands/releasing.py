@@ -89,8 +89,8 @@ def show_release(name: Name, lab: LabOption = None, as_json: JsonOption = False,
 
 def _promote(lab: Lab, name: str, note: str, *, of_present: bool) -> Release:
     from api.access.audit import TERMINAL
-    from api.database import open_database
-    from api.index import ensure_indexed
+    from api.database.connection import open_database
+    from api.indexing.index import ensure_indexed
     from api.promotion import promote_release
 
     database = open_database(lab)
@@ -102,8 +102,8 @@ def _promote(lab: Lab, name: str, note: str, *, of_present: bool) -> Release:
 
 
 def _documents(lab: Lab) -> list[dict[str, Any]]:
-    from api.database import open_database
-    from api.index import ensure_indexed
+    from api.database.connection import open_database
+    from api.indexing.index import ensure_indexed
     from api.releases import release_documents
 
     database = open_database(lab)

@@ -55,7 +55,7 @@ def show_reliability(
 
 def _give_plan(terminal: Terminal, folder: Lab, metric: str, change: float, tier: str) -> None:
     from api.lab_errors import plan_for
-    from api.views_reliability import plan_document
+    from api.views.reliability import plan_document
 
     names = [t.name for t in Tier]
     if tier not in names:
@@ -65,7 +65,7 @@ def _give_plan(terminal: Terminal, folder: Lab, metric: str, change: float, tier
 
 
 def _give_learnt(terminal: Terminal, folder: Lab, *, save: bool) -> None:
-    from api.views_reliability import reliability_document
+    from api.views.reliability import reliability_document
 
     learnt = _learn(folder)
     if save and not learnt.rows:
@@ -80,8 +80,8 @@ def _give_learnt(terminal: Terminal, folder: Lab, *, save: bool) -> None:
 
 
 def _learn(folder: Lab) -> LearntErrors:
-    from api.database import open_database
-    from api.index import ensure_indexed
+    from api.database.connection import open_database
+    from api.indexing.index import ensure_indexed
     from api.lab_errors import default_errors
     from api.queries import find_people
     from labsys.core.clock import utc_now

@@ -115,11 +115,11 @@ def _preview(terminal: Terminal, lab: Lab, subject: str | None) -> None:
 def _preview_documents(terminal: Terminal, lab: Lab, subject: str | None) -> list[dict[str, Any]]:
     from sqlalchemy import select
 
-    from api.database import open_database
-    from api.index import ensure_indexed
+    from api.database.connection import open_database
+    from api.database.tables import SubjectRow
+    from api.indexing.index import ensure_indexed
     from api.queries import find_subject
-    from api.shifts import in_candidate, shift_document
-    from api.tables import SubjectRow
+    from api.views.shifts import in_candidate, shift_document
     from labsys.storage.releases import load_candidate
 
     if load_candidate(lab) is None:

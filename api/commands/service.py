@@ -106,7 +106,7 @@ def index(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOption
     \b
     Example: labsys index
     """
-    from api.index import index_lab
+    from api.indexing.index import index_lab
 
     terminal = Terminal(lab, as_json, quiet)
     report = index_lab(terminal.open_lab())
@@ -124,7 +124,7 @@ def upgrade(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOpti
     \b
     Example: labsys db upgrade
     """
-    from api.database import upgrade_database
+    from api.database.connection import upgrade_database
 
     terminal = Terminal(lab, as_json, quiet)
     revision = upgrade_database(terminal.open_lab())
@@ -146,10 +146,10 @@ def reader(
     Example: labsys db reader --password
     """
     from api.commands.asked_password import ask_password
-    from api.database import open_database
-    from api.index import ensure_indexed
-    from api.reader_sql import VIEWS
-    from api.reader_views import READER, make_reader, set_password
+    from api.database.connection import open_database
+    from api.database.reader_sql import VIEWS
+    from api.database.reader_views import READER, make_reader, set_password
+    from api.indexing.index import ensure_indexed
 
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()

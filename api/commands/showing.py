@@ -44,7 +44,7 @@ def show_trial(
     Example: labsys show S01/2026-11-22/run1
     Example: labsys show S01/2026-11-22/run1 --why --picture why.html
     """
-    from api.trial_documents import load_trial_document
+    from api.views.trial import load_trial_document
 
     terminal, name = Terminal(lab, as_json, quiet), TrialName.parse(trial)
     if why:
@@ -59,7 +59,7 @@ def show_trial(
 def _show_why(terminal: Terminal, name: TrialName, run: str | None, picture: Path | None) -> None:
     """Who is to blame for a trial's 3D, and its page where one is asked for."""
     from api.commands.attribution_text import attribution_text
-    from api.views_attribution import attribution_document
+    from api.views.attribution import attribution_document
     from pipelines.attributing.attribute import attribute
     from pipelines.attributing.blame import Normal
     from pipelines.attributing.evidence import gather_evidence
@@ -89,10 +89,10 @@ def list_metrics(as_json: JsonOption = False, quiet: QuietOption = False) -> Non
     \b
     Example: labsys metrics
     """
-    from api.catalog import list_angles
-    from api.catalog import list_metrics as list_metric_entries
     from api.commands.text_table import format_table
     from api.lab_errors import default_errors
+    from api.views.catalog import list_angles
+    from api.views.catalog import list_metrics as list_metric_entries
 
     terminal = Terminal(None, as_json, quiet)
     entries = {"metrics": list_metric_entries(default_errors()), "angles": list_angles()}

@@ -56,7 +56,7 @@ def list_all(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOpt
 
     from api.access.users import granted_codes
     from api.commands.text_table import format_table
-    from api.tables_owned import UserRow
+    from api.database.tables_owned import UserRow
 
     terminal = Terminal(lab, as_json, quiet)
     with writing(terminal.open_lab()) as session:
@@ -146,8 +146,8 @@ def parse_role(text: str) -> Role:
 @contextmanager
 def writing(lab: Lab) -> Iterator[Session]:
     """A write session of the lab's database, indexed; both are closed with the block."""
-    from api.database import open_database
-    from api.index import ensure_indexed
+    from api.database.connection import open_database
+    from api.indexing.index import ensure_indexed
 
     database = open_database(lab)
     try:

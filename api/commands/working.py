@@ -44,7 +44,7 @@ def work(
     """
     from signal import SIGTERM, signal
 
-    from api.database import open_database
+    from api.database.connection import open_database
     from api.jobs.local import LocalExecutor
     from api.jobs.queue import Slots
     from api.jobs.worker import Worker, WorkerSettings
@@ -89,7 +89,7 @@ def working_beside(lab: Lab, slots: int) -> Iterator[None]:
     """A worker in a thread while the block runs; none where it has no slots."""
     import threading
 
-    from api.database import open_database
+    from api.database.connection import open_database
     from api.jobs.queue import Slots
     from api.jobs.worker import Worker, WorkerSettings
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from api.index import index_subject
+from api.indexing.index import index_subject
 from api.moments import parse_moment, show_moment
 from api.uploads import find_upload, naming_uploads
 from calibration.align import WorldAxes

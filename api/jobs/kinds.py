@@ -56,7 +56,7 @@ def import_and_process(lab: Lab, name: TrialName, job: Mapping[str, Any], progre
 
 def process(lab: Lab, name: TrialName, parameters: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
     """Make results of a trial and index them, as `labsys process` does."""
-    from api.index import index_subject
+    from api.indexing.index import index_subject
     from pipelines.config import Profile, load_config
     from pipelines.run import run_trial
     from pipelines.stages import Stage

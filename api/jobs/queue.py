@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import CursorResult, and_, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from api.tables_owned import JobRow as J
+from api.database.tables_owned import JobRow as J
 from labsys.core.errors import UnknownNameError
 from labsys.storage.identity import new_uuid
 

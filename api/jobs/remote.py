@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import labsys
-from api.database import Database, open_database
+from api.database.connection import Database, open_database
 from api.jobs.local import Child
 from api.jobs.queue import lease_left_s
 from labsys.core.errors import LabsysError

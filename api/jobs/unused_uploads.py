@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from api.database import Database
+from api.database.connection import Database
 from api.jobs.kinds import JobKind
 from api.jobs.queue import list_unfinished
 from api.uploads import remove_old

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from api.database import Database
+from api.database.connection import Database
 from api.jobs.executor import ONE_AT_A_TIME, WORK, Executor, Running, WorkerSettings, describe_job
 from api.jobs.local import NOT_STARTED, LocalExecutor
 from api.jobs.queue import (

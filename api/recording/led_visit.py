@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from api.recording.visits import FAMILIARISATION, Visit
-from api.schemas_capture import StepDocument, VisitDocument
+from api.schemas.capture import StepDocument, VisitDocument
 from labsys.capture.protocol import Step
 from labsys.core.errors import ConcurrencyError, GateRefusedError
 from labsys.core.session import TrialName

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from api.database import Database
-from api.index import index_subject
-from api.schemas_capture import RecoveriesDocument, RecoveryDocument
+from api.database.connection import Database
+from api.indexing.index import index_subject
+from api.schemas.capture import RecoveriesDocument, RecoveryDocument
 from labsys.capture.recover import Recovery, recover_recordings
 from labsys.storage.lab import Lab
 

@@ -21,7 +21,7 @@ from api.recording.opening_visits import open_visit
 from api.recording.station_state import Opened, StationState
 from api.recording.station_work import StationWork
 from api.recording.visits import FAMILIARISATION, board_file, protocol_file
-from api.schemas_capture import StationPhase
+from api.schemas.capture import StationPhase
 from api.unexpected import write_down
 from labsys.capture.board_file import load_board_config
 from labsys.capture.preview import make_preview, preview_file

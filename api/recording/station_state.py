@@ -13,7 +13,7 @@ import labsys
 from api.recording.coverage_file import COLUMNS, read_coverage
 from api.recording.flow import Flow
 from api.recording.led_visit import LedVisit
-from api.schemas_capture import (
+from api.schemas.capture import (
     CameraTally,
     CheckDocument,
     CheckLine,

@@ -115,6 +115,6 @@ class StationWork:
 
     def index(self, subject: str) -> None:
         """Let the database know of what a subject has now."""
-        from api.index import index_subject
+        from api.indexing.index import index_subject
 
         index_subject(self._lab, subject)

@@ -10,7 +10,7 @@ from api.pages.words import unit_sign
 from api.report.blocks import Picture, Pictures
 from api.report.curves import Line, draw_curves
 from api.report.sources import Capture
-from api.schemas_results import CurveDocument, RunCurves
+from api.schemas.results import CurveDocument, RunCurves
 from labsys.core.catalogue import AngleDefinition, find_angle
 
 _NOTE = (

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from api.pages.words import condition, day
-from api.schemas import SessionDocument
-from api.schemas_results import RunDocument
+from api.schemas.results import RunDocument
+from api.schemas.sessions import SessionDocument
 
 PROVISIONAL = "The measurement error between days is a default, not this lab's own: "
 _SOURCES = {"lab": "this lab's own", "default": "default values", "": "unknown"}

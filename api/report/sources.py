@@ -9,18 +9,19 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from api.compared import compared_document
 from api.counting import counting_as_of
-from api.curve_changes import compare_curves
-from api.curves import load_curves
-from api.database import open_database
-from api.index import ensure_indexed
+from api.database.connection import open_database
+from api.indexing.index import ensure_indexed
 from api.pages.curve_sources import SHOWN
 from api.queries import find_run, find_session, find_trial, find_visit
 from api.releases import release_of_run
-from api.schemas import SessionDocument, TrialDocument
-from api.schemas_results import RunCurves, RunDocument
-from api.trial_documents import load_trial_document
+from api.schemas.results import RunCurves, RunDocument
+from api.schemas.sessions import SessionDocument
+from api.schemas.trials import TrialDocument
+from api.views.compared import compared_document
+from api.views.curve_changes import compare_curves
+from api.views.curves import load_curves
+from api.views.trial import load_trial_document
 from labsys.core.session import TrialName
 from labsys.storage.lab import Lab
 

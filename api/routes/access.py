@@ -16,11 +16,11 @@ from api.access.roles import Principal
 from api.access.throttle import Throttle
 from api.access.tokens import Token
 from api.access.users import fold_name, is_open, set_up
+from api.database.tables_owned import LinkRow
 from api.dependencies import DatabaseDep
 from api.documents import send
 from api.errors import RefusedError, problem_responses
-from api.schemas_access import AccessDocument, Credentials, LinkToken
-from api.tables_owned import LinkRow
+from api.schemas.access import AccessDocument, Credentials, LinkToken
 
 router = APIRouter(prefix="/access", tags=["access"])
 

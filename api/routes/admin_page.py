@@ -11,11 +11,11 @@ from sqlalchemy import select
 from api.access.authenticate import principal_of
 from api.access.roles import Means, Role
 from api.access.users import granted_codes
+from api.database.tables import SubjectRow
+from api.database.tables_owned import ApiKeyRow, AuditRow, LinkRow, UserRow
 from api.dependencies import SessionDep
 from api.pages.templates import render
-from api.schemas_access import AuditDocument, KeyDocument, LinkDocument, UserDocument
-from api.tables import SubjectRow
-from api.tables_owned import ApiKeyRow, AuditRow, LinkRow, UserRow
+from api.schemas.access import AuditDocument, KeyDocument, LinkDocument, UserDocument
 from labsys.core.clock import utc_now
 
 router = APIRouter(prefix="/admin", include_in_schema=False, default_response_class=HTMLResponse)

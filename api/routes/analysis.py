@@ -8,20 +8,20 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 import labsys
-from api.catalog import list_angles, list_metrics
-from api.compared import compared_document
 from api.counting import Counting, counting_as_of, errors_as_of
-from api.curve_changes import compare_curves
 from api.dependencies import LabDep, SessionDep, refusing_names
 from api.documents import send
 from api.errors import problem_responses
-from api.index import find_problems
+from api.indexing.index import find_problems
 from api.lab_errors import lab_errors, learnt_errors, plan_for
 from api.queries import find_subject, find_trend, find_visit
 from api.releases import as_of_document
-from api.schemas_results import LabDocument, MetricEntry, Page, ProblemEntry
-from api.views import trend_document
-from api.views_reliability import plan_document, reliability_document
+from api.schemas.results import LabDocument, MetricEntry, Page, ProblemEntry
+from api.views.catalog import list_angles, list_metrics
+from api.views.compared import compared_document
+from api.views.curve_changes import compare_curves
+from api.views.reliability import plan_document, reliability_document
+from api.views.trend import trend_document
 from labsys.core.catalogue import ANGLES, CATALOGUE_VERSION, find_angle, find_metric
 from labsys.core.skeleton import Side, Tier
 

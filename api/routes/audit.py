@@ -7,14 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import select
 
+from api.database.tables_owned import AuditRow
 from api.dependencies import Cursor, Limit, SessionDep
 from api.documents import send
 from api.errors import problem_responses
-from api.flat_table import parse_when
+from api.flat.trial_metrics import parse_when
 from api.paging import Keyset
-from api.schemas_access import AuditDocument
-from api.schemas_results import Page
-from api.tables_owned import AuditRow
+from api.schemas.access import AuditDocument
+from api.schemas.results import Page
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 

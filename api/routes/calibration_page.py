@@ -12,10 +12,10 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 
+from api.database.tables import RunRow, TrialRow
 from api.dependencies import LabDep, SessionDep
 from api.pages.templates import render
-from api.schemas import TrialDocument
-from api.tables import RunRow, TrialRow
+from api.schemas.trials import TrialDocument
 from labsys.core.errors import UnknownNameError
 from labsys.storage.calibrations import (
     find_calibration_page,

@@ -13,14 +13,14 @@ from fastapi.responses import StreamingResponse
 import labsys
 from api.access.audit import record
 from api.access.authenticate import actor_of
-from api.database import Database
+from api.database.connection import Database
 from api.dependencies import DatabaseDep, LabDep, refuse_name
 from api.documents import send
 from api.errors import RefusedError, problem_responses
 from api.recording.line import ask_station, open_station, station_folder
 from api.recording.recovering import recover_lab
 from api.recording.watching import follow_pictures, follow_state
-from api.schemas_capture import (
+from api.schemas.capture import (
     CalibrationNew,
     RecoveriesDocument,
     StationDocument,

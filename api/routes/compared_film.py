@@ -18,8 +18,8 @@ from api.jobs.queue import JobRequest, find_job, submit
 from api.playback import describe_film, film_under_way, send_array
 from api.queries import find_run, find_trial
 from api.routes.playback import ARRAY, FILM, refuse_if_settled
-from api.schemas_jobs import JobDocument
-from api.schemas_playback import PairFilmDocument
+from api.schemas.jobs import JobDocument
+from api.schemas.playback import PairFilmDocument
 from api.streaming import stream_file
 from labsys.core.errors import UnknownNameError
 from labsys.core.session import TrialName

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from api.access.authenticate import principal_of
 from api.access.rules import rule_named
-from api.compared import compared_document
 from api.counting import counting_as_of
+from api.database.tables import FileRow
 from api.dependencies import LabDep, SessionDep, refusing_names
 from api.pages.curve_sources import comparison_curves
 from api.pages.marks import decomposition_bars
@@ -22,9 +22,9 @@ from api.pages.sections import arrange_rows
 from api.pages.templates import render
 from api.queries import find_run, find_session, find_trial
 from api.releases import release_documents
-from api.schemas import SessionDocument
-from api.schemas_results import RunDocument
-from api.tables import FileRow
+from api.schemas.results import RunDocument
+from api.schemas.sessions import SessionDocument
+from api.views.compared import compared_document
 from labsys.core.session import TrialName
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
 
+from api.database.tables import EpisodeRow, SubjectRow
 from api.dependencies import CodeFilter, Cursor, DatabaseDep, EpisodeLabel, LabDep, Limit, SessionDep, SubjectCode
 from api.documents import send
 from api.edits import Kept, change_noun, make_noun, with_fields
@@ -14,9 +15,8 @@ from api.errors import problem_responses
 from api.once import ONCE, OnceRoute
 from api.paging import Keyset
 from api.queries import find_episode
-from api.schemas import EpisodeChange, EpisodeDocument, EpisodeNew
-from api.schemas_results import Page
-from api.tables import EpisodeRow, SubjectRow
+from api.schemas.episodes import EpisodeChange, EpisodeDocument, EpisodeNew
+from api.schemas.results import Page
 from labsys.core.session import Episode, Goal
 from labsys.storage.episodes import load_episode, save_episode
 from labsys.storage.lab import Lab

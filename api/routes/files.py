@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy import select
 
+from api.database.tables import FileRow
 from api.dependencies import LabDep, SessionDep
 from api.errors import problem_responses
 from api.streaming import STREAMED, stream_file
-from api.tables import FileRow
 from labsys.core.errors import UnknownNameError
 from labsys.storage.lab import Lab
 

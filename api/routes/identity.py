@@ -15,7 +15,7 @@ from api.documents import as_bytes
 from api.errors import RefusedError, problem_responses
 from api.identity import Identity, KeyStore, LockedError, erase_identity, read_identity, save_identity
 from api.queries import find_subject
-from api.schemas import Sent, Word, no_control_characters
+from api.schemas.sent import Sent, Word, no_control_characters
 
 router = APIRouter(prefix="/subjects", tags=["identity"])
 

@@ -8,10 +8,10 @@ from sqlalchemy import select
 
 from api.access.authenticate import principal_of
 from api.access.rules import rule_named
+from api.database.tables_owned import JobRow
 from api.dependencies import SessionDep
 from api.pages.templates import render
-from api.schemas_jobs import JobDocument
-from api.tables_owned import JobRow
+from api.schemas.jobs import JobDocument
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 

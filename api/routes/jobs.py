@@ -15,7 +15,8 @@ from api.access.audit import record
 from api.access.authenticate import actor_of, principal_of
 from api.access.roles import Principal
 from api.access.visibility import limit_session
-from api.database import Database
+from api.database.connection import Database
+from api.database.tables_owned import JobRow
 from api.dependencies import Cursor, DatabaseDep, Limit, SessionDep, refusing_names
 from api.documents import as_bytes, send
 from api.errors import problem_responses
@@ -23,9 +24,8 @@ from api.jobs.queue import JobRequest, JobState, Slots, ask_to_cancel, find_job,
 from api.once import ONCE, OnceRoute, answered_before, keep_answer
 from api.paging import Keyset
 from api.queries import find_trial
-from api.schemas_jobs import JobDocument, JobNew
-from api.schemas_results import Page
-from api.tables_owned import JobRow
+from api.schemas.jobs import JobDocument, JobNew
+from api.schemas.results import Page
 from labsys.core.session import TrialName
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=OnceRoute)

@@ -11,16 +11,16 @@ from sqlalchemy import select
 from api.access import keys as handed
 from api.access.authenticate import actor_of
 from api.access.keys import KeyRequest, make_key, make_link
+from api.database.tables import SubjectRow
+from api.database.tables_owned import ApiKeyRow, LinkRow
 from api.dependencies import Cursor, DatabaseDep, Limit, SessionDep, refusing_names
 from api.documents import send
 from api.errors import problem_responses
 from api.moments import parse_moment
 from api.paging import Keyset
 from api.queries import find_subject
-from api.schemas_access import KeyDocument, KeyMade, KeyNew, LinkDocument, LinkMade, LinkNew
-from api.schemas_results import Page
-from api.tables import SubjectRow
-from api.tables_owned import ApiKeyRow, LinkRow
+from api.schemas.access import KeyDocument, KeyMade, KeyNew, LinkDocument, LinkMade, LinkNew
+from api.schemas.results import Page
 
 keys = APIRouter(prefix="/keys", tags=["keys"])
 links = APIRouter(prefix="/links", tags=["links"])

@@ -13,8 +13,9 @@ from starlette.staticfiles import StaticFiles
 
 from api.access.authenticate import principal_of
 from api.access.roles import Means
+from api.database.tables import EpisodeRow, SessionRow, SubjectRow, TrialRow
 from api.dependencies import LabDep, SessionDep, SubjectCode, refusing_names
-from api.index import find_problems
+from api.indexing.index import find_problems
 from api.lab_errors import lab_errors
 from api.pages.templates import render
 from api.pages.trend_chart import trend_chart
@@ -29,9 +30,10 @@ from api.routes import (
     sign_in_page,
     trial_page,
 )
-from api.schemas import EpisodeDocument, SessionDocument, TrialDocument
-from api.tables import EpisodeRow, SessionRow, SubjectRow, TrialRow
-from api.views import trend_document
+from api.schemas.episodes import EpisodeDocument
+from api.schemas.sessions import SessionDocument
+from api.schemas.trials import TrialDocument
+from api.views.trend import trend_document
 from labsys.core.catalogue import METRICS, find_metric
 from labsys.core.measurement_error import ErrorTable
 from labsys.core.session import Phase

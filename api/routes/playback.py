@@ -16,8 +16,8 @@ from api.jobs.kinds import JobKind
 from api.jobs.queue import JobRequest, find_job, submit
 from api.playback import find_film, load_playback, send_array
 from api.queries import find_run, find_trial
-from api.schemas_jobs import JobDocument
-from api.schemas_playback import FilmDocument, PlaybackDocument
+from api.schemas.jobs import JobDocument
+from api.schemas.playback import FilmDocument, PlaybackDocument
 from api.streaming import STREAMED, stream_file
 from labsys.core.errors import UnknownNameError
 from labsys.core.session import TrialName

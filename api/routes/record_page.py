@@ -8,10 +8,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 
+from api.database.tables import SubjectRow
 from api.dependencies import LabDep, SessionDep
 from api.pages.templates import render
 from api.recording.visits import SPEED, needs_speed, protocol_file, protocol_names
-from api.tables import SubjectRow
 from labsys.capture.protocol import Protocol, load_protocol
 from labsys.capture.rig import load_recordable_rig
 from labsys.core.errors import LabsysError

@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 
 from api.access.authenticate import principal_of
 from api.access.rules import rule_named
+from api.database.tables import SubjectRow
 from api.dependencies import LabDep, SessionDep
 from api.pages.templates import render
 from api.queries import find_subject
 from api.releases import release_documents
-from api.schemas_releases import ReleaseState
-from api.shifts import in_candidate, shift_document
-from api.tables import SubjectRow
+from api.schemas.releases import ReleaseState
+from api.views.shifts import in_candidate, shift_document
 from labsys.core.release import Recipe
 from labsys.storage.lab import Lab
 from labsys.storage.releases import load_candidate, load_releases

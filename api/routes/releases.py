@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy import select
 
 from api.access.authenticate import actor_of
+from api.database.tables import SubjectRow
 from api.dependencies import CodeFilter, Cursor, DatabaseDep, LabDep, SessionDep
 from api.documents import send
 from api.errors import problem_responses
@@ -16,10 +17,9 @@ from api.paging import Keyset
 from api.promotion import promote_release
 from api.queries import find_subject
 from api.releases import find_release, release_documents
-from api.schemas_releases import ReleaseDocument, ReleaseNew, SubjectPreview
-from api.schemas_results import Page
-from api.shifts import in_candidate, require_candidate, shift_document
-from api.tables import SubjectRow
+from api.schemas.releases import ReleaseDocument, ReleaseNew, SubjectPreview
+from api.schemas.results import Page
+from api.views.shifts import in_candidate, require_candidate, shift_document
 
 router = APIRouter(prefix="/releases", tags=["releases"], route_class=OnceRoute)
 

@@ -7,15 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import select
 
-from api.curves import load_curves
+from api.database.tables import FileRow, RunRow, SessionRow, SubjectRow, TrialRow
 from api.dependencies import CodeFilter, Cursor, LabDep, Limit, RunCode, SessionDep, TrialNameDep
 from api.documents import send
 from api.errors import problem_responses
 from api.paging import Keyset
 from api.queries import find_run, find_trial, run_metrics
-from api.schemas_results import FileDocument, MetricDocument, Page, RunCurves, RunDocument, RunMetrics
-from api.tables import FileRow, RunRow, SessionRow, SubjectRow, TrialRow
-from api.trial_documents import load_trial_document
+from api.schemas.results import FileDocument, MetricDocument, Page, RunCurves, RunDocument, RunMetrics
+from api.views.curves import load_curves
+from api.views.trial import load_trial_document
 from labsys.core.session import TrialName
 from labsys.core.skeleton import Side
 from labsys.storage.lab import Lab

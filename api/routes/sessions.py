@@ -7,6 +7,7 @@ from dataclasses import replace
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
 
+from api.database.tables import EpisodeRow, SessionRow, SubjectRow
 from api.dependencies import CodeFilter, Cursor, DatabaseDep, LabDep, Limit, SessionCode, SessionDep, SubjectCode
 from api.documents import send
 from api.edits import Kept, change_noun, make_noun, with_fields
@@ -14,9 +15,8 @@ from api.errors import problem_responses
 from api.once import ONCE, OnceRoute
 from api.paging import Keyset
 from api.queries import find_session
-from api.schemas import SessionChange, SessionDocument, SessionNew
-from api.schemas_results import Page
-from api.tables import EpisodeRow, SessionRow, SubjectRow
+from api.schemas.results import Page
+from api.schemas.sessions import SessionChange, SessionDocument, SessionNew
 from labsys.core.session import Phase
 from labsys.core.session import Session as Visit
 from labsys.storage.lab import Lab

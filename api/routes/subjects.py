@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
 
+from api.database.tables import SubjectRow
 from api.dependencies import Cursor, DatabaseDep, LabDep, Limit, SessionDep, SubjectCode
 from api.documents import send
 from api.edits import Kept, change_noun, make_noun, with_fields
@@ -12,9 +13,8 @@ from api.errors import problem_responses
 from api.once import ONCE, OnceRoute
 from api.paging import Keyset
 from api.queries import find_subject
-from api.schemas import SubjectChange, SubjectDocument, SubjectNew
-from api.schemas_results import Page
-from api.tables import SubjectRow
+from api.schemas.results import Page
+from api.schemas.subjects import SubjectChange, SubjectDocument, SubjectNew
 from labsys.core.session import Subject
 from labsys.storage.lab import Lab
 from labsys.storage.subjects import load_subject, save_subject

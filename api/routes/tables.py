@@ -15,14 +15,7 @@ from api.counting import counting_as_of, errors_as_of
 from api.dependencies import LabDep, SessionDep, refusing_names
 from api.documents import as_bytes
 from api.errors import problem_responses
-from api.flat_table import FlatTable, choose_columns
-from api.lab_errors import learnt_errors
-from api.moments import parse_moment
-from api.row_table import Table
-from api.schemas_results import TablePage
-from api.stride_table import CurveTable, StrideTable
-from api.table_files import FileFormat, Shape, choose_format, write_table
-from api.table_queries import (
+from api.flat.filters import (
     JSON_ROWS,
     CurveQuery,
     PageQuery,
@@ -34,8 +27,15 @@ from api.table_queries import (
     table_filter,
     visit_filter,
 )
-from api.visit_metrics import Asked, VisitMetricTable
-from api.visit_table import VisitTable
+from api.flat.formats import FileFormat, Shape, choose_format, write_table
+from api.flat.row_table import Table
+from api.flat.session_metrics import Asked, VisitMetricTable
+from api.flat.sessions import VisitTable
+from api.flat.strides import CurveTable, StrideTable
+from api.flat.trial_metrics import FlatTable, choose_columns
+from api.lab_errors import learnt_errors
+from api.moments import parse_moment
+from api.schemas.results import TablePage
 from labsys.core.catalogue import find_angle, find_metric
 
 router = APIRouter(prefix="/tables", tags=["tables"])

@@ -11,15 +11,15 @@ from sqlalchemy.orm import Session
 
 from api.access.authenticate import principal_of
 from api.access.rules import rule_named
+from api.database.tables import FileRow, TrialRow
 from api.dependencies import LabDep, SessionDep, TrialNameDep
 from api.pages.templates import render
 from api.pages.trial_sections import arrange_findings, arrange_metrics, event_rows, trial_curves
 from api.queries import find_run, find_trial, run_metrics
-from api.schemas import TrialDocument
-from api.schemas_results import FileDocument, MetricDocument, RunDocument
-from api.tables import FileRow, TrialRow
-from api.views import audit_document
-from api.views_findings import finding_document
+from api.schemas.results import FileDocument, MetricDocument, RunDocument
+from api.schemas.trials import TrialDocument
+from api.views.findings import finding_document
+from api.views.results import audit_document
 from labsys.core.camera_audit import ReconstructionAudit
 from labsys.core.catalogue import find_metric
 from labsys.core.session import TrialKind, TrialName

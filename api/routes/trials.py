@@ -7,6 +7,7 @@ from dataclasses import replace
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
 
+from api.database.tables import SessionRow, SubjectRow, TrialRow
 from api.dependencies import CodeFilter, Cursor, DatabaseDep, LabDep, Limit, SessionDep, TrialNameDep
 from api.documents import send
 from api.edits import Kept, change_noun, make_noun, with_fields
@@ -14,9 +15,8 @@ from api.errors import problem_responses
 from api.once import ONCE, OnceRoute
 from api.paging import Keyset
 from api.queries import find_trial
-from api.schemas import TrialChange, TrialDocument, TrialNew
-from api.schemas_results import Page
-from api.tables import SessionRow, SubjectRow, TrialRow
+from api.schemas.results import Page
+from api.schemas.trials import TrialChange, TrialDocument, TrialNew
 from labsys.core.session import Trial, TrialKind, TrialName
 from labsys.storage.lab import Lab
 from labsys.storage.trials import load_trial, save_trial

@@ -14,7 +14,8 @@ from starlette.requests import ClientDisconnect
 
 from api.access.audit import record
 from api.access.authenticate import actor_of
-from api.database import Database
+from api.database.connection import Database
+from api.database.tables import SubjectRow
 from api.dependencies import DatabaseDep, LabDep
 from api.documents import send
 from api.errors import RefusedError, problem_responses
@@ -22,9 +23,8 @@ from api.jobs.kinds import JobKind
 from api.jobs.queue import JobRequest, Slots, find_unfinished, submit
 from api.jobs.unused_uploads import remove_unused_uploads
 from api.once import ONCE, OnceRoute, answered_before, keep_answer
-from api.schemas_jobs import JobDocument
-from api.schemas_uploads import RecordingNew, UploadDocument
-from api.tables import SubjectRow
+from api.schemas.jobs import JobDocument
+from api.schemas.uploads import RecordingNew, UploadDocument
 from api.uploads import Upload, find_upload, receiving
 from calibration.align import WorldAxes
 from labsys.core.errors import UnknownNameError

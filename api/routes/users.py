@@ -10,14 +10,14 @@ from sqlalchemy.orm import Session
 
 from api.access.authenticate import actor_of
 from api.access.users import add_user, change_user, find_user, grant, granted_codes, withdraw
+from api.database.tables_owned import UserRow
 from api.dependencies import Cursor, DatabaseDep, Limit, SessionDep, SubjectCode
 from api.documents import send
 from api.errors import problem_responses
 from api.paging import Keyset
 from api.queries import find_subject
-from api.schemas_access import GrantsDocument, UserChange, UserDocument, UserNew
-from api.schemas_results import Page
-from api.tables_owned import UserRow
+from api.schemas.access import GrantsDocument, UserChange, UserDocument, UserNew
+from api.schemas.results import Page
 
 router = APIRouter(prefix="/users", tags=["users"])
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from api.database import open_database
+from api.database.connection import open_database
+from api.database.tables_owned import JobRow
 from api.jobs.queue import JobRequest, submit
-from api.tables_owned import JobRow
 from labsys.storage.lab import Lab
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from api.access import passwords
 from api.app import create_app
-from api.index import index_lab
+from api.indexing.index import index_lab
 from calibration.formats import format_anipose
 from labsys.core.cameras import Calibration, Camera, CameraRig, Intrinsics
 from labsys.core.motion import (

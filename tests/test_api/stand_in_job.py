@@ -44,7 +44,7 @@ def run_worker(lab: str, database: str, lease_s: float, scheduler: str = "") -> 
     from dataclasses import replace
     from datetime import timedelta
 
-    from api.database import open_database
+    from api.database.connection import open_database
     from api.jobs.executor import Executor
     from api.jobs.local import LocalExecutor
     from api.jobs.queue import Slots

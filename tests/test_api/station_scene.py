@@ -11,7 +11,7 @@ from api.recording.led_visit import LedVisit
 from api.recording.station import Station
 from api.recording.station_state import Opened
 from api.recording.visits import Visit
-from api.schemas_capture import StationPhase
+from api.schemas.capture import StationPhase
 from labsys.capture.protocol import Protocol, load_protocol
 from labsys.core.session import Session
 from labsys.storage.lab import Lab

@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 
 from api.access import passwords
 from api.access.throttle import Throttle
-from api.database import Database
-from api.tables_owned import ApiKeyRow, LinkRow, LoginRow, UserRow
+from api.database.connection import Database
+from api.database.tables_owned import ApiKeyRow, LinkRow, LoginRow, UserRow
 from labsys.core.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("cheap_hashes")

@@ -13,8 +13,8 @@ from api.access.logins import check_password
 from api.access.roles import Role
 from api.access.throttle import Throttle
 from api.access.users import add_user, find_user
-from api.database import open_database
-from api.tables_owned import AuditRow
+from api.database.connection import open_database
+from api.database.tables_owned import AuditRow
 from labsys.core.errors import InputError
 from labsys.storage.lab import Lab
 

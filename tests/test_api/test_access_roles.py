@@ -18,9 +18,10 @@ from api.access.keys import KeyRequest, make_key
 from api.access.roles import Role, Scope
 from api.access.rules import RULES, check_every_route_has_a_rule, served_routes
 from api.access.visibility import CRITERIA
-from api.database import Database
-from api.index import index_lab
-from api.tables import INDEX_TABLES, Base
+from api.database.columns import Base
+from api.database.connection import Database
+from api.database.tables import INDEX_TABLES
+from api.indexing.index import index_lab
 from labsys.storage.lab import Lab, open_lab
 from tests.test_api.every_url import every_url
 

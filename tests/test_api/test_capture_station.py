@@ -17,7 +17,7 @@ from api.recording.coverage_file import COLUMNS, ROWS
 from api.recording.line import PLACE
 from api.recording.station import Station
 from api.recording.station_process import remove_left
-from api.schemas_capture import StationPhase
+from api.schemas.capture import StationPhase
 from calibration.board.board import make_cv_board
 from calibration.board.detector import BoardFinder
 from labsys.capture.preview import make_preview, make_preview_folder, preview_file

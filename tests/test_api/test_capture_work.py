@@ -15,7 +15,7 @@ from api.recording.line import SOCKET, Line, describe_holder, open_station
 from api.recording.station import Station
 from api.recording.station_state import StationState
 from api.recording.steps import leaving_no_empty_trial
-from api.schemas_capture import StationPhase
+from api.schemas.capture import StationPhase
 from labsys.capture.status import WorkerState
 from labsys.capture.studio import Studio
 from labsys.capture.verdict import Advice, TakeVerdict

@@ -77,9 +77,9 @@ def test_usage_errors_are_input_errors(labsys: Run) -> None:
 def test_unexpected_error_is_one_line_with_the_place_of_its_traceback(tmp_path: Path) -> None:
     script = (
         "import api.cli, api.commands.showing as s, sys\n"
-        "import api.catalog\n"
+        "import api.views.catalog\n"
         "def broken(*_): raise KeyError('left foot')\n"
-        "api.catalog.list_metrics = broken\n"
+        "api.views.catalog.list_metrics = broken\n"
         "sys.argv = ['labsys', *sys.argv[1:]]\n"
         "api.cli.main()\n"
     )

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from sqlalchemy import select
 
-from api.database import open_database
-from api.tables import FileRow
+from api.database.connection import open_database
+from api.database.tables import FileRow
 from labsys.capture.bench_day import BY_HAND
 from labsys.storage.lab import Lab
 from tests.test_api.cli_answer import Run, make_runner

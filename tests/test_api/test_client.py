@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.client import _OVERLAP, ROW_KEY, LabClient, ServiceError
-from api.index import index_subject
+from api.indexing.index import index_subject
 from api.jobs.queue import LEASE, MAX_ATTEMPTS
 from labsys.core.session import TrialName
 from labsys.storage.lab import Lab

@@ -19,7 +19,7 @@ import uvicorn
 from starlette.testclient import TestClient
 
 from api.app import create_app
-from api.flat_table import COLUMNS
+from api.flat.trial_metrics import COLUMNS
 from labsys.storage.lab import Lab
 
 FOLDER = Path(__file__).parents[2] / "docs" / "dashboards"

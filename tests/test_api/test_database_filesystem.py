@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from api import database
-from api.database import open_database
-from api.filesystem import network_file_system
+from api.database import connection
+from api.database.connection import open_database
+from api.database.filesystem import network_file_system
 from labsys.core.errors import InputError
 from labsys.storage.lab import create_lab
 
@@ -44,7 +44,7 @@ def test_sqlite_on_a_network_file_system_is_refused_with_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = create_lab(tmp_path / "lab")
-    monkeypatch.setattr(database, "network_file_system", lambda _path: "nfs4")
+    monkeypatch.setattr(connection, "network_file_system", lambda _path: "nfs4")
     with pytest.raises(InputError, match="nfs4") as caught:
         open_database(lab)
     assert "PostgreSQL" in caught.value.remedy

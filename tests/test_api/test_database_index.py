@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
-from api.database import open_database
-from api.index import find_problems, index_lab, index_subject
+from api.database.connection import open_database
+from api.database.tables import FileRow, IndexState, SubjectRow, TrialMetricRow
+from api.indexing.index import find_problems, index_lab, index_subject
 from api.lab_errors import default_errors
 from api.queries import compare_sessions, find_run, find_trend, find_visit, run_metrics
-from api.tables import FileRow, IndexState, SubjectRow, TrialMetricRow
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.session import TrialKind, TrialName
 from labsys.core.skeleton import Side
@@ -131,7 +131,7 @@ def test_failed_indexing_changes_nothing(any_lab: Lab, monkeypatch: pytest.Monke
     def fail(*_arguments: object) -> None:
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr("api.index._insert", fail)
+    monkeypatch.setattr("api.indexing.index._insert", fail)
     with pytest.raises(RuntimeError, match="power cut"):
         index_lab(any_lab)
     monkeypatch.undo()

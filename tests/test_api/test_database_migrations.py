@@ -10,12 +10,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
-import api.tables_owned  # noqa: F401
-from api.database import open_database, upgrade_database
-from api.index import ensure_indexed, index_lab
-from api.migrate import known_revisions, migrate_down, migrate_up
-from api.migrations import HEAD
-from api.tables import Base
+import api.database.tables_owned  # noqa: F401
+from api.database.columns import Base
+from api.database.connection import open_database, upgrade_database
+from api.database.migrate import known_revisions, migrate_down, migrate_up
+from api.database.migrations import HEAD
+from api.indexing.index import ensure_indexed, index_lab
 from labsys.core.errors import InputError, NewerSchemaError
 from labsys.storage.lab import Lab, create_lab
 
@@ -72,7 +72,7 @@ def test_database_of_another_lab_is_refused(any_lab: Lab, tmp_path: Path) -> Non
 
 
 def test_failed_migration_leaves_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    from api import migrate
+    from api.database import migrate
 
     (lab.root / "labsys.db").unlink()
     complete = migrate.migrate_up

@@ -12,8 +12,8 @@ from sqlalchemy import event
 from starlette.testclient import TestClient
 
 from api.cli import main
-from api.index import index_subject
-from api.views import trial_document
+from api.indexing.index import index_subject
+from api.views.results import trial_document
 from labsys.core.catalogue import ANGLES, METRICS
 from labsys.core.measurement_error import Z_95
 from labsys.core.session import TrialName

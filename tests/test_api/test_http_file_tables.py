@@ -20,9 +20,9 @@ from api.access.audit import TERMINAL
 from api.access.keys import KeyRequest, make_key
 from api.access.roles import Role
 from api.access.throttle import Throttle
-from api.stride_table import CurveTable, StrideTable
-from api.visit_metrics import VisitMetricTable
-from api.visit_table import VisitTable
+from api.flat.session_metrics import VisitMetricTable
+from api.flat.sessions import VisitTable
+from api.flat.strides import CurveTable, StrideTable
 from labsys.core.session import TrialName
 from labsys.core.skeleton import Side
 from labsys.storage.lab import Lab
@@ -235,7 +235,7 @@ def test_viewer_without_a_grant_learns_nothing(client: TestClient) -> None:
 def test_questions_read_no_file_that_nobody_named(lab: Lab, tmp_path: Any) -> None:
     import duckdb
 
-    from api.named_files import ask_files, file_list
+    from api.flat.named_files import ask_files, file_list
 
     folder = run_folder(lab, RUN1, current_run(lab, RUN1) or "")
     named, other = folder / "strides.parquet", tmp_path / "it's another.parquet"

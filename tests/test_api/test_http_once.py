@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
-from api.database import Database
+from api.database.connection import Database
 from labsys.storage.lab import Lab
 from tests.test_api.conftest import HERE
 

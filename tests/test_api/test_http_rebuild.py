@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from starlette.testclient import TestClient
 
-from api.index import index_lab, index_subject
+from api.indexing.index import index_lab, index_subject
 from labsys.storage.lab import Lab
 from tests.test_api.every_url import OWNED, every_url
 

@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.access.throttle import Throttle
-from api.index import index_subject
+from api.indexing.index import index_subject
 from labsys.core.clock import utc_now
 from labsys.core.session import TrialName
 from labsys.storage.finished_runs import run_names

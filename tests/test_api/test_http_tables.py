@@ -18,14 +18,14 @@ from starlette.testclient import TestClient
 
 from api.commands.showing import metric_table
 from api.commands.text_table import format_share
-from api.database import Database
-from api.flat_columns import OF_RUN
-from api.flat_table import COLUMNS, parse_when
-from api.index import index_subject
+from api.database.connection import Database
+from api.database.tables import TrialMetricRow
+from api.flat.columns import OF_RUN
+from api.flat.formats import guard_formula
+from api.flat.trial_metrics import COLUMNS, parse_when
+from api.indexing.index import index_subject
 from api.moments import show_moment
-from api.table_files import guard_formula
-from api.tables import TrialMetricRow
-from api.views import metric_document
+from api.views.results import metric_document
 from labsys.core.catalogue import find_metric
 from labsys.core.session import TrialName
 from labsys.core.skeleton import Tier

@@ -18,7 +18,8 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from api.database import Database, open_database
+from api.database.connection import Database, open_database
+from api.database.tables_owned import JobRow
 from api.jobs.queue import (
     MAX_ATTEMPTS,
     JobRequest,
@@ -35,7 +36,6 @@ from api.jobs.queue import (
     time_left_s,
 )
 from api.jobs.worker import Worker, WorkerSettings
-from api.tables_owned import JobRow
 from labsys.core.errors import UnknownNameError
 from labsys.storage.lab import Lab
 

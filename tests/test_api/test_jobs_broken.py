@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from api.database import Database, open_database
+from api.database.connection import Database, open_database
+from api.database.tables_owned import JobRow
 from api.jobs.queue import MAX_ATTEMPTS, JobRequest, Slots, ask_to_cancel, claim, find_job, give_back, submit
 from api.jobs.worker import Worker, WorkerSettings
-from api.tables_owned import JobRow
 from labsys.storage.lab import Lab
 
 WORK = "tests.test_api.stand_in_job:work"

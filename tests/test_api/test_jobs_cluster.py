@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from api.database import Database, open_database
+from api.database.connection import Database, open_database
+from api.database.tables_owned import JobRow
 from api.jobs.cluster import ClusterExecutor, check_address
 from api.jobs.executor import WorkerSettings
 from api.jobs.queue import JobRequest, Slots, ask_to_cancel, find_job, submit
 from api.jobs.remote import Found
 from api.jobs.worker import Worker
-from api.tables_owned import JobRow
 from labsys.core.errors import InputError
 from labsys.storage.lab import Lab
 from tests.test_api.cli_answer import make_runner

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from api.commands.working import working_beside
-from api.index import index_lab
+from api.indexing.index import index_lab
 from labsys.core.session import Phase
 from labsys.core.skeleton import Side
 from labsys.storage.lab import Lab

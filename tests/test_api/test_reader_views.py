@@ -14,14 +14,14 @@ from sqlalchemy import Connection, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 from starlette.testclient import TestClient
 
-from api.database import Database, open_database, upgrade_database
-from api.flat_table import COLUMNS
-from api.index import index_lab
-from api.reader_sql import VIEWS
-from api.reader_views import READER, make_reader, renew_views
-from api.tables import Base
-from api.visit_metrics import VisitMetricTable
-from api.visit_table import VisitTable
+from api.database.columns import Base
+from api.database.connection import Database, open_database, upgrade_database
+from api.database.reader_sql import VIEWS
+from api.database.reader_views import READER, make_reader, renew_views
+from api.flat.session_metrics import VisitMetricTable
+from api.flat.sessions import VisitTable
+from api.flat.trial_metrics import COLUMNS
+from api.indexing.index import index_lab
 from labsys.storage.lab import Lab
 from tests.test_api.cli_answer import make_runner
 

@@ -13,8 +13,8 @@ from starlette.testclient import TestClient
 
 from api.access.audit import TERMINAL
 from api.app import create_app
-from api.database import open_database
-from api.index import ensure_indexed, index_lab, index_subject
+from api.database.connection import open_database
+from api.indexing.index import ensure_indexed, index_lab, index_subject
 from api.lab_errors import default_errors
 from api.promotion import promote_release
 from labsys.core.errors import ConcurrencyError, InputError

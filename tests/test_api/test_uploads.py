@@ -21,8 +21,8 @@ from api.errors import RefusedError
 from api.jobs.kinds import do_job
 from api.jobs.queue import Slots
 from api.jobs.worker import Worker, WorkerSettings
-from api.schemas_jobs import JobNew
-from api.schemas_uploads import RecordingNew, UploadedFile
+from api.schemas.jobs import JobNew
+from api.schemas.uploads import RecordingNew, UploadedFile
 from api.settings import ServiceSettings
 from api.uploads import Incoming, find_upload, receiving
 from labsys.core.errors import InputError

@@ -35,7 +35,7 @@ STILL = TrialName("S01", "2026-11-22", "static1")
 _SETTINGS = ("--set", "analyse.distal_cutoff_hz=11")
 _PROCESS = """
 import sys
-import api.index, pipelines.run, pipelines.run_plan
+import api.indexing.index, pipelines.run, pipelines.run_plan
 from api.cli import main
 print("ready", flush=True)
 sys.stdin.readline()

@@ -1,0 +1,1 @@
+"""Flat tables for dashboards: columns, filters, pages and files."""

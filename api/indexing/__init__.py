@@ -1,0 +1,1 @@
+"""The lab folder as rows: what `labsys index` gathers and writes."""

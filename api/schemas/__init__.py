@@ -1,0 +1,1 @@
+"""What is sent and what is answered, as pydantic models: one module a subject."""
