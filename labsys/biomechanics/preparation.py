@@ -10,6 +10,7 @@ import numpy as np
 from labsys.biomechanics.cardan import rotation_about
 from labsys.biomechanics.cast import carry_clusters
 from labsys.biomechanics.filtering import fill_gaps, find_outliers, low_pass, too_fast
+from labsys.biomechanics.names_check import check_standing
 from labsys.biomechanics.points import BodyPoints, is_distal, median_points, name_roles, reached_tier
 from labsys.biomechanics.segments import (
     Body,
@@ -143,8 +144,8 @@ def prepare_points(landmarks: Landmarks3D, static: Landmarks3D | None, settings:
     """Clean a trial's landmarks, with missing ones carried by the clusters that its static calibrates.
 
     Raises:
-        InputError: empty trial, uneven times, landmarks that reach no tier (missing ones named); a static that moves
-            or is of another body.
+        InputError: empty trial, uneven times, landmarks that reach no tier (missing ones named); a static that moves,
+            is of another body, does not stand, or bears exchanged names.
     """
     _check_times(landmarks)
     still = None if static is None else _still_points(static)
@@ -164,7 +165,9 @@ def _still_points(static: Landmarks3D) -> BodyPoints:
         raise InputError("the static trial is empty", remedy="Record a quiet stance again, or analyse without a static")
     standing = name_roles(static)
     check_stands_still(standing)
-    return face_forward(median_points(standing))
+    still = median_points(standing)
+    check_standing(still)
+    return face_forward(still)
 
 
 def face_forward(still: BodyPoints) -> BodyPoints:

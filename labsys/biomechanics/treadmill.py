@@ -12,6 +12,7 @@ import numpy as np
 from scipy.signal import find_peaks
 
 from labsys.biomechanics.axes import mid
+from labsys.biomechanics.names_check import check_names_of_gait
 from labsys.biomechanics.points import BodyPoints, is_seen
 from labsys.biomechanics.preparation import Prepared
 from labsys.biomechanics.segments import Body
@@ -59,8 +60,8 @@ def find_travel(prepared: Prepared, *, declared: Surface | None, heading_known: 
     """Find surface, run direction, speed and stride period of a gait trial.
 
     Raises:
-        InputError: nothing moves (belt stopped), another surface than declared, a subject who faces backwards, or too
-            short to see a stride.
+        InputError: nothing moves (belt stopped), another surface than declared, a subject who faces backwards,
+            landmarks that bear each other's names, or too short to see a stride.
     """
     _check_length(prepared.points)
     body = prepared.body(prepared.settings.event_cutoff_hz)
@@ -75,6 +76,7 @@ def find_travel(prepared: Prepared, *, declared: Surface | None, heading_known: 
     travel_in_turned = walk if surface is Surface.OVERGROUND else -foot
     travel = travel_in_turned @ R
     _check_facing(travel, facing, surface, heading_known)
+    check_names_of_gait(prepared.points)
     return _turn(prepared, surface, travel, period_s, heading_known)
 
 

@@ -13,7 +13,8 @@ from labsys.biomechanics.analyse import analyse_motion
 from labsys.biomechanics.cardan import BakerAngles, JcsAngles, baker_matrix, jcs_matrix, rotation_about
 from labsys.biomechanics.kinematics import joint_angles
 from labsys.biomechanics.metrics import RULES
-from labsys.biomechanics.preparation import prepare_points
+from labsys.biomechanics.points import median_points, name_roles
+from labsys.biomechanics.preparation import face_forward, find_pelvis_size, prepare_points
 from labsys.biomechanics.segments import PelvisSize, build_body, hip_offset_m
 from labsys.biomechanics.settings import AnalysisSettings
 from labsys.core.arrays import FloatArray
@@ -36,6 +37,14 @@ def angles_of(
 ) -> dict[tuple[str, Side], AngleSeries]:
     standing = None if static is None else as_landmarks(still(static))
     prepared = prepare_points(as_landmarks(points), standing, AS_THEY_ARE)
+    return {(a.id, a.side): a for a in joint_angles(prepared).series}
+
+
+def angles_from(points: dict[str, FloatArray], posture: dict[str, FloatArray]) -> dict[tuple[str, Side], AngleSeries]:
+    """Angles as change from any posture, also one that no static trial may hold."""
+    standing = face_forward(median_points(name_roles(as_landmarks(still(posture)))))
+    prepared = prepare_points(as_landmarks(points), as_landmarks(still(place(Pose()))), AS_THEY_ARE)
+    prepared = replace(prepared, static=standing, size=find_pelvis_size(prepared.points, standing))
     return {(a.id, a.side): a for a in joint_angles(prepared).series}
 
 
@@ -152,7 +161,7 @@ _REVERSED = {"pelvis_obliquity", "pelvis_rotation", "lumbar_bending", "lumbar_ro
 @settings(max_examples=25, deadline=None)
 def test_mirror_swaps_sides(seed: int) -> None:
     points, static = place(wiggle(seed), 40), place(wiggle(seed + 1), 1)
-    here, there = angles_of(points, static), angles_of(mirror(points), mirror(static))
+    here, there = angles_from(points, static), angles_from(mirror(points), mirror(static))
     for (angle_id, side), series in here.items():
         sign = -1.0 if angle_id in _REVERSED else 1.0
         other = there[angle_id, side.opposite]

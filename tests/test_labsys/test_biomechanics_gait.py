@@ -19,7 +19,7 @@ from labsys.core.landmarks import Landmarks3D
 from labsys.core.measurement_error import default_error_table
 from labsys.core.motion import EventKind, Metric, MotionResult, Quality, Stride, StrideValues
 from labsys.core.session import Surface, TrialKind
-from labsys.core.skeleton import Side, Tier
+from labsys.core.skeleton import Side, Tier, mirrored_name
 from pipelines.synthetic.noise import NoiseModel, observe
 from pipelines.synthetic.parameters import Anatomy, RunnerParameters, Strike, Variability
 from pipelines.synthetic.rigs import make_rig
@@ -429,6 +429,14 @@ def test_facing_backwards_is_refused() -> None:
     backward = replace(trial, xyz_m=trial.xyz_m[::-1])
     with pytest.raises(InputError, match="faces backwards"):
         analyse(backward, heading_known=False)
+
+
+@pytest.mark.parametrize("stems", [("GT", "LFE", "MFE", "LM", "MM", "HEEL", "MT1", "MT5", "TOE"), ("LFE", "MFE")])
+def test_a_run_with_its_legs_exchanged_is_refused(stems: tuple[str, ...]) -> None:
+    trial = synthetic().anatomy
+    names = [mirrored_name(n) if n[1:] in stems else n for n in trial.landmarks]
+    with pytest.raises(InputError, match=r"right knee lies \d+ mm to the left.*exchanged.*in this trial"):
+        analyse(trial.with_positions(trial.xyz_m[:, [trial.index(n) for n in names]]))
 
 
 @pytest.mark.slow
