@@ -18,8 +18,10 @@ from labsys.core.session import Conditions, Goal, TrialKind, TrialName
 from labsys.core.skeleton import Tier
 from labsys.longitudinal import AbsentTrial, Capture, CaptureMetric, Visit
 
-# Parts of a run's parameters that are no settings: facts of the trial, its visit, its take and its calibration.
-_STATED = frozenset({"trial", "session", "take", "calibration", "name"})
+# Parts of a run's parameters that are no settings: facts of the trial, its subject, visit, take and calibration, and
+# the run that it was begun from.
+_STATED = frozenset({"trial", "subject", "session", "take", "calibration", "name", "run"})
+_STATIC = "trial.static"
 _WITH_STRIDES = (TrialKind.RUN, TrialKind.WALK)
 
 _VISIT = (
@@ -144,6 +146,7 @@ def _capture(run: Row[Any], rows: list[Row[Any]], release: str) -> Capture:
         camera_turns={camera: (x, y, z) for camera, (x, y, z) in run.camera_turns.items()},
         model=run.model,
         settings=_settings(run.parameters),
+        has_static=bool(run.parameters[_STATIC]) if _STATIC in run.parameters else None,
         release=release,
         run=run.run,
         pipeline_version=run.pipeline_version,

@@ -16,7 +16,7 @@ from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.measurement_error import ErrorTable
 from labsys.core.session import Goal, TrialName
 from labsys.core.skeleton import Side
-from labsys.longitudinal import Comparison, Person, Trend, Visit, compare_visits, metric_trend
+from labsys.longitudinal import TREND_NEEDS, Comparison, Person, Trend, Visit, compare_visits, metric_trend
 
 
 def find_subject(session: Session, code: str) -> SubjectRow:
@@ -110,7 +110,7 @@ def find_trend(
     if side not in sides:
         raise InputError(f"{metric} is kept for {' and '.join(sides)}, not for '{side}'")
     rows = _all_visit_rows(session, subject)
-    visits = read_visits(session, rows, counting, metrics=(metric, "speed"))
+    visits = read_visits(session, rows, counting, metrics=(metric, *TREND_NEEDS))
     goals = read_goals(session, next((r.episode_id for r in reversed(rows) if r.episode_id is not None), None))
     return metric_trend(visits, metric, side, errors, goals=goals)
 

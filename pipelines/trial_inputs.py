@@ -20,6 +20,9 @@ from pipelines.code_version import code_version
 from pipelines.recalibrated import calibration_facts
 from pipelines.screening import SCREENING_INPUTS, Screening
 
+# Runs of before it was one of the facts do not say it.
+HEIGHT_FACT = "session.height_m"
+
 
 @dataclass(frozen=True, eq=False)
 class TrialInputs:
@@ -130,6 +133,7 @@ def _facts(trial: Trial, session: Session, take: Take, static: TrialName | None)
         "trial.speed_mps": "" if conditions.speed_mps is None else repr(conditions.speed_mps),
         "trial.static": str(static) if static else "",
         "session.leg_length_m": repr(session.anthropometry.leg_length_m or ""),
+        HEIGHT_FACT: repr(session.anthropometry.height_m or ""),
         "take.rate_hz": repr(take.rate_hz),
     }
 
@@ -146,6 +150,8 @@ def is_outdated(record: RunRecord, inputs: TrialInputs) -> bool:
     beside = (STATIC_PREFIX, *SCREENING_INPUTS)
     own = {path: digest for path, digest in made.inputs.items() if not path.startswith(beside)}
     stated = {key: made.parameters.get(key) for key in inputs.facts}
+    if HEIGHT_FACT not in made.parameters:
+        stated[HEIGHT_FACT] = inputs.facts[HEIGHT_FACT]
     return own != dict(inputs.hashes) or stated != dict(inputs.facts)
 
 

@@ -136,6 +136,7 @@ def trend_text(document: Mapping[str, Any]) -> str:
             f"{condition_text(series)}, {series['tier']}{_made_text(document, series)}",
             format_table(headers, rows, right=("value", "since first", "strides")),
             *([_slope_text(series["slope"], document["unit"], digits)] if series["slope"] else []),
+            *series["notes"],
         ]
     lines += [f"left out: {trial}: {reason}" for trial, reason in document["left_out"].items()]
     return "\n".join(lines if document["series"] else [*lines, "no visit has this metric"])

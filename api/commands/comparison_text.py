@@ -85,8 +85,11 @@ def _curve_lines(curves: Sequence[Mapping[str, Any]]) -> list[str]:
                 f"  {curve['id']} {curve['side']}: {where}, up to {c['largest_difference']:+.1f} {curve['unit']} "
                 f"(error {curve['mdc95']:.1f})"
             )
-    smaller = sum(not c["larger_than_error"] for curve in curves for c in curve["clusters"])
-    lines += ["  nothing"] if len(lines) == 2 else []
+    judged = [curve for curve in curves if not curve["reason"]]
+    smaller = sum(not c["larger_than_error"] for curve in judged for c in curve["clusters"])
+    why_not = Counter(curve["reason"] for curve in curves if curve["reason"])
+    lines += ["  nothing"] if len(lines) == 2 and why_not.total() < len(curves) else []
+    lines += [f"  no verdict on {n} of {len(curves)} curves: {reason}" for reason, n in why_not.items()]
     lines.append(
         f"  {smaller} further stretches differ between the recordings, but not by more than another day would."
     )

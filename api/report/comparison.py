@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -133,7 +134,11 @@ def _stretches(changes: Sequence[Row]) -> str:
         for s in c["clusters"]
         if s["larger_than_error"]
     ]
-    return f"{'; '.join(said) or 'nothing'}."
+    why_not = Counter(c["reason"] for c in changes if c["reason"])
+    if not said and why_not.total() < len(changes):
+        said = ["nothing"]
+    said += [f"no verdict on {n} of {len(changes)} curves ({reason})" for reason, n in why_not.items()]
+    return f"{'; '.join(said)}."
 
 
 def _provenance(sources: ComparisonSources) -> tuple[Block, ...]:

@@ -18,9 +18,10 @@ from labsys.core.session import TrialName
 from labsys.core.skeleton import Side, Tier
 from labsys.longitudinal import Capture, ConditionPair, CurveChange, CurveCluster, Visit, compare_stride_curves
 from labsys.longitudinal.calibrations import largest_differences, reason_against
+from labsys.longitudinal.guards import differing_zero
 from labsys.longitudinal.making import differing_making
 from labsys.longitudinal.pairing import pair_captures
-from labsys.longitudinal.visits import tiers_of
+from labsys.longitudinal.visits import MIN_STRIDES_FOR_VERDICT, tiers_of
 from labsys.storage.lab import Lab
 from labsys.storage.runs import run_file
 from labsys.storage.stride_tables import read_curves
@@ -69,12 +70,15 @@ def _compared(
     otherwise = differing_making(pair.pre + pair.post)
     if otherwise is not None:
         raise InputError(otherwise)
-    against = reason_against(definition, pair.pre + pair.post, largest_differences(pair.pre, pair.post))
+    captures = pair.pre + pair.post
+    against = differing_zero(definition, captures)
+    against = against or reason_against(definition, captures, largest_differences(pair.pre, pair.post))
     if against is not None:
         raise InputError(against)
     error = default_angle_error(definition.id, next(iter(tiers)))
     before, after = (_curves(captures, definition.id, side, stored) for captures in (pair.pre, pair.post))
-    return compare_stride_curves(before, after, band=error.mdc95 if error is not None else math.nan)
+    enough = min(sum(map(len, curves)) for curves in (before, after)) >= MIN_STRIDES_FOR_VERDICT
+    return compare_stride_curves(before, after, band=error.mdc95 if error is not None and enough else math.nan)
 
 
 def _curves(captures: Sequence[Capture], angle: str, side: Side, stored: Stored) -> list[FloatArray]:
@@ -86,7 +90,7 @@ def _curves(captures: Sequence[Capture], angle: str, side: Side, stored: Stored)
 def _change_document(change: CurveChange, definition: AngleDefinition, tiers: frozenset[Tier]) -> dict[str, Any]:
     unit = definition.unit
     return {
-        "reason": None if math.isfinite(change.band) else "error unknown: no stretch can count",
+        "reason": None if math.isfinite(change.band) else _why_nothing_counts(change),
         "tier": next(iter(tiers)).name,
         "n_pre": change.n_pre,
         "n_post": change.n_post,
@@ -100,6 +104,13 @@ def _change_document(change: CurveChange, definition: AngleDefinition, tiers: fr
         "difference": [outside(float(v), unit) for v in change.difference],
         "clusters": [_cluster_document(c, definition) for c in change.clusters],
     }
+
+
+def _why_nothing_counts(change: CurveChange) -> str:
+    fewest = min(change.n_pre, change.n_post)
+    if fewest < MIN_STRIDES_FOR_VERDICT:
+        return f"indicative only, {fewest} strides: no stretch can count below {MIN_STRIDES_FOR_VERDICT}"
+    return "error unknown: no stretch can count"
 
 
 def _cluster_document(cluster: CurveCluster, definition: AngleDefinition) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def _series_document(series: TrendSeries, unit: Unit) -> dict[str, Any]:
         "tier": series.tier.name,
         "definition_version": series.version,
         "made_by": series.made_by,
+        "notes": list(series.notes),
         "points": [
             {
                 "session": p.session,

@@ -7,7 +7,7 @@ from labsys.longitudinal.plan import Plan, PlanOption, plan_captures
 from labsys.longitudinal.reliability import learn_reliability
 from labsys.longitudinal.repeats import Person
 from labsys.longitudinal.shift import MetricShift, SubjectShift, VerdictFlip, shift_subject
-from labsys.longitudinal.trend import metric_trend
+from labsys.longitudinal.trend import TREND_NEEDS, metric_trend
 from labsys.longitudinal.values import (
     AbsentTrial,
     Capture,
@@ -28,6 +28,7 @@ from labsys.longitudinal.values import (
 from labsys.longitudinal.wording import explain_row
 
 __all__ = [
+    "TREND_NEEDS",
     "AbsentTrial",
     "Capture",
     "CaptureMetric",

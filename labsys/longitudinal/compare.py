@@ -19,7 +19,7 @@ from labsys.core.skeleton import Side, Tier
 from labsys.longitudinal.calibrations import depends_on_calibration, largest_differences, reason_against
 from labsys.longitudinal.families import correlated_page_level, holm_levels, page_level
 from labsys.longitudinal.goals import check_goals, goal_direction, is_late
-from labsys.longitudinal.guards import strike_changed, visit_warnings
+from labsys.longitudinal.guards import differing_zero, strike_changed, visit_warnings
 from labsys.longitudinal.making import differing_making
 from labsys.longitudinal.pairing import advice_for_next_time, pair_captures
 from labsys.longitudinal.symmetry import side_differences
@@ -145,12 +145,13 @@ def _obstacle(
         return Verdict.NOT_COMPARABLE, f"tiers differ: pre {_names(before.tiers)}, post {_names(after.tiers)}"
     if before.versions != after.versions or len(before.versions) > 1:
         return Verdict.NOT_COMPARABLE, "definition versions differ; process the older trial again"
-    otherwise = differing_making(before.captures + after.captures)
+    captures = before.captures + after.captures
+    otherwise = differing_making(captures) or differing_zero(definition, captures)
     if otherwise is not None:
         return Verdict.NOT_COMPARABLE, otherwise
     moves = depends_on_calibration(definition)
     differences = largest_differences(before.captures, after.captures) if moves else ()
-    against = reason_against(definition, before.captures + after.captures, differences)
+    against = reason_against(definition, captures, differences)
     if against is not None:
         return Verdict.NOT_COMPARABLE, against
     if error is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from labsys.core.catalogue import ErrorGroup, MetricDefinition
+from labsys.core.catalogue import AngleDefinition, ErrorGroup, MetricDefinition, Reference
 from labsys.core.skeleton import Side
 from labsys.core.units import degrees
 from labsys.longitudinal.calibrations import MAX_UNCERTAINTY_RAD, largest_differences, uncertainty_unknown
@@ -18,7 +18,7 @@ from labsys.longitudinal.visits import tiers_of
 # A foot that lands more toes-up than the first lands on the heel, more toes-down than the second on the forefoot.
 # Source: Altman & Davis 2012, doi:10.1016/j.gaitpost.2011.09.104.
 _REARFOOT_DEG, _FOREFOOT_DEG = 8.0, -1.6
-_STRIKE = "foot_angle_at_fs"
+STRIKE_METRIC = "foot_angle_at_fs"
 _PAIN_DIFFERENCE = 2.0
 _TIMED = frozenset({"duty_factor"})
 
@@ -32,6 +32,7 @@ def pair_warnings(pair: ConditionPair) -> tuple[str, ...]:
         *_differing(pair, "model that found the landmarks", lambda c: c.model, "process both visits with one model"),
         *_tiers(pair),
         *_settings(pair),
+        *_zeros(pair),
         *_pain(pair),
         *_stated(pair),
     ]
@@ -61,6 +62,36 @@ def visit_warnings(pre: Visit, post: Visit, pairs: Sequence[ConditionPair]) -> t
     return tuple(found)
 
 
+def differing_zero(definition: MetricDefinition | AngleDefinition, captures: Sequence[Capture]) -> str | None:
+    """Why a capture without a static trial is not like one with: between segments it is measured from another zero.
+
+    Also what needs no static trial is the rotation from standing where there is one: stickers that sit askew make the
+    two differ by up to 5°.
+    """
+    if isinstance(definition, AngleDefinition):
+        rests = definition.static_referenced
+    else:
+        rests = definition.reference is Reference.PROXIMAL_SEGMENT and not definition.static_referenced
+    without = _without_static(captures) if rests else ""
+    return f"measured from standing in some and not in all: no static trial for {without}" if without else None
+
+
+def _without_static(captures: Iterable[Capture]) -> str:
+    """The captures that have no static trial, where others have one; else empty."""
+    known = {f"{c.name.session}/{c.name.trial}": c.has_static for c in captures}
+    return _listed(n for n, has in known.items() if has is False) if True in known.values() else ""
+
+
+def _zeros(pair: ConditionPair) -> list[str]:
+    without = _without_static(pair.pre + pair.post)
+    if not without:
+        return []
+    return [
+        f"no static trial for {without}: angles between segments are not comparable, the excursion of hip extension "
+        "among them; record a quiet stance in every visit, or name one with 'labsys trial edit --static'"
+    ]
+
+
 def strike_changed(definition: MetricDefinition, before: Sequence[Capture], after: Sequence[Capture]) -> str | None:
     """Why a time of contact is limited by the method: feet that land otherwise shift every foot strike. Else None."""
     if definition.error_group is not ErrorGroup.CONTACT and definition.id not in _TIMED:
@@ -73,7 +104,7 @@ def strike_changed(definition: MetricDefinition, before: Sequence[Capture], afte
 
 
 def _strike_class(captures: Sequence[Capture], side: Side) -> str:
-    found = [m.mean for c in captures if (m := c.find(_STRIKE, side)) is not None and m.measured]
+    found = [m.mean for c in captures if (m := c.find(STRIKE_METRIC, side)) is not None and m.measured]
     if not found:
         return ""
     angle_deg = degrees(sum(found) / len(found))

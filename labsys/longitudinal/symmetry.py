@@ -15,6 +15,7 @@ from labsys.core.measurement_error import ErrorTable, SessionError, Weights
 from labsys.core.skeleton import Side
 from labsys.core.units import Unit
 from labsys.longitudinal.calibrations import depends_on_calibration, largest_differences, reason_against
+from labsys.longitudinal.guards import differing_zero
 from labsys.longitudinal.values import Capture, ConditionPair, SideDifference
 from labsys.longitudinal.verdict import Change, VariancePart, VisitValue, welch_satterthwaite
 from labsys.longitudinal.visits import MIN_STRIDES_FOR_VERDICT, Measured, measure_visit
@@ -75,7 +76,7 @@ def _reason(pair: ConditionPair, definition: MetricDefinition, measured: Sequenc
     if len({t for m in measured for t in m.tiers}) > 1 or len({v for m in measured for v in m.versions}) > 1:
         return "tiers or definition versions differ"
     moves = depends_on_calibration(definition)
-    against = reason_against(
+    against = differing_zero(definition, pair.pre + pair.post) or reason_against(
         definition, pair.pre + pair.post, largest_differences(pair.pre, pair.post) if moves else ()
     )
     if against is not None:

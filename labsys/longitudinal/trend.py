@@ -6,14 +6,16 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from labsys.core.catalogue import METRICS, find_metric
+from labsys.core.catalogue import METRICS, MetricDefinition, find_metric
 from labsys.core.measurement_error import ErrorTable, SessionError
 from labsys.core.session import Goal
 from labsys.core.skeleton import Side, Tier
-from labsys.longitudinal.calibrations import reason_against
+from labsys.longitudinal.calibrations import depends_on_calibration, largest_differences, reason_against
 from labsys.longitudinal.families import FAMILY_RATE, page_level
 from labsys.longitudinal.goals import check_goal, is_late
+from labsys.longitudinal.guards import STRIKE_METRIC, differing_zero, strike_changed
 from labsys.longitudinal.making import describe_making, group_made_alike
 from labsys.longitudinal.pairing import COMPARED_KINDS, group_alike
 from labsys.longitudinal.slope import DatedVisit, fit_slope
@@ -21,6 +23,8 @@ from labsys.longitudinal.values import Capture, Family, Trend, TrendPoint, Trend
 from labsys.longitudinal.verdict import change_between, visit_interval
 from labsys.longitudinal.visits import MIN_STRIDES_FOR_VERDICT, Measured, measure_visit
 
+# Metrics that a trend of any metric looks at besides: which runs are alike, and how feet land.
+TREND_NEEDS = ("speed", STRIKE_METRIC)
 _NOWHERE = (math.nan, math.nan)
 
 
@@ -79,8 +83,30 @@ def _counts(capture: Capture, metric: str, side: Side, left_out: dict[str, str])
     return reason is None
 
 
+def _why_apart(definition: MetricDefinition, a: Capture, b: Capture) -> str | None:
+    """Why two captures of one condition may not be joined although both count, or None."""
+    differences = largest_differences((a,), (b,)) if depends_on_calibration(definition) else ()
+    return differing_zero(definition, (a, b)) or reason_against(definition, (a, b), differences)
+
+
+def _joinable(members: Sequence[_Origin], definition: MetricDefinition) -> list[tuple[list[_Origin], str]]:
+    """Captures in groups in which each may be joined with every other, and why a group stands apart from the first."""
+    groups: list[tuple[list[_Origin], str]] = []
+    for origin in members:
+        against = [
+            next((why for o in group if (why := _why_apart(definition, o.capture, origin.capture)) is not None), None)
+            for group, _ in groups
+        ]
+        if None in against:
+            groups[against.index(None)][0].append(origin)
+        else:
+            groups.append(([origin], next((why for why in against if why is not None), "")))
+    return groups
+
+
 def _series_of(members: list[_Origin], question: _Question) -> list[TrendSeries]:
-    """One series per tier, definition version and making of captures under one condition."""
+    """One series per tier, definition version and making of captures under one condition, and per what they are
+    measured from."""
     by_definition: dict[tuple[Tier, int, int], list[_Origin]] = defaultdict(list)
     makings = group_made_alike(o.capture for o in members)
     for origin in members:
@@ -89,12 +115,15 @@ def _series_of(members: list[_Origin], question: _Question) -> list[TrendSeries]
             making = next(i for i, group in enumerate(makings) if any(c is origin.capture for c in group))
             by_definition[found.tier, found.version, making].append(origin)
     return [
-        _one_series(origins, question, tier=tier, version=version)
+        _one_series(joined, question, tier=tier, version=version, apart=apart)
         for (tier, version, _), origins in sorted(by_definition.items())
+        for joined, apart in _joinable(origins, find_metric(question.metric))
     ]
 
 
-def _one_series(origins: list[_Origin], question: _Question, *, tier: Tier, version: int) -> TrendSeries:
+def _one_series(
+    origins: list[_Origin], question: _Question, *, tier: Tier, version: int, apart: str = ""
+) -> TrendSeries:
     by_visit: dict[str, list[_Origin]] = defaultdict(list)
     for origin in origins:
         by_visit[origin.visit.session].append(origin)
@@ -106,6 +135,7 @@ def _one_series(origins: list[_Origin], question: _Question, *, tier: Tier, vers
     }
     visits = [group[0].visit for group in by_visit.values()]
     first = origins[0].capture
+    limited = _strike_changes(list(by_visit.values()), find_metric(question.metric))
     return TrendSeries(
         kind=first.kind,
         surface=first.conditions.surface,
@@ -114,9 +144,17 @@ def _one_series(origins: list[_Origin], question: _Question, *, tier: Tier, vers
         tier=tier,
         version=version,
         points=tuple(_point(v, measured[v.session], measured[visits[0].session], error) for v in visits),
-        slope=_slope(visits, measured, question, error, tier),
+        slope=None if limited else _slope(visits, measured, question, error, tier),
         made_by=", ".join(dict.fromkeys(describe_making(o.capture) for o in origins)),
+        notes=((f"not joined: {apart}",) if apart else ()) + ((f"no line: {limited}",) if limited else ()),
     )
+
+
+def _strike_changes(by_visit: Sequence[Sequence[_Origin]], definition: MetricDefinition) -> str:
+    """Why a line through times of contact would show how feet land instead, or ""."""
+    visits = [[o.capture for o in group] for group in by_visit]
+    found = (strike_changed(definition, a, b) for a, b in pairwise(visits))
+    return next((why for why in found if why is not None), "")
 
 
 def _point(visit: Visit, measured: Measured, first: Measured, error: SessionError | None) -> TrendPoint:

@@ -74,6 +74,7 @@ class Capture:
         model: what found the landmarks. settings: how it was processed, key -> value.
         release: the named release that its run counts in, "" for none. pipeline_version: of what made the run.
         model_hash: digest of the model, "" where no model looked at videos. run: name of the run, "" where unknown.
+        has_static: whether a static trial was there to measure from; None where unknown.
     """
 
     name: TrialName
@@ -94,6 +95,7 @@ class Capture:
     pipeline_version: str = ""
     model_hash: str = ""
     run: str = ""
+    has_static: bool | None = None
 
     def find(self, metric_id: str, side: Side) -> CaptureMetric | None:
         """The metric of this id and side, or None where the capture does not list it."""
@@ -326,7 +328,8 @@ class TrendSeries:
 
     speed_mps: their mean. made_by: what processed them, in words: a release, else version and model.
 
-    slope: None for fewer than three visits, where the error is unknown, or where strides are too few for a verdict.
+    slope: None for fewer than three visits, where the error is unknown, where strides are too few for a verdict, or
+    where `notes` say why. notes: why these points stand apart from others or have no line, in words.
     """
 
     kind: TrialKind
@@ -338,6 +341,7 @@ class TrendSeries:
     points: tuple[TrendPoint, ...]
     slope: TrendSlope | None = None
     made_by: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

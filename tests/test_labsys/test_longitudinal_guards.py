@@ -117,3 +117,22 @@ def test_feet_that_land_otherwise_make_contact_times_indicative() -> None:
     assert "rearfoot before and lands on the forefoot now" in (row.reason or "")
     same = row_of(compare(landing("2026-01-01", 15.0), landing("2026-03-01", 12.0)), "contact_time")
     assert same.verdict is Verdict.LARGER_THAN_ERROR
+
+
+def test_a_visit_without_a_static_trial_is_not_compared_where_the_other_is_measured_from_standing() -> None:
+    """Its excursion of hip extension is not the rotation from standing: 4.5° apart in the public running recording."""
+    pre, post = make_visit("2026-01-01", has_static=True), make_visit("2026-03-01", {HIP: 0.2}, has_static=False)
+    comparison = compare(pre, post)
+    row = row_of(comparison)
+    assert row.verdict is Verdict.NOT_COMPARABLE
+    assert math.isnan(row.change)
+    assert "no static trial for 2026-03-01/run1" in (row.reason or "")
+    assert row_of(comparison, "thigh_ext_excursion_stance").verdict is Verdict.NO_DETECTABLE_CHANGE
+    (warning,) = [w for w in comparison.warnings if "no static trial" in w]
+    assert "record a quiet stance in every visit" in warning
+    side = next(s for s in comparison.symmetry if s.id == HIP)
+    assert "no static trial" in (side.reason or "")
+    for has in (True, False, None):
+        alike = compare(make_visit("2026-01-01", has_static=has), make_visit("2026-03-01", {HIP: 0.4}, has_static=has))
+        assert row_of(alike).verdict is Verdict.LARGER_THAN_ERROR
+        assert not any("no static trial" in w for w in alike.warnings)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from labsys.core.catalogue import METRICS
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.measurement_error import SessionError, default_error_table
 from labsys.core.session import Conditions, Goal, GoalDirection, Surface, TrialKind, TrialName
 from labsys.core.skeleton import Side, Tier
+from labsys.core.units import radians
 from labsys.longitudinal import Capture, CaptureMetric, Family, Trend, Verdict, Visit, metric_trend
 from labsys.longitudinal.slope import DatedVisit, fit_slope
 from labsys.longitudinal.verdict import visit_value
@@ -166,6 +169,57 @@ def test_lines_through_unchanged_visits_err_at_their_rate() -> None:
         slope = fit_slope(dated, error=error, level=0.05, family=goal)
         called.append(slope is not None and slope.verdict is Verdict.LARGER_THAN_ERROR)
     assert float(np.mean(called)) == pytest.approx(0.05, abs=0.017)
+
+
+def _turned(tilt_deg: float) -> dict[str, tuple[float, ...]]:
+    """Turns of two standing cameras in a LAB tilted about X."""
+    lab = Rotation.from_euler("X", tilt_deg, degrees=True)
+    cameras = {"a": Rotation.from_euler("Y", 40.0, degrees=True), "b": Rotation.from_euler("Y", -60.0, degrees=True)}
+    return {name: tuple((turn * lab).as_rotvec()) for name, turn in cameras.items()}
+
+
+def test_calibrations_that_disagree_about_gravity_are_not_joined() -> None:
+    """A lean that changes by the 0.8° by which the second calibration's up is off is no change of the person."""
+    tilts = {1: 0.0, 8: 0.0, 15: 0.8, 22: 0.8}
+    visits = [
+        _dated(day, radians(5.0 + tilt), metric="trunk_lean_stance_mean", side=Side.LEFT,
+               calibration=f"tilted {tilt:g}", camera_turns=_turned(tilt))
+        for day, tilt in tilts.items()
+    ]  # fmt: skip
+    errors = default_error_table(("trunk_lean_stance_mean",))
+    first, second = metric_trend(visits, "trunk_lean_stance_mean", Side.LEFT, errors).series
+    assert [[p.session[-2:] for p in s.points] for s in (first, second)] == [["01", "08"], ["15", "22"]]
+    assert first.notes == ()
+    (note,) = second.notes
+    assert note.startswith("not joined: gravity or heading of calibrations tilted 0 and tilted 0.8 differ by 0.8°")
+    cadence = [_dated(d, 2.8, calibration=f"tilted {t:g}", camera_turns=_turned(t)) for d, t in tilts.items()]
+    assert len(_trend(*cadence).series) == 1, "steps have no gravity"
+
+
+def test_captures_with_and_without_a_static_trial_are_not_joined() -> None:
+    hip = {"metric": "hip_ext_excursion_stance", "side": Side.LEFT}
+    visits = [_dated(d, 0.6, has_static=has, **hip) for d, has in ((1, True), (8, False), (15, True), (22, True))]
+    first, second = metric_trend(visits, "hip_ext_excursion_stance", Side.LEFT, ERRORS).series
+    assert [[p.session[-2:] for p in s.points] for s in (first, second)] == [["01", "15", "22"], ["08"]]
+    assert "no static trial for 2026-01-08/run1" in second.notes[0]
+
+
+def test_contact_times_of_feet_that_land_otherwise_have_no_line() -> None:
+    def landing(day: int, angle_deg: float) -> Visit:
+        visit = _dated(day, 0.25 + 0.001 * day, metric="contact_time", side=Side.LEFT)
+        (capture,) = visit.captures
+        foot = CaptureMetric("foot_angle_at_fs", Side.LEFT, radians(angle_deg), 0.01, 40, 0.0, math.nan, Tier.T3, 1)
+        return _visit(visit.session, replace(capture, metrics=(*capture.metrics, foot)))
+
+    errors = default_error_table(("contact_time",))
+    same = metric_trend([landing(d, 12.0) for d in (1, 8, 15)], "contact_time", Side.LEFT, errors).series[0]
+    assert same.slope is not None
+    assert same.notes == ()
+    changed = metric_trend(
+        [landing(1, 12.0), landing(8, 12.0), landing(15, -4.0)], "contact_time", Side.LEFT, errors
+    ).series[0]
+    assert changed.slope is None
+    assert "no line: the left foot landed on the rearfoot before" in changed.notes[0]
 
 
 def _still(mean: float) -> CaptureMetric:

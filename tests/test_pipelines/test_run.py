@@ -27,11 +27,13 @@ from pipelines.config import Profile, load_config
 from pipelines.importing.request import ImportRequest
 from pipelines.importing.trial import import_trial
 from pipelines.run import run_trial
+from pipelines.run_plan import plan_run
 from pipelines.stages import Stage
 from pipelines.stale import find_unprocessed, retire_stale_runs
 from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.rigs import make_rig
 from pipelines.synthetic.trial import make_trial
+from pipelines.trial_inputs import HEIGHT_FACT, gather_inputs, is_outdated
 from tests.test_pipelines.run_scene import (
     RUN,
     STILL,
@@ -171,6 +173,21 @@ def test_changed_facts_make_a_run_stale(lab: Lab) -> None:
     assert set(retire_stale_runs(lab, *place)) == {RUN, STILL}
     assert current_run(lab, RUN) is None
     assert [r.run for r in list_runs(lab, RUN)] == [run], "the run itself stays"
+
+
+def test_a_body_height_that_comes_later_makes_a_run_stale(lab: Lab) -> None:
+    """Stride length over height rests on it; runs of before it was kept with them stay."""
+    before = gather_inputs(lab, RUN)
+    plan = plan_run(lab, before, CONFIG, static_run="", from_stage=None, screening=None)
+    made = plan.record(before, started_at="", seconds={}, heading_known=True, not_for_comparison=None)
+    assert not is_outdated(made, before)
+    session = load_session(lab, RUN.subject, RUN.session)
+    save_session(lab, replace(session, anthropometry=replace(session.anthropometry, height_m=1.75)))
+    after = gather_inputs(lab, RUN)
+    assert is_outdated(made, after)
+    assert plan_run(lab, after, CONFIG, static_run="", from_stage=None, screening=None).run != plan.run
+    parameters = {k: v for k, v in made.provenance.parameters.items() if k != HEIGHT_FACT}
+    assert not is_outdated(replace(made, provenance=replace(made.provenance, parameters=parameters)), after)
 
 
 @pytest.mark.slow
