@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from labsys.biomechanics.screening import ScreenedTrial, screen
 from labsys.core.motion import MotionResult
-from labsys.core.references import PUBLISHED, ReferenceTable, sex_word
+from labsys.core.references import PUBLISHED, ReferenceTable, sex_word, speed_held_against
 from labsys.core.screening import RuleSet
 from labsys.core.session import Surface, Trial, TrialKind
 from labsys.core.skeleton import Side
@@ -69,7 +69,7 @@ def with_findings(motion: MotionResult, trial: Trial, screening: Screening) -> M
         kind=trial.kind,
         tier=motion.tier,
         surface=conditions.surface or Surface(motion.notes["surface"]),
-        speed_mps=conditions.speed_mps or motion.events.belt_speed_mps,
+        speed_mps=speed_held_against(conditions.speed_mps, motion.events.belt_speed_mps),
         sex=screening.sex,
         n_strides={side: motion.n_strides(side) for side in (Side.LEFT, Side.RIGHT)},
         metrics=motion.metrics,

@@ -7,7 +7,7 @@ from typing import Any
 from labsys.biomechanics.reference_text import describe_reference, distance_sds
 from labsys.core.catalogue import find_metric
 from labsys.core.motion import Finding, FindingValue, Metric, TrialResult
-from labsys.core.references import ReferenceTable, ReferenceValue
+from labsys.core.references import ReferenceTable, ReferenceValue, speed_held_against
 from labsys.core.session import Surface
 from labsys.core.skeleton import Tier
 from labsys.core.units import Unit, to_outside
@@ -65,7 +65,7 @@ def references_of(result: TrialResult, metric: Metric, table: ReferenceTable, se
     found = table.find(
         metric.id,
         surface=surface,
-        speed_mps=conditions.speed_mps or motion.events.belt_speed_mps,
+        speed_mps=speed_held_against(conditions.speed_mps, motion.events.belt_speed_mps),
         sex=sex,
         tier=Tier.T0.name if motion.tier is None else motion.tier.name,
     )

@@ -157,6 +157,17 @@ def _holds(reference: ReferenceValue, surface: Surface, speed_mps: float, sex: s
     return low <= speed_mps <= high
 
 
+def speed_held_against(stated_mps: float | None, measured_mps: float) -> float:
+    """The speed at which a trial is held against references and rules, m/s; NaN where unknown.
+
+    As stated; as measured where nothing was stated, or where the two contradict each other: a mistyped speed, or a belt
+    that runs otherwise, must not choose the reference.
+    """
+    if stated_mps is None or abs(measured_mps - stated_mps) > OWN_SPEED_REACH * stated_mps:
+        return measured_mps
+    return stated_mps
+
+
 def sex_word(text: str) -> str:
     """What a lab wrote as sex, as references name it: "men", "women", or "" where it says neither."""
     first = text.strip().lower()[:1]

@@ -245,6 +245,13 @@ def test_hip_centres_mirror() -> None:
     assert np.allclose(right * 1e3, expected_mm)
 
 
+def test_hip_centres_without_a_leg_length_are_by_one_predictor() -> None:
+    """pyCGM2's single-predictor forms; with no static trial the leg is not measured."""
+    right, left = (hip_offset_m(PelvisSize(0.24, 0.15, float("nan")), s) for s in (Side.RIGHT, Side.LEFT))
+    assert np.allclose(right, left * np.array([1.0, 1.0, -1.0]))
+    assert np.allclose(right * 1e3, [-0.24 * 150 - 9.9, -0.305 * 240 - 10.9, 0.33 * 240 + 7.3])
+
+
 def keypoints(names: tuple[str, ...], n: int = 50) -> Landmarks3D:
     """A standing person as a keypoint model sees one, swaying a little."""
     p = place(Pose(), n)

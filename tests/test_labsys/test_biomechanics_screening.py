@@ -16,12 +16,14 @@ from labsys.biomechanics.screening import ScreenedTrial, screen
 from labsys.core.catalogue import find_metric
 from labsys.core.measurement_error import default_error
 from labsys.core.motion import Finding, Metric, Quality, StrideValues
-from labsys.core.references import PUBLISHED, OwnReference, ReferenceTable
+from labsys.core.references import PUBLISHED, OwnReference, ReferenceTable, speed_held_against
 from labsys.core.screening import Confidence, FindingStatus, RuleSet
-from labsys.core.session import Surface, TrialKind
+from labsys.core.session import Conditions, Surface, Trial, TrialKind, TrialName
 from labsys.core.skeleton import Side, Tier
 from labsys.core.units import INSIDE, Unit, to_inside
+from pipelines.screening import Screening, with_findings
 from pipelines.screening_file import shipped_rules
+from tests.test_api.made_results import make_motion
 
 RULES = shipped_rules()
 LEFT = Side.LEFT
@@ -369,3 +371,25 @@ def test_an_own_reference_holds_for_its_sex_tier_speed_and_version() -> None:
     assert not found(tier="T1")
     old = replace(table, own=(replace(own, version=0).as_value(),))
     assert old.find_own("cadence", surface=Surface.TREADMILL, speed_mps=3.0, sex="women", tier="T3") is None
+
+
+@pytest.mark.parametrize(
+    ("stated", "measured", "held"),
+    [(3.0, 3.05, 3.0), (3.0, 3.8, 3.8), (3.0, 2.6, 2.6), (None, 3.1, 3.1), (3.0, math.nan, 3.0)],
+)
+def test_a_stated_speed_that_the_feet_contradict_chooses_no_reference(
+    stated: float | None, measured: float, held: float
+) -> None:
+    assert speed_held_against(stated, measured) == held
+
+
+def test_findings_of_a_mistyped_speed_are_of_the_speed_that_was_run() -> None:
+    """Stated 3 m/s on a belt at 5 m/s: no rule reaches so far, and none may say that it does."""
+    stated = Trial("0", TrialName("S01", "2026-01-10", "run1"), TrialKind.RUN, "", Conditions(Surface.TREADMILL, 3.0))
+    screening, made = Screening(RULES, PUBLISHED, "", {}, {}), make_motion()
+    assert made.events is not None
+    for belt_mps, assessable in ((3.02, True), (5.0, False)):
+        motion = replace(made, events=replace(made.events, belt_speed_mps=belt_mps))
+        f1 = next(f for f in with_findings(motion, stated, screening).findings if f.id == "F1")
+        assert (f1.status is not FindingStatus.NOT_ASSESSABLE) is assessable
+        assert assessable or "5.00 m/s" in (f1.reason or "")
