@@ -27,13 +27,13 @@ def detect_gait_events(travel: Travel, kind: TrialKind) -> GaitEvents:
     travel: the trial turned into its run direction. Events that rest on filled-in foot samples are LOW.
 
     Raises:
-        InputError: no foot strike at all, or a run in which each foot stands for more than half its stride.
+        InputError: no foot strike at all, a run in which each foot stands for more than half its stride, or a walk in
+            which it stands for less.
     """
     settings = travel.prepared.settings
     points = travel.prepared.smoothed(settings.event_cutoff_hz)
     signals = make_signals(points, travel.prepared.body(settings.event_cutoff_hz), travel.period_s)
-    if kind is TrialKind.RUN:
-        _refuse_walking(signals, travel.speed_mps)
+    _refuse_other_gait(signals, kind, travel.speed_mps)
     speed = travel.speed_mps
     events = _find(signals, kind, speed)
     if travel.surface is Surface.TREADMILL:
@@ -83,19 +83,25 @@ def contacts(events: list[GaitEvent] | tuple[GaitEvent, ...], side: Side) -> lis
     ]
 
 
-def _refuse_walking(signals: GaitSignals, speed_mps: float) -> None:
-    """Refuse long contacts with a pelvis that is highest in mid-stance (an inverted pendulum, not a spring).
+def _refuse_other_gait(signals: GaitSignals, kind: TrialKind, speed_mps: float) -> None:
+    """Refuse in a run long contacts with a pelvis that is highest in mid-stance (an inverted pendulum), and in a walk
+    short ones with a pelvis that is not (a spring).
 
     Contacts are judged by the walking rules, as running rules stop looking after 0.45 s; these see some contacts a
     little long, so a slow run is told from a walk by its pelvis as well.
     """
     walking = find_walking_events(signals, speed_mps)
     shares = [(off - on) / signals.period_s for side in signals.legs for on, off in contacts(walking, side)]
-    if shares and signals.has_feet and float(np.median(shares)) > _HALF and signals.pelvis_highest_in_mid_stance():
-        raise InputError(
-            f"this is walking, not running: each foot stands for {100 * np.median(shares):.0f} % of its stride",
-            remedy="Import the trial with kind 'walk'",
-        )
+    if not shares or not signals.has_feet:
+        return
+    walks = signals.pelvis_highest_in_mid_stance()
+    if (float(np.median(shares)) > _HALF) is not walks or walks is (kind is TrialKind.WALK):
+        return
+    seen, stated, other = ("walking", "running", "walk") if walks else ("running", "walking", "run")
+    raise InputError(
+        f"this is {seen}, not {stated}: each foot stands for {100 * np.median(shares):.0f} % of its stride",
+        remedy=f"State what it is: 'labsys trial edit TRIAL --kind {other}'",
+    )
 
 
 def _median_stride(events: list[GaitEvent], fallback_s: float) -> float:

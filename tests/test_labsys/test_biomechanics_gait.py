@@ -468,6 +468,12 @@ def test_walking_in_a_run_is_refused() -> None:
         analyse(synthetic(TrialKind.WALK).anatomy, speed_mps=None)
 
 
+def test_running_in_a_walk_is_refused() -> None:
+    """By the rules of walking its contacts come out 40 ms long."""
+    with pytest.raises(InputError, match=r"running, not walking: each foot stands for 4\d %.*--kind run"):
+        analyse(synthetic().anatomy, kind=TrialKind.WALK, speed_mps=None)
+
+
 def test_two_strides_give_no_mean() -> None:
     trial = synthetic().anatomy
     n = 190
