@@ -101,13 +101,24 @@ class LabClient:
         """The metrics of the run that counts; trial is SUBJECT/SESSION/TRIAL."""
         return RunMetrics.model_validate(self._ask("GET", f"trials/{trial}/metrics").json())
 
-    def compare(self, subject: str, pre: str, post: str) -> dict[str, Any]:
-        """What changed between two sessions, as `labsys compare --json` says it."""
-        return self._document("compare", {"subject": subject, "pre": pre, "post": post})
+    def compare(self, subject: str, pre: str, post: str, *, as_of: str | None = None) -> dict[str, Any]:
+        """What changed between two sessions, now or as of a release, as `labsys compare --json` says it."""
+        return self._document("compare", {"subject": subject, "pre": pre, "post": post, **_release(as_of)})
 
-    def trend(self, subject: str, metric: str, side: str) -> dict[str, Any]:
-        """One metric over all visits, a series per condition."""
-        return self._document("trend", {"subject": subject, "metric": metric, "side": side})
+    def trend(self, subject: str, metric: str, side: str, *, as_of: str | None = None) -> dict[str, Any]:
+        """One metric over all visits, now or as of a release, a series per condition."""
+        return self._document("trend", {"subject": subject, "metric": metric, "side": side, **_release(as_of)})
+
+    def trial_report(self, trial: str, *, format: str = "pdf", as_of: str | None = None) -> bytes:
+        """The report of a trial, now or as of a release, as "pdf" or "html"."""
+        return self._ask("GET", f"trials/{trial}/report", params={"format": format, **_release(as_of)}).content
+
+    def comparison_report(
+        self, subject: str, pre: str, post: str, *, format: str = "pdf", as_of: str | None = None
+    ) -> bytes:
+        """The report of two sessions, now or as of a release, as "pdf" or "html"."""
+        asked = {"subject": subject, "pre": pre, "post": post, "format": format, **_release(as_of)}
+        return self._ask("GET", "compare/report", params=asked).content
 
     def table(self, name: str, **filters: Any) -> pd.DataFrame:
         """A flat table: trial_metrics, sessions, session_metrics, strides or curves; filters are those of
@@ -202,6 +213,10 @@ class LabClient:
             return answer
         is_problem = answer.headers.get("content-type", "").startswith("application/problem+json")
         raise ServiceError(answer.status_code, answer.json() if is_problem else {})
+
+
+def _release(as_of: str | None) -> dict[str, str]:
+    return {} if as_of is None else {"as_of": as_of}
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

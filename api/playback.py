@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,11 @@ from sqlalchemy.orm import Session
 
 from api.database.tables_owned import JobRow
 from api.documents import holds
-from api.jobs.kinds import JobKind
+from api.jobs.kinds import JobKind, faces_of
 from api.jobs.queue import JobState
 from api.schemas.playback import (
     ArrayDocument,
+    BlurredDocument,
     FilmDocument,
     NumberDocument,
     PanelDocument,
@@ -35,13 +36,14 @@ from labsys.core.session import TrialName
 from labsys.core.skeleton import find_bones, side_of
 from labsys.core.units import to_outside_array
 from labsys.storage.film_layout import NUMBER_BITS, NUMBER_BLOCK_PX
-from labsys.storage.films import Film, FilmedCamera, has_film, load_film, trial_film_key
+from labsys.storage.films import Faces, Film, FilmedCamera, has_film, load_film, trial_film_key
 from labsys.storage.lab import Lab
 from labsys.storage.motion_tables import read_angles
 from labsys.storage.results import LANDMARKS3D_FILE, read_landmarks3d
 from labsys.storage.runs import run_file
 from labsys.storage.stride_tables import read_strides
 from labsys.storage.takes import Take, has_take, load_take
+from pipelines.playback.faces_told import tell_blurred
 
 _NO_VIDEOS = "this trial has no videos, only 2D landmarks or markers"
 
@@ -55,8 +57,8 @@ class Playback:
     angles: FloatArray
 
 
-def load_playback(db: Session, lab: Lab, name: TrialName, run: str) -> Playback:
-    """One run of a trial for a player.
+def load_playback(db: Session, lab: Lab, name: TrialName, run: str, faces: Faces = Faces.SHOWN) -> Playback:
+    """One run of a trial for a player, and the film that shows faces or does not.
 
     Raises:
         UnknownNameError: no such run. InputError: its files cannot be read.
@@ -82,37 +84,39 @@ def load_playback(db: Session, lab: Lab, name: TrialName, run: str) -> Playback:
         angles=[PlayedAngle(id=s.id, side=s.side, unit=find_angle(s.id).unit.value) for s, _ in chosen],
         angle_values=ArrayDocument(href=f"{base}/angles", shape=[len(rows), times_s.size], unit="as its row says"),
         strides=_strides(lab, name, run, landmarks),
-        film=find_film(db, lab, name, run),
+        film=find_film(db, lab, name, run, faces),
     )
     return Playback(document, landmarks.xyz_m, np.array(rows).reshape(len(rows), times_s.size))
 
 
-def find_film(db: Session, lab: Lab, name: TrialName, run: str) -> FilmDocument:
+def find_film(db: Session, lab: Lab, name: TrialName, run: str, faces: Faces) -> FilmDocument:
     """Where the film of a run is, or how far it is."""
     take = load_take(lab, name) if has_take(lab, name) else Take(rate_hz=1.0)
-    key = trial_film_key(take, run)
+    key = trial_film_key(take, run, faces)
     if not key:
-        return FilmDocument(state="impossible", reason=_NO_VIDEOS)
+        return FilmDocument(state="impossible", faces=faces, reason=_NO_VIDEOS)
     if has_film(lab, name, key):
-        return _ready(lab, name, key)
-    return film_under_way(db, JobKind.FILM, name, {})
+        return _ready(lab, name, key, faces)
+    return film_under_way(db, JobKind.FILM, name, {"faces": faces.value})
 
 
 def film_under_way(db: Session, kind: JobKind, name: TrialName, parameters: Mapping[str, Any]) -> FilmDocument:
     """Of a film that is not there: whether a job makes it, or failed to. A job is told by what it was given."""
     statement = select(JobRow).where(JobRow.kind == kind.value, JobRow.target == str(name))
     latest = db.scalars(statement.order_by(JobRow.submitted_at.desc(), JobRow.id.desc()).limit(20))
-    job = next((j for j in latest if parameters.items() <= j.parameters.items()), None)
+    faces = faces_of(parameters)
+    job = next((j for j in latest if parameters.items() <= {"faces": Faces.SHOWN, **j.parameters}.items()), None)
     if job is None or job.state in (JobState.DONE, JobState.CANCELLED):
-        return FilmDocument(state="none")
+        return FilmDocument(state="none", faces=faces)
     if job.state == JobState.FAILED:
-        return FilmDocument(state="failed", reason=job.error, job=job.id)
-    return FilmDocument(state="making", job=job.id)
+        return FilmDocument(state="failed", faces=faces, reason=job.error, job=job.id)
+    return FilmDocument(state="making", faces=faces, job=job.id)
 
 
-def _ready(lab: Lab, name: TrialName, key: str) -> FilmDocument:
-    base = f"/api/v1/trials/{name}/playback"
-    return describe_film(load_film(lab, name, key), video=f"{base}/film?v={key}", landmarks_at=f"{base}/landmarks")
+def _ready(lab: Lab, name: TrialName, key: str, faces: Faces) -> FilmDocument:
+    base, asked = f"/api/v1/trials/{name}/playback", f"faces={faces}"
+    film = load_film(lab, name, key)
+    return describe_film(film, video=f"{base}/film?{asked}&v={key}", landmarks_at=f"{base}/landmarks?{asked}")
 
 
 def describe_film(film: Film, *, video: str, landmarks_at: str) -> FilmDocument:
@@ -124,6 +128,8 @@ def describe_film(film: Film, *, video: str, landmarks_at: str) -> FilmDocument:
     landmarks = ArrayDocument(href=landmarks_at, shape=[film.n_frames, first, 2], unit="px of the film")
     return FilmDocument(
         state="ready",
+        faces=Faces.SHOWN if film.blurred is None else Faces.BLURRED,
+        blurred=_describe_blurred(film),
         href=video,
         size_px=film.size_px,
         number=NumberDocument(top=film.number_top_px, bits=NUMBER_BITS, block_px=NUMBER_BLOCK_PX),
@@ -131,6 +137,16 @@ def describe_film(film: Film, *, video: str, landmarks_at: str) -> FilmDocument:
         landmarks=landmarks,
         notes=list(film.notes),
     )
+
+
+def _describe_blurred(film: Film) -> BlurredDocument | None:
+    found = film.blurred
+    if found is None:
+        return None
+    cameras: dict[str, int] = {}
+    for c in film.cameras:
+        cameras[c.camera] = cameras.get(c.camera, 0) + (c.blurred.not_found if c.blurred else 0)
+    return BlurredDocument(**asdict(found), cameras=cameras, says=tell_blurred(found))
 
 
 def _panel(filmed: FilmedCamera, first: int) -> PanelDocument:

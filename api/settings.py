@@ -29,6 +29,7 @@ class ServiceSettings(BaseSettings):
         allowed_hosts: names that requests may call the service by, besides this machine's and `host`.
         cors_origins: pages of other origins that may ask with a key. Never with a cookie.
         secure_cookies: True where a proxy in front speaks HTTPS; the browser then sends the cookie over HTTPS alone.
+        blur_faces: films show no faces, to nobody, and recordings are not given out.
         max_body_bytes: a larger request body is refused with 413.
         max_upload_bytes: the same, for one uploaded file.
     """
@@ -40,6 +41,7 @@ class ServiceSettings(BaseSettings):
     allowed_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     secure_cookies: bool = False
+    blur_faces: bool = False
     max_body_bytes: int = Field(default=1 << 20, ge=1024)
     max_upload_bytes: int = Field(default=32 << 30, ge=1024)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,10 +19,18 @@ from labsys.core.errors import InputError, LabsysError
 from labsys.core.frame_clock import fit_clock
 from labsys.core.session import TrialName
 from labsys.storage.atomic import write_json_atomic
+from labsys.storage.films import BlurredFaces, Faces
 from labsys.storage.lab import Lab, take_folder
+from labsys.storage.runs import current_run
 from labsys.storage.takes import CameraFile, Take, load_take, require_videos
 from labsys.storage.video import read_packets, write_constant_rate
 from pipelines.export_trial import make_new_folder
+from pipelines.playback.faces_told import tell_blurred
+from pipelines.playback.film import count_blurred
+from pipelines.playback.find_heads import find_heads
+from pipelines.playback.heads import Heads, unknown_heads
+from pipelines.playback.recoding import recode_blurred
+from pipelines.playback.sources import read_sources
 from pipelines.retiming.stamps import TIMESTAMPS, read_stamps
 
 README = "README.json"
@@ -37,12 +45,17 @@ class EvenFrames:
     repeated: BoolArray
 
 
-def export_constant_rate(lab: Lab, name: TrialName, out: Path, *, run: str | None = None) -> tuple[Path, ...]:
+def export_constant_rate(
+    lab: Lab, name: TrialName, out: Path, *, run: str | None = None, faces: Faces = Faces.SHOWN
+) -> tuple[Path, ...]:
     """CAMERA.mp4 of a take, as many frames for every camera, and README.json that lists repeated frames.
+
+    Blurred faces are looked for by the landmarks of the run that counts; README.json lists frames where none was found.
 
     Raises:
         InputError: no take, no videos, videos that are not of single JPEG pictures or not as they were recorded, or
-            cameras that share no time; it is no matter of a run, so `run` must not be given.
+            cameras that share no time; it is no matter of a run, so `run` must not be given. Faces are to be blurred,
+            and the trial was not processed.
     """
     if run is not None:
         raise InputError("videos belong to no run", remedy="Leave --run out")
@@ -54,17 +67,31 @@ def export_constant_rate(lab: Lab, name: TrialName, out: Path, *, run: str | Non
     even = lay_on_grid(times_s, rate_hz=rate_hz)
     for camera, file in take.cameras.items():
         _require_jpeg(take_folder(lab, name) / file.path, camera)
+    heads = _heads_to_blur(lab, name, take) if faces is Faces.BLURRED else {}
     make_new_folder(out)
     written = tuple(out / f"{camera}.mp4" for camera in take.cameras)
     try:
         for path, (camera, file) in zip(written, take.cameras.items(), strict=True):
-            _write_even(path, take_folder(lab, name) / file.path, even[camera].rows, file, rate_hz)
+            _write_even(path, take_folder(lab, name) / file.path, even[camera].rows, file, rate_hz, heads.get(camera))
     except LabsysError:
         for path in written:
             path.unlink(missing_ok=True)  # half a set of videos looks like a whole one
         raise
-    write_json_atomic(out / README, _describe(name, even, rate_hz))
+    write_json_atomic(out / README, _describe(name, even, rate_hz, heads))
     return (*written, out / README)
+
+
+def _heads_to_blur(lab: Lab, name: TrialName, take: Take) -> dict[str, Heads]:
+    """Camera -> what is to be blurred. Of a camera whose landmarks are not known, everything."""
+    run = current_run(lab, name)
+    if run is None:
+        raise InputError(
+            f"where the runner's head is in trial {name} is not known before it is processed",
+            remedy=f"Run 'labsys process {name}' first, or export without --blur-faces",
+        )
+    sources, _ = read_sources(lab, name, run)
+    unknown = {camera: unknown_heads(file.n_frames) for camera, file in take.cameras.items()}
+    return unknown | find_heads(lab, name, run, sources)
 
 
 def lay_on_grid(times_s: Mapping[str, FloatArray], *, rate_hz: float) -> dict[str, EvenFrames]:
@@ -115,9 +142,12 @@ def _require_jpeg(path: Path, camera: str) -> None:
         )
 
 
-def _write_even(path: Path, source: Path, rows: IntArray, file: CameraFile, rate_hz: float) -> None:
+def _write_even(
+    path: Path, source: Path, rows: IntArray, file: CameraFile, rate_hz: float, heads: Heads | None
+) -> None:
     differs = partial(_differs, path.stem, source)
-    pictures = _repeat(read_packets(source), rows, differs)
+    recorded = read_packets(source)
+    pictures = _repeat(recorded if heads is None else recode_blurred(recorded, heads), rows, differs)
     count = write_constant_rate(path, pictures, size_px=file.size_px, rate_hz=rate_hz)
     if count != rows.size:
         raise differs(f"it ends after {count} of {rows.size} pictures")
@@ -143,7 +173,9 @@ def _repeat(pictures: Iterator[bytes], rows: IntArray, differs: Callable[[str], 
             row, times = next(wanted, (-1, iter(())))
 
 
-def _describe(name: TrialName, even: Mapping[str, EvenFrames], rate_hz: float) -> dict[str, object]:
+def _describe(
+    name: TrialName, even: Mapping[str, EvenFrames], rate_hz: float, heads: Mapping[str, Heads]
+) -> dict[str, object]:
     n_frames = next(iter(even.values())).rows.size
     cameras = {
         camera: {
@@ -152,7 +184,22 @@ def _describe(name: TrialName, even: Mapping[str, EvenFrames], rate_hz: float) -
             "most_in_a_row": max(
                 (sum(1 for _ in g) for there, g in itertools.groupby(frames.repeated) if there), default=0
             ),
+            **(_describe_blurred(heads[camera], frames.rows) if camera in heads else {}),
         }
         for camera, frames in even.items()
     }
-    return {"trial": str(name), "rate_hz": rate_hz, "n_frames": n_frames, "cameras": cameras}
+    told = {"trial": str(name), "rate_hz": rate_hz, "n_frames": n_frames, "cameras": cameras}
+    return told | ({"faces": _describe_all(heads, even)} if heads else {})
+
+
+def _describe_blurred(heads: Heads, rows: IntArray) -> dict[str, list[int]]:
+    """Frames of the exported video, counted from 0."""
+    return {
+        "face_not_found": np.flatnonzero(~heads.found[rows]).tolist(),
+        "blurred_whole": np.flatnonzero(heads.hidden[rows]).tolist(),
+    }
+
+
+def _describe_all(heads: Mapping[str, Heads], even: Mapping[str, EvenFrames]) -> dict[str, object]:
+    found = sum((count_blurred(heads[c], frames.rows) for c, frames in even.items()), BlurredFaces(0, 0, 0))
+    return {"state": Faces.BLURRED.value, **asdict(found), "read_this": tell_blurred(found)}

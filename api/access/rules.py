@@ -52,6 +52,7 @@ _RULES: dict[Rule, tuple[str, ...]] = {
         "tables-trial_metrics", "tables-sessions", "tables-session_metrics", "tables-strides", "tables-curves",
         "files-get_file", "playback-get_playback",
         "playback-get_skeleton", "playback-get_angles", "playback-get_landmarks", "playback-get_film",
+        "reports-get_trial_report", "reports-get_comparison_report",
         "playback-get_pair_film", "playback-get_pair_video", "playback-get_pair_landmarks",
     ),
     _WRITES: (

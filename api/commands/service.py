@@ -37,6 +37,10 @@ def serve(
     workers: Annotated[
         int, typer.Option("--workers", min=0, help="Jobs at the same time; 0 leaves them to `labsys worker`.")
     ] = 1,
+    blur_faces: Annotated[
+        bool,
+        typer.Option("--blur-faces", help="Show faces to nobody: films are blurred, recordings stay here."),
+    ] = False,
     lab: LabOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -54,7 +58,7 @@ def serve(
         from api.app import create_app
         from api.commands.working import working_beside
 
-        settings = _settings(host, port)
+        settings = _settings(host, port, blur_faces=blur_faces)
         folder = terminal.open_lab()
         application = create_app(folder, settings)
     terminal.say(f"http://{settings.host}:{settings.port}  (Ctrl-C stops)")
@@ -80,12 +84,14 @@ def _nothing_collected() -> Iterator[None]:
         gc.enable()
 
 
-def _settings(host: str | None, port: int | None) -> ServiceSettings:
+def _settings(host: str | None, port: int | None, *, blur_faces: bool) -> ServiceSettings:
     from pydantic import ValidationError
 
     from api.settings import ServiceSettings
 
     given: dict[str, Any] = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
+    if blur_faces:  # without the option the environment decides
+        given["blur_faces"] = True
     try:
         return ServiceSettings(**given)
     except ValidationError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.progress import Progress
 from labsys.core.session import TrialKind, TrialName
+from labsys.storage.films import Faces, Film
 from labsys.storage.lab import Lab, open_lab
 
 
@@ -37,7 +38,7 @@ def do_job(job: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
         case JobKind.IMPORT:
             return import_and_process(lab, name, job, progress)
         case JobKind.FILM:
-            return film(lab, name, progress)
+            return film(lab, name, job["parameters"], progress)
         case JobKind.PAIR_FILM:
             return pair_film(lab, name, job["parameters"], progress)
 
@@ -70,7 +71,7 @@ def process(lab: Lab, name: TrialName, parameters: Mapping[str, Any], progress: 
     return {"run": made.run, "new": made.is_new, "static": made.static or None, "notes": list(made.notes)}
 
 
-def film(lab: Lab, name: TrialName, progress: Progress) -> Mapping[str, Any]:
+def film(lab: Lab, name: TrialName, parameters: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
     """Make the film of the run that counts, for the trial's page."""
     from labsys.storage.runs import current_run
     from pipelines.playback.film import film_trial
@@ -78,8 +79,8 @@ def film(lab: Lab, name: TrialName, progress: Progress) -> Mapping[str, Any]:
     run = current_run(lab, name)
     if run is None:
         raise InputError(f"trial {name} was not processed yet", remedy=f"Run `labsys process {name}`")
-    made = film_trial(lab, name, run, progress=progress)
-    return {"run": run, "film": made.key, "frames": made.n_frames, "notes": list(made.notes)}
+    made = film_trial(lab, name, run, faces=faces_of(parameters), progress=progress)
+    return {"run": run, "film": made.key, "frames": made.n_frames, "notes": list(made.notes), **_blurred(made)}
 
 
 def pair_film(lab: Lab, post: TrialName, parameters: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
@@ -93,5 +94,15 @@ def pair_film(lab: Lab, post: TrialName, parameters: Mapping[str, Any], progress
     visits = [FilmedVisit(name, run) for name, run in zip(names, runs, strict=True) if run is not None]
     if len(visits) < len(names):
         raise InputError("one of the two trials was not processed yet", where=f"{names[0]} and {post}")
-    made = film_pair(lab, visits[0], visits[1], Side(parameters["side"]), progress=progress)
-    return {"film": made.key, "frames": made.n_frames}
+    side, faces = Side(parameters["side"]), faces_of(parameters)
+    made = film_pair(lab, visits[0], visits[1], side, faces=faces, progress=progress)
+    return {"film": made.key, "frames": made.n_frames, **_blurred(made)}
+
+
+def faces_of(parameters: Mapping[str, Any]) -> Faces:
+    """Whether a job's film shows faces; jobs of earlier versions do not say."""
+    return Faces(parameters.get("faces", Faces.SHOWN))
+
+
+def _blurred(film: Film) -> dict[str, Any]:
+    return {} if film.blurred is None else {"blurred": asdict(film.blurred)}

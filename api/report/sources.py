@@ -69,16 +69,24 @@ def gather_trial(lab: Lab, name: TrialName, run: str | None = None, *, as_of: st
         UnknownNameError: no such trial, run or release. InputError: not processed yet, or a file cannot be read.
     """
     with _reading(lab) as db:
-        chosen = run if as_of is None else find_run(db, name, counting=counting_as_of(db, as_of)).run
-        result = load_trial_document(lab, name, chosen)
-        return TrialSources(
-            release=release_of_run(db, name, result["run"], as_of),
-            result=result,
-            trial=TrialDocument.of(find_trial(db, name)),
-            session=SessionDocument.of(find_session(db, name.subject, name.session)),
-            run=RunDocument.of(find_run(db, name, result["run"])),
-            curves=load_curves(lab, name, result["run"], angle=None, side=None, strides=False),
-        )
+        return trial_sources(db, lab, name, run, as_of=as_of)
+
+
+def trial_sources(
+    db: Session, lab: Lab, name: TrialName, run: str | None = None, *, as_of: str | None = None
+) -> TrialSources:
+    """As `gather_trial`, of what this session may see."""
+    chosen = run if as_of is None else find_run(db, name, counting=counting_as_of(db, as_of)).run
+    trial = TrialDocument.of(find_trial(db, name))
+    result = load_trial_document(lab, name, chosen)
+    return TrialSources(
+        release=release_of_run(db, name, result["run"], as_of),
+        result=result,
+        trial=trial,
+        session=SessionDocument.of(find_session(db, name.subject, name.session)),
+        run=RunDocument.of(find_run(db, name, result["run"])),
+        curves=load_curves(lab, name, result["run"], angle=None, side=None, strides=False),
+    )
 
 
 def gather_comparison(lab: Lab, subject: str, pre: str, post: str, *, as_of: str | None = None) -> ComparisonSources:
@@ -89,15 +97,22 @@ def gather_comparison(lab: Lab, subject: str, pre: str, post: str, *, as_of: str
             read.
     """
     with _reading(lab) as db:
-        counting = counting_as_of(db, as_of)
-        comparison = compared_document(db, lab, subject, pre, post, counting=counting)
-        visits = [find_visit(db, subject, code, counting=counting) for code in (pre, post)]
-        return ComparisonSources(
-            comparison=comparison,
-            sessions=tuple(SessionDocument.of(find_session(db, subject, code)) for code in (pre, post)),
-            captures=tuple(tuple(_captures(lab, db, comparison, pair)) for pair in comparison["pairs"]),
-            changes=tuple(c for angle in SHOWN for c in compare_curves(lab, visits[0], visits[1], angle=angle)),
-        )
+        return comparison_sources(db, lab, subject, pre, post, as_of=as_of)
+
+
+def comparison_sources(
+    db: Session, lab: Lab, subject: str, pre: str, post: str, *, as_of: str | None = None
+) -> ComparisonSources:
+    """As `gather_comparison`, of what this session may see."""
+    counting = counting_as_of(db, as_of)
+    comparison = compared_document(db, lab, subject, pre, post, counting=counting)
+    visits = [find_visit(db, subject, code, counting=counting) for code in (pre, post)]
+    return ComparisonSources(
+        comparison=comparison,
+        sessions=tuple(SessionDocument.of(find_session(db, subject, code)) for code in (pre, post)),
+        captures=tuple(tuple(_captures(lab, db, comparison, pair)) for pair in comparison["pairs"]),
+        changes=tuple(c for angle in SHOWN for c in compare_curves(lab, visits[0], visits[1], angle=angle)),
+    )
 
 
 def _captures(lab: Lab, db: Session, comparison: Mapping[str, Any], pair: Mapping[str, Any]) -> Iterator[Capture]:

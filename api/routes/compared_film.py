@@ -17,14 +17,14 @@ from api.jobs.kinds import JobKind
 from api.jobs.queue import JobRequest, find_job, submit
 from api.playback import describe_film, film_under_way, send_array
 from api.queries import find_run, find_trial
-from api.routes.playback import ARRAY, FILM, refuse_if_settled
+from api.routes.playback import ARRAY, FILM, FacesDep, refuse_if_settled
 from api.schemas.jobs import JobDocument
 from api.schemas.playback import PairFilmDocument
 from api.streaming import stream_file
 from labsys.core.errors import UnknownNameError
 from labsys.core.session import TrialName
 from labsys.core.skeleton import Side
-from labsys.storage.films import Film, film_video, has_film, load_film, load_film_landmarks, pair_film_key
+from labsys.storage.films import Faces, Film, film_video, has_film, load_film, load_film_landmarks, pair_film_key
 from labsys.storage.lab import Lab
 from labsys.storage.takes import Take, has_take, load_take
 
@@ -39,28 +39,29 @@ Version = Annotated[str | None, Query(max_length=64, description="Which film is 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two trials of a subject and the side whose strides lock them."""
+    """Two trials of a subject, the side whose strides lock them, and whether faces are shown."""
 
     pre: TrialName
     post: TrialName
     side: Side
+    faces: Faces
 
     @property
     def query(self) -> str:
         """As addresses name it."""
         visits = "&".join(f"{k}={n.session}/{n.trial}" for k, n in (("pre", self.pre), ("post", self.post)))
-        return f"subject={self.pre.subject}&{visits}&side={self.side}"
+        return f"subject={self.pre.subject}&{visits}&side={self.side}&faces={self.faces}"
 
     @property
     def parameters(self) -> dict[str, str]:
         """What a job is told beside its target."""
-        return {"pre": str(self.pre), "side": self.side.value}
+        return {"pre": str(self.pre), "side": self.side.value, "faces": self.faces.value}
 
 
-def get_pair(subject: Code, pre: OneTrial, post: OneTrial, side: Side = Side.RIGHT) -> Pair:
+def get_pair(subject: Code, pre: OneTrial, post: OneTrial, faces: FacesDep, side: Side = Side.RIGHT) -> Pair:
     """The trials that the query names; strides have a side, and both is taken for right."""
     names = [TrialName.parse(f"{subject}/{visit}") for visit in (pre, post)]
-    return Pair(names[0], names[1], Side.RIGHT if side is Side.BOTH else side)
+    return Pair(names[0], names[1], Side.RIGHT if side is Side.BOTH else side, faces)
 
 
 PairDep = Annotated[Pair, Depends(get_pair)]
@@ -76,8 +77,8 @@ def get_pair_film(request: Request, db: SessionDep, lab: LabDep, pair: PairDep) 
 def get_pair_video(request: Request, db: SessionDep, lab: LabDep, pair: PairDep, v: Version = None) -> Response:
     """H.264 in MP4, by range: one frame per per cent of a stride."""
     key = _made(db, lab, pair)
-    place = film_video(lab, pair.post, key)
-    return stream_file(request, place, what=f"film of {pair.pre} and {pair.post}", sha256=key, lasting=v == key)
+    place, what = film_video(lab, pair.post, key), f"film of {pair.pre} and {pair.post}, faces {pair.faces}"
+    return stream_file(request, place, what=what, sha256=key, lasting=v == key)
 
 
 @router.get("/landmarks", response_class=Response, responses={**problem_responses(404), **ARRAY})
@@ -105,7 +106,8 @@ def make_pair_film(request: Request, database: DatabaseDep, lab: LabDep, pair: P
 def _document(db: Session, lab: Lab, pair: Pair) -> PairFilmDocument:
     key = _key(db, lab, pair)
     if not key:
-        return PairFilmDocument(state="impossible", reason="one of the two visits has no videos", side=pair.side)
+        reason = "one of the two visits has no videos"
+        return PairFilmDocument(state="impossible", faces=pair.faces, reason=reason, side=pair.side)
     if not has_film(lab, pair.post, key):
         found = film_under_way(db, JobKind.PAIR_FILM, pair.post, pair.parameters)
         return PairFilmDocument(**found.model_dump(), side=pair.side)
@@ -145,4 +147,4 @@ def _made(db: Session, lab: Lab, pair: Pair) -> str:
 def _key(db: Session, lab: Lab, pair: Pair) -> str:
     runs = [find_run(db, name).run for name in (pair.pre, pair.post)]
     takes = [load_take(lab, n) if has_take(lab, n) else Take(rate_hz=1.0) for n in (pair.pre, pair.post)]
-    return pair_film_key(list(zip(takes, runs, strict=True)), pair.side)
+    return pair_film_key(list(zip(takes, runs, strict=True)), pair.side, pair.faces)

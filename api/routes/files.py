@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy import select
 
+from api.access.faces import refuse_recording
 from api.database.tables import FileRow
 from api.dependencies import LabDep, SessionDep
 from api.errors import problem_responses
@@ -27,11 +28,12 @@ PathInLab = Annotated[
 
 @router.get("/{path:path}", response_class=Response, responses={**problem_responses(404, 416, 429), **STREAMED})
 def get_file(request: Request, db: SessionDep, lab: LabDep, path: PathInLab) -> Response:
-    """One file that the index names. Files of runs never change."""
+    """One file that the index names. Files of runs never change. Recordings only to those who may see faces."""
     row = db.scalars(select(FileRow).where(FileRow.path == path)).first()
     place = None if row is None else _place(lab, row)
     if row is None or place is None:
         raise UnknownNameError("file", path, valid=())
+    refuse_recording(request, row.kind)
     lasting = row.run is not None and bool(row.sha256)
     return stream_file(request, place, what=path, sha256=row.sha256 or "", lasting=lasting)
 

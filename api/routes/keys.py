@@ -13,7 +13,7 @@ from api.access.authenticate import actor_of
 from api.access.keys import KeyRequest, make_key, make_link
 from api.database.tables import SubjectRow
 from api.database.tables_owned import ApiKeyRow, LinkRow
-from api.dependencies import Cursor, DatabaseDep, Limit, SessionDep, refusing_names
+from api.dependencies import Cursor, DatabaseDep, LabDep, Limit, SessionDep, refusing_names
 from api.documents import send
 from api.errors import problem_responses
 from api.moments import parse_moment
@@ -21,6 +21,7 @@ from api.paging import Keyset
 from api.queries import find_subject
 from api.schemas.access import KeyDocument, KeyMade, KeyNew, LinkDocument, LinkMade, LinkNew
 from api.schemas.results import Page
+from api.sharing import shared_films, tell_shared
 
 keys = APIRouter(prefix="/keys", tags=["keys"])
 links = APIRouter(prefix="/links", tags=["links"])
@@ -64,15 +65,16 @@ def list_links(request: Request, db: SessionDep, limit: Limit = 100, cursor: Cur
 
 
 @links.post("", name="create", status_code=201, response_model=LinkMade, responses=problem_responses(413))
-def create_link(request: Request, database: DatabaseDep, body: LinkNew) -> Response:
-    """Make a read-only link to one subject, without identity. The answer holds it, this once."""
+def create_link(request: Request, database: DatabaseDep, lab: LabDep, body: LinkNew) -> Response:
+    """Make a read-only link to one subject, without identity and without faces. The answer holds it, this once."""
     with database.write() as session:
         with refusing_names():
             subject = find_subject(session, body.subject)
         expires_at = _aware(body.expires_at)
         assert expires_at is not None
         row, token = make_link(session, actor_of(request), subject, expires_at)
-        made = LinkMade(**LinkDocument.of(row, subject.code).model_dump(), token=token.show())
+        films, document = shared_films(session, lab, subject), LinkDocument.of(row, subject.code)
+        made = LinkMade(**document.model_dump(), token=token.show(), films=films, says=tell_shared(films))
     return _hand_over(request, made)
 
 

@@ -13,13 +13,15 @@ from starlette.staticfiles import StaticFiles
 
 from api.access.authenticate import principal_of
 from api.access.roles import Means
+from api.access.rules import rule_named
+from api.counting import Counting, counting_as_of, errors_as_of
 from api.database.tables import EpisodeRow, SessionRow, SubjectRow, TrialRow
 from api.dependencies import LabDep, SessionDep, SubjectCode, refusing_names
 from api.indexing.index import find_problems
-from api.lab_errors import lab_errors
 from api.pages.templates import render
 from api.pages.trend_chart import trend_chart
 from api.queries import find_subject, find_trend
+from api.releases import as_of_document, release_documents
 from api.routes import (
     admin_page,
     calibration_page,
@@ -33,6 +35,7 @@ from api.routes import (
 from api.schemas.episodes import EpisodeDocument
 from api.schemas.sessions import SessionDocument
 from api.schemas.trials import TrialDocument
+from api.sharing import shared_films
 from api.views.trend import trend_document
 from labsys.core.catalogue import METRICS, find_metric
 from labsys.core.measurement_error import ErrorTable
@@ -47,6 +50,7 @@ MOST = 50
 _USUAL = ("hip_ext_excursion_stance", "pelvis_rot_rom")
 Search = Annotated[str, Query(max_length=64)]
 MetricChoice = Annotated[str, Query(max_length=64)]
+AsOf = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 
 @router.get("/")
@@ -92,10 +96,15 @@ def _found_sessions(q: str) -> Answer:
 
 @router.get("/subjects/{subject}")
 def show_subject(
-    request: Request, db: SessionDep, lab: LabDep, subject: SubjectCode, metric: MetricChoice = ""
+    request: Request, db: SessionDep, lab: LabDep, subject: SubjectCode, metric: MetricChoice = "", as_of: AsOf = None
 ) -> HTMLResponse:
-    """Trends of the goals (or of `metric`), episodes, visits with trials, and a choice of two visits to compare."""
+    """Trends of the goals (or of `metric`), episodes, visits with trials, and a choice of two visits to compare.
+
+    `as_of` a release: trends by its runs and errors, and comparisons as they were in it.
+    """
     row = find_subject(db, subject)
+    with refusing_names():
+        counting = counting_as_of(db, as_of)
     mine = SessionRow.subject_id == row.id
     episodes = db.scalars(select(EpisodeRow).where(EpisodeRow.subject_id == row.id).order_by(EpisodeRow.index_date))
     sessions = db.scalars(select(SessionRow).where(mine).order_by(SessionRow.captured_at)).all()
@@ -105,11 +114,14 @@ def show_subject(
         for s in sessions
     ]
     documents = [EpisodeDocument.of(e) for e in episodes]
-    errors = lab_errors(lab)
-    trends = [_trend(db, errors, subject, m, side) for m, side in _wanted(documents, metric)] if visits else []
+    errors = errors_as_of(lab, counting)
+    wanted = _wanted(documents, metric) if visits else []
+    trends = [_trend(db, errors, subject, m, side, counting) for m, side in wanted]
+    may_share = rule_named("links-create").lets_in(principal_of(request))
     return render(
         request, "subject.html", subject=row, episodes=documents, visits=visits, trends=trends, metric=metric,
-        metrics=METRICS,
+        metrics=METRICS, release=as_of_document(db, counting), releases=[r.name for r in release_documents(db)],
+        may_share=may_share, films=shared_films(db, lab, row) if may_share else [],
     )  # fmt: skip
 
 
@@ -122,8 +134,10 @@ def _wanted(episodes: list[EpisodeDocument], metric: str) -> list[tuple[str, Sid
         return [(m, side) for m in ((metric,) if metric else _USUAL) for side in find_metric(m).sided.sides]
 
 
-def _trend(db: Session, errors: ErrorTable, subject: str, metric: str, side: Side) -> dict[str, Any]:
-    document = trend_document(find_trend(db, errors, subject, metric, side), subject)
+def _trend(
+    db: Session, errors: ErrorTable, subject: str, metric: str, side: Side, counting: Counting
+) -> dict[str, Any]:
+    document = trend_document(find_trend(db, errors, subject, metric, side, counting=counting), subject)
     return document | {"charts": [trend_chart(series, document["unit"]) for series in document["series"]]}
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import select
 
+from api.access.faces import RECORDING, must_blur
 from api.database.tables import FileRow, RunRow, SessionRow, SubjectRow, TrialRow
 from api.dependencies import CodeFilter, Cursor, LabDep, Limit, RunCode, SessionDep, TrialNameDep
 from api.documents import send
@@ -61,10 +62,12 @@ def get_run(request: Request, db: SessionDep, name: TrialNameDep, run: RunCode) 
 def list_files(
     request: Request, db: SessionDep, name: TrialNameDep, limit: Limit = 100, cursor: Cursor = None
 ) -> Response:
-    """Files of the trial's take and of its runs, by path."""
+    """Files of the trial's take and of its runs, by path; recordings only for those who may see faces."""
     trial = find_trial(db, name)
     keys = Keyset.of((FileRow.path,), {"trial": trial.id})
     statement = select(FileRow).where(FileRow.trial_id == trial.id)
+    if must_blur(request):
+        statement = statement.where(FileRow.kind != RECORDING)
     rows, following = keys.fetch(db, statement, cursor, limit)
     return send(request, Page(items=[FileDocument.of(r) for r in rows], next_cursor=following))
 

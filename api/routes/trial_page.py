@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.access.authenticate import principal_of
+from api.access.faces import RECORDING, faces_for, must_blur
 from api.access.rules import rule_named
 from api.database.tables import FileRow, TrialRow
 from api.dependencies import LabDep, SessionDep, TrialNameDep
@@ -23,18 +24,26 @@ from api.views.results import audit_document
 from labsys.core.camera_audit import ReconstructionAudit
 from labsys.core.catalogue import find_metric
 from labsys.core.session import TrialKind, TrialName
+from labsys.storage.films import Faces
 from labsys.storage.lab import Lab
 from labsys.storage.results import AUDIT_FILE, FINDINGS_FILE, read_audit, read_findings
 from labsys.storage.runs import load_run, run_file
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
+FacesChoice = Annotated[Faces | None, Query()]
+
 
 @router.get("/trials/{subject}/{session}/{trial}")
-def show_trial(request: Request, db: SessionDep, lab: LabDep, name: TrialNameDep) -> HTMLResponse:
+def show_trial(
+    request: Request, db: SessionDep, lab: LabDep, name: TrialNameDep, faces: FacesChoice = None
+) -> HTMLResponse:
     """What the run that counts found, and how far it can be trusted."""
-    row = find_trial(db, name)
-    values: dict[str, Any] = {"trial": TrialDocument.of(row), "run": None, "files": _files(db, row)}
+    row, shown, choice = find_trial(db, name), faces_for(request, faces), not must_blur(request)
+    files = _files(db, row)
+    values: dict[str, Any] = {"trial": TrialDocument.of(row), "run": None}
+    values["films"] = {"faces": shown.value, "choice": choice and any(f.kind == RECORDING for f in files)}
+    values["files"] = [f for f in files if choice or f.kind != RECORDING]
     values["may_make_film"] = rule_named("playback-make_film").lets_in(principal_of(request))
     values["may_see_calibration"] = rule_named("show_calibration").lets_in(principal_of(request))
     values["strided"] = row.kind in (TrialKind.RUN, TrialKind.WALK)

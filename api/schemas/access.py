@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
@@ -189,10 +189,25 @@ class LinkDocument(BaseModel):
         )
 
 
+class SharedFilm(BaseModel):
+    """What a link shows of one trial's videos: the film in which faces are blurred, where it is `ready`.
+
+    `not_found`: of its pictures, those in which no face was found; `hidden` of these are blurred as a whole.
+    """
+
+    trial: str
+    state: Literal["none", "making", "failed", "ready", "impossible"]
+    pictures: int | None = None
+    not_found: int | None = None
+    hidden: int | None = None
+
+
 class LinkMade(LinkDocument):
-    """A new link: `token` is shown this once."""
+    """A new link: `token` is shown this once. `says`: what to know of the faces in `films` before it is handed on."""
 
     token: str
+    films: list[SharedFilm]
+    says: str
 
 
 class LinkToken(Sent):

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from labsys.core.skeleton import Side
+from labsys.storage.films import Faces
 
 Bones = list[tuple[int, int]]
 
@@ -42,13 +43,30 @@ class NumberDocument(BaseModel):
     block_px: int
 
 
+class BlurredDocument(BaseModel):
+    """What blurring faces came to, in pictures of all cameras: read `says` before anybody else is shown them.
+
+    `not_found`: pictures without a face that was found; `hidden` of these are blurred as a whole, the others widely
+    around the neck. `cameras`: not_found of each, before and after counted together.
+    """
+
+    pictures: int
+    not_found: int
+    hidden: int
+    cameras: dict[str, int]
+    says: str
+
+
 class FilmDocument(BaseModel):
     """The film: all cameras' pictures on the trial's clock, frame i at i / rate_hz.
 
-    `state`: none (not made yet), making, failed, ready, or impossible (`reason` says why). `job` makes it.
+    `faces`: whether they are shown; where they are not, `blurred` says in how many pictures none was found. `state`:
+    none (not made yet), making, failed, ready, or impossible (`reason` says why). `job` makes it.
     """
 
     state: Literal["none", "making", "failed", "ready", "impossible"]
+    faces: Faces = Faces.SHOWN
+    blurred: BlurredDocument | None = None
     reason: str | None = None
     job: str | None = None
     href: str | None = None

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -28,18 +29,49 @@ from labsys.storage.takes import Take
 
 # Another way of making films gets another number, so that old ones are not taken for new ones.
 _FILM_VERSION = 1
+_BLUR_VERSION = 1
 _VIDEO, _FILM, _LANDMARKS = "film.mp4", "film.json", "landmarks.npy"
 # No film takes so long: a hidden folder of that age was left by a job that was cancelled or killed.
 _LEFT_AFTER_S = 24 * 3600.0
 
 
+class Faces(StrEnum):
+    """Whether the runner can be recognised in a film."""
+
+    SHOWN = "shown"
+    BLURRED = "blurred"
+
+
+@dataclass(frozen=True)
+class BlurredFaces:
+    """What blurring the pictures of a camera came to, in pictures.
+
+    Attributes:
+        pictures: how many there are.
+        not_found: in how many no face was found. hidden: of these, blurred as a whole; the others around the neck.
+    """
+
+    pictures: int
+    not_found: int
+    hidden: int
+
+    def __add__(self, other: BlurredFaces) -> BlurredFaces:
+        """Of both together."""
+        mine, theirs = (self.pictures, self.not_found, self.hidden), (other.pictures, other.not_found, other.hidden)
+        return BlurredFaces(*(a + b for a, b in zip(mine, theirs, strict=True)))
+
+
 @dataclass(frozen=True)
 class FilmedCamera:
-    """One camera's pictures in a film, and the landmarks that are drawn over them (names, as their source has them)."""
+    """One camera's pictures in a film, and the landmarks that are drawn over them (names, as their source has them).
+
+    `blurred`: what became of the faces; None where they are shown.
+    """
 
     camera: str
     panel: Panel
     landmarks: tuple[str, ...]
+    blurred: BlurredFaces | None = None
 
 
 @dataclass(frozen=True)
@@ -59,17 +91,28 @@ class Film:
     cameras: tuple[FilmedCamera, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def blurred(self) -> BlurredFaces | None:
+        """What became of the faces in all cameras; None where they are shown."""
+        found = [c.blurred for c in self.cameras if c.blurred is not None]
+        return sum(found, BlurredFaces(0, 0, 0)) if found else None
 
-def trial_film_key(take: Take, run: str) -> str:
+
+def trial_film_key(take: Take, run: str, faces: Faces = Faces.SHOWN) -> str:
     """The key of the film of a trial's run; "" where the take has no videos."""
     videos = {f"video {camera}": file.sha256 for camera, file in take.cameras.items()}
-    return film_key({"run": run, **videos}) if videos else ""
+    return film_key({"run": run, **videos, **_faces_part(faces)}) if videos else ""
 
 
-def pair_film_key(visits: Sequence[tuple[Take, str]], side: Side) -> str:
+def pair_film_key(visits: Sequence[tuple[Take, str]], side: Side, faces: Faces = Faces.SHOWN) -> str:
     """The key of the film of two visits (take and run of each), strides of this side; "" where one has no videos."""
     keys = [trial_film_key(take, run) for take, run in visits]
-    return film_key({"side": side.value, "pre": keys[0], "post": keys[1]}) if all(keys) else ""
+    whole = {"side": side.value, "pre": keys[0], "post": keys[1], **_faces_part(faces)}
+    return film_key(whole) if all(keys) else ""
+
+
+def _faces_part(faces: Faces) -> dict[str, str]:
+    return {"faces": f"{faces} {_BLUR_VERSION}"} if faces is Faces.BLURRED else {}
 
 
 def film_key(made_from: Mapping[str, str]) -> str:

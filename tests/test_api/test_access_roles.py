@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +110,16 @@ def test_every_table_that_says_something_of_a_subject_is_limited() -> None:
         # Read only by their own routes, which a viewer has no rule for.
         *("subject_grant", "share_link", "subject_identity"),
     }
+
+
+def test_what_is_index_does_not_depend_on_what_was_imported_first() -> None:
+    """Were a table of users among them, `labsys index` would empty it."""
+    said = (
+        "import api.database.tables_owned; from api.database.tables import INDEX_TABLES; print(*sorted(INDEX_TABLES))"
+    )
+    found = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True).stdout.split()
+    assert set(found) == INDEX_TABLES
+    assert not {"user", "login", "api_key", "share_link", "subject_identity", "job", "audit_event"} & INDEX_TABLES
 
 
 def _lab_without(lab: Lab, subject: str, root: Path) -> Lab:

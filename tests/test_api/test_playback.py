@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from api.app import create_app
+from api.database.tables import FileRow
 from api.jobs.queue import JobState
+from api.queries import find_trial
+from api.settings import ServiceSettings
 from labsys.core.errors import MissingPartError
 from labsys.core.progress import SilentProgress
 from labsys.core.session import TrialName
 from labsys.core.skeleton import LABSYS_RUN_37, Side, find_bones, side_of
 from labsys.storage.film_layout import Panel
-from labsys.storage.films import Film, FilmedCamera, StagedFilm, film_video, trial_film_key
+from labsys.storage.films import BlurredFaces, Faces, Film, FilmedCamera, StagedFilm, film_video, trial_film_key
 from labsys.storage.lab import Lab
 from labsys.storage.results import LANDMARKS3D_FILE, read_landmarks3d
 from labsys.storage.runs import current_run, run_file
 from labsys.storage.takes import CameraFile, Take, load_take
 from pipelines.playback.film import make_film
+from tests.test_api.conftest import BASE, HERE
+from tests.test_api.page_text import read_page
 
 API = "/api/v1"
 NAME = TrialName("S01", "2026-11-01", "run1")
@@ -103,6 +110,88 @@ def test_film_is_asked_for_once_and_streamed_when_it_is_there(client: TestClient
     again.video.write_bytes(b"again")
     again.finish(Film(key, 100.0, 10, (320, 248), 240, (camera,)), xy_px)
     assert client.get(film["href"]).content == b"again"
+
+
+def test_who_comes_by_a_link_sees_blurred_films_and_no_recording(client: TestClient, lab: Lab, filmed: Take) -> None:
+    made = client.post(f"{API}/links", json={"subject": "S01", "expires_at": _in_a_week()}).json()
+    link = {"Authorization": f"Bearer {made['token']}"}
+    _save_film(lab, filmed, Faces.SHOWN, b"with a face", None)
+    assert client.get(f"{PLAYBACK}/film").content == b"with a face"
+    assert client.get(PLAYBACK, headers=link).json()["film"]["state"] == "none"
+    for asked in ("film", "film?faces=blurred", "landmarks"):
+        assert client.get(f"{PLAYBACK}/{asked}", headers=link).status_code == 404
+    for asked in ("", "/film", "/landmarks", "/film?v=0"):
+        refused = client.get(f"{PLAYBACK}{asked}", params={"faces": "shown"}, headers=link)
+        assert (refused.status_code, refused.json()["type"]) == (403, "urn:labsys:problem:faces-blurred")
+    page = client.get(f"/trials/{NAME}", headers=link).text
+    assert "faces=blurred" in page
+    assert "faces=shown" not in page
+
+    job = client.post(f"{PLAYBACK}/film?faces=blurred").json()
+    assert client.get(PLAYBACK, headers=link).json()["film"]["state"] == "making"
+    assert client.delete(f"{API}/jobs/{job['id']}").status_code == 200
+    _save_film(lab, filmed, Faces.BLURRED, b"without", BlurredFaces(10, 3, 1))
+    film = client.get(PLAYBACK, headers=link).json()["film"]
+    assert (film["state"], film["faces"], film["blurred"]["not_found"]) == ("ready", "blurred", 3)
+    assert film["blurred"]["cameras"] == {"cam0": 3}
+    assert film["blurred"]["says"].startswith("Look before you share: in 3 of 10 pictures")
+    assert client.get(film["href"], headers=link).content == b"without"
+    assert client.get(PLAYBACK).json()["film"]["faces"] == "shown", "those who know the runner are shown faces"
+    assert client.get(f"{PLAYBACK}/film").content == b"with a face"
+
+
+def test_recordings_are_not_given_out_where_faces_are_blurred(lab: Lab, client: TestClient) -> None:
+    video, path = lab.root / "subjects" / str(NAME) / "take/raw/cam0.mkv", f"subjects/{NAME}/take/raw/cam0.mkv"
+    video.parent.mkdir()
+    video.write_bytes(b"a face")
+    database = client.app.state.database  # type: ignore[attr-defined]
+    with database.write() as session:
+        trial = find_trial(session, NAME)
+        session.add(FileRow(path=path, trial_id=trial.id, run=None, kind="video", size_bytes=6, sha256="ab" * 32))
+    link = client.post(f"{API}/links", json={"subject": "S01", "expires_at": _in_a_week()}).json()
+    with TestClient(create_app(lab, ServiceSettings(blur_faces=True)), base_url=BASE, client=HERE) as strict:
+        _check_recordings(client, strict, path, {"Authorization": f"Bearer {link['token']}"})
+
+
+def _check_recordings(client: TestClient, strict: TestClient, path: str, by_link: dict[str, str]) -> None:
+    listed = f"{API}/trials/{NAME}/files"
+    for asker, headers, given in ((client, {}, True), (client, by_link, False), (strict, {}, False)):
+        assert asker.get(f"{API}/files/{path}", headers=headers).status_code == (200 if given else 403)
+        assert (path in asker.get(listed, headers=headers).text) == given
+        assert (path in asker.get(f"/trials/{NAME}", headers=headers).text) == given
+        markers = f"{API}/files/subjects/{NAME}/take/files/markers.trc"
+        assert asker.get(markers, headers=headers).status_code == 200, "numbers show no face"
+        assert asker.get(f"{PLAYBACK}?faces=shown", headers=headers).status_code == (200 if given else 403)
+
+
+def test_what_a_link_shows_of_faces_is_said_before_it_is_handed_on(client: TestClient, lab: Lab, filmed: Take) -> None:
+    database = client.app.state.database  # type: ignore[attr-defined]
+    with database.write() as session:
+        trial = find_trial(session, NAME)
+        session.add(FileRow(path="x", trial_id=trial.id, run=None, kind="video", size_bytes=6, sha256="ab" * 32))
+    asked = {"subject": "S01", "expires_at": _in_a_week()}
+    made = client.post(f"{API}/links", json=asked).json()
+    assert ([f["state"] for f in made["films"]], made["says"]) == (["none"], "")
+    assert "not prepared yet" in client.get("/subjects/S01").text
+    _save_film(lab, filmed, Faces.BLURRED, b"without", BlurredFaces(10, 3, 1))
+    made = client.post(f"{API}/links", json=asked).json()
+    assert made["says"].startswith("Look before you share: in 3 of 10 pictures no face was found; 2 are blurred widely")
+    rows = read_page(client.get("/subjects/S01").text).all("tr")
+    row = next(r for r in rows if any("faces=blurred" in a.attributes["href"] for a in r.all("a")))
+    assert [cell.text for cell in row.all("td")][1:] == ["10", "3", "1"]
+    by_link = {"Authorization": f"Bearer {made['token']}"}
+    assert "Sharing" not in client.get("/subjects/S01", headers=by_link).text
+
+
+def _in_a_week() -> str:
+    return (datetime.now(UTC) + timedelta(days=7)).isoformat()
+
+
+def _save_film(lab: Lab, take: Take, faces: Faces, video: bytes, blurred: BlurredFaces | None) -> None:
+    staged = StagedFilm(lab, NAME, key := trial_film_key(take, str(current_run(lab, NAME)), faces))
+    staged.video.write_bytes(video)
+    camera = FilmedCamera("cam0", Panel(0, 0, 320, 240), ("RGT", "RLFE"), blurred)
+    staged.finish(Film(key, 100.0, 10, (320, 248), 240, (camera,)), np.zeros((10, 2, 2)))
 
 
 def test_bones_join_what_is_there() -> None:

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 
 from labsys.core.camera_audit import CameraAudit, ReconstructionAudit
-from labsys.core.errors import MissingPartError
+from labsys.core.errors import InputError, MissingPartError
 from labsys.core.progress import SilentProgress
 from labsys.storage.film_layout import NUMBER_BITS, NUMBER_BLOCK_PX, Panel, film_size, lay_out, number_top
-from labsys.storage.films import Film, film_video, has_film, load_film, load_film_landmarks, trial_film_key
+from labsys.storage.films import (
+    BlurredFaces,
+    Faces,
+    Film,
+    film_video,
+    has_film,
+    load_film,
+    load_film_landmarks,
+    trial_film_key,
+)
 from labsys.storage.lab import Lab, take_folder
-from labsys.storage.results import AUDIT_FILE, read_audit
+from labsys.storage.results import AUDIT_FILE, LANDMARKS3D_FILE, read_audit, read_landmarks3d
 from labsys.storage.runs import current_run, run_file
 from labsys.storage.takes import load_take
 from labsys.storage.video import read_frames
+from pipelines.export_constant_rate import export_constant_rate
 from pipelines.playback.film import film_trial
 from pipelines.playback.sources import read_sources
 from pipelines.synthetic.pictures.sensor import read_counter
@@ -110,6 +122,57 @@ def test_film_is_made_once(filmed: tuple[Lab, Filmed, Film], monkeypatch: pytest
     assert key == film.key != trial_film_key(load_take(lab, one.name), "r0123456789ab")
     assert has_film(lab, one.name, key)
     assert [p.name for p in film_video(lab, one.name, key).parents[1].iterdir()] == [key]
+
+
+def test_film_with_blurred_faces_shows_no_head_and_everything_else(
+    filmed: tuple[Lab, Filmed, Film], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, one, film = filmed
+    run = str(current_run(lab, one.name))
+    # A film of every sixth moment: what is blurred is asked of each by itself.
+    times_s = read_landmarks3d(run_file(lab, one.name, run, LANDMARKS3D_FILE)).times_s[::6]
+    monkeypatch.setattr("pipelines.playback.film.read_landmarks3d", lambda _: SimpleNamespace(times_s=times_s))
+    blurred = film_trial(lab, one.name, run, faces=Faces.BLURRED, progress=SilentProgress())
+    assert blurred.key != film.key
+    assert (film.blurred, blurred.blurred) == (None, BlurredFaces(4 * times_s.size, 0, 0))
+    assert load_film(lab, one.name, blurred.key) == blurred
+    names = [name for c in blurred.cameras for name in c.landmarks]
+    head, sacrum = ([i for i, name in enumerate(names) if name == wanted] for wanted in ("HEAD", "S3"))
+    landmarks = load_film_landmarks(lab, one.name, blurred.key)
+    for number, picture in enumerate(read_frames(film_video(lab, one.name, blurred.key))):
+        light = {what: _light_at(picture, landmarks[number, at]) for what, at in (("head", head), ("sacrum", sacrum))}
+        # Every landmark is a light dot on grey (90).
+        assert light["head"].max() < 130
+        assert np.median(light["sacrum"]) > 180
+
+
+def _light_at(picture: np.ndarray, xy_px: np.ndarray) -> np.ndarray:
+    x, y = np.round(xy_px[np.isfinite(xy_px).all(axis=1)]).astype(int).T
+    light: np.ndarray = picture[y, x].mean(axis=1)
+    return light
+
+
+def test_exported_videos_with_blurred_faces_say_what_to_look_at(
+    filmed: tuple[Lab, Filmed, Film], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, one, _ = filmed
+    run = str(current_run(lab, one.name))
+    # Of one camera nothing is known: its pictures are blurred as a whole, and counted.
+    monkeypatch.setattr("pipelines.export_constant_rate.read_sources", lambda *_: (sources[:3], ()))
+    sources, _ = read_sources(lab, one.name, run)
+    *videos, readme = export_constant_rate(lab, one.name, tmp_path / "out", faces=Faces.BLURRED)
+    told = json.loads(readme.read_text(encoding="utf-8"))
+    n_frames, every = told["n_frames"], list(range(told["n_frames"]))
+    assert told["faces"]["read_this"].startswith(f"Look before you share: in {n_frames} of {4 * n_frames} pictures")
+    assert [told["faces"][k] for k in ("pictures", "not_found", "hidden")] == [4 * n_frames, n_frames, n_frames]
+    assert [len(told["cameras"][c]["face_not_found"]) for c in told["cameras"]] == [0, 0, 0, n_frames]
+    assert told["cameras"]["cam3"]["blurred_whole"] == every
+    first = [next(read_frames(path)) for path in videos]
+    assert [picture.max() > 200 for picture in first] == [True, True, True, False]
+    monkeypatch.setattr("pipelines.export_constant_rate.current_run", lambda *_: None)
+    with pytest.raises(InputError, match="is not known before it is processed"):
+        export_constant_rate(lab, one.name, tmp_path / "more", faces=Faces.BLURRED)
+    assert not (tmp_path / "more").exists()
 
 
 def test_trial_without_videos_has_no_film(filmed: tuple[Lab, Filmed, Film], tmp_path: Path) -> None:

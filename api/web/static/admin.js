@@ -1,4 +1,4 @@
-// Forms of the page of administration: their fields go to the API as JSON, and what it answers is shown.
+// Forms of the pages of administration and of a subject: their fields go to the API as JSON, and what it answers is shown.
 const refusal = document.querySelector("#refusal");
 const handed = document.querySelector("#handed");
 
@@ -34,7 +34,7 @@ async function send(form) {
     const fields = (said.errors ?? []).map((error) => `${error.loc.at(-1)}: ${error.msg}`);
     say(refusal, [said.detail, ...fields, said.remedy].filter(Boolean).join(". "));
   } else if (hands === "key") say(handed, `The new key, shown this once: ${said.token}`);
-  else if (hands === "link") say(handed, `The new link, shown this once: ${location.origin}/sign-in#${said.token}`);
+  else if (hands === "link") say(handed, `The new link, shown this once: ${location.origin}/sign-in#${said.token} ${said.says}`);
   else location.reload();
 }
 

@@ -5,10 +5,6 @@ import { Transport, start, tellPercent } from "/static/player/transport.js";
 class PairPlayer extends Transport {
   withoutFilm = "";
 
-  get filmAddress() {
-    return this.element.dataset.href;
-  }
-
   async load() {
     const film = await fetchJson(this.element.dataset.href);
     return { n_frames: film.n_frames, rate_hz: film.rate_hz, film };

@@ -7,10 +7,6 @@ import { Transport, start, tellPercent } from "/static/player/transport.js";
 class TrialPlayer extends Transport {
   withoutFilm = "Skeleton and curves are all there is.";
 
-  get filmAddress() {
-    return `${this.element.dataset.href}/film`;
-  }
-
   async load() {
     const about = await fetchJson(this.element.dataset.href);
     if (!this.views.length) await this.see(about);

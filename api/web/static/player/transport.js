@@ -115,7 +115,7 @@ export class Transport {
   }
 
   async openFilm(film) {
-    this.say(film.notes.join(". "));
+    this.say([film.blurred?.says, film.notes.join(". ")].filter(Boolean).join(" "));
     const landmarks = await fetchFloats(film.landmarks.href);
     const view = new FilmView(this.element.querySelector(".panels"), this.about, film, landmarks);
     await view.open((index) => this.show(index), () => this.pause());
@@ -142,7 +142,7 @@ export class Transport {
   async make(button) {
     button.disabled = true;
     try {
-      this.watch((await post(this.filmAddress)).id);
+      this.watch((await post(this.element.dataset.filmHref)).id);
     } catch (error) {
       this.say(`The videos cannot be prepared: ${error.message}.`);
     }
