@@ -13,6 +13,7 @@ from labsys.core.catalogue import CATALOGUE_VERSION
 from labsys.core.errors import InputError
 from labsys.core.learnt_error import LearntErrors
 from labsys.core.measurement_error import SessionError, default_error, default_error_table
+from labsys.core.motion import Quality
 from labsys.core.session import Conditions, Phase, Surface, TrialKind, TrialName
 from labsys.core.skeleton import Side, Tier
 from labsys.core.units import radians
@@ -91,6 +92,16 @@ def test_known_components_come_back_from_many_labs(
     assert 0.89 <= covered <= 0.99
     claimed = np.sqrt(np.mean([np.sum(c.error.covariance) for c in found]))
     assert claimed == pytest.approx(np.std([c.error.variance((1, 1, 1)) for c in found]), rel=0.25)
+
+
+def test_what_strides_add_is_taken_off() -> None:
+    """Strides that add more than captures, stickers and days together: the session's error must not hold theirs."""
+    rng = np.random.default_rng(3)
+    measures = _repeats(rng, people=600, visits=2, places=2, captures=2, noise=8.0)
+    found = learn_components(measures, split=SPLIT, fallback=None)
+    assert found is not None
+    assert found.error.sem**2 == pytest.approx(sum(TRUE), rel=0.25)
+    assert found.capture.variance == pytest.approx(TRUE[0], abs=0.8)
 
 
 def test_degrees_of_freedom_of_people_seen_twice_are_the_people() -> None:
@@ -236,6 +247,14 @@ def test_captures_that_nothing_may_be_compared_with_teach_nothing() -> None:
     assert _layout(first, spoilt)[0] == []
     fast = replace(second.captures[0], conditions=Conditions(Surface.TREADMILL, 4.0))
     assert _layout(first, replace(second, captures=(fast,)))[0] == []
+
+
+def test_what_is_only_indicative_teaches_nothing() -> None:
+    first, second = _visit("2026-01-01", 0.6), _visit("2026-01-03", 0.6, repeats="2026-01-01")
+    (capture,) = second.captures
+    unsure = replace(capture, metrics=tuple(replace(m, quality=Quality.INDICATIVE) for m in capture.metrics))
+    assert len(_layout(first, second)[0]) == 1
+    assert _layout(first, replace(second, captures=(unsure,)))[0] == []
 
 
 def _lab(people: int, seed: int) -> LearntErrors:

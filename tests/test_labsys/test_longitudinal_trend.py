@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from labsys.core.catalogue import METRICS
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.measurement_error import SessionError, default_error_table
+from labsys.core.motion import Quality
 from labsys.core.session import Conditions, Goal, GoalDirection, Surface, TrialKind, TrialName
 from labsys.core.skeleton import Side, Tier
 from labsys.core.units import radians
@@ -26,6 +27,7 @@ ERRORS = default_error_table(("cadence", "duty_factor", "hip_ext_excursion_stanc
 def _capture(session: str, mean: float, *, trial: str = "run1", speed_mps: float = 3.0, **changes: Any) -> Capture:
     metric_id, side = changes.pop("metric", "cadence"), changes.pop("side", Side.BOTH)
     fields = {"sd": 0.02, "n": 40, "lag1": 0.0, "se_reconstruction": math.nan, "tier": Tier.T3, "version": 1}
+    fields["quality"] = Quality.OK
     own = {k: changes.pop(k) for k in list(changes) if k in fields}
     metric = CaptureMetric(metric_id, side, mean, **{**fields, **own})
     conditions = Conditions(Surface.TREADMILL, speed_mps)
@@ -157,6 +159,28 @@ def test_visits_with_few_strides_are_points_but_do_not_bend_the_line() -> None:
     assert len(series.points) == 4
     assert series.slope is not None
     assert (series.slope.n_visits, series.slope.change) == (3, pytest.approx(0.0))
+
+
+def test_visits_that_are_only_indicative_do_not_bend_the_line() -> None:
+    unsure = _dated(22, 9.9, quality=Quality.INDICATIVE)
+    (series,) = _trend(_dated(1, 2.8), _dated(8, 2.8), _dated(15, 2.8), unsure).series
+    assert len(series.points) == 4
+    assert series.slope is not None
+    assert (series.slope.n_visits, series.slope.change) == (3, pytest.approx(0.0))
+
+
+def test_a_visit_of_unsteady_strides_bends_the_line_less() -> None:
+    error, weeks, values = SessionError(1.0, 3.0, 2.25, "lab"), (0.0, 1.0, 2.0, 3.0), (30.0, 31.0, 36.0, 32.0)
+    sds = (1.0, 1.0, 40.0, 1.0)
+    visits = [
+        visit_value([replace(_still(v), sd=sd)], error=error, n_placements=1) for v, sd in zip(values, sds, strict=True)
+    ]
+    dated = [DatedVisit(f"2026-01-{1 + 7 * int(w):02d}", v) for w, v in zip(weeks, visits, strict=True)]
+    slope = fit_slope(dated, error=error, level=0.05, family=Family.GOAL)
+    assert slope is not None
+    by_hand = np.polyfit(weeks, values, 1, w=[1.0 / math.sqrt(6.25 + sd**2 / 40) for sd in sds])[0]
+    assert slope.per_week == pytest.approx(by_hand)
+    assert abs(by_hand - np.polyfit(weeks, values, 1)[0]) > 0.2
 
 
 def test_lines_through_unchanged_visits_err_at_their_rate() -> None:
