@@ -86,13 +86,14 @@ def _curve_lines(curves: Sequence[Mapping[str, Any]]) -> list[str]:
                 f"(error {curve['mdc95']:.1f})"
             )
     judged = [curve for curve in curves if not curve["reason"]]
-    smaller = sum(not c["larger_than_error"] for curve in judged for c in curve["clusters"])
+    lines += ["  nothing"] if len(lines) == 2 and judged else []
     why_not = Counter(curve["reason"] for curve in curves if curve["reason"])
-    lines += ["  nothing"] if len(lines) == 2 and why_not.total() < len(curves) else []
     lines += [f"  no verdict on {n} of {len(curves)} curves: {reason}" for reason, n in why_not.items()]
-    lines.append(
-        f"  {smaller} further stretches differ between the recordings, but not by more than another day would."
-    )
+    if judged:
+        smaller = sum(not c["larger_than_error"] for curve in judged for c in curve["clusters"])
+        lines.append(
+            f"  {smaller} further stretches differ between the recordings, but not by more than another day would."
+        )
     return lines
 
 

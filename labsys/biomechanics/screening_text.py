@@ -79,7 +79,13 @@ def _why_one(assessed: Assessed) -> str:
         return f"the whole interval lies {word} {flagged}{_often(value)}"
     begins = value.flagged if value.borderline is None else value.borderline
     near = "" if begins is None else f"{format_value(begins, unit)}{_unit(unit)}"
-    return f"{word} {near}, but its whole interval is not {word} {flagged}{_often(value)}"
+    # Read as the same number, a value still lies beyond its threshold.
+    just = "just " if begins is not None and _reads_alike(value.mean, begins, unit) else ""
+    return f"{just}{word} {near}, but its whole interval is not {word} {flagged}{_often(value)}"
+
+
+def _reads_alike(value: float, threshold: float, unit: Unit) -> bool:
+    return format_value(value, unit) == format_value(threshold, unit)
 
 
 def _often(value: FindingValue) -> str:

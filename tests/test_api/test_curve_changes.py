@@ -54,7 +54,7 @@ def test_with_fewer_strides_than_a_verdict_needs_nothing_counts(compared: Any) -
     said = "\n".join(_curve_lines([curve]))
     assert "nothing" not in said
     assert "no verdict on 1 of 1 curves: indicative only, 20 strides" in said
-    assert "0 further stretches" in said, "what another day would do is not known of them"
+    assert "further stretches" not in said, "what another day would do is not known of them"
     assert _stretches([curve]).startswith("no verdict on 1 of 1 curves (indicative only")
 
 

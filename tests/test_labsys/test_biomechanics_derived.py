@@ -111,6 +111,21 @@ def test_a_drift_is_found_and_its_interval_holds_it() -> None:
     assert find_metric("hip_ext_pelvis_peak_drift").unit is Unit.DEG_PER_MIN
 
 
+def test_the_interval_of_a_drift_holds_it_where_strides_resemble_their_neighbours() -> None:
+    """As if they were independent, a drift of nothing would be called one in every fourth capture and more."""
+    held, n = 0, 40
+    for seed in range(80):
+        steps = np.random.default_rng([seed, 9]).standard_normal(n)
+        values = np.zeros(n)
+        for i in range(n):
+            values[i] = 0.6 * values[i - 1] * (i > 0) + steps[i]
+        drift = derived({("hip_ext_pelvis_peak", Side.LEFT): 0.3 + 0.02 * values})[
+            "hip_ext_pelvis_peak_drift", Side.LEFT
+        ]
+        held += drift.ci95_strides[0] <= 0.0 <= drift.ci95_strides[1]
+    assert held >= 70, "without autocorrelation it holds 59 of 80"
+
+
 def test_spreads_and_what_is_too_short_for_a_drift() -> None:
     values = 0.72 + 0.01 * np.random.default_rng(2).standard_normal(N)
     found = derived({("stride_time", Side.BOTH): values})

@@ -393,3 +393,10 @@ def test_findings_of_a_mistyped_speed_are_of_the_speed_that_was_run() -> None:
         f1 = next(f for f in with_findings(motion, stated, screening).findings if f.id == "F1")
         assert (f1.status is not FindingStatus.NOT_ASSESSABLE) is assessable
         assert assessable or "5.00 m/s" in (f1.reason or "")
+
+
+def test_a_value_that_reads_like_its_threshold_is_said_to_be_just_beyond() -> None:
+    said = answers(trial({"hip_ext_pelvis_peak": 8.98}))["F1", LEFT].text
+    assert "was 9.0°" in said
+    assert "Borderline: just below 9.0°, but its whole interval is not below 5.0°." in said
+    assert "Borderline: below 9.0°" in answers(trial({"hip_ext_pelvis_peak": 8.0}))["F1", LEFT].text
