@@ -67,7 +67,7 @@ _RULES: dict[Rule, tuple[str, ...]] = {
         "show_recording", "capture-get", "capture-open_rig", "capture-close_rig", "capture-check",
         "capture-begin_visit", "capture-end_visit", "capture-start", "capture-stop", "capture-go_on", "capture-repeat",
         "capture-recover", "capture-record_calibration", "capture-watch", "capture-watch_pictures",
-        "capture-get_picture",
+        "capture-get_picture", "capture-calibrate", "capture-check_calibration", "capture-look",
     ),
     _KNOWS: (
         "show_jobs", "show_calibrations", "show_calibration", "show_calibration_report",

@@ -29,10 +29,8 @@ def run_check(
 ) -> None:
     """Check, keep what was found beside the lab's calibration, and leave with 0 when it still is valid, else 3."""
     from labsys.capture.board_file import load_board_config
-    from labsys.core.clock import utc_now
-    from labsys.storage.calibrations import save_check
     from pipelines.calibrating.check import CheckRequest, check_calibration
-    from pipelines.recalibrated import find_repair
+    from pipelines.calibrating.recorded import keep_check
 
     source = find_source(terminal, take, videos)
     lab, name, known, in_lab = _find_calibration(terminal, calibration, source)
@@ -55,8 +53,7 @@ def run_check(
         outcome = check_calibration(request, progress=progress)
     document = dict(outcome.document)
     if lab is not None:
-        document["kept"] = str(save_check(lab, name, document, at=utc_now()))
-        document["repair"] = find_repair(lab, name)
+        document = keep_check(lab, name, outcome)
         if document["repair"] is not None and document["repair"]["confirmed_by"]:
             terminal.say(f"the repaired pose of {document['repair']['camera']} is confirmed; process its trials again")
     for remark in document["remarks"]:

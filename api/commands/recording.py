@@ -75,7 +75,7 @@ def record_trial(
     Example: labsys record trial S01/2026-11-22/run1 --rig treadmill --seconds 45 --kind run --speed-mps 3.0
     """
     from api.commands.changes import update_index
-    from api.recording.steps import TakeMeans, leaving_no_empty_trial, record_trial_take
+    from api.recording.steps import TakeMeans, record_trial_take
     from pipelines.preflight import outer_checks
 
     terminal = Terminal(lab, as_json, quiet)
@@ -84,14 +84,14 @@ def record_trial(
     loaded, text = read_rig(folder, rig)
     check_length(loaded, seconds, folder)
     require_free(folder, loaded)
-    prepare_trial(folder, trial, kind, stated, calibration)
-    with leaving_no_empty_trial(folder, trial), open_hardware(loaded) as studio:
+    with prepare_trial(folder, trial, kind, stated, calibration), open_hardware(loaded) as studio:
         if not no_check:
             require_preflight(terminal, studio, folder, seconds, outer_checks(folder, calibration))
         with stopping_on_interrupt() as stop:
             means = TakeMeans(folder, studio, text, stop, lambda _: make_watcher(terminal))
             finished = record_trial_take(means, trial, seconds=seconds, calibration=calibration)
     update_index(terminal, folder, trial.subject)
+    say_what_follows(terminal, folder, trial, finished)
     give_verdict(terminal, str(trial), finished)
 
 
@@ -99,6 +99,9 @@ def record_trial(
 def record_calibration(
     rig: RigOption,
     seconds: SecondsOption,
+    board: Annotated[
+        str, typer.Option("--board", metavar="BOARD", help="Board that is waved, or its file; kept with the take.")
+    ] = "",
     no_check: NoCheckOption = False,
     lab: LabOption = None,
     as_json: JsonOption = False,
@@ -107,22 +110,31 @@ def record_calibration(
     """Record a waved board; `labsys calibrate FOLDER` then calibrates from it.
 
     \b
-    Example: labsys record calibration --rig treadmill --seconds 40
+    Example: labsys record calibration --rig treadmill --board charuco_4x5 --seconds 40
     """
+    from api.commands.calibrating_options import template_path
+    from labsys.capture.board_file import load_board_config
     from labsys.capture.recorder import RecordRequest, record_take
-    from labsys.storage.recordings import new_calibration_take
+    from labsys.storage.armed import arming
+    from labsys.storage.recordings import begin_calibration_take
 
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
+    kept = {"board": template_path(terminal, board, "board")} if board else {}
+    for path in kept.values():
+        load_board_config(path)
     loaded, text = read_rig(folder, rig)
     check_length(loaded, seconds, folder)
     require_free(folder, loaded)
     with open_hardware(loaded) as studio:
         if not no_check:
             require_preflight(terminal, studio, folder, seconds)
-        target = new_calibration_take(folder, studio.rig.name)
-        request = RecordRequest(target, studio.rig, seconds, text, facts={"kind": "calibration"})
-        with stopping_on_interrupt() as stop:
+        with (
+            arming(folder),
+            begin_calibration_take(folder, studio.rig.name) as target,
+            stopping_on_interrupt() as stop,
+        ):
+            request = RecordRequest(target, studio.rig, seconds, text, facts={"kind": "calibration"}, kept=kept)
             finished = record_take(
                 request, bench=studio.bench, trigger=studio.trigger, watcher=make_watcher(terminal), stop=stop
             )
@@ -136,14 +148,14 @@ def recover(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOpti
     Example: labsys recover
     """
     from api.commands.changes import update_index
-    from api.recording.recovering import describe_recovery
+    from api.recording.recovering import changed_subjects, describe_recovery
     from labsys.capture.recover import recover_recordings
 
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
     recoveries = recover_recordings(folder)
     found = [describe_recovery(recovery).model_dump() for recovery in recoveries]
-    for subject in sorted({r.recording.subject for r in recoveries if r.finished and r.recording.subject}):
+    for subject in changed_subjects(recoveries):
         update_index(terminal, folder, subject)
     lines = [f"{f['recording']}: {f['state']}" for f in found]
     terminal.give({"recordings": found}, "\n".join(lines) or "nothing to recover")
@@ -173,8 +185,11 @@ def open_hardware(rig: Rig) -> AbstractContextManager[Studio]:
     return open_studio(rig)
 
 
-def prepare_trial(lab: Lab, name: TrialName, kind: TrialKind | None, stated: Stated, calibration: str) -> None:
-    """Refuse what cannot be recorded, and add the trial where it is new.
+@contextmanager
+def prepare_trial(
+    lab: Lab, name: TrialName, kind: TrialKind | None, stated: Stated, calibration: str
+) -> Iterator[None]:
+    """Refuse what cannot be recorded, and add the trial where it is new: for good once the block has recorded it.
 
     Raises:
         UnknownNameError: no such subject, session or calibration. InputError: it has a take, or is new without a kind.
@@ -186,7 +201,7 @@ def prepare_trial(lab: Lab, name: TrialName, kind: TrialKind | None, stated: Sta
     from labsys.storage.identity import new_uuid
     from labsys.storage.sessions import load_session
     from labsys.storage.takes import has_take
-    from labsys.storage.trials import load_trial, save_trial, trial_codes
+    from labsys.storage.trials import begin_trial, load_trial, save_trial, trial_codes
 
     load_session(lab, name.subject, name.session)
     if calibration and calibration not in list_calibrations(lab):
@@ -194,13 +209,16 @@ def prepare_trial(lab: Lab, name: TrialName, kind: TrialKind | None, stated: Sta
     if name.trial in trial_codes(lab, name.subject, name.session):
         if has_take(lab, name):
             raise InputError(f"trial {name} has a take already", remedy="Takes are written once; name another trial")
-        trial = load_trial(lab, name)
-    elif kind is None:
+        before = load_trial(lab, name)
+        conditions = stated.conditions(before.conditions)
+        save_trial(lab, replace(before, kind=kind or before.kind, conditions=conditions, recorded_at=utc_now()))
+        yield
+        return
+    if kind is None:
         raise InputError(f"trial {name} is new and needs a kind", remedy="Give --kind static, run, walk or other")
-    else:
-        trial = Trial(uuid=new_uuid(), name=name, kind=kind, recorded_at=utc_now())
-    conditions = stated.conditions(trial.conditions)
-    save_trial(lab, replace(trial, kind=kind or trial.kind, conditions=conditions, recorded_at=utc_now()))
+    trial = Trial(uuid=new_uuid(), name=name, kind=kind, recorded_at=utc_now())
+    with begin_trial(lab, replace(trial, conditions=stated.conditions(trial.conditions))):
+        yield
 
 
 def require_free(lab: Lab, rig: Rig) -> None:
@@ -224,9 +242,11 @@ def require_preflight(
     """Check the rig (GateRefusedError names what forbids to record, with the fix). more: checks besides the cameras."""
     from labsys.capture.preflight.check import Outcome
     from labsys.capture.preflight.run import run_preflight
+    from labsys.storage.armed import arming
 
     terminal.say("checking all cameras together")
-    found = run_preflight(studio, lab.root, planned_s=seconds, more=more, waiting=make_watcher(terminal).waiting)
+    with arming(lab):
+        found = run_preflight(studio, lab.root, planned_s=seconds, more=more, waiting=make_watcher(terminal).waiting)
     for result in found.results:
         if result.outcome is Outcome.WARN:
             terminal.say(f"warning: {result.what}. {result.fix}")
@@ -248,6 +268,28 @@ def give_verdict(terminal: Terminal, name: str, finished: FinishedTake) -> None:
     terminal.give({"take": name, **describe(found)}, f"{name}: {found.verdict} ({timing})")
     if found.verdict.advice is Advice.REPEAT:
         raise typer.Exit(GateRefusedError.exit_code)
+
+
+def say_what_follows(terminal: Terminal, lab: Lab, name: TrialName, finished: FinishedTake) -> None:
+    """Queue the processing of a take that is kept, as the page does; what hinders that never costs the take."""
+    from getpass import getuser
+
+    from api.recording.after_take import follow_up
+    from labsys.capture.verdict import Advice
+    from labsys.core.errors import LabsysError
+
+    if finished.assessment.verdict.advice is Advice.REPEAT:
+        return
+    try:
+        after = follow_up(lab, name, by=f"{getuser()} in a terminal")
+    except LabsysError as error:
+        terminal.say(f"{name} is not queued for processing: {error}")
+        return
+    terminal.say(
+        f"{name} is queued for processing: `labsys serve` and `labsys worker` do it"
+        if after.job
+        else f"{name} is not queued for processing: {after.why_not}"
+    )
 
 
 @contextmanager

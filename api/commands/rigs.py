@@ -63,12 +63,13 @@ def check_rig(
     Example: labsys rig check treadmill
     """
     from labsys.capture.preflight.run import run_preflight
+    from labsys.storage.armed import arming
 
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
     loaded = read_rig(folder, rig)[0]
     require_free(folder, loaded)
-    with open_hardware(loaded) as studio:
+    with arming(folder), open_hardware(loaded) as studio:
         found = run_preflight(
             studio, folder.root, planned_s=seconds, stream_s=stream, waiting=make_watcher(terminal).waiting
         )
@@ -115,11 +116,12 @@ def measure(
     """
     from labsys.capture.bench_day import measure_rig, save_measurement
     from labsys.capture.rig import find_rig_file
+    from labsys.storage.armed import arming
 
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
     loaded, text = read_rig(folder, rig)
-    with open_hardware(loaded) as studio:
+    with arming(folder), open_hardware(loaded) as studio:
         found = measure_rig(studio, folder.root, rig_text=text, seconds=seconds)
     path = save_measurement(find_rig_file(folder.root / "rigs", rig), found)
     report = found["report"]

@@ -18,6 +18,7 @@ from api.commands.recording import (
     read_rig,
     require_free,
     require_preflight,
+    say_what_follows,
     stopping_on_interrupt,
 )
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal, parse_pairs
@@ -147,6 +148,8 @@ class _Leader:
             means = TakeMeans(self._lab, self._studio, self._rig_text, stop, lambda _: make_watcher(self._terminal))
             finished = record_step(self._led, means)
         update_index(self._terminal, self._lab, self._led.visit.session.subject)
+        if self._led.last_kept is not None:
+            say_what_follows(self._terminal, self._lab, self._led.last_kept, finished)
         return finished.assessment.verdict.advice is not Advice.REPEAT
 
 

@@ -3,24 +3,32 @@
 It reads the job as one line of JSON from stdin, and says on stdout, a line of JSON each, how far it is and at last what
 came of it. Whatever else the work prints goes to stderr. When stdin ends, the worker is gone, and so is this process:
 nobody would hear what it found. An error that nobody foresaw ends it with a traceback and says nothing to the worker.
+
+A line that says `pause` stops it with all that it has started, until the worker lets it go on; not while it holds the
+database, which others write to meanwhile.
 """
 
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
+from api.jobs.pausing import HOLDING_DATABASE, PAUSE
+from labsys.capture.priority import die_with_parent
 from labsys.core.errors import ConcurrencyError, LabsysError
 from labsys.core.progress import Progress
 
 Work = Callable[[Mapping[str, Any], Progress], Mapping[str, Any]]
 _SAID_EVERY_S = 0.2
+_LOW_NICE = 10
 # 2D, 3D and numbers, of a trial and perhaps of its static; more of them share what is left.
 _EXPECTED_STAGES = 4
 
@@ -64,8 +72,12 @@ def main() -> None:
     """Do the job that stdin names, with the function that the first argument names (module:function)."""
     told = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    job = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_the_worker, daemon=True).start()
+    die_with_parent(os.getppid(), by=signal.SIGKILL)  # a process that is stopped hears of no end
+    heard = io.FileIO(0, closefd=False)  # without a buffer: what follows the job is for the thread below
+    job = json.loads(heard.readline())
+    if job.get("priority", 0) < 0:
+        os.nice(_LOW_NICE)
+    threading.Thread(target=_hear_the_worker, args=(heard,), daemon=True).start()
     module, _, function = sys.argv[1].partition(":")
     try:
         work: Work = getattr(importlib.import_module(module), function)
@@ -78,10 +90,12 @@ def main() -> None:
         tell(told, {"outcome": outcome})
 
 
-def _end_with_the_worker() -> None:
+def _hear_the_worker(heard: io.FileIO) -> None:
     # Not sys.stdin: a thread that waits in it keeps the interpreter from ending in good order.
-    while os.read(0, 4096):
-        pass
+    while line := heard.readline():
+        if line == PAUSE and os.getpgrp() == os.getpid():
+            with HOLDING_DATABASE:
+                os.killpg(0, signal.SIGSTOP)
     os._exit(1)
 
 

@@ -32,6 +32,8 @@ _GPU = "GPU"
 class ClusterExecutor:
     """Tasks of a Dask scheduler. A thread of a Dask worker is a slot; graphics cards are its resource GPU."""
 
+    works_here = False
+
     def __init__(self, lab: Lab, settings: WorkerSettings, address: str) -> None:
         """Connect to the scheduler.
 
@@ -199,6 +201,12 @@ class _Task:
     def _take(self, word: Mapping[str, Any]) -> None:
         self.returned = word["returned"]
         self.last = dict(word["last"])
+
+    def pause(self) -> None:
+        """Nobody can pause what works in a cluster; it takes nothing from this machine's cameras."""
+
+    def go_on(self) -> None:
+        """It never stood still."""
 
     def kill(self) -> None:
         """Take it from the queue; where it is at work, it sees in the rows that it has been given up."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from api.jobs.queue import LEASE, ONE_JOB, Claim, Slots
 from labsys.storage.lab import Lab
 
-WORK = "api.jobs.kinds:do_job"
+WORK = "api.work:do_job"
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,12 @@ class Running(Protocol):
     def is_over(self) -> bool:
         """Whether the work has ended and everything that it said was heard."""
 
+    def pause(self) -> None:
+        """Let the work stand still soon, where it is done on this machine."""
+
+    def go_on(self) -> None:
+        """Let paused work go on; may be said again and again, as a pause may take effect late."""
+
     def kill(self) -> None:
         """End the work and everything that it started."""
 
@@ -60,7 +66,12 @@ class Running(Protocol):
 
 
 class Executor(Protocol):
-    """Starts jobs that a worker has claimed. The rows stay the worker's."""
+    """Starts jobs that a worker has claimed. The rows stay the worker's.
+
+    works_here: on this machine, whose cameras come first.
+    """
+
+    works_here: bool
 
     def free(self, taken: Sequence[Slots]) -> Slots:
         """What a job more may need, beside these."""
@@ -75,4 +86,9 @@ class Executor(Protocol):
 def describe_job(held: Claim, lab: Lab) -> dict[str, Any]:
     """What the work is told."""
     job = {"lab": str(lab.root), "database": lab.database, "id": held.id, "attempt": held.attempt}
-    return job | {"kind": held.kind, "target": held.target, "parameters": dict(held.parameters)}
+    return job | {
+        "kind": held.kind,
+        "target": held.target,
+        "parameters": dict(held.parameters),
+        "priority": held.priority,
+    }

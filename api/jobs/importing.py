@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from api.indexing.index import index_subject
+from api.jobs.pausing import HOLDING_DATABASE
 from api.moments import parse_moment, show_moment
 from api.uploads import find_upload, naming_uploads
 from calibration.align import WorldAxes
@@ -34,7 +35,8 @@ def import_once(lab: Lab, name: TrialName, job: Mapping[str, Any], progress: Pro
     if not (mark and has_take(lab, name) and mark in load_take(lab, name).notes):
         remarks = _import_uploads(lab, name, job["parameters"], mark, progress).remarks
     retire_stale_runs(lab, name.subject, name.session)
-    index_subject(lab, name.subject)
+    with HOLDING_DATABASE:
+        index_subject(lab, name.subject)
     return list(remarks)
 
 

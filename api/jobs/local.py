@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from api.jobs.executor import Running, WorkerSettings
+from api.jobs.pausing import PAUSE
 from api.jobs.queue import Slots
 
 # No process, no pipe, or (RuntimeError) no thread: the machine has none left, or the process ended at once.
@@ -21,6 +22,8 @@ NOT_STARTED = (OSError, RuntimeError)
 
 class LocalExecutor:
     """Child processes, as many as fit into the slots of the settings."""
+
+    works_here = True
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
@@ -83,6 +86,17 @@ class Child:
             return False
         self._thread.join()
         return True
+
+    def pause(self) -> None:
+        """Let it stop itself, once it does not hold the database; with it all that it has started."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # it is over
+            os.write(self._process.stdin.fileno(), PAUSE)
+
+    def go_on(self) -> None:
+        """Let it go on, however often it is told so."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGCONT)
 
     def kill(self) -> None:
         """End the process and everything that it started."""

@@ -91,6 +91,7 @@ class Claim:
     target: str
     parameters: Mapping[str, Any]
     slots: Slots
+    priority: int = 0
 
 
 def submit(session: Session, by: str, asked: JobRequest) -> J:
@@ -133,7 +134,7 @@ def claim(session: Session, worker: str, free: Slots, *, lease: timedelta = LEAS
     row.attempts += 1
     row.started_at = row.started_at or now
     session.flush()
-    return Claim(row.id, row.attempts, row.kind, row.target, row.parameters, Slots(row.cpu, row.gpu))
+    return Claim(row.id, row.attempts, row.kind, row.target, row.parameters, Slots(row.cpu, row.gpu), row.priority)
 
 
 def is_unfinished(session: Session) -> bool:

@@ -1,4 +1,7 @@
-"""A worker: claims jobs that fit, has each worked on by its executor, and keeps them alive while it lives."""
+"""A worker: claims jobs that fit, has each worked on by its executor, and keeps them alive while it lives.
+
+While cameras of the lab check or record on this machine, none is begun, and what works here stands still.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,7 @@ from api.jobs.queue import (
     is_waiting,
 )
 from api.jobs.unused_uploads import remove_unused_uploads
+from labsys.storage.armed import is_armed
 from labsys.storage.lab import Lab
 
 __all__ = ["WORK", "Worker", "WorkerSettings"]
@@ -36,6 +40,8 @@ _LOG = logging.getLogger("labsys.worker")
 _IDLE_S = 0.5
 _TICK_S = 0.05
 _CLEANED_EVERY_S = 3600.0
+_ARMED_EVERY_S = 0.2
+_PAUSED = "paused while cameras record"
 
 
 @dataclass
@@ -45,6 +51,7 @@ class _AtWork:
     held: Claim
     running: Running
     beaten_at: float
+    is_paused: bool = False
 
 
 class Worker:
@@ -62,6 +69,7 @@ class Worker:
         self._executor: Executor = executor if executor is not None else LocalExecutor(settings)
         self._at_work: list[_AtWork] = []
         self._clean_at = 0.0
+        self._looked_at, self._is_armed = float("-inf"), False
         self._stopping = threading.Event()
 
     def run(self, *, until_idle: bool = False) -> None:
@@ -87,10 +95,24 @@ class Worker:
         """Claim one job and look after those at work; returns whether there was one to claim."""
         if time.monotonic() >= self._clean_at:
             self._clean()
-        claimed = self._claim()
+        self._look_at_cameras()
+        claimed = not self._is_armed and self._claim()
         for work in list(self._at_work):
             self._look_after(work)
         return claimed
+
+    def _look_at_cameras(self) -> None:
+        """Pause what is at work while cameras are armed, and let it go on afterwards."""
+        if not self._executor.works_here or time.monotonic() - self._looked_at < _ARMED_EVERY_S:
+            return
+        self._looked_at, self._is_armed = time.monotonic(), is_armed(self._lab)
+        for work in self._at_work:
+            if not self._is_armed:
+                work.running.go_on()  # again and again: a pause may take effect late
+            elif not work.is_paused:
+                work.running.pause()
+            if work.is_paused is not self._is_armed:
+                work.is_paused, work.beaten_at = self._is_armed, float("-inf")
 
     def _clean(self) -> None:
         self._clean_at = time.monotonic() + _CLEANED_EVERY_S
@@ -139,7 +161,8 @@ class Worker:
     def _beat(self, work: _AtWork) -> None:
         work.beaten_at, said = time.monotonic(), work.running
         with self._database.update() as session:
-            standing = beat(session, work.held, stage=said.stage, progress=said.progress, lease=self._settings.lease)
+            stage = _PAUSED if work.is_paused else said.stage
+            standing = beat(session, work.held, stage=stage, progress=said.progress, lease=self._settings.lease)
         if standing is Standing.MINE:
             return
         work.running.kill()

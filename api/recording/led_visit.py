@@ -36,6 +36,11 @@ class LedVisit:
         found = self._current()
         return found.step if found is not None else None
 
+    @property
+    def last_kept(self) -> TrialName | None:
+        """The trial that was kept last; None where none was."""
+        return next((p.trial for p in reversed(self._steps) if p.trial is not None), None)
+
     def keep(self, trial: TrialName) -> None:
         """The step that was next has its trial."""
         current = self._required()

@@ -32,6 +32,7 @@ from labsys.capture.stopping import free_bytes
 from labsys.capture.studio import Studio, open_studio
 from labsys.capture.wall import CameraWall
 from labsys.core.errors import ConcurrencyError, InputError, LabsysError, UnknownNameError
+from labsys.storage.armed import arming
 from labsys.storage.lab import Lab
 
 _IDLE_S = 1800.0  # without anybody who asks, cameras are let go
@@ -50,7 +51,7 @@ class Station:
         self._led: LedVisit | None = None
         self._asked_s = float("-inf")
         self._state = StationState(rig, previews, opened)
-        self._work = StationWork(lab, rig, rig_text, self._state, self._stop)
+        self._work = StationWork(lab, rig, rig_text, self._state, self._stop, by=opened.by)
         for camera in rig.cameras:
             mode = rig.stream_of(camera)
             make_preview(preview_file(previews, camera), (mode.width, mode.height))
@@ -83,7 +84,8 @@ class Station:
     def _serve(self, studio: Studio) -> None:
         while (order := self._await_order(studio)) is not None:
             try:
-                order(studio)
+                with arming(self._lab):
+                    order(studio)
             except Exception as error:  # noqa: BLE001 - one order that failed must not cost the visit
                 self._tell(error)
 
@@ -194,7 +196,8 @@ class Station:
         self._begin(phase, lambda studio: self._work.take(studio, led, unchecked=unchecked), to_record=True)
 
     def _start_calibration(self, order: Mapping[str, Any]) -> None:
-        board = load_board_config(board_file(self._lab, str(order["board"])))
+        board = board_file(self._lab, str(order["board"]))
+        load_board_config(board)
         seconds, unchecked = float(order["seconds"]), bool(order.get("unchecked"))
         check_request(RecordRequest(self._lab.root / "take", self._rig, seconds))
         phase = StationPhase.STARTING if unchecked or self._work.is_proven else StationPhase.CHECKING
@@ -225,6 +228,7 @@ class Station:
         if trial is not None:
             save_trial(self._lab, replace(load_trial(self._lab, trial), excluded=True, exclusion_reason=reason))
             self._work.index(trial.subject)
+            self._work.forget(trial)
         self._state.show_visit(led)
 
     def _close(self) -> None:

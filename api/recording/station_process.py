@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from api.recording.line import PLACE, SOCKET, Line, describe_holder
+from api.recording.recovering import clear_begun
 from api.recording.station import Station
 from api.recording.station_state import Opened
 from labsys.capture.preview import FOLDER_PREFIX, make_preview_folder
@@ -43,6 +44,7 @@ def serve_station(lab: Lab, rig: Path, *, by: str, opened: Callable[[], None] = 
     place = lab.root / PLACE
     with _holding(lab):
         remove_left(place)
+        clear_begun(lab)
         folder = make_preview_folder()
         try:
             text = rig.read_text(encoding="utf-8")

@@ -14,6 +14,7 @@ from api.recording.coverage_file import COLUMNS, read_coverage
 from api.recording.flow import Flow
 from api.recording.led_visit import LedVisit
 from api.schemas.capture import (
+    AfterDocument,
     CameraTally,
     CheckDocument,
     CheckLine,
@@ -136,8 +137,12 @@ class StationState:
 
     def show_visit(self, led: LedVisit | None) -> None:
         """Say how far the visit is."""
-        gone = {} if led is not None else {"verdict": None}
+        gone: dict[str, Any] = {} if led is not None else {"verdict": None, "after": None}
         self._change(visit=None if led is None else led.document(), **gone)
+
+    def show_after(self, after: AfterDocument | None) -> None:
+        """Say what follows the take that was kept."""
+        self._change(after=after)
 
     def show_check(self, found: Preflight) -> None:
         """Say what a check found."""
@@ -205,6 +210,7 @@ class StationState:
             phase=StationPhase.STARTING,
             problem=None,
             verdict=None,
+            after=None,
             waiting=None,
             coverage=[],
             elapsed_s=0.0,

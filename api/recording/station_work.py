@@ -12,16 +12,17 @@ from api.recording.led_visit import LedVisit
 from api.recording.station_state import StationState
 from api.recording.steps import TakeMeans, record_step
 from api.recording.visits import FAMILIARISATION
+from labsys.capture.board_file import load_board_config
 from labsys.capture.child_process import end_child, start_child
 from labsys.capture.preflight.run import run_preflight
 from labsys.capture.recorder import RecordRequest, record_take
 from labsys.capture.rig import Rig
 from labsys.capture.studio import Studio
 from labsys.capture.verdict import Advice
-from labsys.core.board import Board
 from labsys.core.errors import InputError
+from labsys.core.session import TrialName
 from labsys.storage.lab import Lab
-from labsys.storage.recordings import new_calibration_take
+from labsys.storage.recordings import begin_calibration_take
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,10 +31,12 @@ _FRESH_S = 600.0  # how long a passed check, or a take that was kept, speaks for
 
 
 class StationWork:
-    """See the module's text. `stop` ends what is under way."""
+    """See the module's text. `stop` ends what is under way; `by`: who opened the cameras, as jobs say it."""
 
-    def __init__(self, lab: Lab, rig: Rig, rig_text: str, state: StationState, stop: threading.Event) -> None:
-        self._lab, self._rig, self._rig_text = lab, rig, rig_text
+    def __init__(
+        self, lab: Lab, rig: Rig, rig_text: str, state: StationState, stop: threading.Event, *, by: str
+    ) -> None:
+        self._lab, self._rig, self._rig_text, self._by = lab, rig, rig_text, by
         self._state, self._stop = state, stop
         self.proven_s = float("-inf")
 
@@ -77,10 +80,15 @@ class StationWork:
                 self.index(subject)
             raise
         # First of all: whatever fails after it, the take counts for its step.
-        if finished.assessment.verdict.advice is Advice.KEEP:
+        advice = finished.assessment.verdict.advice
+        if advice is Advice.KEEP:
             self.proven_s = time.monotonic()
         self._state.show_visit(led)
         self.index(subject)
+        if advice is not Advice.REPEAT and led.last_kept is not None:
+            from api.recording.after_take import follow_up
+
+            self._state.show_after(follow_up(self._lab, led.last_kept, by=self._by))
 
     def _may_record(self, studio: Studio, led: LedVisit | None, *, unchecked: bool) -> bool:
         """Whether a check passed lately, or passes now; or nobody wants one."""
@@ -90,26 +98,32 @@ class StationWork:
             raise InputError("was stopped before the take began")
         return unchecked or self.is_proven
 
-    def calibrate(self, studio: Studio, board: Board, seconds: float, *, unchecked: bool) -> None:
+    def calibrate(self, studio: Studio, board_file: Path, seconds: float, *, unchecked: bool) -> None:
         """Record a waved board, while another process looks where it shows."""
         if not self._may_record(studio, None, unchecked=unchecked):
             return
         self._state.begin_take(seconds)
         previews = self._state.previews
         (previews / COVERAGE_FILE).unlink(missing_ok=True)
-        target = new_calibration_take(self._lab, self._rig.name)
+        board = load_board_config(board_file)
         looking = start_child("api.recording.coverage:watch_board", board, previews, tuple(self._rig.cameras))
         try:
-            self._record_board(studio, target, seconds)
+            with begin_calibration_take(self._lab, self._rig.name) as target:
+                self._record_board(studio, target, seconds, board_file)
         finally:
             looking.terminate()
             end_child(looking, wait_s=5.0)
-            with suppress(OSError):
-                target.parent.rmdir()  # where nothing was recorded
 
-    def _record_board(self, studio: Studio, target: Path, seconds: float) -> None:
-        facts = {"kind": "calibration"}
-        request = RecordRequest(target, self._rig, seconds, self._rig_text, "", facts, self._state.previews)
+    def _record_board(self, studio: Studio, target: Path, seconds: float, board_file: Path) -> None:
+        request = RecordRequest(
+            target,
+            self._rig,
+            seconds,
+            self._rig_text,
+            facts={"kind": "calibration"},
+            previews=self._state.previews,
+            kept={"board": board_file},
+        )
         watcher = self._state.watcher(f"calibrations/{target.parent.name}", board=True)
         record_take(request, bench=studio.bench, trigger=studio.trigger, watcher=watcher, stop=self._stop)
 
@@ -118,3 +132,10 @@ class StationWork:
         from api.indexing.index import index_subject
 
         index_subject(self._lab, subject)
+
+    def forget(self, trial: TrialName) -> None:
+        """Nothing more follows a take that is excluded after all."""
+        from api.recording.after_take import forget
+
+        self._state.show_after(None)
+        forget(self._lab, trial)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from api.recording.led_visit import LedVisit
-from api.recording.visits import add_trial, exclude_repeated
+from api.recording.visits import exclude_repeated, plan_trial
+from labsys.capture.watcher import RecorderState, Watcher
 from labsys.core.errors import ConcurrencyError, LabsysError
 from labsys.core.session import TrialName
+from labsys.storage.trials import begin_trial
 
 if TYPE_CHECKING:
-    from labsys.capture.finalise import FinishedTake
+    from labsys.capture.crew import CameraCount
+    from labsys.capture.finalise import Assessment, FinishedTake
     from labsys.capture.studio import Studio
-    from labsys.capture.watcher import Watcher
     from labsys.storage.lab import Lab
 
 
@@ -48,8 +50,12 @@ def record_step(led: LedVisit, means: TakeMeans) -> FinishedTake:
     step = led.now
     if step is None:
         raise ConcurrencyError("all steps are done", remedy="End the visit")
-    name = add_trial(means.lab, led.visit, step)
-    with leaving_no_empty_trial(means.lab, name):
+    trial = plan_trial(means.lab, led.visit, step)
+    name = trial.name
+    told = means.watcher
+    # Excluded as soon as it is judged, before there is a take: killed in between, it would count.
+    means = replace(means, watcher=lambda take: _Excluding(means.lab, name, told(take)))
+    with begin_trial(means.lab, trial):
         finished = record_trial_take(
             means, name, seconds=step.seconds, calibration=led.visit.calibration, step_s=step.seconds
         )
@@ -66,6 +72,7 @@ def record_trial_take(
     step_s: how long a protocol asks it to be, 0 where none does.
     """
     from labsys.capture.recorder import RecordRequest, record_take
+    from labsys.storage.armed import arming
     from labsys.storage.lab import take_folder
     from labsys.storage.trials import load_trial
 
@@ -74,17 +81,26 @@ def record_trial_take(
     target = take_folder(means.lab, name)
     request = RecordRequest(target, studio.rig, seconds, means.rig_text, calibration, facts, means.previews)
     watcher = means.watcher(str(name))
-    return record_take(request, bench=studio.bench, trigger=studio.trigger, watcher=watcher, stop=means.stop)
+    with arming(means.lab):
+        return record_take(request, bench=studio.bench, trigger=studio.trigger, watcher=watcher, stop=means.stop)
 
 
-@contextmanager
-def leaving_no_empty_trial(lab: Lab, name: TrialName) -> Iterator[None]:
-    """Where the block fails before anything of the trial was recorded, the trial goes with it."""
-    from labsys.storage.trials import discard_trial
+class _Excluding(Watcher):
+    """Excludes a take that is to be repeated when it is judged, and passes on what is told."""
 
-    try:
-        yield
-    except BaseException:
-        with suppress(LabsysError):  # why the block failed is what people are told
-            discard_trial(lab, name)
-        raise
+    def __init__(self, lab: Lab, name: TrialName, told: Watcher) -> None:
+        self._lab, self._name, self._told = lab, name, told
+
+    def changed(self, state: RecorderState) -> None:
+        self._told.changed(state)
+
+    def waiting(self, camera: str, waited_s: float) -> None:
+        self._told.waiting(camera, waited_s)
+
+    def counted(self, elapsed_s: float, cameras: list[CameraCount], free_bytes: int) -> None:
+        self._told.counted(elapsed_s, cameras, free_bytes)
+
+    def judged(self, found: Assessment) -> None:
+        self._told.judged(found)
+        with suppress(LabsysError):  # tried again once there is a take; what was recorded comes first
+            exclude_repeated(self._lab, self._name, found.verdict)

@@ -163,11 +163,11 @@ def save_visit(lab: Lab, subject: str, session: str, answers: Mapping[str, Any])
     return save_session(lab, replace(before, anthropometry=body, notes=notes, **stated))
 
 
-def add_trial(lab: Lab, visit: Visit, step: Step) -> TrialName:
-    """A new trial for a step, named after its kind with the next number that is free."""
+def plan_trial(lab: Lab, visit: Visit, step: Step) -> Trial:
+    """A new trial for a step, named after its kind with the next number that is free; not saved yet."""
     from labsys.core.clock import utc_now
     from labsys.storage.identity import new_uuid
-    from labsys.storage.trials import save_trial, trial_codes
+    from labsys.storage.trials import trial_codes
 
     subject, session = visit.session.subject, visit.session.session
     taken, number = set(trial_codes(lab, subject, session)), 1
@@ -175,8 +175,7 @@ def add_trial(lab: Lab, visit: Visit, step: Step) -> TrialName:
         number += 1
     name = TrialName(subject, session, f"{step.kind}{number}")
     trial = Trial(uuid=new_uuid(), name=name, kind=TrialKind(step.kind), recorded_at=utc_now())
-    save_trial(lab, replace(trial, conditions=_conditions(step, visit.answers, visit.speed_of(step))))
-    return name
+    return replace(trial, conditions=_conditions(step, visit.answers, visit.speed_of(step)))
 
 
 def check_conditions(protocol: Protocol, answers: Mapping[str, Any], speed_mps: float | None) -> None:

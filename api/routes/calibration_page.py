@@ -17,6 +17,7 @@ from api.dependencies import LabDep, SessionDep
 from api.pages.templates import render
 from api.schemas.trials import TrialDocument
 from labsys.core.errors import UnknownNameError
+from labsys.storage.board_takes import list_board_takes, read_refusal_page
 from labsys.storage.calibrations import (
     find_calibration_page,
     list_calibrations,
@@ -34,7 +35,8 @@ _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 def show_calibrations(request: Request, lab: LabDep) -> HTMLResponse:
     """All calibrations, the latest first."""
     found = [(name, read_calibration_report(lab, name).get("grade")) for name in reversed(list_calibrations(lab))]
-    return render(request, "calibrations.html", calibrations=found)
+    waiting = [take for take in reversed(list_board_takes(lab)) if not take.is_calibrated]
+    return render(request, "calibrations.html", calibrations=found, waiting=waiting)
 
 
 @router.get("/{calibration}")
@@ -55,8 +57,9 @@ def show_calibration(request: Request, db: SessionDep, lab: LabDep, calibration:
 
 @router.get("/{calibration}/report")
 def show_calibration_report(lab: LabDep, calibration: Name) -> HTMLResponse:
-    """The report with its drawings, as it was written. Its own style sheet alone is let through, by its hash."""
-    text = read_calibration_page(lab, calibration)
+    """The report with its drawings, as it was written, of a refusal too. Its own style sheet alone is let through, by
+    its hash."""
+    text = read_refusal_page(lab, calibration) or read_calibration_page(lab, calibration)
     if text is None:
         raise UnknownNameError("report of calibration", calibration, valid=())
     return HTMLResponse(text, headers={"Content-Security-Policy": _policy(text), "Cache-Control": "no-store"})

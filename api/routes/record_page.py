@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -14,8 +15,10 @@ from api.pages.templates import render
 from api.recording.visits import SPEED, needs_speed, protocol_file, protocol_names
 from labsys.capture.protocol import Protocol, load_protocol
 from labsys.capture.rig import load_recordable_rig
+from labsys.capture.tags import load_tags
 from labsys.core.errors import LabsysError
 from labsys.core.session import Phase
+from labsys.storage.board_takes import list_board_takes
 from labsys.storage.calibrations import list_calibrations
 from labsys.storage.lab import Lab
 from labsys.storage.recordings import find_recordings
@@ -51,8 +54,19 @@ def show_recording(request: Request, db: SessionDep, lab: LabDep) -> HTMLRespons
         calibrations=list(reversed(list_calibrations(lab))),
         phases=[phase.value for phase in Phase],
         boards=sorted(path.stem for path in (lab.root / "boards").glob("*.yaml")),
+        board_takes=list(reversed(list_board_takes(lab))),
+        tags=_surveyed_tags(lab),
         cut_short=[recording.what for recording in find_recordings(lab)],
     )
+
+
+def _surveyed_tags(lab: Lab) -> list[str]:
+    """Tag sets that say where LAB is; one that cannot be read says nothing."""
+    found = []
+    for path in sorted((lab.root / "tags").glob("*.yaml")):
+        with suppress(LabsysError):
+            found += [path.stem] if load_tags(path).surveyed else []
+    return found
 
 
 def _rigs(lab: Lab) -> tuple[list[dict[str, str]], list[str]]:

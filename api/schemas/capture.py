@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.schemas.sent import Sent
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Answer = Annotated[str, Field(max_length=200)]
+BoardTakeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 
 
 class StationPhase(StrEnum):
@@ -116,16 +117,31 @@ class VerdictDocument(BaseModel):
     cameras: list[CameraTally]
 
 
+class AfterDocument(BaseModel):
+    """What follows the trial that was kept last. `job`: its processing, null where none was queued; `why_not` says why.
+    `look_s`: about how long a first look takes, null where none was made in this lab yet; `look_why_not`: why none can
+    be had."""
+
+    trial: str
+    job: str | None
+    why_not: str
+    look_s: float | None
+    look_why_not: str
+
+
 class CoverageDocument(BaseModel):
     """Where one camera has seen the board of the calibration that is recorded. `seen`: looks that showed it;
     `together`: those in which another camera saw it too; `cells`: corners in each part of the picture, `columns` of
-    them in a row, from the top left."""
+    them in a row, from the top left. `covered_pct`: of the picture lay inside the outline of some board. `missing`:
+    what a calibration of grade A still wants of it, in words; "" where that is enough."""
 
     camera: str
     seen: int
     together: int
     columns: int
     cells: list[int]
+    covered_pct: float = 0.0
+    missing: str = ""
 
 
 class StationDocument(BaseModel):
@@ -154,6 +170,7 @@ class StationDocument(BaseModel):
     check: CheckDocument | None = None
     visit: VisitDocument | None = None
     verdict: VerdictDocument | None = None
+    after: AfterDocument | None = None
     coverage: list[CoverageDocument] = []
 
 
@@ -187,6 +204,14 @@ class TakeNew(Sent):
     unchecked: bool = False
 
 
+class LookNew(Sent):
+    """A first look at a trial that was recorded: 10 s of its middle, indicative at most."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"trial": "S01/2026-11-22/run1"}]})
+
+    trial: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}/[A-Za-z0-9_.-]{1,64}/[A-Za-z0-9_.-]{1,64}$")
+
+
 class CalibrationNew(Sent):
     """Record a waved board. `unchecked`: although no check passed lately."""
 
@@ -195,6 +220,52 @@ class CalibrationNew(Sent):
     board: Name
     seconds: float = Field(default=40.0, gt=0, le=600)
     unchecked: bool = False
+
+
+class PlacingNew(Sent):
+    """Where LAB is: surveyed `tags` of the lab, or the board that lay on the belt, its columns running `along`, between
+    two moments of the take; `level`: it was levelled."""
+
+    tags: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")] = ""
+    along: Literal["", "forward", "backward", "left", "right"] = ""
+    from_s: float = Field(default=0.0, ge=0, le=3600)
+    until_s: float = Field(default=0.0, ge=0, le=3600)
+    level: bool = False
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Self:
+        if bool(self.tags) == bool(self.along):
+            raise ValueError(
+                "name tags, or say which way the columns of the board ran that lay on the belt; one of both"
+            )
+        if self.along and self.until_s - self.from_s < 1.0:
+            raise ValueError("the board has to lie on the belt for a second or longer")
+        return self
+
+
+class BoardJobNew(Sent):
+    """Calibrate from the take of a waved board. `board`: where none was kept with the take. `lenses`: calibration whose
+    lenses are taken over; found from this take where none is named."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"take": "2026-11-22_lab-4cam_001", "placing": {"tags": "treadmill"}}]}
+    )
+
+    take: BoardTakeName
+    board: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")] = ""
+    lenses: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,99})?$")] = ""
+    placing: PlacingNew
+
+
+class BoardCheckNew(Sent):
+    """Check a calibration with the take of a waved board. `calibration`: the latest where none is named."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"take": "2026-11-22_lab-4cam_001"}]})
+
+    take: BoardTakeName
+    board: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")] = ""
+    calibration: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,99})?$")] = ""
+    tags: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")] = ""
 
 
 class RecoveryDocument(BaseModel):

@@ -258,6 +258,7 @@ def _make_take(recording: Recording, manifest: Mapping[str, Any], found: Assessm
         files[f"sidecar-{camera}"] = as_take_file(folder, f"raw/{camera}.fts")
     files |= {"timestamps": as_take_file(folder, _TIMESTAMPS), "manifest": as_take_file(folder, "manifest.json")}
     files["report"] = as_take_file(folder, "report.json")
+    files |= {role: as_take_file(folder, path) for role, path in manifest.get("kept", {}).items()}
     verdict = found.verdict
     notes = (f"sync grade {verdict.grade}", f"verdict {verdict.advice.value}", *verdict.reasons)
     return Take(

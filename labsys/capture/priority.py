@@ -52,12 +52,12 @@ def _go_nice() -> bool:
     return True
 
 
-def die_with_parent(parent: int) -> None:
-    """Get SIGTERM when the process `parent`, which started this one, ends, however it ends. Only Linux can.
+def die_with_parent(parent: int, *, by: signal.Signals = signal.SIGTERM) -> None:
+    """Get a signal when the process `parent`, which started this one, ends, however it ends. Only Linux can.
 
     A parent that ended before the kernel was asked is not told of: then this process ends at once.
     """
     if hasattr(os, "sched_setscheduler"):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, by, 0, 0, 0)
     if os.getppid() != parent:
         raise SystemExit(1)

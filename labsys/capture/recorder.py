@@ -32,6 +32,7 @@ from labsys.storage.recordings import (
     discard_recording,
     hold_reserve,
     holds_frames,
+    keep_files,
     save_manifest,
 )
 
@@ -49,6 +50,7 @@ class RecordRequest:
         target: the take's folder to be. seconds: how long; stopped sooner by `stop`.
         calibration: name of the one that the rig stands in, "" for none. facts: what the manifest is to say besides.
         previews: folder of the files that pictures are shown in meanwhile (preview.py), None where nobody looks on.
+        kept: files that the take is to hold besides, by their role, such as the board that is waved.
     """
 
     target: Path
@@ -58,6 +60,7 @@ class RecordRequest:
     calibration: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     previews: Path | None = None
+    kept: Mapping[str, Path] = field(default_factory=dict)
 
 
 def record_take(
@@ -110,6 +113,7 @@ class _Recorder:
         self._state = RecorderState.IDLE
         self._pulses: int | None = None
         self._manifest: dict[str, Any] = {}
+        self._kept: dict[str, str] = {}
 
     def run(self) -> FinishedTake:
         """All of it."""
@@ -128,6 +132,7 @@ class _Recorder:
         self._go(RecorderState.OPENING)
         with begin_recording(self._request.target) as recording:
             try:
+                self._kept = keep_files(recording, self._request.kept)
                 reserves = {camera: hold_reserve(recording, camera) for camera in self._rig.cameras}
                 self._crew.hire(recording.raw, reserves, recording.lock, waiting=self._wait_for_camera)
                 self._arm()
@@ -258,6 +263,7 @@ class _Recorder:
             "n_pulses": None if self._free else 0,
             "trigger": getattr(self._trigger, "firmware", ""),
             "calibration": request.calibration,
+            "kept": self._kept,
             **request.facts,
         }
         save_manifest(recording, self._manifest)

@@ -25,7 +25,7 @@ _FOLDERS = (
     "rigs", "boards", "protocols", "tags", "models", "references", "reliability", "releases", "bin", "calibrations",
     "subjects",
 )  # fmt: skip
-_KEYS = {"schema_version", "uuid", "name", "database"}
+_KEYS = {"schema_version", "uuid", "name", "database", "process_kept"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Lab:
         root: absolute path. uuid: stable identity. name: what people call the lab.
         schema_version: of labsys.toml.
         database: URL as SQLAlchemy writes it; a path in labsys.toml becomes a sqlite URL relative to the root.
+        process_kept: whether the processing of a recorded trial is queued as soon as it is kept.
     """
 
     root: Path
@@ -43,6 +44,7 @@ class Lab:
     name: str
     schema_version: int
     database: str
+    process_kept: bool = True
 
 
 def create_lab(root: Path, *, name: str = "") -> Lab:
@@ -85,7 +87,14 @@ def open_lab(root: Path) -> Lab:
     version = check_schema(settings.get("schema_version"), str(path), known=LAB_SCHEMA_VERSION)
     _check_settings(settings, path)
     database = _database_url(root, settings.get("database", "labsys.db"))
-    return Lab(root=root, uuid=settings["uuid"], name=settings["name"], schema_version=version, database=database)
+    return Lab(
+        root=root,
+        uuid=settings["uuid"],
+        name=settings["name"],
+        schema_version=version,
+        database=database,
+        process_kept=settings.get("process_kept", True),
+    )
 
 
 def set_database(root: Path, database: str) -> None:
@@ -191,7 +200,9 @@ def _check_settings(settings: dict[str, Any], path: Path) -> None:
     for key, value in settings.items():
         if key not in _KEYS:
             raise InputError(f"unknown key '{key}'", where=str(path), remedy=f"Known: {', '.join(sorted(_KEYS))}")
-        if key != "schema_version" and not isinstance(value, str):
+        if key == "process_kept" and not isinstance(value, bool):
+            raise InputError(f"'{key}' is neither true nor false", where=str(path))
+        if key not in ("schema_version", "process_kept") and not isinstance(value, str):
             raise InputError(f"'{key}' is not text", where=str(path))
     for key in ("uuid", "name"):
         if not settings.get(key):

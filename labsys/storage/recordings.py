@@ -12,7 +12,7 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,21 @@ from typing import Any
 from labsys.core.clock import utc_now
 from labsys.core.errors import ConcurrencyError, InputError
 from labsys.core.session import check_code
-from labsys.storage.atomic import hash_file, is_there, make_folder, read_json, sync_folder, sync_tree, write_json_atomic
+from labsys.storage.atomic import (
+    hash_file,
+    is_there,
+    make_folder,
+    read_json,
+    sync_folder,
+    sync_tree,
+    write_bytes_atomic,
+    write_json_atomic,
+)
 from labsys.storage.documents import save_document
 from labsys.storage.lab import Lab
 from labsys.storage.locks import hold_file
 from labsys.storage.takes import RECORDING_FOLDER, Take, TakeFile
+from labsys.storage.unrecorded import hold_new
 from labsys.storage.video import read_pictures
 
 _LOCK = "RECORDING"
@@ -138,6 +148,20 @@ def publish_recording(recording: Recording, take: Take) -> None:
     sync_folder(recording.target.parent)
 
 
+def keep_files(recording: Recording, files: Mapping[str, Path]) -> dict[str, str]:
+    """Copy files into a recording; role -> their path in the take (InputError: one cannot be read)."""
+    found = dict[str, str]()
+    for role, path in files.items():
+        found[role] = f"files/{role}{path.suffix}"
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+        make_folder(recording.folder / "files")
+        write_bytes_atomic(recording.folder / found[role], content)
+    return found
+
+
 def as_take_file(folder: Path, path: str) -> TakeFile:
     """A file of the take with its hash."""
     return TakeFile(path, hash_file(folder / path))
@@ -165,11 +189,17 @@ def discard_recording(recording: Recording) -> None:
     shutil.rmtree(recording.folder)
 
 
-def new_calibration_take(lab: Lab, rig: str) -> Path:
-    """A new folder for the take of a calibration, calibrations/<date>_<rig>_<nnn>/take, with the folder around it."""
+@contextmanager
+def begin_calibration_take(lab: Lab, rig: str) -> Iterator[Path]:
+    """A new folder for the take of a calibration, calibrations/<date>_<rig>_<nnn>/take; of a block that records nothing
+    no folder is left."""
     stem = f"{utc_now()[:10]}_{check_code('rig', rig)}"
     number = 1
     while (folder := lab.root / "calibrations" / f"{stem}_{number:03d}").exists():
         number += 1
-    make_folder(folder)
-    return folder / "take"
+    try:
+        with hold_new(folder):
+            yield folder / "take"
+    finally:
+        with suppress(OSError):
+            folder.rmdir()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from labsys.core.errors import InputError
+from labsys.core.errors import InputError, LabsysError
 from labsys.core.session import Trial, TrialName
 from labsys.storage.atomic import is_there, sync_folder
 from labsys.storage.documents import load_document
 from labsys.storage.lab import Lab, session_folder, trial_folder
 from labsys.storage.nouns import check_new_code, check_place, list_codes, require_known, stamp_and_save
 from labsys.storage.sessions import require_session
+from labsys.storage.unrecorded import MARK, hold_new
 
 TRIAL_FILE = "trial.json"
 
@@ -28,6 +31,22 @@ def save_trial(lab: Lab, trial: Trial) -> Trial:
     if trial.excluded and not trial.exclusion_reason.strip():
         raise InputError(f"trial {name} is excluded without a reason", remedy="Say why")
     return stamp_and_save(trial_folder(lab, name) / TRIAL_FILE, trial)
+
+
+@contextmanager
+def begin_trial(lab: Lab, trial: Trial) -> Iterator[Trial]:
+    """Save a trial that is new and gets its take while the block runs, as `save_trial`.
+
+    Where the block fails before there is anything of it, the trial goes with it; where the process is killed then,
+    with the next recovery.
+    """
+    with hold_new(trial_folder(lab, trial.name)):
+        try:
+            yield save_trial(lab, trial)
+        except BaseException:
+            with suppress(LabsysError):  # why the block failed is what people are told
+                discard_trial(lab, trial.name)
+            raise
 
 
 def load_trial(lab: Lab, name: TrialName) -> Trial:
@@ -75,9 +94,10 @@ def discard_trial(lab: Lab, name: TrialName) -> bool:
     require_trial(lab, name)
     folder = trial_folder(lab, name)
     try:
-        if [path.name for path in folder.iterdir()] != [TRIAL_FILE]:
+        if {path.name for path in folder.iterdir()} - {MARK} != {TRIAL_FILE}:
             return False
         (folder / TRIAL_FILE).unlink()
+        (folder / MARK).unlink(missing_ok=True)
         folder.rmdir()
     except OSError as error:
         raise InputError(f"cannot be removed: {error.strerror or error}", where=str(folder)) from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
@@ -14,7 +16,7 @@ from labsys.storage.lab import Lab
 from labsys.storage.sessions import list_sessions, load_session, save_session
 from labsys.storage.subjects import list_subjects, save_subject
 from labsys.storage.takes import has_take
-from labsys.storage.trials import list_trials, load_trial, save_trial
+from labsys.storage.trials import begin_trial, list_trials, load_trial, save_trial
 from pipelines.importing.request import ImportRequest, VisitFacts
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -112,13 +114,18 @@ def _check_waiting(lab: Lab, trial: Trial, request: ImportRequest) -> None:
         raise InputError(f"trial {trial.name} was added as {trial.kind}, the import says {request.kind}")
 
 
-def write_nouns(lab: Lab, session: Session, trial: Trial) -> None:
-    """Write subject and session where they are new or changed, and the trial."""
+@contextmanager
+def write_nouns(lab: Lab, session: Session, trial: Trial) -> Iterator[None]:
+    """Write subject and session where they are new or changed, and the trial: one that is new for good once the block
+    has brought its take in."""
     if session.subject not in {s.code for s in list_subjects(lab)}:
         save_subject(lab, Subject(uuid=new_uuid(), code=session.subject))
     known = {s.session: s for s in list_sessions(lab, session.subject)}
     if known.get(session.session) != session:
         save_session(lab, session)
     if trial.name.trial in {t.name.trial for t in list_trials(lab, session.subject, session.session)}:
-        trial = replace(trial, notes=trial.notes or load_trial(lab, trial.name).notes)
-    save_trial(lab, trial)
+        save_trial(lab, replace(trial, notes=trial.notes or load_trial(lab, trial.name).notes))
+        yield
+        return
+    with begin_trial(lab, trial):
+        yield

@@ -66,10 +66,9 @@ def import_trial(lab: Lab, request: ImportRequest, *, progress: Progress) -> Imp
     incoming = _read_all(request, progress)
     trial = replace(trial, accepted_sizes=incoming.videos.accepted_sizes)
     calibration = _write_calibration(lab, incoming.calibration, session)
-    write_nouns(lab, session, trial)
     progress.stage("copy into the lab", len(incoming.videos.paths) + len(incoming.landmarks2d.tracks) + 1)
     kept = (*incoming.remarks, *_recorded(request), *((request.asked_by,) if request.asked_by else ()))
-    with stage_take(lab, request.name) as staged:
+    with write_nouns(lab, session, trial), stage_take(lab, request.name) as staged:
         _stage_files(staged, request, incoming, progress)
         staged.finish(rate_hz=incoming.rate_hz, calibration=calibration, source=_source(request), notes=kept)
     return ImportReport(request.name, incoming.n_frames, incoming.rate_hz, calibration, incoming.remarks)

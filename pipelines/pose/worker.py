@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from labsys.capture.priority import die_with_parent
 from labsys.core.errors import LabsysError
 from labsys.storage.documents import load_document
 from pipelines.pose.dlc import load_network
@@ -58,4 +60,6 @@ def _since(began: float) -> float:
 
 
 if __name__ == "__main__":
+    # By force: it may stand still when what started it goes, since jobs are paused while cameras record.
+    die_with_parent(os.getppid(), by=signal.SIGKILL)
     raise SystemExit(main(sys.argv[1:]))

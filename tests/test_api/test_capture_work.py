@@ -14,7 +14,6 @@ import pytest
 from api.recording.line import SOCKET, Line, describe_holder, open_station
 from api.recording.station import Station
 from api.recording.station_state import StationState
-from api.recording.steps import leaving_no_empty_trial
 from api.schemas.capture import StationPhase
 from labsys.capture.status import WorkerState
 from labsys.capture.studio import Studio
@@ -24,7 +23,8 @@ from labsys.core.errors import ConcurrencyError, InputError
 from labsys.core.session import TrialName
 from labsys.storage.lab import Lab, take_folder
 from labsys.storage.takes import RECORDING_FOLDER
-from labsys.storage.trials import load_trial, trial_codes
+from labsys.storage.trials import begin_trial, load_trial, trial_codes
+from labsys.storage.unrecorded import find_abandoned
 from tests.test_api.station_scene import VISIT, add_protocol, make_station
 from tests.test_labsys.recorded_scene import rig_document, write_rig
 
@@ -107,11 +107,28 @@ def test_a_take_counts_for_its_step_before_the_index_knows_of_it(
     assert load_trial(lab, TrialName("S01", "new", "static1")).excluded is not kept
 
 
-def test_a_trial_that_holds_anything_is_not_discarded(station: Station, lab: Lab) -> None:
+def test_a_trial_that_holds_anything_is_not_discarded(lab: Lab) -> None:
     name = TrialName("S01", *next(iter(_trials(lab))))
-    with pytest.raises(KeyError), leaving_no_empty_trial(lab, name):
+    with pytest.raises(KeyError), begin_trial(lab, load_trial(lab, name)):
         raise KeyError
     assert name.trial in trial_codes(lab, "S01", name.session)
+    assert find_abandoned(lab) == []
+
+
+def test_a_take_to_be_repeated_is_excluded_before_its_files_are_finished(
+    station: Station, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while they are, it is recovered as what it was judged to be."""
+
+    def judge(*_: Any, watcher: Any, **__: Any) -> Any:
+        watcher.judged(_finished(Advice.REPEAT).assessment)
+        assert load_trial(lab, TrialName("S01", "new", "static1")).exclusion_reason == "camB lost 14 frames"
+        return _finished(Advice.REPEAT)
+
+    monkeypatch.setattr(station._state, "_judge", lambda *_: None)
+    monkeypatch.setattr("labsys.capture.recorder.record_take", judge)
+    _start(station)()
+    assert load_trial(lab, TrialName("S01", "new", "static1")).excluded
 
 
 def _trials(lab: Lab) -> Iterator[tuple[str, str]]:

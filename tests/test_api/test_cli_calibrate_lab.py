@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import yaml
 
+from api.work import do_job
 from calibration.formats import format_anipose, read_calibration
 from labsys.core.cameras import CameraRig
+from labsys.core.errors import GateRefusedError, InputError
 from labsys.core.fingerprint import CameraFingerprint, compare_fingerprints
+from labsys.core.progress import SilentProgress
+from labsys.storage.board_takes import list_board_takes, read_refusal_page
+from labsys.storage.calibrations import list_calibrations, read_calibration_report
+from labsys.storage.lab import open_lab
 from tests.test_api.cli_answer import Run, make_runner
 from tests.test_api.rendered_lab import (
     BOARD_YAML,
@@ -85,6 +93,52 @@ def test_a_stored_take_is_calibrated_and_checked(labsys: Run, tmp_path: Path) ->
 
     daily(labsys, rig, tmp_path, kept)
     misnamed(labsys)
+    from_the_page(kept, made.json)
+
+
+def from_the_page(kept: Path, made: dict[str, Any]) -> None:
+    """The jobs of the page: the same take as the recorder leaves it, the same calibration beside it, once for all."""
+    lab = open_lab(Path("lab"))
+    folder = kept.parent / "2026-11-22_rendered_009"
+    shutil.copytree(kept / "take", folder / "take")
+    (folder / "take/manifest.json").write_text(json.dumps({"rig_file": yaml.safe_dump(RIG_YAML)}))
+    assert [take.name for take in list_board_takes(lab) if not take.is_calibrated] == [folder.name]
+    placing = {"tags": "", "along": "forward", "from_s": 4.0, "until_s": 5.0, "level": True}
+    asked = {"board": "", "lenses": "", "placing": placing}
+    found = _do("calibrate", folder, asked)
+    assert (found["calibration"], found["grade"], found["rms_px"]) == (folder.name, made["grade"], made["rms_px"])
+    assert set(found["cameras"]) == {"cam0", "cam1", "cam2", "cam3"}
+    assert read_calibration(folder / "calibration.toml").fingerprint["cam2"].focus == "30"
+    assert read_calibration_report(lab, folder.name)["calibration"] == f"calibrations/{folder.name}/calibration.toml"
+    written = (folder / "calibration.toml").stat().st_mtime_ns
+    assert _do("calibrate", folder, asked) == found, "asked again, as after a crash, nothing is made anew"
+    assert (folder / "calibration.toml").stat().st_mtime_ns == written
+    with pytest.raises(InputError, match="calibrated already"):
+        _do("calibrate", folder, {**asked, "placing": {**placing, "level": False}})
+
+    check = _do("check-calibration", folder, {"calibration": kept.name, "board": "", "tags": ""})
+    assert (check["verdict"], check["calibration"]) == ("still_valid", kept.name)
+    assert len(list((kept / "checks").glob("*.json"))) == 3
+
+    blind = kept.parent / "2026-11-22_rendered_010"
+    shutil.copytree(kept / "take", blind / "take")
+    video = next((blind / "take/raw").glob("cam2.*"))
+    grey = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 10, SIZE, False)
+    for _ in range(51):
+        grey.write(np.full((SIZE[1], SIZE[0]), 120, np.uint8))
+    grey.release()
+    with pytest.raises(GateRefusedError, match=r"cam2.*\."):
+        _do("calibrate", blind, asked)
+    assert blind.name not in list_calibrations(lab)
+    assert [take.name for take in list_board_takes(lab) if take.is_refused] == [blind.name]
+    page = read_refusal_page(lab, blind.name)
+    assert page is None or "cam2" in page
+
+
+def _do(kind: str, folder: Path, parameters: dict[str, Any]) -> dict[str, Any]:
+    lab = open_lab(Path("lab"))
+    job = {"kind": kind, "target": f"calibrations/{folder.name}", "parameters": parameters}
+    return dict(do_job({"lab": str(lab.root), "database": lab.database, **job}, SilentProgress()))
 
 
 def daily(labsys: Run, rig: CameraRig, tmp_path: Path, kept: Path) -> None:

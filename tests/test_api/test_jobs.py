@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -37,7 +38,8 @@ from api.jobs.queue import (
 )
 from api.jobs.worker import Worker, WorkerSettings
 from labsys.core.errors import UnknownNameError
-from labsys.storage.lab import Lab
+from labsys.storage.armed import arming, is_armed
+from labsys.storage.lab import Lab, create_lab
 
 API = "/api/v1"
 WORK = "tests.test_api.stand_in_job:work"
@@ -129,6 +131,26 @@ def test_a_worker_that_stops_in_good_order_costs_no_attempt(database: Database) 
     assert _job(database, job).state == "queued"
 
 
+def test_cameras_are_armed_until_their_holder_ends_however_it_does(tmp_path: Path) -> None:
+    lab = create_lab(tmp_path / "lab")
+    assert not is_armed(lab)
+    with arming(lab), arming(lab):
+        assert is_armed(lab)
+    assert not is_armed(lab)
+    held = "import sys, time; from pathlib import Path; from labsys.storage.armed import arming as a\n"
+    held += "from labsys.storage.lab import open_lab as o\n"
+    held += "with a(o(Path(sys.argv[1]))): print(1, flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", held, str(lab.root)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        assert is_armed(lab)
+        holder.kill()
+    assert not is_armed(lab)
+    with arming(lab):
+        assert len(list(lab.root.glob(".armed-*"))) == 1, "what a kill left is removed"
+    assert list(lab.root.glob(".armed-*")) == []
+
+
 def test_time_left_follows_from_what_is_done() -> None:
     now = datetime(2026, 11, 1, tzinfo=UTC)
     row = JobRow(state="running", started_at=now - timedelta(seconds=30), progress=0.25)
@@ -172,6 +194,34 @@ def test_cancelling_ends_the_process(lab: Lab) -> None:
     assert _job(database, job).state == "cancelled"
     assert not (lab.root / "made" / job).exists()
     database.close()
+
+
+@pytest.mark.slow
+def test_work_stands_still_while_cameras_record_and_goes_on_afterwards(lab: Lab) -> None:
+    database = open_database(lab)
+    running, waiting = (_add(database, parameters={"seconds": 1.0}) for _ in range(2))
+    worker = Worker(lab, database, WorkerSettings(Slots(2), timedelta(seconds=60), WORK))
+    with arming(lab):
+        thread = threading.Thread(target=lambda: worker.run(until_idle=True))
+        thread.start()
+        time.sleep(0.5)
+        assert _job(database, running).state == "queued", "none is begun while cameras are armed"
+    _wait(lambda: (lab.root / "made" / f".{running}.lock").exists())
+    with arming(lab):
+        _wait(lambda: _job(database, running).stage == "paused while cameras record")
+        children = [work.running for work in worker._at_work]
+        _wait(lambda: all(_state_of(child) == "T" for child in children))
+        time.sleep(1.2)
+        assert _job(database, running).state == "running"
+        assert not (lab.root / "made" / running).exists(), "it stood still for longer than it takes"
+    thread.join(60)
+    assert [_job(database, job).state for job in (running, waiting)] == ["done", "done"]
+    assert _job(database, running).attempts == 1
+    database.close()
+
+
+def _state_of(child: Any) -> str:
+    return Path(f"/proc/{child._process.pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def kill_workers(lab: Lab, *, jobs: int, workers: int, kills: int, lease_s: float) -> dict[str, object]:

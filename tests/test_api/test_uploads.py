@@ -18,13 +18,13 @@ from api.app import create_app
 from api.backup import backup_lab
 from api.client import LabClient, ServiceError
 from api.errors import RefusedError
-from api.jobs.kinds import do_job
 from api.jobs.queue import Slots
 from api.jobs.worker import Worker, WorkerSettings
 from api.schemas.jobs import JobNew
 from api.schemas.uploads import RecordingNew, UploadedFile
 from api.settings import ServiceSettings
 from api.uploads import Incoming, find_upload, receiving
+from api.work import do_job
 from labsys.core.errors import InputError
 from labsys.core.progress import SilentProgress
 from labsys.core.session import TrialKind, TrialName

@@ -22,7 +22,7 @@ from labsys.capture.bench import run_bench
 from labsys.capture.device import DriverError, Failure
 from labsys.capture.parts import UNMATCHED
 from labsys.capture.recorder import RecordRequest, record_take
-from labsys.capture.recover import recover_recordings
+from labsys.capture.recover import clear_unrecorded, recover_recordings
 from labsys.capture.trigger import NoTrigger
 from labsys.capture.watcher import RecorderState, Watcher
 from labsys.core.errors import ConcurrencyError, InputError
@@ -39,7 +39,8 @@ from labsys.storage.recordings import (
 )
 from labsys.storage.sidecar import ROW, read_sidecar, write_sidecar
 from labsys.storage.takes import has_take, verify_take
-from labsys.storage.trials import save_trial
+from labsys.storage.trials import save_trial, trial_codes
+from labsys.storage.unrecorded import MARK, clear_abandoned
 from tests.test_labsys.recorded_scene import make_trial, read_manifest, rig_document, start_recording, write_rig
 from tests.test_labsys.test_capture_parts import _full
 from tests.test_labsys.test_capture_recorder import _wait, _worker_of
@@ -115,6 +116,64 @@ def test_a_recording_that_a_camera_still_writes_is_left_alone(tmp_path: Path) ->
     assert find_recordings(lab) == []
     take = take_folder(lab, TrialName("S01", "2026-11-22", "run2"))
     assert not (take / "RECORDING").exists()
+
+
+BEGINNER = """
+import sys, time
+from pathlib import Path
+from labsys.core.session import Trial, TrialKind, TrialName
+from labsys.storage.lab import open_lab, take_folder
+from labsys.storage.recordings import begin_calibration_take, begin_recording
+from labsys.storage.trials import begin_trial
+
+lab, name = open_lab(Path(sys.argv[1])), TrialName.parse(sys.argv[2])
+with (
+    begin_trial(lab, Trial(uuid="", name=name, kind=TrialKind.RUN, recorded_at="2026-11-22T10:00:00.000Z")),
+    begin_calibration_take(lab, "virtual") as board,
+):
+    if sys.argv[3] == "opening":
+        held = [begin_recording(target) for target in (take_folder(lab, name), board)]
+        [one.__enter__() for one in held]
+    print("begun", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("moment", ["begun", "opening"])
+def test_what_was_killed_before_its_first_frame_is_gone_with_the_next_recovery(tmp_path: Path, moment: str) -> None:
+    lab, name = make_trial(tmp_path / "lab")
+    new = TrialName(name.subject, name.session, "run2")
+    stated = sorted(trial_codes(lab, name.subject, name.session))
+    words = [sys.executable, "-c", BEGINNER, str(lab.root), str(new), moment]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as beginner:
+        assert beginner.stdout is not None
+        assert beginner.stdout.readline() == "begun\n"
+        assert not any(found.changed for found in recover_recordings(lab)), "it still opens its cameras"
+        assert new.trial in trial_codes(lab, name.subject, name.session)
+        beginner.kill()
+    assert new.trial in trial_codes(lab, name.subject, name.session), "a kill leaves it"
+    found = recover_recordings(lab)
+    assert sorted(f.recording.target.parts[-3] for f in found) == ["2026-11-22", "calibrations"]
+    assert all(f.changed and not f.failed and "removed" in f.why for f in found)
+    assert list(trial_codes(lab, name.subject, name.session)) == stated, "a trial that somebody stated stays"
+    assert list((lab.root / "calibrations").iterdir()) == []
+    assert recover_recordings(lab) == []
+
+
+def test_what_was_begun_and_recorded_is_never_removed(tmp_path: Path) -> None:
+    """A kill after the take was made, or while it waits to be recovered, leaves the mark alone behind."""
+    lab, _ = make_trial(tmp_path / "lab")
+    recording = cut_short(lab, "run2")
+    mark = recording.target.with_name(MARK)
+    mark.touch()
+    assert clear_unrecorded(lab) == []
+    assert mark.exists()
+    (found,) = recover_recordings(lab)
+    assert found.finished is not None
+    assert recording.target.is_dir()
+    assert not mark.exists()
+    (stated,) = (lab.root / "subjects").glob("*/*/run1")
+    assert not clear_abandoned(stated), "nobody began it for a recording"
 
 
 def test_whoever_finishes_a_recording_is_alone(tmp_path: Path) -> None:

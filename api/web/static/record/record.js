@@ -1,7 +1,10 @@
 // Recording: this page shows what the station says of itself and passes on what the technician does. The station is a
 // process of its own: whatever becomes of this page or of the service, a take goes on, and the page finds it again.
 import { order } from "/static/record/asking.js";
+import { showAfter } from "/static/record/after.js";
+import { offerTake } from "/static/record/boards.js";
 import { follow, followState } from "/static/record/following.js";
+import { allowSound, tone } from "/static/record/sound.js";
 import { nameOf, showCameras, showCoverage } from "/static/record/wall.js";
 
 const page = document.querySelector(".recorder");
@@ -54,6 +57,7 @@ function showState(phase) {
   page.dataset.phase = phase;
   for (const part of document.querySelectorAll(".when-closed")) part.hidden = phase !== "closed";
   for (const part of document.querySelectorAll(".when-open")) part.hidden = phase === "closed";
+  by("boards").hidden = TAKING.includes(phase) || !by("boards").dataset.any;
   for (const part of document.querySelectorAll(".at-rest")) part.hidden = phase === "closed" || TAKING.includes(phase);
 }
 
@@ -63,7 +67,8 @@ function showStep(phase) {
   const taking = TAKING.includes(phase) || pending;
   const visit = state.visit;
   const waving = taking && state.coverage.length > 0;
-  const what = waving ? "Wave the board" : !visit ? "No visit has begun" : step ? `${visit.subject}, visit ${visit.session}, step ${step.number} of ${visit.steps.length}: ${sayStep(step)}` : `${visit.subject}, visit ${visit.session}: all steps are done`;
+  const enough = waving && state.coverage.every((found) => !found.missing);
+  const what = enough ? "Enough: every camera has seen what it needs" : waving ? "Wave the board" : !visit ? "No visit has begun" : step ? `${visit.subject}, visit ${visit.session}, step ${step.number} of ${visit.steps.length}: ${sayStep(step)}` : `${visit.subject}, visit ${visit.session}: all steps are done`;
   write(by("step"), what);
   by("take").hidden = !taking || !state.take;
   write(by("take"), state.take ? `Recorded as ${state.take}` : "");
@@ -119,9 +124,10 @@ function showVerdict() {
   by("reasons").replaceChildren(...found.reasons.map((reason) => Object.assign(document.createElement("li"), { textContent: reason })));
   const counted = found.cameras.map((c) => `${c.name} ${c.stored} of ${c.due}`).join(", ");
   const isBoard = found.trial.startsWith("calibrations/");
-  const board = found.advice === "REPEAT" ? " Wave the board once more." : ` Next: labsys calibrate ${found.trial}`;
+  const board = found.advice === "REPEAT" ? " Wave the board once more." : "";
   const excluded = isBoard ? board : found.advice === "REPEAT" ? " It is excluded with these reasons, and its step is next again." : "";
   write(by("timing"), `${found.trial}: ${counted}. Grade ${found.grade}${found.error_mm === null ? "" : `, ${found.error_mm.toFixed(1)} mm at task speed`}. Judged ${found.after_s.toFixed(1)} s after its end.${excluded}`);
+  offerTake(found);
   by("again").dataset.trial = found.trial; // what is seen is what is excluded, whatever others did meanwhile
   by("again").hidden = found.advice === "REPEAT" || !state.visit?.steps.some((s) => s.trial === found.trial) || TAKING.includes(state.phase);
 }
@@ -178,25 +184,10 @@ function show(now) {
   showCameras(now.cameras);
   showCoverage(TAKING.includes(phase) ? now.coverage : []);
   if (JSON.stringify(before?.verdict) !== JSON.stringify(now.verdict) || before?.phase !== phase) showVerdict();
+  if (JSON.stringify(before?.after) !== JSON.stringify(now.after)) showAfter(now.after);
   if (JSON.stringify(before?.visit) !== JSON.stringify(now.visit)) showVisit();
   if (!before || JSON.stringify(before.check) !== JSON.stringify(now.check) || before.phase !== phase) showCheck(phase);
   if (before && before.phase !== phase) tone(phase);
-}
-
-// ---- what is heard: a high tone when a take begins, a low one when it ends
-
-let sound = null;
-
-function tone(phase) {
-  const pitch_hz = { recording: 880, finishing: 440 }[phase];
-  if (!pitch_hz || !sound) return;
-  const voice = sound.createOscillator();
-  const volume = sound.createGain();
-  volume.gain.value = 0.2;
-  voice.frequency.value = pitch_hz;
-  voice.connect(volume).connect(sound.destination);
-  voice.start();
-  voice.stop(sound.currentTime + 0.25);
 }
 
 // ---- what is done
@@ -204,7 +195,7 @@ function tone(phase) {
 /** Space, or the button: what comes next, whatever that is. */
 async function go() {
   if (by("go").disabled) return;
-  sound ??= new AudioContext();
+  allowSound();
   const step = currentStep();
   if (TAKING.includes(state.phase) || (state.phase === "checking" && state.to_record)) await order("POST", "/stop");
   else if (step.kind === "familiarisation") await order("POST", "/next");
@@ -269,7 +260,7 @@ onSubmit("visit", async (form) => {
 });
 onSubmit("calibration", async (form) => {
   const body = { board: form.elements.board.value, seconds: Number(form.elements.seconds.value), unchecked: form.elements.unchecked.checked };
-  sound ??= new AudioContext();
+  allowSound();
   if (await order("POST", "/calibration", body)) by("step").focus();
 });
 onSubmit("again", async (form) => {

@@ -12,8 +12,9 @@ export function showCoverage(coverage) {
     if (tile) tile.coverage = found;
   }
   for (const { coverage: found, covered } of tiles.values()) {
-    const share = found ? found.cells.filter((n) => n > 0).length / found.cells.length : 0;
-    const text = found ? `Board seen ${found.seen} time${found.seen === 1 ? "" : "s"}, ${found.together} with another camera; in ${Math.round(100 * share)} % of the picture` : "";
+    const counts = found ? `Board seen ${found.seen} time${found.seen === 1 ? "" : "s"}, ${found.together} with another camera; ${Math.round(found.covered_pct)} % of the picture` : "";
+    const text = !found ? "" : found.missing ? `Still missing: ${found.missing}` : `Enough. ${counts}`;
+    covered.classList.toggle("enough", !!found && !found.missing);
     if (covered.textContent !== text) covered.textContent = text;
   }
 }

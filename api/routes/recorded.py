@@ -1,0 +1,105 @@
+"""Jobs that the page of recordings asks for: to calibrate from a waved board, to check with one, to look at a take."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request, Response
+
+from api.access.audit import record
+from api.access.authenticate import actor_of
+from api.database.connection import Database
+from api.dependencies import DatabaseDep, LabDep, refusing_names
+from api.documents import send
+from api.errors import RefusedError, problem_responses
+from api.jobs.kinds import JobKind, target_of
+from api.jobs.queue import JobRequest, find_unfinished, submit
+from api.queries import find_trial
+from api.recording.after_take import find_obstacle
+from api.recording.visits import board_file
+from api.schemas.capture import BoardCheckNew, BoardJobNew, LookNew
+from api.schemas.jobs import JobDocument
+from labsys.capture.tags import load_tags
+from labsys.core.errors import InputError, UnknownNameError
+from labsys.core.session import TrialName
+from labsys.storage.board_takes import board_take_folder, find_made_calibration
+from labsys.storage.calibrations import calibration_folder, latest_calibration
+from labsys.storage.lab import Lab
+from labsys.storage.takes import load_take
+
+router = APIRouter(prefix="/capture", tags=["capture"])
+
+_SOON = 10  # of the queue: somebody stands there and waits
+
+
+@router.post("/calibrations", status_code=202, response_model=JobDocument, responses=problem_responses(409, 413))
+def calibrate(request: Request, lab: LabDep, database: DatabaseDep, body: BoardJobNew) -> Response:
+    """Calibrate from the take of a waved board; answers with the job that does, which waits while cameras record."""
+    placing = body.placing.model_dump()
+    with refusing_names():
+        board_take_folder(lab, body.take)
+        _check_board(lab, body.board)
+        _check_tags(lab, body.placing.tags)
+        if body.lenses:
+            calibration_folder(lab, body.lenses)
+    facts = {"board": body.board, "lenses": body.lenses}
+    find_made_calibration(lab, body.take, {**facts, **placing})
+    asked = JobRequest(JobKind.CALIBRATE.value, target_of(body.take), parameters={**facts, "placing": placing})
+    return _submit(request, database, asked)
+
+
+@router.post("/checks", status_code=202, response_model=JobDocument, responses=problem_responses(409, 413))
+def check_calibration(request: Request, lab: LabDep, database: DatabaseDep, body: BoardCheckNew) -> Response:
+    """Check a calibration with the take of a waved board, as `labsys calibrate --check` does; answers with the job."""
+    with refusing_names():
+        board_take_folder(lab, body.take)
+        _check_board(lab, body.board)
+        _check_tags(lab, body.tags)
+        calibration = body.calibration or latest_calibration(lab)
+        calibration_folder(lab, calibration)
+    parameters = {"calibration": calibration, "board": body.board, "tags": body.tags}
+    asked = JobRequest(JobKind.CHECK_CALIBRATION.value, target_of(body.take), parameters=parameters)
+    return _submit(request, database, asked)
+
+
+@router.post("/looks", status_code=202, response_model=JobDocument, responses=problem_responses(409, 413))
+def look(request: Request, lab: LabDep, database: DatabaseDep, body: LookNew) -> Response:
+    """A first look at a trial that was recorded, as `labsys quick` takes it; answers with the job. Nothing of it is
+    stored but in the job's outcome."""
+    name = TrialName.parse(body.trial)
+    with refusing_names():
+        take = load_take(lab, name)
+    obstacle = find_obstacle(lab, take)
+    if obstacle:
+        raise RefusedError(HTTPStatus.CONFLICT, "no-look", f"{name} cannot be looked at: {obstacle}")
+    with database.read() as session, refusing_names():
+        subject_id = find_trial(session, name).session.subject_id
+    return _submit(request, database, JobRequest(JobKind.QUICK.value, str(name), subject_id, priority=_SOON))
+
+
+def _check_board(lab: Lab, name: str) -> None:
+    if name:
+        board_file(lab, name)
+
+
+def _check_tags(lab: Lab, name: str) -> None:
+    """Refuse tags that the lab does not have, or that say nothing of LAB yet."""
+    if not name:
+        return
+    known = sorted(path.stem for path in (lab.root / "tags").glob("*.yaml"))
+    if name not in known:
+        raise UnknownNameError("tag set", name, valid=known)
+    if not load_tags(lab.root / "tags" / f"{name}.yaml").surveyed:
+        raise InputError(f"the tags {name} were not surveyed", remedy="Survey them: labsys calibrate --survey-tags")
+
+
+def _submit(request: Request, database: Database, asked: JobRequest) -> Response:
+    """The job; one that waits or works already for the same is the answer to asking again."""
+    actor = actor_of(request)
+    with database.write() as session:
+        job = find_unfinished(session, asked.kind, asked.target)
+        if job is None:
+            job = submit(session, actor.name, asked)
+            record(session, actor, "job.submit", f"{job.id} {asked.kind} {asked.target}")
+        document = JobDocument.of(job)
+    return send(request, document, status=202, location=f"/api/v1/jobs/{document.id}")
