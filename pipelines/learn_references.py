@@ -13,7 +13,14 @@ from labsys.core.catalogue import CATALOGUE_VERSION, find_metric
 from labsys.core.clock import utc_now
 from labsys.core.errors import GateRefusedError, InputError
 from labsys.core.motion import Metric, Quality
-from labsys.core.references import MIN_OWN_SUBJECTS, OWN_SPEED_REACH, OwnReference, OwnReferences, sex_word
+from labsys.core.references import (
+    MIN_OWN_SUBJECTS,
+    OWN_SPEED_REACH,
+    OwnReference,
+    OwnReferences,
+    sex_word,
+    speed_held_against,
+)
 from labsys.core.session import Surface, Trial, TrialKind
 from labsys.storage.atomic import read_json
 from labsys.storage.episodes import episode_labels
@@ -105,7 +112,8 @@ def _is_such(trial: Trial, speed_mps: float, surface: Surface) -> bool:
 
 
 def _metrics(lab: Lab, trial: Trial) -> Iterator[tuple[str, Metric]]:
-    """Metrics of the run that counts, of today's definitions and of enough strides."""
+    """Metrics of the run that counts, of today's definitions and of enough strides; none where the feet contradict the
+    speed that was stated."""
     run = current_run(lab, trial.name)
     if run is None:
         return
@@ -113,7 +121,11 @@ def _metrics(lab: Lab, trial: Trial) -> Iterator[tuple[str, Metric]]:
     if record.not_for_comparison or record.provenance.definition_version != CATALOGUE_VERSION:
         return
     tier = read_json(run_file(lab, trial.name, run, "findings.json"))["tier"]
-    for metric in read_metrics(run_file(lab, trial.name, run, "metrics.parquet")):
+    metrics = read_metrics(run_file(lab, trial.name, run, "metrics.parquet"))
+    measured_mps, stated_mps = next((m.mean for m in metrics if m.id == "speed"), math.nan), trial.conditions.speed_mps
+    if speed_held_against(stated_mps, measured_mps) != stated_mps:
+        return
+    for metric in metrics:
         if metric.quality is Quality.OK and math.isfinite(metric.mean):
             yield tier, metric
 

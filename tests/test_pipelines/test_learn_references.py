@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from labsys.core.catalogue import CATALOGUE_VERSION
 from labsys.core.errors import GateRefusedError, InputError, UnknownNameError
+from labsys.core.motion import MotionResult
 from labsys.core.provenance import Provenance
 from labsys.core.session import Conditions, Episode, Session, Subject, Surface, Trial, TrialKind, TrialName
 from labsys.core.skeleton import Side, Tier
@@ -30,19 +32,34 @@ from tests.test_api.made_results import make_motion
 RUNNERS = 21
 
 
-def _run(lab: Lab, name: TrialName, speed_mps: float, shift_deg: float, reason: str | None = None) -> None:
+def _ran(speed_mps: float, shift_deg: float) -> MotionResult:
+    """A run whose feet show this speed."""
+    made = make_motion(shift_deg=shift_deg)
+    return replace(made, metrics=tuple(replace(m, mean=speed_mps) if m.id == "speed" else m for m in made.metrics))
+
+
+def _run(
+    lab: Lab,
+    name: TrialName,
+    speed_mps: float,
+    shift_deg: float,
+    reason: str | None = None,
+    ran_mps: float | None = None,
+) -> None:
     conditions = Conditions(surface=Surface.TREADMILL, speed_mps=speed_mps)
     save_trial(lab, Trial("", name, TrialKind.RUN, "2026-01-01T10:00:00.000Z", conditions))
     made = Provenance("0", CATALOGUE_VERSION, {}, {}, "m", "", "", "2026-01-01T10:00:00.000Z", {})
     with open_run(lab, name, "r0") as staged:
-        staged.complete("analyse", write_motion(staged.folder, make_motion(shift_deg=shift_deg)), seconds={})
+        motion = _ran(speed_mps if ran_mps is None else ran_mps, shift_deg)
+        staged.complete("analyse", write_motion(staged.folder, motion), seconds={})
         staged.finish(RunRecord("r0", made, reason))
     set_current_run(lab, name, "r0")
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """Women at 3 m/s, one man, one woman under treatment whose hip extension is far off, one bad calibration."""
+    """Women at 3 m/s, one man, one woman under treatment whose hip extension is far off, one bad calibration, one belt
+    that ran at 3.6 m/s."""
     lab = create_lab(tmp_path_factory.mktemp("references") / "lab")
     for i in range(RUNNERS):
         _runner(lab, f"W{i:02}", "female", shift_deg=float(i))
@@ -51,14 +68,17 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     save_episode(lab, Episode("", "T00", "knee", "2026-01-01"))
     _runner(lab, "B00", "female", shift_deg=90.0, reason="bumped camera")
     _runner(lab, "N00", "", shift_deg=90.0)
+    _runner(lab, "X00", "female", shift_deg=90.0, ran_mps=3.6)
     return lab
 
 
-def _runner(lab: Lab, code: str, sex: str, *, shift_deg: float, reason: str | None = None) -> None:
+def _runner(
+    lab: Lab, code: str, sex: str, *, shift_deg: float, reason: str | None = None, ran_mps: float | None = None
+) -> None:
     save_subject(lab, Subject("", code, sex=sex))
     for session, shift in (("2026-01-01", shift_deg), ("2026-02-01", 70.0)):  # the second visit does not count
         save_session(lab, Session("", code, session, f"{session}T10:00:00.000Z"))
-        _run(lab, TrialName(code, session, "run1"), 3.0, shift, reason)
+        _run(lab, TrialName(code, session, "run1"), 3.0, shift, reason, ran_mps)
     _run(lab, TrialName(code, "2026-01-01", "run2"), 3.5, 60.0)
 
 
