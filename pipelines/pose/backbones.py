@@ -46,9 +46,17 @@ def register_backbones() -> Any:
 
         def forward(self, x: Any) -> Any:
             """Pictures (N, 3, H, W) to (N, channels, H/4, W/4)."""
-            finest, *coarser = self.model(x)
-            size = finest.shape[-2:]
-            return torch.cat([finest, *(interpolate(b, size=size, mode="bilinear") for b in coarser)], dim=1)
+            finest, *coarser = self.branches(x)
+            return torch.cat([finest, *(self.enlarge(b, finest) for b in coarser)], dim=1)
+
+        def branches(self, x: Any) -> list[Any]:
+            """Each resolution by itself, the finest (1/4 of the picture) first."""
+            return list(self.model(x))
+
+        @staticmethod
+        def enlarge(coarse: Any, finest: Any) -> Any:
+            """A layer laid over the finest."""
+            return interpolate(coarse, size=finest.shape[-2:], mode="bilinear")
 
     BACKBONES.register_module(TimmBranches)
     return TimmBranches

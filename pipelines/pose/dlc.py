@@ -16,6 +16,7 @@ from labsys.core.arrays import FloatArray
 from labsys.core.errors import InputError, LabsysError, MissingPartError
 from pipelines.pose.backbones import register_backbones
 from pipelines.pose.job import PoseJob
+from pipelines.pose.lighten import lighten
 from pipelines.pose.network import DeviceMemoryError
 from pipelines.pose.person import PersonDetector, load_detector
 
@@ -117,6 +118,7 @@ def load_network(job: PoseJob) -> DeepLabCutNetwork:
             # Weights alone are read: a pack from elsewhere must not be able to run code.
             config.runner.load_weights_only = True
             runner = get_pose_inference_runner(config, snapshot_path=job.snapshot, device=device)
+            lighten(runner.model)
             network = DeepLabCutNetwork(runner, torch, device, detector)
             try_network(network, job)
     except _MISFITS as error:

@@ -25,6 +25,7 @@ from labsys.storage.models import StoredModel, save_model
 from pipelines.dlc import DeepLabCutEstimator
 from pipelines.pose import public
 from pipelines.pose.dlc import DeepLabCutNetwork
+from pipelines.pose.lighten import lighten
 from pipelines.pose.network import DeviceMemoryError
 from pipelines.pose.public import SUPERANIMAL_HUMANBODY, add_public_model
 from pipelines.pose2d import PoseEstimate, PoseVideo, estimate_pose, write_estimate
@@ -39,6 +40,7 @@ pytestmark = [
 
 BODYPARTS = ("RHip", "LHip", "RKnee")
 TINY = Path(__file__).parent / "tiny_deeplabcut.py"
+SHIPPED = Path(__file__).parents[2] / "pipelines" / "demonstration" / "rendered37"
 # Two sizes, and lengths that fill no batch.
 CAMERAS = {"a": ((160, 128), 21), "b": ((128, 160), 13)}
 PERSON_FRAMES = 6
@@ -219,6 +221,28 @@ import benchmarks.pose as bench
 bench.SIZE_PX, bench.N_FRAMES, bench.REPEATS = (160, 128), 3, 1
 print(bench.measure_pose().as_document())
 """
+
+
+def test_the_model_that_comes_along_answers_alike_when_it_is_made_lighter() -> None:
+    import torch
+
+    from benchmarks.pose import load_plain_model
+
+    model = load_plain_model(SHIPPED / "pytorch_config.yaml", SHIPPED / "snapshot.pt")
+    pictures = torch.rand(3, 3, 256, 192, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        before = model(pictures)["bodypart"]
+        lighten(model)
+        after = model(pictures)["bodypart"]
+    assert before.keys() == after.keys() == {"heatmap", "locref"}
+    for answer, was in before.items():
+        assert was.abs().max() > 0.01
+        assert (after[answer] - was).abs().max() < 1e-4 * was.abs().max()
+    # It did become another program: nothing is normalised apart any more, and coarse layers are not blown up first.
+    assert not [layer for layer in model.backbone.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    model.backbone.forward = None
+    with torch.inference_mode():
+        assert torch.equal(model(pictures)["bodypart"]["heatmap"], after["heatmap"])
 
 
 def test_the_benchmark_of_inference_runs() -> None:
