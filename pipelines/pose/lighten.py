@@ -74,11 +74,11 @@ def _heads_first(backbone: Any, heads: dict[str, dict[str, tuple[Any, Any]]]) ->
 
     def look(pictures: Any) -> dict[str, dict[str, Any]]:
         branches = backbone.branches(pictures)
-        parts = weight.split([b.shape[1] for b in branches], dim=1)
+        parts: Any = torch.split(weight, [b.shape[1] for b in branches], dim=1)
         seen = functional.conv2d(branches[0], parts[0].contiguous(), bias)
         for branch, part in zip(branches[1:], parts[1:], strict=True):
             seen += backbone.enlarge(functional.conv2d(branch, part.contiguous()), branches[0])
-        halves = functional.relu_(seen).split(sizes, dim=1)
+        halves: Any = torch.split(functional.relu_(seen), sizes, dim=1)
         answers = iter([functional.conv2d(*each) for each in zip(halves, second, biases, strict=True)])
         return {name: {answer: next(answers) for answer in head} for name, head in heads.items()}
 
