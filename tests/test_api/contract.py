@@ -90,8 +90,8 @@ def _try_operation(client: TestClient, headers: dict[str, str], report: Report, 
     @given(cases, st.booleans())
     def ask(case: Any, known: bool) -> None:
         if known:
-            _fill(case)
-        response = _send(client, case, headers)
+            fill_known(case)
+        response = send_case(client, case, headers)
         report.answers[case.operation.label, response.status_code] += 1
         # What was filled in may have been what was wrong.
         for check in CHECKS if known else [*CHECKS, negative_data_rejection]:
@@ -105,13 +105,15 @@ def _try_operation(client: TestClient, headers: dict[str, str], report: Report, 
         ask()
 
 
-def _fill(case: Any) -> None:
+def fill_known(case: Any) -> None:
+    """Put names that are there in the place of names."""
     for part in (case.path_parameters, case.query, case.body):
         if isinstance(part, dict):
             part.update({name: KNOWN[name] for name in part if name in KNOWN})
 
 
-def _send(client: TestClient, case: Any, headers: dict[str, str]) -> Any:
+def send_case(client: TestClient, case: Any, headers: dict[str, str]) -> Any:
+    """The answer to one request."""
     asked = case.as_transport_kwargs(base_url=BASE, headers=headers)
     names = ("method", "url", "headers", "files", "data", "json", "params", "cookies")
     request = requests.Request(**{name: asked[name] for name in names if name in asked}).prepare()

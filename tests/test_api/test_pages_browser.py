@@ -24,6 +24,7 @@ PAGES = (
     "/trials/S02/2026-11-03/walk1",
     COMPARE,
     "/record",
+    "/releases",
     "/jobs",
     "/calibrations",
     "/calibrations/2026-11-01_rig_001",

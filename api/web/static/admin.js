@@ -34,7 +34,7 @@ async function send(form) {
     const fields = (said.errors ?? []).map((error) => `${error.loc.at(-1)}: ${error.msg}`);
     say(refusal, [said.detail, ...fields, said.remedy].filter(Boolean).join(". "));
   } else if (hands === "key") say(handed, `The new key, shown this once: ${said.token}`);
-  else if (hands === "link") say(handed, `The new link, shown this once: ${location.origin}/sign-in#${said.token} ${said.says}`);
+  else if (hands === "link") say(handed, `${said.says} The new link, shown this once: ${location.origin}/sign-in#${said.token}`.trim());
   else location.reload();
 }
 
