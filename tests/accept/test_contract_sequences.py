@@ -1,34 +1,51 @@
-"""Ten thousand requests in sequences: whatever one answer leads to, the service keeps to its OpenAPI document."""
+"""Ten thousand requests, one by one to every operation and in sequences: the service keeps to its OpenAPI document."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
+import httpx2
 import pytest
 from starlette.testclient import TestClient
 
 from tests.test_api.conftest import (  # noqa: F401 - fixtures
+    BASE,
     _lab_template,
     cheap_hashes,
     client,
     lab,
     open_client,
 )
+from tests.test_api.contract import check_contract
 from tests.test_api.sequences import check_sequences, open_throttles, sign_in_anew
 
 CASES = 10_000
+# For every operation, and as many that are wrong on purpose.
+EXAMPLES = 40
 
 
 @pytest.mark.usefixtures("cheap_hashes")
-def test_ten_thousand_requests_in_sequences_find_no_breach(
+def test_ten_thousand_requests_find_no_breach(
     client: TestClient,  # noqa: F811
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("LABSYS_KEYS", str(tmp_path / "keys"))
     open_throttles(client)
-    report = check_sequences(client, sign_in_anew(client), cases=CASES, steps=10)
-    assert report.cases >= CASES
-    assert report.breaches == {}, "\n\n".join(f"{k}: {v}" for k, v in report.breaches.items())
-    answered = {operation for operation, status in report.answers if status < 300}
-    assert len(answered) > 60, sorted(answered)
+    alone = check_contract(client, sign_in_anew(client)(), examples=EXAMPLES)
+    led = check_sequences(client, sign_in_anew(client), cases=CASES - alone.cases, steps=10)
+    assert alone.cases + led.cases >= CASES
+    found = alone.breaches | led.breaches
+    assert found == {}, "\n\n".join(f"{k}: {v}" for k, v in found.items())
+    for report, least in ((alone, 30), (led, 20)):
+        answered = {operation for operation, status in report.answers if status < 300}
+        assert len(answered) > least, sorted(answered)
+
+
+def test_breaches_in_sequences_are_noticed(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    answer = httpx2.Response(418, text="{}", request=httpx2.Request("GET", BASE))
+    answer.elapsed = timedelta()
+    monkeypatch.setattr("tests.test_api.sequences.send_case", lambda *_: answer)
+    report = check_sequences(client, sign_in_anew(client), cases=5, steps=3)
+    assert {(check, status) for _, check, status in report.breaches} >= {("status_code_conformance", 418)}

@@ -12,7 +12,6 @@ from starlette.testclient import TestClient
 from api.access import passwords
 from api.access.throttle import Throttle
 from tests.test_api.contract import API, check_contract
-from tests.test_api.sequences import check_sequences, open_throttles, sign_in_anew
 
 
 @pytest.mark.slow
@@ -28,19 +27,6 @@ def test_service_keeps_to_its_document(client: TestClient, tmp_path: Path, monke
     assert report.cases > 250
     answered = {operation for operation, status in report.answers if status < 300}
     assert len(answered) > 30, sorted(answered)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("cheap_hashes")
-def test_service_keeps_to_its_document_in_sequences(
-    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ten thousand requests of this kind are asked by tests/accept."""
-    monkeypatch.setenv("LABSYS_KEYS", str(tmp_path / "keys"))
-    open_throttles(client)
-    report = check_sequences(client, sign_in_anew(client), cases=20, steps=6)
-    assert report.breaches == {}, "\n\n".join(f"{k}: {v}" for k, v in report.breaches.items())
-    assert report.cases >= 20
 
 
 @pytest.mark.slow
