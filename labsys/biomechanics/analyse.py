@@ -22,6 +22,7 @@ from labsys.biomechanics.summarise import summarise_angles, summarise_metrics
 from labsys.biomechanics.treadmill import find_travel
 from labsys.biomechanics.uncertainty import metric_errors, with_angle_errors
 from labsys.biomechanics.uncertainty_source import ErrorSource, make_error_source
+from labsys.biomechanics.unreferenced import lower_unreferenced
 from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.measurement_error import ErrorTable
@@ -143,11 +144,12 @@ def _gait(
     contributions = find_contributions(travel.prepared, source)
     given = GivenStrides(strides, values, curves)
     stated = with_interpolated_shares(metrics + derived, given, prepared.points, contributions)
+    carried = lower_carried(stated, given, prepared.points, contributions)
     return replace(
         _result(travel.prepared, angles, notes),
         events=events,
         strides=strides,
         stride_values=values,
         curves=curves,
-        metrics=lower_carried(stated, given, prepared.points, contributions),
+        metrics=lower_unreferenced(carried, source, has_static=prepared.static is not None),
     )

@@ -259,6 +259,22 @@ def test_missing_static_leaves_excursions_and_takes_referenced_metrics() -> None
                 assert found.reason is None, found
 
 
+def test_what_the_static_trial_cannot_reference_is_indicative_and_says_so() -> None:
+    """Without the back of the pelvis in standing the hip's excursion is absolute, unlike that of a whole static."""
+    standing = still()
+    part = only(standing, tuple(n for n in standing.landmarks if n not in ("RPSIS", "LPSIS")))
+    whole, lacking = (analyse(synthetic(seconds=24.0).anatomy, still=s, settings=LONG) for s in (standing, part))
+    for metric_id, side in (("hip_ext_excursion_stance", Side.LEFT), ("hip_ext_excursion_stance_asym", Side.BOTH)):
+        assert metric(whole, metric_id, side).reason is None
+        assert metric(whole, metric_id, side).quality is Quality.OK
+        absolute = metric(lacking, metric_id, side)
+        assert np.isfinite(absolute.mean)
+        assert absolute.quality is Quality.INDICATIVE
+        assert absolute.reason == "absolute: the static trial lacks the landmarks for hip_flexion"
+    knee = metric(lacking, "knee_ext_excursion_push", Side.LEFT)
+    assert (knee.quality, knee.reason) == (Quality.OK, None)
+
+
 def test_what_no_stride_shows_throughout_has_no_number() -> None:
     """The right knee is out of sight for a moment of every swing: longer than a filled gap, shorter than a stride."""
     trial = synthetic().anatomy
@@ -277,6 +293,7 @@ def test_what_no_stride_shows_throughout_has_no_number() -> None:
     assert kept.mean == pytest.approx(metric(whole, "hip_sagittal_rom", Side.LEFT).mean, abs=0.002)
 
 
+LONG = AnalysisSettings(discard_first_strides=0, discard_last_strides=0)
 FOOT = ("HEEL", "MT5", "MT1", "TOE", "LM")
 
 
