@@ -69,20 +69,25 @@ def gather_trial(lab: Lab, name: TrialName, run: str | None = None, *, as_of: st
         UnknownNameError: no such trial, run or release. InputError: not processed yet, or a file cannot be read.
     """
     with _reading(lab) as db:
-        return trial_sources(db, lab, name, run, as_of=as_of)
+        return _trial_sources(db, lab, name, run, as_of)
 
 
 def trial_sources(
     db: Session, lab: Lab, name: TrialName, run: str | None = None, *, as_of: str | None = None
 ) -> TrialSources:
     """As `gather_trial`, of what this session may see."""
+    find_trial(db, name)  # before any file: who may not see the trial learns nothing of it
+    return _trial_sources(db, lab, name, run, as_of)
+
+
+def _trial_sources(db: Session, lab: Lab, name: TrialName, run: str | None, as_of: str | None) -> TrialSources:
     chosen = run if as_of is None else find_run(db, name, counting=counting_as_of(db, as_of)).run
-    trial = TrialDocument.of(find_trial(db, name))
+    # The folder comes first: a trial that was never processed may not be in the index yet.
     result = load_trial_document(lab, name, chosen)
     return TrialSources(
         release=release_of_run(db, name, result["run"], as_of),
         result=result,
-        trial=trial,
+        trial=TrialDocument.of(find_trial(db, name)),
         session=SessionDocument.of(find_session(db, name.subject, name.session)),
         run=RunDocument.of(find_run(db, name, result["run"])),
         curves=load_curves(lab, name, result["run"], angle=None, side=None, strides=False),
