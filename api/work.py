@@ -108,7 +108,8 @@ def look(lab: Lab, name: TrialName, progress: Progress) -> Mapping[str, Any]:
     from pipelines.quick import look_quickly
 
     found = look_quickly(lab, name, config=load_config(), progress=progress)
-    return {**quick_document(lab, found), "n_cameras": len(load_take(lab, name).cameras)}
+    take = load_take(lab, name)
+    return {**quick_document(lab, found), "n_cameras": len(take.cameras) or len(take.landmarks2d)}
 
 
 def calibrate(lab: Lab, take: str, parameters: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:

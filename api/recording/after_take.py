@@ -45,8 +45,12 @@ def follow_up(lab: Lab, name: TrialName, *, by: str) -> AfterDocument:
 
 def find_obstacle(lab: Lab, take: Take) -> str:
     """Why a recorded trial cannot be processed as it is; "" where it can."""
+    from pipelines.pose2d import needs_model
+
     if not take.calibration:
         return "it stands in no calibration"
+    if not needs_model(take):
+        return ""
     models = list_models(lab)
     if not models:
         return "the lab has no model that finds landmarks in videos"

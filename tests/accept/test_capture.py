@@ -11,7 +11,9 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -213,6 +215,9 @@ def _fault_once(folder: Path, fault: str, moment_s: float) -> None:
             acts[moment_s + 0.8] = lambda: bench.fault("replug", "camB")
         finished = record_take(RecordRequest(take, rig, 5.0), bench=bench.folder, watcher=Witness(acts))
         due = read_due(bench.folder, "camB", read_manifest(take)["window"])
+        asked = read_manifest(take)["cameras"]["camB"]
+    if fault == "unplug":
+        _was_set_again(take, asked)
     stored, found = read_stored(take, "camB"), finished.assessment.losses["camB"]
     delivered = sum(int(f) in (Fate.DELIVERED, Fate.CORRUPT) for f in due["fate"])
     assert delivered - stored.barcodes.size <= 2, "at most two beyond the outage"
@@ -223,12 +228,106 @@ def _fault_once(folder: Path, fault: str, moment_s: float) -> None:
     _is_all_that_was_due(take, "camB")
 
 
+def _was_set_again(take: Path, asked: dict[str, Any]) -> None:
+    """It came back under another number with its controls reset, and was set as before."""
+    lines = [json.loads(line) for line in (take / "raw/camB.events.jsonl").read_text(encoding="utf-8").splitlines()]
+    (again,) = [line for line in lines if line["event"] == "reopened"]
+    assert again["node"] != asked["node"]
+    assert again["controls"] == asked["controls"]
+
+
 def _is_all_that_was_due(take: Path, camera: str, fps: float = 60) -> None:
     """What is stored and what is lost are together the ticks between start and stop."""
     window = read_manifest(take)["window"]
     counts = json.loads((take / "report.json").read_text(encoding="utf-8"))["cameras"][camera]
     lost = sum(counts[key] for key in counts if key.startswith("lost_"))
     assert counts["stored"] + lost == pytest.approx(fps * (window["until_ns"] - window["from_ns"]) / 1e9, abs=1)
+
+
+STEPPED_CLOCK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <time.h>
+
+/* The clock that people read, set by as many seconds as a file says; the monotonic one is left alone. */
+static long step_s(void) {
+    long found = 0;
+    FILE *file = fopen(getenv("STEPPED_CLOCK"), "r");
+    if (file) {
+        if (fscanf(file, "%ld", &found) != 1) found = 0;
+        fclose(file);
+    }
+    return found;
+}
+int clock_gettime(clockid_t id, struct timespec *at) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
+    int failed = real(id, at);
+    if (!failed && id == CLOCK_REALTIME) at->tv_sec += step_s();
+    return failed;
+}
+time_t time(time_t *at) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (at) *at = now.tv_sec;
+    return now.tv_sec;
+}
+int gettimeofday(struct timeval *at, void *zone) {
+    struct timespec now;
+    (void)zone;
+    clock_gettime(CLOCK_REALTIME, &now);
+    at->tv_sec = now.tv_sec;
+    at->tv_usec = now.tv_nsec / 1000;
+    return 0;
+}
+"""
+
+
+def test_a_clock_that_is_set_costs_nothing(tmp_path: Path) -> None:
+    """The machine's clock is stepped for the recorder and its cameras' processes alone, by hours, back and forth."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler is here to stand between the recorder and its clock")
+    (tmp_path / "clock.c").write_text(STEPPED_CLOCK, encoding="utf-8")
+    library = tmp_path / "clock.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, tmp_path / "clock.c", "-ldl"], check=True)
+    rng = random.Random("clock")
+    for number in range(KILLS):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        _step_once(folder, library, rng.uniform(0.2, 2.0), rng.choice((-1, 1)) * rng.randint(60, 86_400))
+    _say(f"clock: {KILLS} times")
+
+
+def _step_once(folder: Path, library: Path, moment_s: float, step_s: int) -> None:
+    lab, name = make_trial(folder / "lab")
+    document, take, step = rig_document(fps=60), take_folder(lab, name), folder / "step"
+    step.write_text("0", encoding="utf-8")
+    with run_bench(write_rig(folder / "bench.yaml", document)) as bench:
+        document["virtual"]["bench"] = str(bench.folder)
+        write_rig(folder / "rig.yaml", document)
+        stepped = {"LD_PRELOAD": str(library), "STEPPED_CLOCK": str(step)}
+        recorder = start_recording(lab, folder / "rig.yaml", seconds=3.0, environment=stepped)
+        raw = take.with_name(".take.recording") / "raw"
+        _wait(lambda: all((raw / f"cam{c}.part1.fts").exists() for c in "AB"), lab.root, recorder)
+        time.sleep(moment_s)
+        step.write_text(str(step_s), encoding="utf-8")
+        assert recorder.wait() == 0
+        due = {c: read_due(bench.folder, c, read_manifest(take)["window"]) for c in ("camA", "camB")}
+    clocks = read_manifest(take)["clocks"]
+    passed = {key: clocks["stop"][key] - clocks["start"][key] for key in ("realtime_ns", "monotonic_ns")}
+    seen_s = (passed["realtime_ns"] - passed["monotonic_ns"]) / 1e9
+    assert seen_s == pytest.approx(step_s, abs=1.0), "the clock was set, and the manifest shows it"
+    report = json.loads((take / "report.json").read_text(encoding="utf-8"))
+    for camera, exposed in due.items():
+        stored = read_stored(take, camera)
+        assert (np.diff(stored.barcodes) == 1).all(), camera
+        assert stored.barcodes.size == pytest.approx(len(exposed), abs=1)
+        assert report["cameras"][camera]["due"] == stored.barcodes.size
+    assert report["verdict"] == "KEEP"
 
 
 TOLD = {"worker": "the process of camB died", "recorder": "the recording was cut short", "disk": "the disk was full"}

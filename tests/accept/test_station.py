@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,14 @@ from calibration.board.board import make_cv_board
 from labsys.capture.board_file import load_board_config
 from labsys.core.session import TrialName
 from labsys.storage.lab import Lab, take_folder
-from labsys.storage.trials import load_trial
+from labsys.storage.takes import verify_take
+from labsys.storage.trials import load_trial, trial_codes
 from tests.test_api.axe import find_barriers
 from tests.test_api.chromium import Tab, find_chromium, open_chromium
 from tests.test_labsys.recorded_scene import make_trial, read_stored, rig_document
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(3600)  # kills take their time
+KILLS = int(os.environ.get("LABSYS_CAPTURE_KILLS", "20"))
 API = "/api/v1/capture"
 PROTOCOL = {
     "schema": "labsys.protocol/1",
@@ -239,6 +243,58 @@ def test_the_service_is_killed_and_the_take_goes_on(lab: Lab, service: Service, 
         stored = read_stored(take, camera)
         assert stored.barcodes.size > 60 * away_s
         assert (stored.barcodes[1:] - stored.barcodes[:-1] == 1).all(), "no frame is missing"
+
+
+def test_a_service_that_is_killed_again_and_again_costs_no_frame(lab: Lab, service: Service) -> None:
+    rng = random.Random("service")
+    _begin(service, "sound")
+    service.ask("POST", "/next")
+    service.ask("POST", "/start", {})
+    wait_for(lambda: service.ask("GET", "")["phase"] == "recording")
+    for _ in range(KILLS):
+        time.sleep(rng.uniform(0.0, 2.0))
+        service.kill()
+        service.start()
+        assert service.ask("GET", "")["phase"] == "recording"
+    service.ask("POST", "/stop")
+    wait_for(lambda: service.ask("GET", "")["phase"] == "wall")
+    take = take_folder(lab, TrialName("S01", "2026-11-22", "run2"))
+    for camera in ("camA", "camB"):
+        stored = read_stored(take, camera)
+        assert (stored.barcodes[1:] - stored.barcodes[:-1] == 1).all(), "no frame is missing"
+    sys.stdout.write(f"service: {KILLS} times during {stored.barcodes.size / 60:.0f} s of one take\n")
+
+
+def test_a_station_that_is_killed_at_any_moment_leaves_nothing_half_made(lab: Lab, service: Service) -> None:
+    """From the order to start on: before there is a trial, while cameras open, while it records, while it finishes."""
+    rng, became = random.Random("station"), Counter[str]()
+    stated = set(trial_codes(lab, "S01", "2026-11-22"))
+    for _ in range(KILLS):
+        _begin(service, "sound")
+        service.ask("POST", "/start", {})
+        time.sleep(rng.uniform(0.0, 8.0))
+        os.kill(_station_of(service), signal.SIGKILL)
+        wait_for(lambda: service.ask("GET", "")["phase"] == "closed")
+        wait_for(lambda: all(r["recovered"] or "removed" in r["state"] for r in _recoveries(service)))
+        assert service.ask("POST", "/recover") == {"recordings": []}
+        made = set(trial_codes(lab, "S01", "2026-11-22")) - stated
+        for trial in made:
+            name = TrialName("S01", "2026-11-22", trial)
+            verify_take(lab, name)
+            assert {p.name for p in take_folder(lab, name).parent.iterdir()} == {"trial.json", "take"}
+        became["a take" if made else "nothing"] += 1
+        stated |= made
+    sys.stdout.write(f"station: {KILLS} times, {dict(became)} came of it\n")
+
+
+def _recoveries(service: Service) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = service.ask("POST", "/recover")["recordings"]
+    return found
+
+
+def _station_of(service: Service) -> int:
+    held = [p for p in Path("/proc").glob("[0-9]*/cmdline") if b"serve_asked" in p.read_bytes()]
+    return next(int(p.parent.name) for p in held if _parent(p) == service.process.pid)
 
 
 def test_the_station_is_killed_and_the_page_finishes_its_take(lab: Lab, service: Service) -> None:

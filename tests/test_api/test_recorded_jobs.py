@@ -22,7 +22,7 @@ from labsys.core.session import TrialName
 from labsys.storage.calibrations import list_calibrations
 from labsys.storage.documents import load_document, save_document
 from labsys.storage.lab import Lab, open_lab, take_folder
-from labsys.storage.takes import Take
+from labsys.storage.takes import CameraFile, Take
 from labsys.storage.trials import load_trial
 from tests.test_api.station_scene import VISIT, add_protocol, make_station
 
@@ -79,7 +79,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.usefixtures("board_take")
-def test_what_cannot_be_done_is_refused_before_it_is_queued(client: TestClient) -> None:
+def test_what_cannot_be_done_is_refused_before_it_is_queued(client: TestClient, lab: Lab) -> None:
+    _change_take(lab, calibration="")
     for path, body, said in REFUSED:
         answer = client.post(f"{API}{path}", json=body)
         assert answer.status_code in (409, 422), (path, body, answer.text)
@@ -87,15 +88,16 @@ def test_what_cannot_be_done_is_refused_before_it_is_queued(client: TestClient) 
     assert client.get("/api/v1/jobs").json()["items"] == []
 
 
-def _calibrated_take(lab: Lab) -> None:
+def _change_take(lab: Lab, **changes: Any) -> None:
     path = take_folder(lab, RUN) / "take.json"
-    save_document(path, replace(load_document(path, Take), calibration=list_calibrations(lab)[0]))
+    save_document(path, replace(load_document(path, Take), **changes))
 
 
 def test_a_kept_trial_is_queued_last_and_once_unless_something_forbids_it(
     lab: Lab, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _calibrated_take(lab)
+    video = CameraFile("raw/camA.mkv", "0" * 64, (64, 48), 10, 100.0)
+    _change_take(lab, calibration=list_calibrations(lab)[0], cameras={"camA": video}, landmarks2d={}, files={})
     monkeypatch.setattr("api.recording.after_take.list_models", lambda _: ())
     assert "no model" in follow_up(lab, RUN, by="Ann").why_not
     monkeypatch.setattr("api.recording.after_take.list_models", lambda _: ("a", "b"))

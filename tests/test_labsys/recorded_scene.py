@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,8 +148,15 @@ def read_manifest(take: Path) -> dict[str, Any]:
     return found
 
 
-def start_recording(lab: Lab, rig: Path, seconds: float, *, limit_bytes: int | None = None) -> subprocess.Popen[str]:
-    """`labsys record trial` as a process of its own, for tests that end it by force."""
+def start_recording(
+    lab: Lab,
+    rig: Path,
+    seconds: float,
+    *,
+    limit_bytes: int | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[str]:
+    """`labsys record trial` as a process of its own, for tests that end it by force; environment: added to it."""
     command = [
         sys.executable,
         "-c",
@@ -164,4 +172,4 @@ def start_recording(lab: Lab, rig: Path, seconds: float, *, limit_bytes: int | N
         code = "import os, resource, sys; n = int(sys.argv[1]); resource.setrlimit(resource.RLIMIT_FSIZE, (n, n)); "
         words = [sys.executable, "-c", code + "os.execv(sys.argv[2], sys.argv[2:])", str(limit_bytes), *words]
     with (lab.root / "said.out").open("w") as out, (lab.root / "said.err").open("w") as err:
-        return subprocess.Popen(words, stdout=out, stderr=err, text=True)
+        return subprocess.Popen(words, stdout=out, stderr=err, text=True, env={**os.environ, **(environment or {})})

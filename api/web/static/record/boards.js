@@ -10,7 +10,7 @@ const VERDICTS = { still_valid: "Still valid", moved: "Moved: nothing is recorde
 let shown = null;
 
 function number(value, digits) {
-  return value === null || value === undefined ? "–" : value.toFixed(digits);
+  return value === null || value === undefined ? "–" : value.toFixed(digits).replace(/^-(?=0\.?0*$)/, "");
 }
 
 function addOption(select, name, { first = true, choose = false } = {}) {
