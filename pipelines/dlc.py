@@ -35,7 +35,7 @@ from pipelines.pose.public import PUBLIC_MODELS, public_folder, say_how_to_get
 from pipelines.pose2d import PoseEstimate, PoseVideo
 
 # Sources that decide what is found in a frame.
-_LOOKING = ("backbones.py", "dlc.py", "inference.py", "job.py", "person.py", "views.py")
+_LOOKING = ("backbones.py", "dlc.py", "inference.py", "job.py", "lighten.py", "person.py", "views.py")
 _SCORER = "labsys"
 
 

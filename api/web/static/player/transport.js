@@ -142,7 +142,7 @@ export class Transport {
   async make(button) {
     button.disabled = true;
     try {
-      this.watch((await post(this.element.dataset.filmHref)).id);
+      this.watch((await post(this.element.dataset.filmAt)).id);
     } catch (error) {
       this.say(`The videos cannot be prepared: ${error.message}.`);
     }
