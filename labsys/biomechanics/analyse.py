@@ -23,6 +23,7 @@ from labsys.biomechanics.treadmill import find_travel
 from labsys.biomechanics.uncertainty import metric_errors, with_angle_errors
 from labsys.biomechanics.uncertainty_source import ErrorSource, make_error_source
 from labsys.biomechanics.unreferenced import lower_unreferenced
+from labsys.biomechanics.unseen import name_the_unseen
 from labsys.core.errors import InputError
 from labsys.core.landmarks import Landmarks3D
 from labsys.core.measurement_error import ErrorTable
@@ -143,7 +144,8 @@ def _gait(
     notes |= capture_note(metrics) | flight_note(metrics)
     contributions = find_contributions(travel.prepared, source)
     given = GivenStrides(strides, values, curves)
-    stated = with_interpolated_shares(metrics + derived, given, prepared.points, contributions)
+    named = name_the_unseen(metrics + derived, strides, prepared.points, contributions)
+    stated = with_interpolated_shares(named, given, prepared.points, contributions)
     carried = lower_carried(stated, given, prepared.points, contributions)
     return replace(
         _result(travel.prepared, angles, notes),

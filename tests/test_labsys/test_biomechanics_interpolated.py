@@ -121,6 +121,16 @@ def test_the_share_is_that_of_the_samples_that_were_missing(run: Landmarks3D) ->
     assert found["body_lean_ankle_asym", Side.BOTH].interpolated_share == pytest.approx(np.mean(lean))
 
 
+def test_a_metric_that_no_stride_gives_names_what_was_missing(run: Landmarks3D, still: Landmarks3D) -> None:
+    """A wrist that is away too long to be filled in, several times a stride, takes the centre of mass with it."""
+    hidden = np.arange(run.times_s.size) % 30 < 15
+    metrics = {(m.id, m.side): m for m in _analyse(_hide(run, "RWRI", hidden), still).metrics}
+    of_mass = metrics["vertical_oscillation", Side.BOTH]
+    assert of_mass.n == 0
+    assert of_mass.reason in {f"missing in part of every stride: RWRI ({n} % of the time)" for n in (49, 50, 51)}
+    assert metrics["vertical_oscillation_pelvis", Side.BOTH].n > 10
+
+
 def test_what_reconstruction_filled_in_counts_too(run: Landmarks3D, still: Landmarks3D) -> None:
     flags = run.interpolated.copy()
     flags[:, run.index("RLFE")] = np.arange(run.times_s.size) % 10 == 0
