@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results.json"
 REPORT = ROOT / "docs" / "performance.md"
 # Written by hand: what misses and why, what was cut since the last row, what needs virtual cameras and minutes.
-BY_HAND = tuple(ROOT / "benchmarks" / name for name in ("triangulation.md", "trial_60s.md", "recording.md", "service.md"))
+BY_HAND = tuple(
+    ROOT / "benchmarks" / name for name in ("triangulation.md", "trial_60s.md", "recording.md", "service.md")
+)
 
 # What a machine's description says of its load, which differs from row to row.
 _MACHINE = re.compile(r", load ([0-9.]+)")
