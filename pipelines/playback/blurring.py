@@ -11,12 +11,18 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from labsys.biomechanics.points import is_seen
 from labsys.core.arrays import FloatArray
 
 Picture = NDArray[np.uint8]
 _SPOTS = 3
 # Of a whole picture: a head that fills half of it is three spots high.
 _SPOTS_OF_ALL = 6
+
+
+def blur_head(picture: Picture, discs_px: FloatArray) -> Picture:
+    """A picture with these circles, (P, 3) as in `blur_discs`, blurred; all of it where none of them is known."""
+    return blur_discs(picture, discs_px) if is_seen(discs_px).any() else blur_all(picture)
 
 
 def blur_discs(picture: Picture, discs_px: FloatArray) -> Picture:
@@ -26,7 +32,7 @@ def blur_discs(picture: Picture, discs_px: FloatArray) -> Picture:
         picture: (H, W) or (H, W, channels). discs_px: (P, 3) x, y, radius, px; rows with NaN are none.
     """
     blurred = picture.copy()
-    for x, y, radius in discs_px[np.isfinite(discs_px).all(axis=1)]:
+    for x, y, radius in discs_px[is_seen(discs_px)]:
         _blur_disc(blurred, float(x), float(y), float(radius))
     return blurred
 

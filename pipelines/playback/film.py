@@ -27,7 +27,7 @@ from labsys.storage.lab import Lab
 from labsys.storage.results import LANDMARKS3D_FILE, read_landmarks3d
 from labsys.storage.runs import run_file
 from labsys.storage.takes import load_take
-from pipelines.playback.blurring import blur_all, blur_discs
+from pipelines.playback.blurring import blur_head
 from pipelines.playback.find_heads import find_heads
 from pipelines.playback.heads import Heads
 from pipelines.playback.sources import CameraSource, read_sources
@@ -139,10 +139,7 @@ def _pictures(shot: Shot, rows: IntArray, panel: Panel) -> Iterator[Planes]:
 
 def _blur(planes: Planes, discs_px: FloatArray, share: FloatArray) -> Planes:
     """The planes of a picture that was reduced to this share, (2,), with circles of the whole one blurred."""
-    if not np.isfinite(discs_px).all(axis=1).any():
-        light, blue, red = (blur_all(plane) for plane in planes)
-        return light, blue, red
-    light, blue, red = (blur_discs(p, _scaled(discs_px, share / s)) for p, s in zip(planes, (1, 2, 2), strict=True))
+    light, blue, red = (blur_head(p, _scaled(discs_px, share / s)) for p, s in zip(planes, (1, 2, 2), strict=True))
     return light, blue, red
 
 

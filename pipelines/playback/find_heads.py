@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from calibration.projection import project
+from labsys.biomechanics.points import is_seen
 from labsys.core.arrays import FloatArray
 from labsys.core.cameras import Camera
 from labsys.core.landmarks import Landmarks3D
@@ -16,7 +17,7 @@ from labsys.storage.lab import Lab
 from labsys.storage.results import LANDMARKS3D_FILE, read_landmarks3d
 from labsys.storage.runs import load_run, run_file
 from labsys.storage.takes import load_take
-from pipelines.playback.heads import HEAD_REACH_M, NECK_REACH_M, Heads, Sights, is_known, place_heads, size_of_metre
+from pipelines.playback.heads import HEAD_REACH_M, NECK_REACH_M, Heads, Sights, place_heads, size_of_metre
 from pipelines.playback.sources import CameraSource
 from pipelines.trial_inputs import load_calibration
 
@@ -76,7 +77,7 @@ def _at(landmarks: Landmarks3D, times_s: FloatArray) -> dict[str, FloatArray]:
 def _metre_at(camera: Camera, points_m: Mapping[str, FloatArray]) -> FloatArray:
     """(N,) px that a metre across the line of sight takes where the runner is; NaN where nothing is known."""
     all_m = np.stack(list(points_m.values()), axis=1)
-    known = is_known(all_m)
+    known = is_seen(all_m)
     middle_m = np.where(known[..., None], all_m, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)[:, None]
     middle_m[~known.any(axis=1)] = np.nan
     across_m = camera.T_cam_lab.inverse().rotation[:, 0]

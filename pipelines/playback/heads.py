@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labsys.biomechanics.points import is_seen
 from labsys.core.arrays import BoolArray, FloatArray, as_bools, as_floats
 
 # Landmark -> the least circle around it, m, that holds the whole head however it is turned, with room to spare. HEAD is
@@ -32,11 +33,6 @@ _SEGMENTS_M = {
     ("Shoulder", "Hip"): 0.42,
 }  # fmt: skip
 Points = Mapping[str, FloatArray]
-
-
-def is_known(points: FloatArray) -> BoolArray:
-    """(...) which of these points or circles, (..., n), lack no number."""
-    return np.asarray(np.isfinite(points).all(axis=-1), dtype=np.bool_)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +55,7 @@ class Heads:
     @property
     def hidden(self) -> BoolArray:
         """(N,) frames of which nothing is known: they are blurred as a whole."""
-        return np.asarray(~is_known(self.discs_px).any(axis=1))
+        return np.asarray(~is_seen(self.discs_px).any(axis=1))
 
 
 def unknown_heads(n_frames: int) -> Heads:
@@ -89,7 +85,7 @@ def place_heads(sights: Sequence[Sights], px_per_m: FloatArray, times_s: FloatAr
     heads = [_circles(_own_heads(s, px_per_m), HEAD_REACH_M, px_per_m, times_s) for s in sights]
     necks = [_circles(s.select(NECK_REACH_M), NECK_REACH_M, px_per_m, times_s) for s in sights]
     head, neck = (np.concatenate(each, axis=1) for each in (heads, necks))
-    found = np.asarray(is_known(head).any(axis=1))
+    found = np.asarray(is_seen(head).any(axis=1))
     neck[found] = np.nan
     return Heads(np.concatenate([head, neck], axis=1), found)
 
@@ -129,17 +125,17 @@ def _circles(points: Points, reach_m: Mapping[str, float], px_per_m: FloatArray,
     radii_px = [np.maximum(reach_m[name] * px_per_m, _LEAST_RADIUS_PX) for name in points]
     placed = [np.column_stack([_bridge(xy, times_s), r]) for xy, r in zip(points.values(), radii_px, strict=True)]
     circles = np.stack(placed, axis=1)
-    return np.where(is_known(circles)[..., None], circles, np.nan)
+    return np.where(is_seen(circles)[..., None], circles, np.nan)
 
 
 def _bridge(xy_px: FloatArray, times_s: FloatArray) -> FloatArray:
     """Fill gaps of no more than a tenth of a second on a straight line; longer ones stay, and so do both ends."""
-    known = np.flatnonzero(is_known(xy_px))
+    known = np.flatnonzero(is_seen(xy_px))
     if known.size < 2:
         return xy_px
     after = np.searchsorted(known, np.arange(times_s.size))
     inside = (after > 0) & (after < known.size)
     before, after = known[np.clip(after - 1, 0, None)], known[np.clip(after, None, known.size - 1)]
-    fills = inside & (times_s[after] - times_s[before] <= _LONGEST_GAP_S) & ~is_known(xy_px)
+    fills = inside & (times_s[after] - times_s[before] <= _LONGEST_GAP_S) & ~is_seen(xy_px)
     line = np.column_stack([np.interp(times_s, times_s[known], xy_px[known, axis]) for axis in (0, 1)])
     return np.where(fills[:, None], line, xy_px)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from labsys.core.arrays import FloatArray
-from pipelines.playback.blurring import blur_all, blur_discs
+from pipelines.playback.blurring import blur_head
 from pipelines.playback.heads import Heads
 
 _QUALITY = 92
@@ -22,6 +22,4 @@ def recode_blurred(pictures: Iterable[bytes], heads: Heads) -> Iterator[bytes]:
 
 
 def _coded(picture: np.ndarray, discs_px: FloatArray) -> bytes:
-    is_known = np.isfinite(discs_px).all(axis=1).any()
-    blurred = blur_discs(picture, discs_px) if is_known else blur_all(picture)
-    return bytes(cv2.imencode(".jpg", blurred, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes())
+    return bytes(cv2.imencode(".jpg", blur_head(picture, discs_px), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes())
