@@ -304,4 +304,4 @@ class TombstoneRow(Base):
 
 # What `labsys index` makes again from the folder. Tables of `tables_owned` join the same metadata and are not here.
 # They may have joined before: which module comes first is the reader's choice.
-INDEX_TABLES = frozenset(m.local_table.name for m in Base.registry.mappers if m.class_.__module__ == __name__)  # type: ignore[attr-defined]
+INDEX_TABLES = frozenset(row.__tablename__ for row in Base.__subclasses__() if row.__module__ == __name__)

@@ -45,7 +45,7 @@ def _fold_normalisation(backbone: Any) -> None:
 
 def _pointwise(head: Any) -> dict[str, tuple[Any, Any]]:
     """Both layers of each answer of a head, where they look at one pixel at a time; else nothing."""
-    answers = {"heatmap": head.heatmap_head, "locref": head.locref_head}
+    answers = {name: getattr(head, f"{name}_head", None) for name in ("heatmap", "locref")}
     layers = {name: list(part.deconv_layers) for name, part in answers.items() if part is not None}
     if all(map(_two_pointwise, layers.values())) and all(
         type(part.final_conv).__name__ == "Identity" for part in answers.values() if part is not None

@@ -9,14 +9,7 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
-from tests.test_api.conftest import (  # noqa: F401 - fixtures
-    BASE,
-    _lab_template,
-    cheap_hashes,
-    client,
-    lab,
-    open_client,
-)
+from tests.test_api.conftest import BASE
 from tests.test_api.contract import check_contract
 from tests.test_api.sequences import check_sequences, open_throttles, sign_in_anew
 
@@ -27,7 +20,7 @@ EXAMPLES = 40
 
 @pytest.mark.usefixtures("cheap_hashes")
 def test_ten_thousand_requests_find_no_breach(
-    client: TestClient,  # noqa: F811
+    client: TestClient,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -43,7 +36,7 @@ def test_ten_thousand_requests_find_no_breach(
         assert len(answered) > least, sorted(answered)
 
 
-def test_breaches_in_sequences_are_noticed(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_breaches_in_sequences_are_noticed(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = httpx2.Response(418, text="{}", request=httpx2.Request("GET", BASE))
     answer.elapsed = timedelta()
     monkeypatch.setattr("tests.test_api.sequences.send_case", lambda *_: answer)
