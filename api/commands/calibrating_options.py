@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from api.commands.terminal import Terminal, parse_pairs, root_lab
 from labsys.core.errors import InputError, UnknownNameError
+from labsys.storage.templates import find_template
 
 if TYPE_CHECKING:
     from labsys.capture.rig import Rig
@@ -83,11 +84,7 @@ def template_path(terminal: Terminal, text: str, kind: str) -> Path:
     path = Path(text).expanduser()
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1 or path.is_file():
         return path
-    folder = terminal.open_lab().root / f"{kind}s"
-    names = sorted(p.stem for p in folder.glob("*.yaml"))
-    if text not in names:
-        raise UnknownNameError(kind, text, valid=names, where=str(folder))
-    return folder / f"{text}.yaml"
+    return find_template(terminal.open_lab(), kind, text)
 
 
 def find_source(terminal: Terminal, take: str | None, videos: Sequence[str]) -> CalibrationSource:

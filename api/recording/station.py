@@ -20,7 +20,7 @@ from api.recording.led_visit import LedVisit
 from api.recording.opening_visits import open_visit
 from api.recording.station_state import Opened, StationState
 from api.recording.station_work import StationWork
-from api.recording.visits import FAMILIARISATION, board_file, protocol_file
+from api.recording.visits import FAMILIARISATION
 from api.schemas.capture import StationPhase
 from api.unexpected import write_down
 from labsys.capture.board_file import load_board_config
@@ -34,6 +34,7 @@ from labsys.capture.wall import CameraWall
 from labsys.core.errors import ConcurrencyError, InputError, LabsysError, UnknownNameError
 from labsys.storage.armed import arming
 from labsys.storage.lab import Lab
+from labsys.storage.templates import find_template
 
 _IDLE_S = 1800.0  # without anybody who asks, cameras are let go
 _LOOK_S = 0.2
@@ -172,7 +173,7 @@ class Station:
         self._require_rest()
         if self._led is not None:
             raise ConcurrencyError("a visit is under way", remedy="End it first")
-        protocol = load_protocol(protocol_file(self._lab, str(order["protocol"])))
+        protocol = load_protocol(find_template(self._lab, "protocol", str(order["protocol"])))
         longest_s = max(step.seconds for step in protocol.steps if step.kind != FAMILIARISATION)
         check_request(RecordRequest(self._lab.root / "take", self._rig, longest_s))
         self._led = LedVisit(open_visit(self._lab, protocol, order))
@@ -196,7 +197,7 @@ class Station:
         self._begin(phase, lambda studio: self._work.take(studio, led, unchecked=unchecked), to_record=True)
 
     def _start_calibration(self, order: Mapping[str, Any]) -> None:
-        board = board_file(self._lab, str(order["board"]))
+        board = find_template(self._lab, "board", str(order["board"]))
         load_board_config(board)
         seconds, unchecked = float(order["seconds"]), bool(order.get("unchecked"))
         check_request(RecordRequest(self._lab.root / "take", self._rig, seconds))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.session import Conditions, Phase, Session, Surface, Trial, TrialKind, TrialName
+from labsys.storage.templates import find_template
 
 if TYPE_CHECKING:
     from labsys.capture.protocol import Protocol, Step
@@ -48,28 +49,7 @@ def find_protocol(lab: Lab, text: str) -> Protocol:
     path = Path(text).expanduser()
     if path.is_file():
         return load_protocol(path)
-    return load_protocol(protocol_file(lab, text))
-
-
-def protocol_file(lab: Lab, name: str) -> Path:
-    """The file of a protocol of the lab (UnknownNameError names the nearest)."""
-    known = protocol_names(lab)
-    if name not in known:
-        raise UnknownNameError("protocol", name, valid=known, where=str(lab.root / "protocols"))
-    return lab.root / "protocols" / f"{name}.yaml"
-
-
-def protocol_names(lab: Lab) -> list[str]:
-    """Names of the lab's protocols."""
-    return sorted(p.stem for p in (lab.root / "protocols").glob("*.yaml"))
-
-
-def board_file(lab: Lab, name: str) -> Path:
-    """The file of a board of the lab (UnknownNameError names the nearest)."""
-    known = sorted(p.stem for p in (lab.root / "boards").glob("*.yaml"))
-    if name not in known:
-        raise UnknownNameError("board", name, valid=known, where=str(lab.root / "boards"))
-    return lab.root / "boards" / f"{name}.yaml"
+    return load_protocol(find_template(lab, "protocol", text))
 
 
 def needs_speed(protocol: Protocol) -> bool:

@@ -14,7 +14,7 @@ import labsys
 from api.access.audit import record
 from api.access.authenticate import actor_of
 from api.database.connection import Database
-from api.dependencies import DatabaseDep, LabDep, refuse_name
+from api.dependencies import DatabaseDep, LabDep, refusing_names
 from api.documents import send
 from api.errors import RefusedError, problem_responses
 from api.recording.line import ask_station, open_station, station_folder
@@ -33,6 +33,7 @@ from labsys.capture.preview import PreviewReader, preview_file
 from labsys.capture.rig import load_recordable_rig
 from labsys.core.errors import UnknownNameError
 from labsys.storage.lab import Lab
+from labsys.storage.templates import find_template
 
 router = APIRouter(prefix="/capture", tags=["capture"])
 
@@ -75,10 +76,8 @@ def open_rig(request: Request, lab: LabDep, database: DatabaseDep, body: Station
 
 def _rig_file(lab: Lab, rig: str) -> FilePath:
     """The file of a rig of the lab; no other file is opened for a page."""
-    known = sorted(path.stem for path in (lab.root / "rigs").glob("*.yaml"))
-    if rig not in known:
-        raise refuse_name(UnknownNameError("rig", rig, valid=known))
-    return lab.root / "rigs" / f"{rig}.yaml"
+    with refusing_names():
+        return find_template(lab, "rig", rig)
 
 
 @router.delete("", status_code=202, response_model=StationDocument, responses=problem_responses(404, 409))

@@ -12,16 +12,17 @@ from sqlalchemy import select
 from api.database.tables import SubjectRow
 from api.dependencies import LabDep, SessionDep
 from api.pages.templates import render
-from api.recording.visits import SPEED, needs_speed, protocol_file, protocol_names
+from api.recording.visits import SPEED, needs_speed
 from labsys.capture.protocol import Protocol, load_protocol
 from labsys.capture.rig import load_recordable_rig
-from labsys.capture.tags import load_tags
+from labsys.capture.tags import load_surveyed_tags
 from labsys.core.errors import LabsysError
 from labsys.core.session import Phase
 from labsys.storage.board_takes import list_board_takes
 from labsys.storage.calibrations import list_calibrations
 from labsys.storage.lab import Lab
 from labsys.storage.recordings import find_recordings
+from labsys.storage.templates import find_template, list_templates
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -53,7 +54,7 @@ def show_recording(request: Request, db: SessionDep, lab: LabDep) -> HTMLRespons
         subjects=list(db.scalars(select(SubjectRow.code).order_by(SubjectRow.code))),
         calibrations=list(reversed(list_calibrations(lab))),
         phases=[phase.value for phase in Phase],
-        boards=sorted(path.stem for path in (lab.root / "boards").glob("*.yaml")),
+        boards=list_templates(lab, "board"),
         board_takes=list(reversed(list_board_takes(lab))),
         tags=_surveyed_tags(lab),
         cut_short=[recording.what for recording in find_recordings(lab)],
@@ -63,31 +64,32 @@ def show_recording(request: Request, db: SessionDep, lab: LabDep) -> HTMLRespons
 def _surveyed_tags(lab: Lab) -> list[str]:
     """Tag sets that say where LAB is; one that cannot be read says nothing."""
     found = []
-    for path in sorted((lab.root / "tags").glob("*.yaml")):
+    for name in list_templates(lab, "tag"):
         with suppress(LabsysError):
-            found += [path.stem] if load_tags(path).surveyed else []
+            load_surveyed_tags(lab, name)
+            found.append(name)
     return found
 
 
 def _rigs(lab: Lab) -> tuple[list[dict[str, str]], list[str]]:
     """Rigs that can be recorded with, and why the others cannot."""
     found, faults = [], []
-    for path in sorted((lab.root / "rigs").glob("*.yaml")):
+    for name in list_templates(lab, "rig"):
         try:
-            rig = load_recordable_rig(path)
+            rig = load_recordable_rig(find_template(lab, "rig", name))
         except LabsysError as error:
-            faults.append(f"Rig {path.stem}: {error.what}")
+            faults.append(f"Rig {name}: {error.what}")
             continue
-        found.append({"name": path.stem, "said": f"{path.stem}, {len(rig.cameras)} cameras, driver {rig.driver}"})
+        found.append({"name": name, "said": f"{name}, {len(rig.cameras)} cameras, driver {rig.driver}"})
     return found, faults
 
 
 def _protocols(lab: Lab) -> tuple[list[dict[str, Any]], list[str]]:
     """Protocols with the fields that they ask for, and why others cannot be used."""
     found, faults = [], []
-    for name in protocol_names(lab):
+    for name in list_templates(lab, "protocol"):
         try:
-            protocol = load_protocol(protocol_file(lab, name))
+            protocol = load_protocol(find_template(lab, "protocol", name))
         except LabsysError as error:
             faults.append(f"Protocol {name}: {error.what}")
             continue

@@ -16,16 +16,14 @@ from api.jobs.kinds import JobKind, target_of
 from api.jobs.queue import JobRequest, find_unfinished, submit
 from api.queries import find_trial
 from api.recording.after_take import find_obstacle
-from api.recording.visits import board_file
 from api.schemas.capture import BoardCheckNew, BoardJobNew, LookNew
 from api.schemas.jobs import JobDocument
-from labsys.capture.tags import load_tags
-from labsys.core.errors import InputError, UnknownNameError
+from labsys.capture.tags import load_surveyed_tags
 from labsys.core.session import TrialName
 from labsys.storage.board_takes import board_take_folder, find_made_calibration
 from labsys.storage.calibrations import calibration_folder, latest_calibration
-from labsys.storage.lab import Lab
 from labsys.storage.takes import load_take
+from labsys.storage.templates import find_template
 
 router = APIRouter(prefix="/capture", tags=["capture"])
 
@@ -38,8 +36,10 @@ def calibrate(request: Request, lab: LabDep, database: DatabaseDep, body: BoardJ
     placing = body.placing.model_dump()
     with refusing_names():
         board_take_folder(lab, body.take)
-        _check_board(lab, body.board)
-        _check_tags(lab, body.placing.tags)
+        if body.board:
+            find_template(lab, "board", body.board)
+        if body.placing.tags:
+            load_surveyed_tags(lab, body.placing.tags)
         if body.lenses:
             calibration_folder(lab, body.lenses)
     facts = {"board": body.board, "lenses": body.lenses}
@@ -53,8 +53,10 @@ def check_calibration(request: Request, lab: LabDep, database: DatabaseDep, body
     """Check a calibration with the take of a waved board, as `labsys calibrate --check` does; answers with the job."""
     with refusing_names():
         board_take_folder(lab, body.take)
-        _check_board(lab, body.board)
-        _check_tags(lab, body.tags)
+        if body.board:
+            find_template(lab, "board", body.board)
+        if body.tags:
+            load_surveyed_tags(lab, body.tags)
         calibration = body.calibration or latest_calibration(lab)
         calibration_folder(lab, calibration)
     parameters = {"calibration": calibration, "board": body.board, "tags": body.tags}
@@ -75,22 +77,6 @@ def look(request: Request, lab: LabDep, database: DatabaseDep, body: LookNew) ->
     with database.read() as session, refusing_names():
         subject_id = find_trial(session, name).session.subject_id
     return _submit(request, database, JobRequest(JobKind.QUICK.value, str(name), subject_id, priority=_SOON))
-
-
-def _check_board(lab: Lab, name: str) -> None:
-    if name:
-        board_file(lab, name)
-
-
-def _check_tags(lab: Lab, name: str) -> None:
-    """Refuse tags that the lab does not have, or that say nothing of LAB yet."""
-    if not name:
-        return
-    known = sorted(path.stem for path in (lab.root / "tags").glob("*.yaml"))
-    if name not in known:
-        raise UnknownNameError("tag set", name, valid=known)
-    if not load_tags(lab.root / "tags" / f"{name}.yaml").surveyed:
-        raise InputError(f"the tags {name} were not surveyed", remedy="Survey them: labsys calibrate --survey-tags")
 
 
 def _submit(request: Request, database: Database, asked: JobRequest) -> Response:

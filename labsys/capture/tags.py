@@ -11,6 +11,8 @@ from pydantic import Field, ValidationInfo, model_validator
 from labsys.capture.strict_yaml import AS_TUPLE, Section, check_schema, file_of, parse_section, read_mapping
 from labsys.core.board import DICTIONARIES
 from labsys.core.errors import InputError, UnknownNameError
+from labsys.storage.lab import Lab
+from labsys.storage.templates import find_template
 
 TAGS_SCHEMA = "labsys.tags/1"
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -94,3 +96,15 @@ def format_tags(tags: TagSet) -> str:
         "# Surveyed by labsys: poses in LAB (X against belt travel, Y up, Z to the runner's right). Keys: README.md.\n"
     )
     return head + yaml.safe_dump(content, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+
+
+def load_surveyed_tags(lab: Lab, name: str) -> TagSet:
+    """A tag set of the lab that says where LAB is.
+
+    Raises:
+        UnknownNameError: no such set; names the nearest. InputError: it cannot be read, or was not surveyed.
+    """
+    tags = load_tags(find_template(lab, "tag", name))
+    if not tags.surveyed:
+        raise InputError(f"the tags {name} were not surveyed", remedy="Survey them: labsys calibrate --survey-tags")
+    return tags

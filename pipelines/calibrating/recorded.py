@@ -12,9 +12,9 @@ from calibration.formats import read_as_written
 from calibration.placing.lab_frame import BoardDirection
 from labsys.capture.board_file import load_board_config
 from labsys.capture.rig import Rig, load_rig_config
-from labsys.capture.tags import TagSet, load_tags
+from labsys.capture.tags import load_surveyed_tags
 from labsys.core.clock import utc_now
-from labsys.core.errors import InputError, UnknownNameError
+from labsys.core.errors import InputError
 from labsys.core.progress import Progress
 from labsys.storage.board_takes import (
     board_take_folder,
@@ -27,6 +27,7 @@ from labsys.storage.documents import load_document
 from labsys.storage.lab import Lab
 from labsys.storage.recordings import load_manifest
 from labsys.storage.takes import Take
+from labsys.storage.templates import find_template
 from pipelines.calibrating.check import CheckOutcome, CheckRequest, check_calibration
 from pipelines.calibrating.inputs import CalibrationRequest
 from pipelines.calibrating.placement import BeltBoard, Frames, LabRequest, LevelBoard
@@ -107,7 +108,7 @@ def check_recorded(
         videos=source.videos,
         board=load_board_config(_board_file(lab, board, source)),
         timestamps=source.timestamps,
-        tags=_find_tags(lab, tags) if tags else None,
+        tags=load_surveyed_tags(lab, tags) if tags else None,
         cache=lab.root / "cache" / "detections",
     )
     outcome = check_calibration(request, progress=progress)
@@ -125,7 +126,7 @@ def keep_check(lab: Lab, calibration: str, outcome: CheckOutcome) -> dict[str, A
 
 def _board_file(lab: Lab, board: str, source: CalibrationSource) -> Path:
     if board:
-        return _named(lab, "board", board)
+        return find_template(lab, "board", board)
     if source.board is None:
         raise InputError("no board was kept with this take", remedy="Name the board that was waved")
     return source.board
@@ -133,7 +134,7 @@ def _board_file(lab: Lab, board: str, source: CalibrationSource) -> Path:
 
 def _lab_request(lab: Lab, placing: Placing, *, rate_hz: float) -> LabRequest:
     if placing.tags:
-        return LabRequest(_find_tags(lab, placing.tags))
+        return LabRequest(load_surveyed_tags(lab, placing.tags))
     if not placing.along:
         raise InputError(
             "nothing says where LAB is, and a calibration that is not placed cannot be kept in the lab",
@@ -142,21 +143,6 @@ def _lab_request(lab: Lab, placing: Placing, *, rate_hz: float) -> LabRequest:
     frames = Frames(round(placing.from_s * rate_hz), round(placing.until_s * rate_hz))
     belt = BeltBoard(BoardDirection(placing.along), frames.first, frames.last)
     return LabRequest(belt, LevelBoard(frames) if placing.level else None)
-
-
-def _find_tags(lab: Lab, name: str) -> TagSet:
-    tags = load_tags(_named(lab, "tag", name))
-    if not tags.surveyed:
-        raise InputError(f"the tags {name} were not surveyed", remedy="Survey them: labsys calibrate --survey-tags")
-    return tags
-
-
-def _named(lab: Lab, kind: str, name: str) -> Path:
-    folder = lab.root / f"{kind}s"
-    names = sorted(path.stem for path in folder.glob("*.yaml"))
-    if name not in names:
-        raise UnknownNameError(kind, name, valid=names, where=f"{kind}s")
-    return folder / f"{name}.yaml"
 
 
 def _read_rig(take: Path, room: Path) -> Rig | None:
