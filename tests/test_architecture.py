@@ -58,6 +58,7 @@ def _tracked_text_files() -> list[Path]:
     return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
 
 
+@pytest.mark.slow
 def test_import_contracts_hold() -> None:
     tool = Path(sys.executable).parent / "lint-imports"
     outcome = subprocess.run([str(tool), "--no-cache"], capture_output=True, text=True, cwd=ROOT, check=False)
@@ -65,6 +66,7 @@ def test_import_contracts_hold() -> None:
     assert " 0 broken" in outcome.stdout
 
 
+@pytest.mark.slow
 def test_import_contracts_notice_a_breach(tmp_path: Path) -> None:
     for package in PACKAGES:
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -160,6 +162,7 @@ def test_the_opencv_in_use_is_the_headless_one() -> None:
     assert "NONE" in outcome.stdout, outcome.stdout + outcome.stderr
 
 
+@pytest.mark.slow
 def test_no_file_names_a_package_host_or_a_place_on_one_machine() -> None:
     # Joined here so that this file does not name them either.
     hosts = [

@@ -128,6 +128,7 @@ def test_every_key_of_the_lab_file_is_documented(tmp_path: Path) -> None:
 # ---- figures of the angles
 
 
+@pytest.mark.slow
 def test_every_angle_is_drawn_as_it_is_computed() -> None:
     from labsys.core.catalogue import ANGLES
 
@@ -228,6 +229,7 @@ def test_glossary_words_stand_for_something_in_the_code() -> None:
             importlib.import_module(place)
 
 
+@pytest.mark.slow
 def test_words_that_the_glossary_rules_out_are_not_used() -> None:
     avoided = {w for _, _, words in _glossary() for w in words}
     assert {"patient", "athlete", "participant"} <= avoided
@@ -303,6 +305,7 @@ def test_scripts_of_the_repository_pass_shellcheck() -> None:
     assert outcome.returncode == 0, outcome.stdout
 
 
+@pytest.mark.slow
 def test_stale_tables_are_rewritten_from_the_command_line(tmp_path: Path) -> None:
     copy = shutil.copytree(DOCS, tmp_path / "docs")
     fresh = _read(copy / "commands.md")

@@ -185,6 +185,7 @@ def test_quick_demo_says_indicative(labsys: Run, tmp_path: Path) -> None:
     assert labsys("show", "D01/2026-03-02/run1", "--lab", document["lab"]).out
 
 
+@pytest.mark.slow
 def test_demo_of_a_recording_that_is_not_here(labsys: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LABSYS_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -256,6 +257,7 @@ def _share_within_a_millimetre(ours: Path, published: Path) -> float:
     return max(shares)
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_bmclab_running(labsys: Run, public_data: Path, marker_maps: Path) -> None:
     """Optical markers of one overground stride, through the marker map that ships."""

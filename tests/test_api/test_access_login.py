@@ -47,6 +47,7 @@ def _log_in(client: TestClient, who: dict[str, str]) -> TestClient:
     return browser
 
 
+@pytest.mark.slow
 def test_lab_without_users_is_open_to_its_own_machine(client: TestClient) -> None:
     access = client.get(f"{API}/access").json()
     assert (access["set_up"], access["role"], access["means"]) == (False, "admin", "open")
@@ -165,6 +166,7 @@ def test_poor_passwords_are_refused(password: str) -> None:
         passwords.hash_password(password, name="MK-mk-mk-mk-mk")
 
 
+@pytest.mark.slow
 def test_key_is_kept_as_a_hash_expires_and_can_be_revoked(admin: TestClient) -> None:
     made = admin.post(f"{API}/keys", json={"role": "clinician", "label": "r"}).json()
     program, headers = _without_cookie(admin), {"Authorization": f"Bearer {made['token']}"}

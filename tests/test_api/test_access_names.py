@@ -18,7 +18,7 @@ from api.database.tables_owned import AuditRow
 from labsys.core.errors import InputError
 from labsys.storage.lab import Lab
 
-pytestmark = pytest.mark.usefixtures("cheap_hashes")
+pytestmark = [pytest.mark.usefixtures("cheap_hashes"), pytest.mark.slow]
 
 API = "/api/v1"
 PASSWORD = "four words that go together"

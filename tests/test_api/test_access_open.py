@@ -44,6 +44,7 @@ def test_other_machines_stay_out(host: str, lab: Lab) -> None:
         assert _is_shut(client, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1"])
 @pytest.mark.parametrize("headers", [{}, {"Origin": BASE}])
 def test_own_machine_and_own_pages_come_in(host: str, headers: dict[str, str], lab: Lab) -> None:

@@ -112,6 +112,7 @@ def test_every_table_that_says_something_of_a_subject_is_limited() -> None:
     }
 
 
+@pytest.mark.slow
 def test_what_is_index_does_not_depend_on_what_was_imported_first() -> None:
     """Were a table of users among them, `labsys index` would empty it."""
     said = (

@@ -29,6 +29,8 @@ from labsys.storage.trial_bin import delete_trial, list_bin
 from tests.test_api.cli_answer import Run
 from tests.test_api.every_url import every_url
 
+pytestmark = pytest.mark.slow
+
 API = "/api/v1"
 WHO = {"name": "Zaphod Q. Beeblebrox", "record_number": "MRN-4711-42", "contact": "zaphod@heart-of-gold.example"}
 URL = f"{API}/subjects/S01/identity"
@@ -42,7 +44,6 @@ def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "keys"
 
 
-@pytest.mark.slow
 def test_restored_lab_answers_as_the_one_that_was_backed_up(
     any_lab: Lab, tmp_path: Path, open_client: Callable[[Lab], TestClient]
 ) -> None:
@@ -68,7 +69,6 @@ def test_restored_lab_answers_as_the_one_that_was_backed_up(
     assert {"identity.write", "job.submit", "restore"} <= set(actions)
 
 
-@pytest.mark.slow
 def test_backup_of_a_file_is_restored_into_a_server_and_back(
     lab: Lab, postgresql_url: str, tmp_path: Path, open_client: Callable[[Lab], TestClient]
 ) -> None:
@@ -156,7 +156,6 @@ def test_who_was_erased_is_read_from_no_backup(
     assert restored.get(f"{API}/subjects/S01").status_code == 200
 
 
-@pytest.mark.slow
 def test_backup_that_was_cut_short_is_not_there(lab: Lab, tmp_path: Path) -> None:
     out = tmp_path / "backups" / "today"
     # Killed in the middle of the files, and just before the name appears.

@@ -130,6 +130,7 @@ def test_the_state_is_followed_until_the_station_closes(client: TestClient, play
     assert json.loads(text.splitlines()[1].removeprefix("data: "))["phase"] == "recording"
 
 
+@pytest.mark.slow
 def test_pictures_of_all_cameras_come_on_one_line(client: TestClient, played: _Played) -> None:
     ending = threading.Timer(0.5, lambda: shutil.rmtree(played.folder))
     ending.start()
@@ -157,6 +158,7 @@ def test_without_a_station_there_is_nothing_to_order(client: TestClient) -> None
     assert client.post(f"{API}/recover").json() == {"recordings": []}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", list(Role))
 def test_only_operators_see_cameras_or_the_page(client: TestClient, played: _Played, role: Role) -> None:
     with client.app.state.database.write() as session:  # type: ignore[attr-defined]

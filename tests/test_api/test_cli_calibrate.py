@@ -74,6 +74,7 @@ def test_a_board_is_printed_in_its_true_size(labsys: Run, board: Path, tmp_path:
     assert sorted((width, height)) == pytest.approx([297 / 25.4 * 72, 420 / 25.4 * 72], abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_board_of_the_lab_is_found_by_its_name(labsys: Run, tmp_path: Path) -> None:
     assert labsys("init", "lab", "--quiet").code == 0
     answer = labsys(
@@ -158,6 +159,7 @@ def test_a_known_length_needs_two_ends(labsys: Run, board: Path, tmp_path: Path)
     assert "ends_px.cam0" in answer.err
 
 
+@pytest.mark.slow
 def test_a_board_never_seen_is_refused_and_the_refusal_is_kept(labsys: Run, board: Path, tmp_path: Path) -> None:
     a, b = (write_video(tmp_path / f"{n}.mp4", frames=12) for n in "ab")
     out = tmp_path / "out"

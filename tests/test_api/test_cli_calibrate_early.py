@@ -14,6 +14,8 @@ from labsys.core.cameras import Calibration
 from tests.test_api.cli_answer import Run, make_runner
 from tests.test_api.rendered_lab import BOARD_YAML, SIZE, make_rig
 
+pytestmark = pytest.mark.slow
+
 VIDEOS = ("--videos", "cam0=a.mp4", "cam1=b.mp4", "--board", "board.yaml")
 
 

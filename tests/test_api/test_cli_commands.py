@@ -155,6 +155,7 @@ def test_subject(labsys: Run) -> None:
     assert "S01" in labsys("subject", "list").out
 
 
+@pytest.mark.slow
 def test_episode_and_goals(labsys: Run) -> None:
     labsys("subject", "add", "S01")
     refused(labsys("episode", "add", "S01/knee"), "--index-date")
@@ -202,6 +203,7 @@ def test_session_with_conditions_scores_and_clearing(labsys: Run) -> None:
     assert "2026-11-22" in labsys("session", "list").out
 
 
+@pytest.mark.slow
 def test_trial_from_plan_to_exclusion(labsys: Run) -> None:
     labsys("subject", "add", "S01")
     labsys("session", "add", "S01/2026-11-22")
@@ -237,6 +239,7 @@ def test_trial_moves_with_its_uuid(labsys: Run) -> None:
     refused(labsys("trial", "show", "S01/2026-11-22/run1"), "run1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "named"),
     [
@@ -289,6 +292,7 @@ def test_nothing_comparable_is_a_gate(labsys: Run) -> None:
     assert "cannot be compared" in answer.err
 
 
+@pytest.mark.slow
 def test_database_is_rebuilt_upgraded_and_copied(labsys: Run, new_lab: Path, tmp_path: Path) -> None:
     labsys("subject", "add", "S01")
     assert labsys("index", "--json").json["subjects"] == 1

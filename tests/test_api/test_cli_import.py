@@ -33,6 +33,7 @@ from tests.test_api.import_scene import (
 )
 
 
+@pytest.mark.slow
 def test_everything_comes_in_and_the_name_is_the_last_line(labsys: Run, scene: Scene, new_lab: Path) -> None:
     answer = labsys(*static(), *scene.landmarks2d(), *scene.videos(), "--calibration", scene.calibration)
     assert answer.code == 0, answer.err
@@ -168,6 +169,7 @@ def test_calibration_with_other_camera_names(labsys: Run, scene: Scene, new_lab:
     nothing_written(new_lab)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "second"), list(itertools.combinations(range(4), 2)))
 def test_files_given_to_the_wrong_cameras(labsys: Run, scene: Scene, new_lab: Path, first: int, second: int) -> None:
     """Names agree, rays do not: two files exchanged, which a person in the middle of the ring nearly hides."""
@@ -201,6 +203,7 @@ def test_left_and_right_exchanged_in_two_cameras(
     nothing_written(new_lab)
 
 
+@pytest.mark.slow
 def test_left_and_right_exchanged_in_one_camera_are_left_to_the_others(
     labsys: Run, scene: Scene, tmp_path: Path
 ) -> None:
@@ -261,6 +264,7 @@ def test_2d_in_fractions_of_the_image(labsys: Run, scene: Scene, new_lab: Path, 
     nothing_written(new_lab)
 
 
+@pytest.mark.slow
 def test_wrong_video_size_and_its_acceptance(labsys: Run, scene: Scene, new_lab: Path, tmp_path: Path) -> None:
     write_video(tmp_path / "narrow.mp4", n_frames=N_FRAMES, size=(632, 480))
     words = [*static(), *scene.landmarks2d(), *scene.videos(cam3=tmp_path / "narrow.mp4")]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from calibration.projection import project_rig
 from labsys.storage.exchange.trc import write_trc
@@ -47,6 +48,7 @@ def _person(scene: Scene, camera: int, frame: int, shift_m: float = 0.0) -> np.n
     return np.concatenate([xy_px, np.full((25, 1), 0.8)], axis=1)
 
 
+@pytest.mark.slow
 def test_second_person_is_left_out_counted_and_reported(labsys: Run, scene: Scene, tmp_path: Path) -> None:
     """The bystander comes late and takes the first place in the file now and then."""
 

@@ -32,6 +32,7 @@ def _rig(folder: Path, **changes: Any) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("edit", "words", "message"),
     [
@@ -72,6 +73,7 @@ def test_a_camera_refuses_values_and_modes_that_it_does_not_offer() -> None:
         check_mode(info, Mode("MJPG", 640, 480, 40.0), where="camA")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -111,6 +113,7 @@ PROTOCOL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answers", "message"),
     [

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from labsys.core.session import TrialName
 from labsys.storage.lab import open_lab
 from labsys.storage.releases import load_candidate
 from labsys.storage.runs import current_run
 from tests.test_api.cli_answer import Run
 from tests.test_api.import_scene import Scene, refused, static
+
+pytestmark = pytest.mark.slow
 
 STATIC = TrialName("S01", "2026-11-22", "static1")
 

@@ -23,6 +23,8 @@ from pipelines.synthetic.rigs import make_rig
 from pipelines.synthetic.trial import make_trial
 from tests.test_api.cli_answer import Run, make_runner
 
+pytestmark = pytest.mark.slow
+
 TRIAL = "S01/2026-11-22/run1"
 IMPORT = [
     "import", "--subject", "S01", "--session", "2026-11-22", "--kind", "run", "--surface", "treadmill", "--speed-mps",
@@ -48,7 +50,6 @@ def labsys(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
     return run
 
 
-@pytest.mark.slow
 def test_why_names_the_camera_in_words_as_data_and_on_a_page(
     labsys: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,7 +123,6 @@ def test_markers_have_no_camera_to_blame(labsys: Run, tmp_path: Path) -> None:
     assert "no cameras to blame" in answer.err
 
 
-@pytest.mark.slow
 @pytest.mark.real_data
 def test_the_camera_of_a_public_recording_that_lies_off_is_named_over_its_video(
     public_data: Path, tmp_path: Path, labsys: Run

@@ -16,6 +16,8 @@ from labsys.core.session import TrialName
 from labsys.storage.lab import Lab
 from labsys.storage.trial_bin import delete_trial
 
+pytestmark = pytest.mark.slow
+
 
 def test_documents_and_tables(client: TestClient) -> None:
     """One service for all of it."""

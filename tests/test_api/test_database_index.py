@@ -21,6 +21,8 @@ from labsys.longitudinal import Verdict
 from labsys.storage.lab import Lab
 from labsys.storage.results import load_trial_result
 
+pytestmark = pytest.mark.slow
+
 ERRORS = default_errors()
 RUN1 = TrialName("S01", "2026-11-01", "run1")
 

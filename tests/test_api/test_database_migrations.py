@@ -31,12 +31,14 @@ def test_head_is_the_newest_revision_and_all_are_known() -> None:
     assert max(known_revisions()) == HEAD
 
 
+@pytest.mark.slow
 def test_migrated_database_equals_the_models(any_lab: Lab) -> None:
     database = open_database(any_lab)
     assert _differences(database.engine) == []
     database.close()
 
 
+@pytest.mark.slow
 def test_down_and_up_again(any_lab: Lab) -> None:
     database = open_database(any_lab)
     with database.engine.begin() as connection:
@@ -50,6 +52,7 @@ def test_down_and_up_again(any_lab: Lab) -> None:
     assert index_lab(any_lab).subjects == 2
 
 
+@pytest.mark.slow
 def test_database_of_a_newer_labsys_is_refused(any_lab: Lab) -> None:
     upgrade_database(any_lab)
     database = open_database(any_lab)
@@ -60,6 +63,7 @@ def test_database_of_a_newer_labsys_is_refused(any_lab: Lab) -> None:
         open_database(any_lab)
 
 
+@pytest.mark.slow
 def test_database_of_another_lab_is_refused(any_lab: Lab, tmp_path: Path) -> None:
     index_lab(any_lab)
     other = replace(create_lab(tmp_path / "other"), database=any_lab.database)

@@ -68,6 +68,7 @@ def test_result_equals_the_terminals(client: TestClient, lab: Lab, capsys: pytes
     assert over_http == json.loads(json.dumps(trial_document(load_trial_result(lab, RUN1))))
 
 
+@pytest.mark.slow
 def test_trend(any_lab: Lab, open_client: Callable[[Lab], TestClient]) -> None:
     client = open_client(any_lab)
     trend = client.get(f"{API}/trend?subject=S01&metric=hip_ext_excursion_stance&side=left").json()
@@ -115,6 +116,7 @@ def test_lab_names_what_could_not_be_read(lab: Lab, open_client: Callable[[Lab],
     assert "subjects/S02" in client.get("/").text
 
 
+@pytest.mark.slow
 def test_openapi_is_stable_and_has_examples(client: TestClient) -> None:
     document = client.get(f"{API}/openapi.json").json()
     operations = [

@@ -16,6 +16,8 @@ from api.settings import ServiceSettings
 from labsys.core.errors import InputError
 from labsys.storage.lab import Lab
 
+pytestmark = pytest.mark.slow
+
 API = "/api/v1"
 
 

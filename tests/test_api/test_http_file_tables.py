@@ -61,6 +61,7 @@ def _viewer(client: TestClient, *subjects: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token.show()}"}
 
 
+@pytest.mark.slow
 def test_a_stride_is_as_its_file_says(client: TestClient, lab: Lab) -> None:
     motion = load_trial_result(lab, RUN1).motion
     rows = _rows(client, "strides", "subject=S01&phase=pre&metric=hip_ext_excursion_stance&side=left")
@@ -78,6 +79,7 @@ def test_a_stride_is_as_its_file_says(client: TestClient, lab: Lab) -> None:
     assert [r["foot_strike_s"] for r in both] == [strides[Side.RIGHT, r["stride"]].foot_strike_s for r in both]
 
 
+@pytest.mark.slow
 def test_means_over_strides_are_those_of_the_flat_table(client: TestClient) -> None:
     query = "subject=S01&phase=post&side=right"
     means = {(r["trial"], r["metric"]): r["mean"] for r in _rows(client, "trial_metrics", query) if r["n"]}
@@ -124,6 +126,7 @@ def test_what_a_visit_could_not_measure_is_a_row_with_a_reason(client: TestClien
     assert "T3" in row["reason"]
 
 
+@pytest.mark.slow
 def test_excluded_trials(client: TestClient) -> None:
     change = {"excluded": True, "exclusion_reason": "Tripped"}
     assert client.patch(f"{API}/trials/S01/2026-12-13/run2", json=change).status_code == 200
@@ -144,6 +147,7 @@ def test_visits_with_body_and_scores(client: TestClient) -> None:
     assert not {"notes", "operator"} & set(VisitTable.columns)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", [VisitTable, VisitMetricTable, StrideTable, CurveTable], ids=lambda t: t.name)
 def test_every_format_and_every_page_has_the_same_rows(table: Any, unhurried: TestClient) -> None:
     client, url = unhurried, f"{TABLES}/{table.name}?{SMALL[table.name]}"
@@ -172,6 +176,7 @@ def test_every_format_and_every_page_has_the_same_rows(table: Any, unhurried: Te
     assert len({tuple(row.items()) for row in rows}) == len(rows)
 
 
+@pytest.mark.slow
 def test_both_databases_answer_alike(any_lab: Lab, open_client: Callable[[Lab], TestClient]) -> None:
     client = open_client(any_lab)
     counts = {table: len(_rows(client, table, query)) for table, query in SMALL.items()}
@@ -180,6 +185,7 @@ def test_both_databases_answer_alike(any_lab: Lab, open_client: Callable[[Lab], 
     assert [r["session"] for r in _rows(client, "strides", "from=2026-11-02&to=2026-11-30&metric=step_time")]
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_or_altered_is_named(client: TestClient, lab: Lab, tmp_path: Any) -> None:
     folder = run_folder(lab, RUN1, current_run(lab, RUN1) or "")
     path = folder / "stride_values.parquet"
@@ -220,6 +226,7 @@ def test_no_file_is_named_from_outside(client: TestClient) -> None:
     assert client.get(f"{TABLES}/session_metrics?as_of=x&updated_since=2020-01-01").status_code == 422
 
 
+@pytest.mark.slow
 def test_viewer_without_a_grant_learns_nothing(client: TestClient) -> None:
     nobody, other = _viewer(client), _viewer(client, "S02")
     for table, query in SMALL.items():

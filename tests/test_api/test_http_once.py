@@ -66,6 +66,7 @@ def test_second_waits_while_the_first_is_at_work(client: TestClient, monkeypatch
     assert [(a.status_code, a.json()["type"]) for a in answers] == [(409, "urn:labsys:problem:at-work")]
 
 
+@pytest.mark.slow
 def test_every_route_that_takes_a_key_keeps_its_answer(client: TestClient) -> None:
     bodies: dict[str, Any] = {
         "subjects": NEW,
@@ -120,6 +121,7 @@ def test_what_was_done_is_answered_though_the_service_died_before_it_could(
     assert [j["id"] for j in client.get(f"{API}/jobs").json()["items"]] == [again.json()["id"]]
 
 
+@pytest.mark.slow
 def test_request_that_was_only_slow_does_nothing_twice(
     any_lab: Lab, open_client: Callable[[Lab], TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ PAGES = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PAGES)
 def test_pages_load_nothing_from_elsewhere_and_hold_no_inline_code(path: str, client: TestClient) -> None:
     answer = client.get(path)
@@ -45,6 +46,7 @@ def test_every_link_leads_somewhere(client: TestClient) -> None:
     assert "/static/labsys.css" in seen
 
 
+@pytest.mark.slow
 def test_what_people_typed_is_escaped(client: TestClient) -> None:
     nasty = "<script>alert(1)</script>\"'&"
     client.patch("/api/v1/subjects/S01", json={"notes": nasty})

@@ -51,6 +51,7 @@ def test_rebuilt_index_gives_equal_bytes_for_every_get(any_lab: Lab, open_client
     assert b"Shoe came off" in after[f"{API}/trials/S01/2026-12-13/run1"][1]
 
 
+@pytest.mark.slow
 def test_every_get_of_the_service_is_compared(client: TestClient) -> None:
     templates = {
         p

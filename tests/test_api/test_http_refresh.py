@@ -171,6 +171,7 @@ def test_refreshing_whole_visits_and_runs_equals_refreshing_everything(
     check_units(lab, client, save_another_run, ["run", "move"], seed=3, most=1)
 
 
+@pytest.mark.slow
 def test_what_went_is_told_once_by_its_key(client: TestClient, lab: Lab) -> None:
     name = TrialName("S01", "2026-12-13", "run2")
     before = _walk(client, f"{TABLE}?limit=1000&subject=S01")
@@ -197,6 +198,7 @@ def test_what_went_is_told_once_by_its_key(client: TestClient, lab: Lab) -> None
     assert client.get(f"{TABLE}?cursor=gone.").status_code == 400
 
 
+@pytest.mark.slow
 def test_restored_trial_is_told_and_its_tombstones_are_gone(client: TestClient, lab: Lab) -> None:
     name = TrialName("S01", "2026-11-01", "run1")
     delete_trial(lab, name, reason="wrong runner")

@@ -21,6 +21,8 @@ from labsys.storage.lab import Lab
 from tests.test_api.page_text import read_page
 from tests.test_api.test_releases import promoted, reprocess_by_hand
 
+pytestmark = pytest.mark.slow
+
 API = "/api/v1"
 TRIAL = f"{API}/trials/S01/2026-11-01/run1/report"
 PAIR = f"{API}/compare/report?subject=S01&pre=2026-11-01&post=2026-12-13"

@@ -17,6 +17,8 @@ from labsys.storage.sessions import load_session
 from labsys.storage.subjects import load_subject, save_subject
 from labsys.storage.trials import load_trial
 
+pytestmark = pytest.mark.slow
+
 API = "/api/v1"
 RUN1 = TrialName("S01", "2026-11-01", "run1")
 

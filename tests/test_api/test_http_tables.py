@@ -108,6 +108,7 @@ def test_a_small_share_is_not_nothing() -> None:
     assert [format_share(s) for s in (None, 0.0, 0.0001, 0.004, 0.1)] == ["-", "0.0 %", "< 0.1 %", "0.4 %", "10.0 %"]
 
 
+@pytest.mark.slow
 def test_excluded_trials_keep_their_rows(client: TestClient) -> None:
     path = "/api/v1/trials/S01/2026-12-13/run2"
     assert client.patch(path, json={"excluded": True, "exclusion_reason": "Tripped"}).status_code == 200
@@ -116,6 +117,7 @@ def test_excluded_trials_keep_their_rows(client: TestClient) -> None:
     assert {r["quality"] for r in rows} == {"excluded"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("query", "field", "expected"),
     [
@@ -155,6 +157,7 @@ def test_every_format_has_the_same_rows(client: TestClient) -> None:
         assert line["metric"] == row["metric"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("accept", "expected"),
     [
@@ -170,6 +173,7 @@ def test_accept_header_chooses_the_format(accept: str, expected: str, client: Te
     assert client.get(f"{TABLE}?format=json", headers={"Accept": accept}).headers["content-type"] == "application/json"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["json", "csv", "parquet"])
 def test_pages_add_up_to_the_whole(form: str, any_lab: Lab, open_client: Callable[[Lab], TestClient]) -> None:
     client = open_client(any_lab)
@@ -198,6 +202,7 @@ def test_pages_add_up_to_the_whole(form: str, any_lab: Lab, open_client: Callabl
     assert len(set(whole)) == len(whole) > 150
 
 
+@pytest.mark.slow
 def test_columns_say_what_every_row_of_the_database_says(
     any_lab: Lab, open_client: Callable[[Lab], TestClient], save_another_run: Any
 ) -> None:
@@ -237,6 +242,7 @@ def test_csv_cannot_run_a_formula(client: TestClient) -> None:
     assert guard_formula("plain - x") == "plain - x"
 
 
+@pytest.mark.slow
 def test_superseded_runs_are_told_to_who_asks_for_changes(client: TestClient, lab: Lab, save_another_run: Any) -> None:
     name = TrialName("S02", "2026-11-03", "walk1")
     old = client.get(f"/api/v1/trials/{name}").json()["current_run"]

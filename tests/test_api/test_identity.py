@@ -69,6 +69,7 @@ def test_row_of_another_subject_cannot_be_passed_off(client: TestClient) -> None
     assert client.get(URL).json()["name"] == WHO["name"]
 
 
+@pytest.mark.slow
 def test_erased_identity_is_read_from_no_backup(
     client: TestClient, lab: Lab, keys: Path, tmp_path: Path, open_client: Callable[[Lab], TestClient]
 ) -> None:

@@ -71,6 +71,7 @@ def _job(database: Database, job: str) -> JobRow:
         return find_job(session, job)
 
 
+@pytest.mark.slow
 def test_the_queue(database: Database) -> None:
     """One test for all of it: a database for each would cost more than the queue does."""
     first, urgent, large = _add(database), _add(database, priority=5), _add(database, slots=Slots(1, 1))
@@ -121,6 +122,7 @@ def test_the_queue(database: Database) -> None:
     assert "died" in (_job(database, large).error or "")
 
 
+@pytest.mark.slow
 def test_a_worker_that_stops_in_good_order_costs_no_attempt(database: Database) -> None:
     job = _add(database)
     for _ in range(MAX_ATTEMPTS + 2):

@@ -16,6 +16,8 @@ from api.jobs.queue import MAX_ATTEMPTS, JobRequest, Slots, ask_to_cancel, claim
 from api.jobs.worker import Worker, WorkerSettings
 from labsys.storage.lab import Lab
 
+pytestmark = pytest.mark.slow
+
 WORK = "tests.test_api.stand_in_job:work"
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +48,6 @@ def _run(lab: Lab, database: Database, work: str = WORK) -> Worker:
     return worker
 
 
-@pytest.mark.slow
 def test_worker_goes_on_where_no_process_can_be_started(
     any_lab: Lab, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,7 +126,6 @@ def test_job_that_was_cancelled_is_not_given_back(database: Database) -> None:
             assert claim(session, "b", Slots(1)) is None
 
 
-@pytest.mark.slow
 def test_child_imports_nothing_from_the_folder_it_stands_in(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

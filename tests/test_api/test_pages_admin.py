@@ -42,6 +42,7 @@ def _as(client: TestClient, role: str) -> TestClient:
     return other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "least"),
     [("/calibrations", "clinician"), ("/jobs", "clinician"), ("/admin", "admin"), ("/admin/audit", "admin")],

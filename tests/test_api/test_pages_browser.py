@@ -14,6 +14,8 @@ from tests.test_api.axe import find_barriers
 from tests.test_api.chromium import Tab, find_chromium, open_chromium
 from tests.test_api.serving import serve
 
+pytestmark = pytest.mark.slow
+
 COMPARE = "/compare?subject=S01&pre=2026-11-01&post=2026-12-13"
 TRIAL = "/trials/S01/2026-11-01/run1"
 PAGES = (

@@ -20,6 +20,8 @@ from api.pages.sections import arrange_rows
 from labsys.core.catalogue import DERIVED_METRICS, METRICS
 from tests.test_api.page_text import Element, read_page
 
+pytestmark = pytest.mark.slow
+
 QUERY = "subject=S01&pre=2026-11-01&post=2026-12-13"
 STATIC = Path(api.__file__).parent / "web" / "static"
 

@@ -16,6 +16,8 @@ from labsys.core.motion import Finding, FindingStatus
 from labsys.core.skeleton import Side, Tier
 from tests.test_api.page_text import Element, read_page
 
+pytestmark = pytest.mark.slow
+
 TRIAL = "S01/2026-11-01/run1"
 
 

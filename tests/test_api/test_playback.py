@@ -71,6 +71,7 @@ def filmed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Take:
     return take
 
 
+@pytest.mark.slow
 def test_film_is_asked_for_once_and_streamed_when_it_is_there(client: TestClient, lab: Lab, filmed: Take) -> None:
     assert client.get(PLAYBACK).json()["film"]["state"] == "none"
     job = client.post(f"{PLAYBACK}/film")
@@ -112,6 +113,7 @@ def test_film_is_asked_for_once_and_streamed_when_it_is_there(client: TestClient
     assert client.get(film["href"]).content == b"again"
 
 
+@pytest.mark.slow
 def test_who_comes_by_a_link_sees_blurred_films_and_no_recording(client: TestClient, lab: Lab, filmed: Take) -> None:
     made = client.post(f"{API}/links", json={"subject": "S01", "expires_at": _in_a_week()}).json()
     link = {"Authorization": f"Bearer {made['token']}"}
@@ -140,6 +142,7 @@ def test_who_comes_by_a_link_sees_blurred_films_and_no_recording(client: TestCli
     assert client.get(f"{PLAYBACK}/film").content == b"with a face"
 
 
+@pytest.mark.slow
 def test_recordings_are_not_given_out_where_faces_are_blurred(lab: Lab, client: TestClient) -> None:
     video, path = lab.root / "subjects" / str(NAME) / "take/raw/cam0.mkv", f"subjects/{NAME}/take/raw/cam0.mkv"
     video.parent.mkdir()
@@ -164,6 +167,7 @@ def _check_recordings(client: TestClient, strict: TestClient, path: str, by_link
         assert asker.get(f"{PLAYBACK}?faces=shown", headers=headers).status_code == (200 if given else 403)
 
 
+@pytest.mark.slow
 def test_what_a_link_shows_of_faces_is_said_before_it_is_handed_on(client: TestClient, lab: Lab, filmed: Take) -> None:
     database = client.app.state.database  # type: ignore[attr-defined]
     with database.write() as session:

@@ -25,6 +25,8 @@ from api.indexing.index import index_lab
 from labsys.storage.lab import Lab
 from tests.test_api.cli_answer import make_runner
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PASSWORD = "four words that go together"
 # What SQL cannot say: intervals need quantiles and the lab's own error; when a visit changed is told over HTTP.

@@ -148,6 +148,7 @@ def _look(database: Database, seconds: float, cameras: int) -> None:
         row.started_at = row.finished_at - timedelta(seconds=seconds)
 
 
+@pytest.mark.slow
 def test_what_follows_is_told_and_taken_back_with_the_take(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

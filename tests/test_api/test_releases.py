@@ -29,6 +29,8 @@ from labsys.storage.trials import load_trial, save_trial
 from pipelines.promoting import release_candidate
 from tests.test_api.made_results import make_motion, save_run
 
+pytestmark = pytest.mark.slow
+
 API = "/api/v1"
 RUNS = tuple(
     TrialName("S01", *rest) for rest in (("2026-11-01", "run1"), ("2026-12-13", "run1"), ("2026-12-13", "run2"))

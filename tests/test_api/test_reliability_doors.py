@@ -133,6 +133,7 @@ def test_bad_questions_are_refused_with_one_line(lab: Lab, capsys: pytest.Captur
         assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_repeats_and_placements_are_stated_and_taken_back(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     visit = _json(lab.root, capsys, "session", "edit", "S01/2026-12-13", "--repeats", "2026-11-01")
     assert visit["repeats"] == "2026-11-01"
@@ -146,6 +147,7 @@ def test_repeats_and_placements_are_stated_and_taken_back(lab: Lab, capsys: pyte
     assert "2026-11-01" in err
 
 
+@pytest.mark.slow
 def test_http_states_repeats_and_placements(client: TestClient) -> None:
     answer = client.patch(f"{API}/sessions/S01/2026-12-13", json={"repeats": "2026-11-01"})
     assert answer.json()["repeats"] == "2026-11-01"
@@ -157,6 +159,7 @@ def test_http_states_repeats_and_placements(client: TestClient) -> None:
     assert (nothing["name"], nothing["rows"]) == (None, [])
 
 
+@pytest.mark.slow
 def test_curves_of_two_visits_are_the_same_in_both_doors(
     client: TestClient, lab: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -79,6 +79,7 @@ def _both(lab: Lab) -> tuple[Report, Report]:
     return report_trial(gather_trial(lab, RUN)), report_comparison(_comparison(lab))
 
 
+@pytest.mark.slow
 def test_pdf_and_page_hold_every_text_of_a_report(lab: Lab) -> None:
     for report in _both(lab):
         pages, in_pdf = _read_pdf(make_pdf(report))
@@ -90,6 +91,7 @@ def test_pdf_and_page_hold_every_text_of_a_report(lab: Lab) -> None:
             assert _squeezed(text) in _squeezed(page.text), text
 
 
+@pytest.mark.slow
 def test_a_comparison_says_what_http_says(lab: Lab, open_client: Callable[[Lab], Any]) -> None:
     query = "subject=S01&pre=2026-11-01&post=2026-12-13"
     document = open_client(lab).get(f"/api/v1/compare?{query}").json()
@@ -120,6 +122,7 @@ def test_goals_stand_before_changes(lab: Lab) -> None:
     assert not [row for table in tables[1:] for row in table.rows if "goal:" in row[0]]
 
 
+@pytest.mark.slow
 def test_every_row_is_shown_or_counted_and_two_pages_are_enough(lab: Lab) -> None:
     sources = _comparison(lab)
     many = [
@@ -182,6 +185,7 @@ def test_what_people_typed_comes_out_as_text() -> None:
     ET.fromstring(picture.svg)
 
 
+@pytest.mark.slow
 def test_typed_reasons_do_not_break_a_report(lab: Lab, run: Run, tmp_path: Path) -> None:
     assert run("trial", "exclude", str(RUN), "--reason", MARKUP).code == 0
     for out in (tmp_path / "t.pdf", tmp_path / "t.html"):
@@ -190,6 +194,7 @@ def test_typed_reasons_do_not_break_a_report(lab: Lab, run: Run, tmp_path: Path)
     assert "<script" not in (tmp_path / "t.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_its_ending_says(run: Run, tmp_path: Path) -> None:
     pdf, page = tmp_path / "change.pdf", tmp_path / "change.html"
     answer = run("report", *VISITS, "--out", pdf, "--json")
@@ -200,6 +205,7 @@ def test_the_command_writes_what_its_ending_says(run: Run, tmp_path: Path) -> No
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == ["change.html", "change.pdf"]
 
 
+@pytest.mark.slow
 def test_a_page_needs_no_network_and_no_script(lab: Lab) -> None:
     for report in _both(lab):
         html = make_page(report)
@@ -233,6 +239,7 @@ def test_refusals_write_nothing(lab: Lab, run: Run, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.*"))
 
 
+@pytest.mark.slow
 def test_visits_that_may_not_be_compared_are_refused_with_the_reason(lab: Lab, run: Run, tmp_path: Path) -> None:
     for trial in ("run1", "run2"):
         assert run("trial", "exclude", f"{VISITS[1]}/{trial}", "--reason", "shoe came off").code == 0

@@ -44,6 +44,7 @@ def _left(lab: Lab) -> list[Path]:
     return sorted(folder.iterdir()) if folder.exists() else []
 
 
+@pytest.mark.slow
 def test_a_file_comes_whole_or_not_at_all(client: TestClient, lab: Lab, tmp_path: Path) -> None:
     assert client.get(URL).status_code == 404
     for wrong in (CONTENT[:-1], CONTENT + b"x", b""):
@@ -194,6 +195,7 @@ def _standing(http: TestClient, scene: Scene) -> RecordingNew:
     )
 
 
+@pytest.mark.slow
 def test_take_of_another_job_is_not_taken_for_ones_own(
     new_lab: Path, scene: Scene, open_client: Callable[[Lab], TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,7 @@ def test_skew_is_refused() -> None:
         to_camera_group(CameraRig((skewed,)))
 
 
+@pytest.mark.slow
 def test_plain_triangulation_agrees_with_ours_on_clean_data() -> None:
     rig = ring_rig(4)
     truth = scattered_points(6, 5, seed=2)
@@ -79,6 +80,7 @@ def test_plain_triangulation_agrees_with_ours_on_clean_data() -> None:
     assert np.isnan(theirs.covariance_m2).all()
 
 
+@pytest.mark.slow
 def test_low_confidence_is_left_out() -> None:
     rig = ring_rig(4)
     scene = observe(rig, scattered_points(2, 2, seed=4), sigma_px=0.1, seed=5)
@@ -90,6 +92,7 @@ def test_low_confidence_is_left_out() -> None:
     assert not found.used[..., 1].any()
 
 
+@pytest.mark.slow
 def test_ransac_survives_points_that_nobody_saw() -> None:
     rig = ring_rig(3)
     truth = scattered_points(2, 3, seed=6)
@@ -116,6 +119,7 @@ def test_optimisation_smooths_a_noisy_trial() -> None:
     assert error_smooth < error_plain
 
 
+@pytest.mark.slow
 def test_too_few_points_for_the_optimisation_are_refused() -> None:
     rig = ring_rig(2)
     xy = cameras_second(project_rig(rig, scattered_points(3, 2, seed=9)))

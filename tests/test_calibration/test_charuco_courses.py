@@ -61,6 +61,7 @@ def test_a_camera_that_sags_is_named_with_its_turn(turn_deg: float) -> None:
         calibrate_corners(corners, lenses=SCENE.lenses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_cameras_that_stood_still_are_believed(seed: int) -> None:
     scene = make_scene(3, seed=seed, rate_hz=3.0)
@@ -87,6 +88,7 @@ def test_a_camera_whose_lag_is_unknown_does_not_hide_another() -> None:
     assert found[3] == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("late", "word"), [(1, "behind"), (-1, "ahead of")])
 def test_a_video_one_frame_off_is_told_in_frames(late: int, word: str) -> None:
     scene = make_scene(3, seed=3, seconds=16.0)

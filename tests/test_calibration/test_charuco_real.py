@@ -19,7 +19,7 @@ from labsys.core.cameras import Intrinsics
 from labsys.core.errors import GateRefusedError, InputError
 from labsys.storage.video import read_gray_frames
 
-pytestmark = pytest.mark.real_data
+pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 
 BOARD = Board(4, 5, 0.054, 0.0405, "DICT_4X4_1000", inverted=True)
 NAMES = tuple(f"cam_{i}" for i in range(4))
@@ -79,7 +79,6 @@ def test_swapped_videos_are_refused(outcome: CalibrationOutcome, lenses: dict[st
         calibrate_corners(swapped, lenses=lenses)
 
 
-@pytest.mark.slow
 def test_no_frame_is_lost_against_the_full_search(outcome: CalibrationOutcome, videos: dict[str, Path]) -> None:
     """Every fifth frame, another one of each camera; `make accept` searches all."""
     for index, (name, path) in enumerate(videos.items()):
@@ -88,7 +87,6 @@ def test_no_frame_is_lost_against_the_full_search(outcome: CalibrationOutcome, v
                 assert outcome.corners.has_board[frame, index], f"{name}, frame {frame}"
 
 
-@pytest.mark.slow
 def test_the_anipose_engine_is_judged_by_the_same_report(
     outcome: CalibrationOutcome, lenses: dict[str, Intrinsics]
 ) -> None:
@@ -103,7 +101,6 @@ def test_the_anipose_engine_is_judged_by_the_same_report(
     assert spans[0] == pytest.approx(spans[1], rel=0.05)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("camera", "frames"), [(0, -1), (2, 1), (3, 1)])
 def test_a_video_one_frame_late_is_refused_with_the_right_figure(
     outcome: CalibrationOutcome, lenses: dict[str, Intrinsics], camera: int, frames: int

@@ -75,6 +75,7 @@ def test_an_instant_of_false_detections_alone_is_dropped() -> None:
     assert compare_rigs(solved.rig, scene.rig)[0].max() < 0.003
 
 
+@pytest.mark.slow
 def test_cameras_that_never_meet_the_first_are_chained() -> None:
     scene = make_scene(6, seed=6, arc_rad=6.2)
     has = see_corners(scene).has_board
@@ -83,6 +84,7 @@ def test_cameras_that_never_meet_the_first_are_chained() -> None:
     assert compare_rigs(solved.rig, scene.rig)[0].max() < 0.002
 
 
+@pytest.mark.slow
 def test_a_late_camera_is_solved_from_what_it_saw() -> None:
     scene = make_scene(4, seed=9, arc_rad=2.0)
     corners = see_corners(scene, noise_px=0.3)
@@ -92,6 +94,7 @@ def test_a_late_camera_is_solved_from_what_it_saw() -> None:
     assert compare_rigs(outcome.rig, scene.rig)[0].max() < 0.003
 
 
+@pytest.mark.slow
 def test_the_same_corners_give_the_same_rig_to_the_last_bit() -> None:
     scene = make_scene(4, seed=3, seconds=12.0)
     corners = see_corners(scene, noise_px=0.5)
@@ -134,6 +137,7 @@ def test_lenses_are_found_where_the_boards_can_tell_them() -> None:
     assert compare_rigs(outcome.rig, scene.rig)[0].max() < 0.005
 
 
+@pytest.mark.slow
 def test_freed_lenses_descend_on_the_true_ones() -> None:
     """From wrong lenses and no noise the bundle comes back to the truth: the derivatives fit the cost."""
     scene = make_scene(3, seed=21, arc_rad=0.9, radius_m=1.3, seconds=20.0, rate_hz=3.0)
@@ -151,6 +155,7 @@ def test_freed_lenses_descend_on_the_true_ones() -> None:
     np.testing.assert_allclose(solved.lenses.values[:, :4], start.lenses.values[:, :4], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_no_instant_tests_a_rig_that_was_solved_with_it() -> None:
     scene = make_scene(4, seed=3, seconds=20.0)
     corners = see_corners(scene, noise_px=0.3)

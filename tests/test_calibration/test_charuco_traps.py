@@ -36,12 +36,14 @@ def moved_camera(index: int, *, turn_rad: float, shift_m: float) -> CameraRig:
     return CameraRig(tuple(cameras))
 
 
+@pytest.mark.slow
 def test_a_good_take_passes() -> None:
     outcome = calibrate_corners(seen(), lenses=SCENE.lenses)
     check_gate(outcome.report)
     assert outcome.report.grade in "ABC"
 
 
+@pytest.mark.slow
 def test_a_camera_that_moved_is_named() -> None:
     before, after = seen(), see_corners(SCENE, noise_px=0.3, seed=1, rig=moved_camera(2, turn_rad=0.01, shift_m=0.005))
     half = len(before.times_s) // 2
@@ -81,6 +83,7 @@ def test_too_few_poses_are_refused() -> None:
         calibrate_corners(corners.at_frames(some), lenses=SCENE.lenses)
 
 
+@pytest.mark.slow
 def test_a_board_that_is_held_still_is_refused() -> None:
     at = int(np.argmax(see_corners(SCENE).seen.sum(axis=(1, 2))))
     still = replace(
@@ -92,6 +95,7 @@ def test_a_board_that_is_held_still_is_refused() -> None:
         calibrate_corners(see_corners(still, noise_px=0.3), lenses=SCENE.lenses)
 
 
+@pytest.mark.slow
 def test_a_board_in_one_plane_is_refused() -> None:
     step = np.arange(len(SCENE.times_s))
     turns = Rotation.from_euler("x", (step / 19)[:, None]).as_matrix()
@@ -102,6 +106,7 @@ def test_a_board_in_one_plane_is_refused() -> None:
         calibrate_corners(see_corners(flat, noise_px=0.3), lenses=SCENE.lenses)
 
 
+@pytest.mark.slow
 def test_a_wrong_square_length_is_found_by_another_length() -> None:
     wrong = replace(BOARD, square_m=BOARD.square_m * 1.03, marker_m=BOARD.marker_m)
     ends = np.array([[0.0, -0.5, 0.1], [0.0, 0.5, 0.1]])
@@ -111,12 +116,14 @@ def test_a_wrong_square_length_is_found_by_another_length() -> None:
         calibrate_corners(replace(seen(), board=wrong), lenses=SCENE.lenses, known_lengths=(bar,))
 
 
+@pytest.mark.slow
 def test_lenses_that_the_boards_cannot_tell_are_refused() -> None:
     far = replace(SCENE, t_rig_board_m=SCENE.t_rig_board_m * 0.1)
     with pytest.raises(GateRefusedError, match=r"cannot tell the lens of cam0.*Film the board.*--intrinsics"):
         calibrate_corners(see_corners(far, noise_px=0.3))
 
 
+@pytest.mark.slow
 def test_an_override_is_on_record_and_passes_the_gate() -> None:
     rough = see_corners(SCENE, noise_px=8.0, seed=1)
     settings = CalibrateSettings(override_reason="emergency, board was lost")
@@ -179,22 +186,26 @@ def calibrate_pictures(shown: dict[str, list[np.ndarray]], board: object = BOARD
     calibrate_videos({n: Path(n) for n in shown}, board, read=read, rate_hz=3.0, lenses=IDEAL.lenses)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_rendered_pictures_calibrate(pictures: dict[str, list[np.ndarray]]) -> None:
     calibrate_pictures(pictures)
 
 
+@pytest.mark.slow
 def test_a_camera_that_never_saw_the_board(pictures: dict[str, list[np.ndarray]]) -> None:
     grey = [np.full_like(p, 120) for p in pictures["cam1"]]
     with pytest.raises(GateRefusedError, match=r"camera cam1 never saw the board"):
         calibrate_pictures({**pictures, "cam1": grey})
 
 
+@pytest.mark.slow
 def test_inversion_forgotten(pictures: dict[str, list[np.ndarray]]) -> None:
     negative = {n: [255 - p for p in shown] for n, shown in pictures.items()}
     with pytest.raises(InputError, match=r"printed white on black.*inverted: true"):
         calibrate_pictures(negative)
 
 
+@pytest.mark.slow
 def test_mirrored_view(pictures: dict[str, list[np.ndarray]]) -> None:
     with pytest.raises(InputError, match=r"mirrored.*cam1.*mirror mode"):
         calibrate_pictures({**pictures, "cam1": [p[:, ::-1] for p in pictures["cam1"]]})
@@ -206,6 +217,7 @@ def test_wrong_dictionary(pictures: dict[str, list[np.ndarray]]) -> None:
         calibrate_pictures(pictures, replace(BOARD, dictionary="DICT_5X5_100"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("columns", "rows"), [(5, 7), (7, 4), (7, 6), (6, 5), (8, 5)])
 def test_wrong_board_size(pictures: dict[str, list[np.ndarray]], columns: int, rows: int) -> None:
     with pytest.raises(
@@ -220,6 +232,7 @@ def test_another_resolution_in_the_middle(pictures: dict[str, list[np.ndarray]])
         calibrate_pictures({**pictures, "cam0": cut})
 
 
+@pytest.mark.slow
 def test_two_equal_cameras_are_not_called_swapped() -> None:
     lens = SCENE.rig.cameras[0].intrinsics
     rig = CameraRig(tuple(Camera(c.name, lens, c.T_cam_lab) for c in SCENE.rig.cameras))

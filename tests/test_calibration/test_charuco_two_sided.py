@@ -73,6 +73,7 @@ def test_clips_of_free_running_cameras_are_joined_by_their_timestamps(tmp_path: 
         calibrate_videos(videos, BOARD, read=read, rate_hz=10.0, lenses=scene.lenses)
 
 
+@pytest.mark.slow
 def test_fisheye_lenses_are_found_where_the_boards_can_tell_them() -> None:
     scene = make_scene(3, seed=21, fisheye=True, arc_rad=0.9, radius_m=1.0, seconds=30.0, rate_hz=4.0)
     settings = CalibrateSettings(lens_model=LensModel.FISHEYE)

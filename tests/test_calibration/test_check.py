@@ -15,6 +15,8 @@ from labsys.core.errors import GateRefusedError
 from labsys.core.rigid import RigidTransform
 from tests.test_calibration.board_scenes import BoardScene, make_scene, see_corners
 
+pytestmark = pytest.mark.slow
+
 
 def move_camera(rig: CameraRig, index: int, *, turn_deg: float = 0.0, shift_m: float = 0.0, seed: int = 0) -> CameraRig:
     """One camera turned about its own centre and shifted, each in a random direction."""

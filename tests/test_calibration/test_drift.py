@@ -102,6 +102,7 @@ def _frames(seen: Landmarks2D, frames: slice) -> Landmarks2D:
     return Landmarks2D(seen.cameras, seen.landmarks, times, seen.xy_px[frames], seen.confidence[frames])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lag_s", [0.004, 0.016])
 def test_a_late_camera_has_not_moved(lag_s: float) -> None:
     trial, rig = make_trial(RunnerParameters(), seconds=8.0, rate_hz=100.0, seed=4), make_rig(4)
@@ -117,6 +118,7 @@ def test_a_late_camera_has_not_moved(lag_s: float) -> None:
     assert check.lags_s["cam1"] - others == pytest.approx(lag_s, rel=0.1)
 
 
+@pytest.mark.slow
 def test_of_two_cameras_it_cannot_be_told_which(trial: SyntheticTrial) -> None:
     rig = make_rig(2)
     seen = _seen(trial, move_camera(rig, 0, turn_rad=TURN, shift_m=NOTHING), NoiseModel.white(1.0))
@@ -125,6 +127,7 @@ def test_of_two_cameras_it_cannot_be_told_which(trial: SyntheticTrial) -> None:
         repair_moved_camera(rig, seen)
 
 
+@pytest.mark.slow
 def test_two_moved_cameras_are_refused(trial: SyntheticTrial) -> None:
     rig = make_rig(5)
     real = move_camera(rig, 0, turn_rad=TURN, shift_m=NOTHING)

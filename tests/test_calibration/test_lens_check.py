@@ -16,6 +16,8 @@ from labsys.core.cameras import Intrinsics
 from labsys.core.errors import GateRefusedError, InputError
 from tests.test_calibration.board_scenes import make_scene, see_corners
 
+pytestmark = pytest.mark.slow
+
 SCENE = make_scene(4, seed=3, arc_rad=1.2, radius_m=1.3, rate_hz=2.0)
 CORNERS = see_corners(SCENE, noise_px=0.3, seed=1)
 

@@ -99,6 +99,7 @@ def share_within_1_mm(found: np.ndarray, published: np.ndarray) -> float:
     return float((distance_m[counted] < 1e-3).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize("calibration", ["Calib_qualisys.toml", "Calib.qca.txt"])
 def test_published_trc_is_reproduced(public_data: Path, calibration: str) -> None:

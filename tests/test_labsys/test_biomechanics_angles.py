@@ -97,6 +97,7 @@ KNOWN = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("angle_id", "side", "pose"), KNOWN, ids=lambda v: str(v) if not isinstance(v, Pose) else "")
 def test_ten_degrees_have_the_table_s_sign(angle_id: str, side: Side, pose: Pose) -> None:
     series = angles_of(place(pose, 2), place(Pose()))[angle_id, side]
@@ -135,6 +136,7 @@ def test_trunk_lean_is_forward_and_lumbar_line_leans_back() -> None:
     assert (forward["lumbar_segment_extension", Side.BOTH].ref_rad < -np.deg2rad(2.0)).all()
 
 
+@pytest.mark.slow
 @given(SEEDS, st.floats(-3.0, 3.0))
 @settings(max_examples=25, deadline=None)
 def test_turning_the_lab_leaves_joint_angles(seed: int, yaw: float) -> None:
@@ -157,6 +159,7 @@ def test_turning_the_lab_leaves_joint_angles(seed: int, yaw: float) -> None:
 _REVERSED = {"pelvis_obliquity", "pelvis_rotation", "lumbar_bending", "lumbar_rotation"}
 
 
+@pytest.mark.slow
 @given(SEEDS)
 @settings(max_examples=25, deadline=None)
 def test_mirror_swaps_sides(seed: int) -> None:
@@ -169,6 +172,7 @@ def test_mirror_swaps_sides(seed: int) -> None:
         assert np.allclose(series.ref_rad, sign * other.ref_rad, atol=1e-9, equal_nan=True), angle_id
 
 
+@pytest.mark.slow
 @given(SEEDS)
 @settings(max_examples=25, deadline=None)
 def test_two_hips_give_the_pelvis_s_rotation_and_obliquity(seed: int) -> None:
@@ -187,6 +191,7 @@ def test_two_hips_give_the_pelvis_s_rotation_and_obliquity(seed: int) -> None:
     assert two["pelvis_tilt", Side.BOTH].reason is not None
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-0.5, 0.5), min_size=3, max_size=3))
 @settings(max_examples=50, deadline=None)
 def test_sagittal_identity_in_planar_motion(angles: list[float]) -> None:
@@ -203,6 +208,7 @@ def test_sagittal_identity_in_planar_motion(angles: list[float]) -> None:
     assert np.allclose(thorax_forward, -tilt - lumbar, atol=1e-9)
 
 
+@pytest.mark.slow
 @given(SEEDS, st.floats(-0.012, 0.012))
 @settings(max_examples=25, deadline=None)
 def test_static_referencing_removes_a_constant_sticker_offset(seed: int, shift_m: float) -> None:

@@ -18,6 +18,8 @@ from labsys.core.skeleton import Side
 from pipelines.synthetic.parameters import Anatomy, RunnerParameters
 from pipelines.synthetic.trial import SyntheticTrial, make_trial
 
+pytestmark = pytest.mark.slow
+
 
 def _trial(kind: TrialKind, seconds: float) -> SyntheticTrial:
     parameters = RunnerParameters(anatomy=Anatomy.REGRESSION)

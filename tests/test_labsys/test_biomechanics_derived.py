@@ -111,6 +111,7 @@ def test_a_drift_is_found_and_its_interval_holds_it() -> None:
     assert find_metric("hip_ext_pelvis_peak_drift").unit is Unit.DEG_PER_MIN
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_drift_holds_it_where_strides_resemble_their_neighbours() -> None:
     """As if they were independent, a drift of nothing would be called one in every fourth capture and more."""
     held, n = 0, 40

@@ -112,6 +112,7 @@ def test_angles_are_the_true_segment_poses_with_filtering_off(kind: TrialKind) -
             assert not np.isfinite(error_deg).any() or np.nanmax(error_deg) < 0.05, (truth.id, truth.side, which)
 
 
+@pytest.mark.slow
 def test_the_default_low_pass_costs_little_where_the_clinician_looks() -> None:
     """Bias of the default cut-offs on a noise-free run; the hip moves fast at impact, so excursions lose most."""
     trial = synthetic()
@@ -126,6 +127,7 @@ def test_the_default_low_pass_costs_little_where_the_clinician_looks() -> None:
         assert np.sqrt(np.mean(error**2)) < limit_deg, angle_id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate_hz", [100.0, 250.0])
 @pytest.mark.parametrize("strike", list(Strike))
 def test_events_are_true_contacts_within_half_a_frame(rate_hz: float, strike: Strike) -> None:
@@ -151,6 +153,7 @@ def event_errors(trial: SyntheticTrial, result: MotionResult, kind: EventKind) -
     return np.array(errors)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strike", list(Strike))
 def test_events_stand_three_millimetres_of_noise(strike: Strike) -> None:
     trial = synthetic(strike=strike)
@@ -259,6 +262,7 @@ def test_missing_static_leaves_excursions_and_takes_referenced_metrics() -> None
                 assert found.reason is None, found
 
 
+@pytest.mark.slow
 def test_what_the_static_trial_cannot_reference_is_indicative_and_says_so() -> None:
     """Without the back of the pelvis in standing the hip's excursion is absolute, unlike that of a whole static."""
     standing = still()
@@ -275,6 +279,7 @@ def test_what_the_static_trial_cannot_reference_is_indicative_and_says_so() -> N
     assert (knee.quality, knee.reason) == (Quality.OK, None)
 
 
+@pytest.mark.slow
 def test_what_no_stride_shows_throughout_has_no_number() -> None:
     """The right knee is out of sight for a moment of every swing: longer than a filled gap, shorter than a stride."""
     trial = synthetic().anatomy
@@ -297,6 +302,7 @@ LONG = AnalysisSettings(discard_first_strides=0, discard_last_strides=0)
 FOOT = ("HEEL", "MT5", "MT1", "TOE", "LM")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "lost_frames", "valid"), [(("HEEL",), 1, True), (("HEEL",), 4, True), (FOOT[:3], 4, False)]
 )
@@ -356,6 +362,7 @@ def test_contact_times_keep_what_really_differs_between_strides() -> None:
         assert 0.8 < ours.sd / true.sd < 1.8
 
 
+@pytest.mark.slow
 def test_heading_is_found_from_the_feet_when_it_is_not_known() -> None:
     trial = synthetic().anatomy
     straight = analyse(trial, still=still(), height_m=1.75)
@@ -367,6 +374,7 @@ def test_heading_is_found_from_the_feet_when_it_is_not_known() -> None:
     assert_alike(straight, turned, 0.01)
 
 
+@pytest.mark.slow
 def test_overground_reads_like_the_treadmill() -> None:
     trial = synthetic()
     moved = np.array(trial.anatomy.xyz_m)
@@ -378,6 +386,7 @@ def test_overground_reads_like_the_treadmill() -> None:
     assert metric(ground, "speed", Side.BOTH).mean == pytest.approx(3.0, abs=0.03)
 
 
+@pytest.mark.slow
 def test_noise_does_not_slow_the_belt_down() -> None:
     trial = synthetic().anatomy
     noise = 0.003 * np.random.default_rng(3).standard_normal(trial.xyz_m.shape)
@@ -387,6 +396,7 @@ def test_noise_does_not_slow_the_belt_down() -> None:
     assert found.mean == pytest.approx(3.0, abs=0.015)
 
 
+@pytest.mark.slow
 def test_noise_does_not_shorten_strides() -> None:
     """Lengths rest on the speed of the ground: read until 70 % of contact, strides were 13 to 21 mm too short."""
     trial = synthetic().anatomy
@@ -401,6 +411,7 @@ def test_noise_does_not_shorten_strides() -> None:
         assert max(np.abs(shorter)) < 0.010, metric_id
 
 
+@pytest.mark.slow
 def test_a_tilted_heading_and_another_speed_are_pointed_out() -> None:
     result = analyse(turn(synthetic().anatomy, np.deg2rad(5.0)), speed_mps=2.7)
     assert "5." in result.notes["heading"]
@@ -448,6 +459,7 @@ def test_facing_backwards_is_refused() -> None:
         analyse(backward, heading_known=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stems", [("GT", "LFE", "MFE", "LM", "MM", "HEEL", "MT1", "MT5", "TOE"), ("LFE", "MFE")])
 def test_a_run_with_its_legs_exchanged_is_refused(stems: tuple[str, ...]) -> None:
     trial = synthetic().anatomy
@@ -480,6 +492,7 @@ def test_contradicting_surface_is_refused_with_both_speeds() -> None:
         analyse(synthetic().anatomy, surface=Surface.OVERGROUND)
 
 
+@pytest.mark.slow
 def test_walking_in_a_run_is_refused() -> None:
     with pytest.raises(InputError, match="walking, not running"):
         analyse(synthetic(TrialKind.WALK).anatomy, speed_mps=None)

@@ -26,6 +26,8 @@ from labsys.core.skeleton import Side
 from pipelines.synthetic.parameters import Anatomy, RunnerParameters
 from pipelines.synthetic.trial import SyntheticTrial, make_trial
 
+pytestmark = pytest.mark.slow
+
 UNFILTERED = AnalysisSettings(filter_enabled=False)
 Key = tuple[str, Side]
 TIMES = frozenset({"contact_time", "flight_time", "duty_factor", "step_time", "stride_time", "cadence"})
@@ -189,7 +191,6 @@ def _changed(a: np.ndarray, b: np.ndarray) -> bool:
     return a.size != b.size or not np.allclose(a, b, rtol=0.0, atol=1e-7)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("without", "referenced"),
     [("whole", True), ("no_medial_points", False), ("no_pelvis", True), ("no_neck", False), ("keypoints", True)],

@@ -68,6 +68,7 @@ def rmse_deg(
     return float(np.rad2deg(difference.std()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "limit_deg"),
     [
@@ -82,6 +83,7 @@ def test_running_angles_match_opensim(public_data: Path, name: str, limit_deg: f
     assert rmse_deg(ours, run.times_s, ik, name, (0.0, 10.0)) <= limit_deg
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "limit_deg"),
     # Hip flexion has no published limit: its knees are carried by clusters. Measured 2.5 and 1.4; a regression check.
@@ -147,6 +149,7 @@ def event_errors(result: MotionResult, plate: MotTable, column: str, side: Side)
     return errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("column", "side"), [("R_ground_force_vy", Side.RIGHT), ("L_ground_force_vy", Side.LEFT)])
 def test_running_events_match_force_plates(public_data: Path, column: str, side: Side) -> None:
     run, still = bmclab(public_data)
@@ -193,6 +196,7 @@ def test_another_surface_than_declared_is_refused_with_both_speeds(public_data: 
 
 # Of two contacts by another computation on the same recording (degrees): what pelvis and trunk add to the thigh's
 # motion between mid-stance and its peak behind the body.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("column", "side", "tilt_deg", "trunk_deg"),
     [("R_ground_force_vy", Side.RIGHT, 5.6, 6.7), ("L_ground_force_vy", Side.LEFT, 2.8, 6.0)],

@@ -112,6 +112,7 @@ def test_strides_interval_matches_theory_for_independent_strides() -> None:
     assert all(math.isnan(v) for v in strides_interval("hip_ext_pelvis_peak", np.array([3.0])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "r"), [(12, 0.0), (25, 0.0), (25, 0.3), (40, 0.3), (40, 0.45)])
 def test_strides_interval_keeps_its_promise(n: int, r: float) -> None:
     """Strides that resemble the one before them by r, as runners' do; 95 % within the chance of 3,000 draws."""
@@ -132,6 +133,7 @@ def test_interval_of_cadence_holds_its_harmonic_mean() -> None:
     assert (low, high) == pytest.approx((1.0 / plain[1], 1.0 / plain[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [12, 14, 18, 25, 40])
 @pytest.mark.parametrize("r", [0.0, 0.3, 0.6])
 def test_where_an_interval_of_the_capture_is_given_it_holds_nine_of_ten(n: int, r: float) -> None:

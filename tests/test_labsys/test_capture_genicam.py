@@ -81,6 +81,7 @@ def _rig(folder: Path, **changes: Any) -> GenicamRig:
     return rig
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("emulator")
 def test_a_take_is_recorded_from_emulated_cameras(tmp_path: Path) -> None:
     lab, name = make_trial(tmp_path / "lab")
@@ -124,6 +125,7 @@ def _stream(setup: NodeSetup, n_frames: int) -> tuple[Any, ...]:
     return info, applied, controls, frames
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("emulator")
 def test_nodes_are_written_in_order_and_read_back() -> None:
     setup = NodeSetup((("ExposureTime", 700.0, True), ("ExposureTime", 900.0, True), ("Nothing", 1, False)))
@@ -141,6 +143,7 @@ def _set_up(setup: NodeSetup, serial: str, controls: dict[str, int]) -> None:
     driver.configure(MODE, controls, triggered=False)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("emulator")
 @pytest.mark.parametrize(
     ("nodes", "controls", "told"),
@@ -156,6 +159,7 @@ def test_what_a_camera_cannot_is_refused_by_name(nodes: Any, controls: dict[str,
         _elsewhere(_set_up, NodeSetup(nodes), SERIALS[0], controls)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("emulator")
 def test_a_camera_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(DriverError, match="no camera has serial number 4711") as told:

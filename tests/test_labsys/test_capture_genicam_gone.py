@@ -150,6 +150,7 @@ def _events(folder: Path) -> list[str]:
     return [json.loads(line)["event"] for line in (folder / "c0.events.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", [set(), {"Close"}, {"ToString", "StopGrabbing", "Close"}])
 def test_a_camera_that_stays_unplugged_ends_with_its_files_closed(
     tmp_path: Path, library: _Library, broken: set[str]
@@ -173,6 +174,7 @@ def test_a_camera_that_stays_unplugged_ends_with_its_files_closed(
     assert worker._counts[Count.STATE] == WorkerState.FAULT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", ["EnumerateDevices", "CreateDevice", "Open", "ToString", "StartGrabbing"])
 def test_what_fails_while_a_camera_is_opened_is_told(tmp_path: Path, library: _Library, call: str) -> None:
     library.broken = {call, "Close"}
@@ -206,6 +208,7 @@ def test_the_librarys_errors_are_a_drivers(library: _Library, call: str, use: Ca
     assert told.value.kind is Failure.IO
 
 
+@pytest.mark.slow
 def test_whatever_a_driver_raises_at_the_end_the_writer_ends(tmp_path: Path, library: _Library) -> None:
     worker = _worker(tmp_path)
 

@@ -82,6 +82,7 @@ def test_a_sound_rig_passes(tmp_path: Path) -> None:
     assert _faults(_rehearsal(tmp_path)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("counts", "changes", "expected"),
     [

@@ -139,6 +139,7 @@ with (
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["begun", "opening"])
 def test_what_was_killed_before_its_first_frame_is_gone_with_the_next_recovery(tmp_path: Path, moment: str) -> None:
     lab, name = make_trial(tmp_path / "lab")
@@ -351,6 +352,7 @@ child.stdin.close()
 """
 
 
+@pytest.mark.slow
 def test_a_process_whose_starter_is_gone_before_it_can_ask_ends_at_once() -> None:
     """Its starter ends half a second before the child asks to be told: the pipe ends with the child."""
     told = subprocess.run([sys.executable, "-c", ORPHAN], capture_output=True, text=True, check=True)

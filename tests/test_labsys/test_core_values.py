@@ -95,6 +95,7 @@ def test_units_by_hand() -> None:
 # ---- rigid transforms: the laws of a group
 
 
+@pytest.mark.slow
 @given(ROTVECS, VECTORS, VECTORS)
 def test_a_transform_and_its_inverse_cancel(rotvec: Any, translation: Any, point: Any) -> None:
     T = _transform(rotvec, translation)
@@ -103,12 +104,14 @@ def test_a_transform_and_its_inverse_cancel(rotvec: Any, translation: Any, point
     np.testing.assert_allclose((T @ T.inverse()).translation_m, 0.0, atol=1e-9)
 
 
+@pytest.mark.slow
 @given(ROTVECS, VECTORS, ROTVECS, VECTORS, VECTORS)
 def test_inner_letters_cancel(r1: Any, t1: Any, r2: Any, t2: Any, point: Any) -> None:
     T_a_b, T_b_c = _transform(r1, t1), _transform(r2, t2)
     np.testing.assert_allclose((T_a_b @ T_b_c).apply(point), T_a_b.apply(T_b_c.apply(point)), atol=1e-9)
 
 
+@pytest.mark.slow
 @given(ROTVECS, VECTORS, ROTVECS, VECTORS, ROTVECS, VECTORS)
 def test_composition_is_associative(r1: Any, t1: Any, r2: Any, t2: Any, r3: Any, t3: Any) -> None:
     A, B, C = _transform(r1, t1), _transform(r2, t2), _transform(r3, t3)

@@ -58,6 +58,7 @@ def test_a_difference_that_another_day_makes_is_found_and_does_not_count() -> No
     assert not any(c.counts for c in unknown.clusters), "without a known error nothing counts"
 
 
+@pytest.mark.slow
 def test_unchanged_visits_rarely_show_a_stretch_that_counts() -> None:
     rng = np.random.default_rng(3)
     counted = []
@@ -126,6 +127,7 @@ def test_a_group_is_tested_over_people_with_every_sign() -> None:
     assert change.threshold == pytest.approx(np.quantile(largest, 0.95, method="higher"))
 
 
+@pytest.mark.slow
 def test_a_group_without_change_errs_at_its_rate_and_one_with_change_is_seen() -> None:
     rng = np.random.default_rng(9)
 

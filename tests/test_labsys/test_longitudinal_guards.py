@@ -119,6 +119,7 @@ def test_feet_that_land_otherwise_make_contact_times_indicative() -> None:
     assert same.verdict is Verdict.LARGER_THAN_ERROR
 
 
+@pytest.mark.slow
 def test_a_visit_without_a_static_trial_is_not_compared_where_the_other_is_measured_from_standing() -> None:
     """Its excursion of hip extension is not the rotation from standing: 4.5° apart in the public running recording."""
     pre, post = make_visit("2026-01-01", has_static=True), make_visit("2026-03-01", {HIP: 0.2}, has_static=False)

@@ -66,6 +66,7 @@ def _repeats(
     return [one(k) for k in range(people)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layout", "sources", "split_source"),
     [

@@ -80,6 +80,7 @@ def _page(captures: Captures, pair: int, errors: ErrorTable, goals: tuple[Goal, 
     return compare_visits(pre, post, goals=goals, errors=errors, subject="S")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("people", [10, 20, 40])
 def test_a_goal_errs_at_its_rate_with_an_error_learnt_from_few_people(people: int) -> None:
     rates = goal_rates(people, n_pairs=4000, seed=people)
@@ -108,6 +109,7 @@ def test_the_product_gives_single_pairs_the_same_threshold() -> None:
     np.testing.assert_allclose([f[1] for f in found], df, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("correlated", [False, True])
 @pytest.mark.parametrize("n_goals", [0, 1, 3])
 def test_the_product_gives_whole_pages_the_same_verdicts(n_goals: int, correlated: bool) -> None:
@@ -147,6 +149,7 @@ def _p_values(captures: Captures, pair: int) -> list[float]:
     return [float(p) for p in 2 * t.sf(np.abs(change) / np.sqrt(total), total**2 / spread)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_goals", "shared"), [(0, 0.0), (1, 0.4), (3, 0.0), (3, 0.5)])
 def test_a_whole_page_without_change_rarely_shows_one(n_goals: int, shared: float) -> None:
     rates = page_rates(

@@ -28,6 +28,8 @@ from labsys.storage.takes import ARCHIVE_FILE, load_take, require_videos, verify
 from labsys.storage.trial_bin import delete_trial, destroy_deleted
 from tests.test_labsys.recorded_scene import add_videos, make_trial
 
+pytestmark = pytest.mark.slow
+
 CAMERAS = ("camA", "camB")
 archive_take = partial(take_archive.archive_take, same_disk=True)  # a folder of the test stands for another disk
 

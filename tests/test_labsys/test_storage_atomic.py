@@ -29,6 +29,7 @@ _JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(document=st.dictionaries(st.text(), _JSON, max_size=6))
 def test_json_read_equals_json_written(document: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("json") / "a.json"

@@ -277,6 +277,7 @@ def test_exclusion_needs_a_reason(filled: Lab) -> None:
         save_trial(filled, _trial(excluded=True, exclusion_reason=" "))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [

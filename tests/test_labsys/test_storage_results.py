@@ -205,6 +205,7 @@ def test_landmarks_read_equal_what_was_written(tmp_path: Path, n_frames: int, n_
     assert_equal(read_landmarks3d(tmp_path / "a.parquet"), landmarks)
 
 
+@pytest.mark.slow
 @given(xyz=npst.arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(1, 3), st.just(3))))
 def test_any_float_survives(xyz: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> None:
     names = tuple(f"P{i}" for i in range(xyz.shape[1]))
@@ -313,6 +314,7 @@ def test_damaged_foreign_and_newer_files_are_refused_by_name(tmp_path: Path, mon
         read_motion(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_trial_result_is_assembled_from_trial_run_and_parent(tmp_path: Path) -> None:
     lab: Lab = create_lab(tmp_path / "lab")
     save_subject(lab, Subject(uuid="", code="S01"))

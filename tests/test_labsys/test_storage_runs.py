@@ -31,6 +31,8 @@ from labsys.storage.sessions import save_session
 from labsys.storage.subjects import save_subject
 from labsys.storage.trials import save_trial
 
+pytestmark = pytest.mark.slow
+
 NAME = TrialName("S01", "2026-11-22", "run1")
 RUN = "r0123456789ab"
 

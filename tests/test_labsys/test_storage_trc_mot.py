@@ -44,6 +44,7 @@ def rewrite(tmp_path: Path) -> Rewrite:
     return change
 
 
+@pytest.mark.slow
 @given(
     jitter=npst.arrays(np.float64, (4, 8, 3), elements=st.floats(-0.5, 0.5)),
     holes=npst.arrays(np.bool_, (4, 8)),
@@ -197,6 +198,7 @@ _TRC = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", _TRC)
 def test_public_trc_files_read_and_round_trip(public_data: Path, tmp_path: Path, name: str) -> None:

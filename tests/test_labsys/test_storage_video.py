@@ -45,6 +45,7 @@ def encode(tmp_path: Path) -> Encoder:
     return write
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "codec"),
     [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.mkv", "ffv1"), ("a.mp4", "libvpx-vp9"), ("a.mov", "mpeg4")],
@@ -138,6 +139,7 @@ def test_a_missing_file_and_a_sound_file_are_refused(tmp_path: Path) -> None:
         probe_video(path)
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize(
     ("camera", "width", "codec"),

@@ -180,6 +180,7 @@ def test_a_camera_that_is_off_is_named_although_the_recording_is_too_short_for_t
     assert "the same way" in attribution.blames[0].found
 
 
+@pytest.mark.slow
 def test_a_landmark_that_one_camera_alone_sees_is_triangulation() -> None:
     k = seen().landmarks.index("RPSIS")
 
@@ -192,6 +193,7 @@ def test_a_landmark_that_one_camera_alone_sees_is_triangulation() -> None:
     assert "fewer than 2 cameras in 62 %" in blame.found
 
 
+@pytest.mark.slow
 def test_two_cameras_in_line_are_triangulation() -> None:
     rig = make_rig(16).select(("cam0", "cam8"))
     attribution = judged(seen(rig), rig)
@@ -203,6 +205,7 @@ def test_two_cameras_in_line_are_triangulation() -> None:
     assert not named & {side + n for side in "LR" for n in ("HEEL", "TOE")}
 
 
+@pytest.mark.slow
 def test_a_landmark_that_no_camera_finds_is_detection() -> None:
     k = seen().landmarks.index("C7")
 
@@ -213,6 +216,7 @@ def test_a_landmark_that_no_camera_finds_is_detection() -> None:
     assert (blame.cause, blame.cameras, blame.landmarks) == (Cause.DETECTION, (), ("C7",))
 
 
+@pytest.mark.slow
 def test_a_camera_that_follows_somebody_else_is_named() -> None:
     def step_aside(xy: np.ndarray, _: np.ndarray) -> None:
         xy[100:160, 3] += (250.0, 30.0)
@@ -222,6 +226,7 @@ def test_a_camera_that_follows_somebody_else_is_named() -> None:
     assert "elsewhere than the others in 15 %" in blame.found
 
 
+@pytest.mark.slow
 def test_lost_frames_are_sync() -> None:
     blame = the_one(judged(seen(), cameras=(CameraAudit("cam0", 400, n_lost=60), CameraAudit("cam1", 400))))
     assert (blame.cause, blame.cameras) == (Cause.SYNC, ("cam0",))

@@ -37,6 +37,7 @@ def test_limits_that_cannot_be_are_refused(tmp_path: Path, text: str, message: s
     assert str(path) in refused.value.where
 
 
+@pytest.mark.slow
 def test_stricter_limits_give_a_refusal_and_are_told() -> None:
     scene = make_scene(3, seed=0, rate_hz=3.0)
     corners = see_corners(scene, noise_px=0.3, seed=0)

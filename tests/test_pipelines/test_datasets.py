@@ -81,6 +81,7 @@ def _fetch(data_set: DataSet) -> Path:
     return fetch_data_set(data_set, progress=SilentProgress())
 
 
+@pytest.mark.slow
 def test_what_is_fetched_once_is_not_fetched_again(data_set: DataSet, server: _Server) -> None:
     assert locate_data_set(data_set)[0] is Whereabouts.AWAY
     folder = _fetch(data_set)
@@ -95,6 +96,7 @@ def test_what_is_fetched_once_is_not_fetched_again(data_set: DataSet, server: _S
     assert (folder / "two.txt").read_bytes() == FILES["two.txt"]
 
 
+@pytest.mark.slow
 def test_another_content_than_the_registered_one_is_refused(data_set: DataSet, tmp_path: Path) -> None:
     (tmp_path / "published/two.txt").write_text("changed by its publisher")
     with pytest.raises(InputError, match=r"two\.txt of public recording small was fetched with another content"):
@@ -102,6 +104,7 @@ def test_another_content_than_the_registered_one_is_refused(data_set: DataSet, t
     assert not list((tmp_path / "cache").rglob("two.txt"))
 
 
+@pytest.mark.slow
 def test_without_internet_it_is_said_what_to_do_and_what_was_fetched_is_kept(
     data_set: DataSet, server: _Server, tmp_path: Path
 ) -> None:

@@ -92,6 +92,7 @@ def without(views: Landmarks2D, gone: np.ndarray) -> Landmarks2D:
     return Landmarks2D(views.cameras, views.landmarks, views.times_s, xy, confidence)
 
 
+@pytest.mark.slow
 def test_one_camera_is_refused(commands: Commands) -> None:
     code, _, said = commands.bring_in(part(seen(), cameras=slice(0, 1)), make_rig(3))
     assert code == 2
@@ -126,6 +127,7 @@ def test_a_landmark_never_seen_is_missing_and_says_so(commands: Commands) -> Non
     assert knee["mean"] is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_frames", [1, 3])
 def test_too_few_frames_are_refused_as_such(commands: Commands, n_frames: int) -> None:
     code, _, said = commands.bring_in(part(seen(), frames=slice(0, n_frames)), make_rig(3))

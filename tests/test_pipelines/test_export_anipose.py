@@ -115,6 +115,7 @@ def _import_free_running(lab: Lab, folder: Path) -> SyntheticTrial:
     return trial
 
 
+@pytest.mark.slow
 def test_rows_of_cameras_with_clocks_of_their_own_are_one_moment_each(tmp_path: Path) -> None:
     lab, rig = create_lab(tmp_path / "lab"), make_rig(4)
     trial = _import_free_running(lab, tmp_path)

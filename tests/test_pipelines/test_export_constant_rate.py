@@ -21,6 +21,8 @@ from pipelines import export_constant_rate as export_module
 from pipelines.export_constant_rate import export_constant_rate, lay_on_grid
 from tests.test_labsys.recorded_scene import make_trial, read_stored, rig_document, write_rig
 
+pytestmark = pytest.mark.slow
+
 RATE_HZ = 40.0
 
 

@@ -29,6 +29,8 @@ from pipelines.learn_references import learn_references
 from pipelines.screening import lab_references
 from tests.test_api.made_results import make_motion
 
+pytestmark = pytest.mark.slow
+
 RUNNERS = 21
 
 

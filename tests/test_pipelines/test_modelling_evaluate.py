@@ -64,6 +64,7 @@ def _evaluate(stored: StoredModel, project: DlcProject) -> Evaluation:
     return evaluate_model(judge_pack(stored), project, machine=MACHINE, progress=SilentProgress())
 
 
+@pytest.mark.slow
 def test_squares_are_found_where_they_are_in_every_view_and_in_space(project: DlcProject, tmp_path: Path) -> None:
     found = _evaluate(_pack(tmp_path / "m"), project)
     assert found.pictures == 2 * 3 * 2
@@ -86,6 +87,7 @@ def test_squares_are_found_where_they_are_in_every_view_and_in_space(project: Dl
     assert summarise(found)["other_side_pct"] == 0.0
 
 
+@pytest.mark.slow
 def test_a_network_that_exchanges_the_sides_is_told(project: DlcProject, tmp_path: Path) -> None:
     exchanged = ("LGT", "RGT", "LLFE", "RLFE", "LLM", "RLM", "LAC", "RAC")
     found = _evaluate(_pack(tmp_path / "m", exchanged), project)
@@ -119,6 +121,7 @@ def test_a_point_on_the_other_leg_is_told_where_the_other_legs_own_point_is_hidd
     assert f"RLFE {strays.strayed} of {strays.n}" in said.split("on the other side: ")[1].splitlines()[0]
 
 
+@pytest.mark.slow
 def test_pictures_that_were_trained_on_do_not_count(project: DlcProject, tmp_path: Path) -> None:
     stored = _pack(tmp_path / "m")
     groups = list_groups(project)
@@ -130,6 +133,7 @@ def test_pictures_that_were_trained_on_do_not_count(project: DlcProject, tmp_pat
         _evaluate(stored, project)
 
 
+@pytest.mark.slow
 def test_every_picture_is_looked_at_whole_then_closer(project: DlcProject, tmp_path: Path) -> None:
     size_px = (RIG.cameras[0].intrinsics.size_px[0], 192)
     stored = _pack(tmp_path / "m", net_input_px=size_px, crop=CropMode.FOLLOW)
@@ -139,6 +143,7 @@ def test_every_picture_is_looked_at_whole_then_closer(project: DlcProject, tmp_p
     assert found.scores[-1].median_px < 0.7
 
 
+@pytest.mark.slow
 def test_landmarks_are_matched_by_either_name_and_what_is_lacking_is_named(project: DlcProject, tmp_path: Path) -> None:
     parts = ("hip", *PARTS[1:5])
     found = _evaluate(_pack(tmp_path / "m", parts, aliases={"hip": "RGT"}), project)
@@ -148,6 +153,7 @@ def test_landmarks_are_matched_by_either_name_and_what_is_lacking_is_named(proje
         _evaluate(_pack(tmp_path / "other", ("tail",)), project)
 
 
+@pytest.mark.slow
 def test_without_labels_or_models_it_says_what_to_do(project: DlcProject, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no model pack and no finished training"):
         open_judged(tmp_path)
@@ -159,6 +165,7 @@ def test_without_labels_or_models_it_says_what_to_do(project: DlcProject, tmp_pa
         _evaluate(_pack(tmp_path / "m"), empty)
 
 
+@pytest.mark.slow
 def test_the_terminal_tells_and_writes_it(
     project: DlcProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

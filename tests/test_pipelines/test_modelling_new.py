@@ -82,6 +82,7 @@ def _times_s(folder: Path, capture: str, camera: str, moments: int) -> np.ndarra
     return np.array([(float(cv2.imread(str(p)).mean()) - 20) / LEVELS_PER_S for p in pictures])
 
 
+@pytest.mark.slow
 def test_every_camera_shows_the_same_moments_and_all_that_later_commands_need_is_there(
     lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,6 +30,8 @@ from pipelines.modelling.training import load_trained, train_model
 
 from .labelled_project import PARTS, make_project
 
+pytestmark = pytest.mark.slow
+
 STAND_IN = str(Path(__file__).parent / "stand_in_trainer.py")
 TRAINER, SLIMMER = (sys.executable, STAND_IN, "train"), (sys.executable, STAND_IN, "slim")
 

@@ -27,6 +27,8 @@ from pipelines.synthetic.trial import make_trial
 
 from .labelled_project import PARTS, RIG, make_project, truth_m
 
+pytestmark = pytest.mark.slow
+
 CAMERAS = RIG.names
 
 

@@ -48,6 +48,7 @@ def follow_wrongly(people: dict[str, OpenPosePeople], camera: str, frames: slice
     return {**people, camera: wrong}
 
 
+@pytest.mark.slow
 def test_who_was_followed_rightly_stays() -> None:
     people = watched()
     agreed = agree_on_subject(people, make_rig(N_CAMERAS))
@@ -84,6 +85,7 @@ def test_somebody_whom_only_one_camera_sees_is_not_taken() -> None:
     assert (agreed.people["cam1"].subject == -1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [("cam2",), ("cam0", "cam1"), ("cam2", "cam3"), ("cam0", "cam2", "cam3")])
 def test_cameras_that_follow_the_bystander_are_put_right_however_many(wrong: tuple[str, ...]) -> None:
     """A vote would lead the others astray: the one who runs is the subject."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from scipy.spatial.transform import Rotation
 
 from calibration.formats import read_calibration
@@ -21,6 +22,8 @@ from pipelines.synthetic.pictures.board import WavedBoard
 from pipelines.synthetic.pictures.take import Filming, render_take
 from tests.test_calibration.board_scenes import compare_rigs
 from tests.test_pipelines.picture_scenes import make_quiet_studio, place_camera
+
+pytestmark = pytest.mark.slow
 
 BOARD = Board(5, 3, 0.18, 0.14, "DICT_4X4_50")
 

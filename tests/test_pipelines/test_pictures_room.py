@@ -35,6 +35,7 @@ FISHEYE = place_camera(
 PINHOLE = place_camera("long", (1.9, 1.3, 1.6), (0.0, 0.8, 0.0), focal_px=430.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("camera", [PINHOLE, FISHEYE], ids=lambda c: c.name)
 def test_board_corners_are_found_where_opencv_projects_them(camera: Camera) -> None:
     studio = make_quiet_studio(make_rig())
@@ -80,6 +81,7 @@ def test_board_lies_in_the_middle_of_the_belt_and_shows_its_back_to_the_ground()
     assert (BOARD.corners_m @ R[2].T + t[2])[:, 1].min() > 0.3
 
 
+@pytest.mark.slow
 def test_belt_moves_by_its_speed() -> None:
     above = place_camera("above", (0.0, 2.4, 0.0), (0.0, 0.0, 0.0), focal_px=500.0, distortion=(0, 0, 0, 0, 0))
     studio = make_quiet_studio(make_rig())

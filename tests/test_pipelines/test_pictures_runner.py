@@ -30,6 +30,8 @@ from tests.test_pipelines.picture_scenes import (
     show_only_stickers,
 )
 
+pytestmark = pytest.mark.slow
+
 _ROWS = [LABSYS_RUN_37.landmarks.index(n) for n in STICKERS]
 
 

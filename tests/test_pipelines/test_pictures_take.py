@@ -47,6 +47,7 @@ def run(rig: CameraRig, tmp_path_factory: pytest.TempPathFactory) -> FilmedTake:
     return render_take(tmp_path_factory.mktemp("run") / "take", studio, make_runner(studio), FREE)
 
 
+@pytest.mark.slow
 def test_free_running_take_has_a_time_for_every_picture(run: FilmedTake) -> None:
     source = find_take(str(run.folder), None)
     assert source.timestamps is not None
@@ -75,6 +76,7 @@ def test_truth_lies_beside_the_take(run: FilmedTake) -> None:
         assert kept.confidence.min() == HIDDEN
 
 
+@pytest.mark.slow
 def test_the_same_take_has_the_same_bytes(run: FilmedTake, rig: CameraRig, tmp_path: Path) -> None:
     studio = make_quiet_studio(rig)
     again = render_take(tmp_path / "again", studio, make_runner(studio), FREE)

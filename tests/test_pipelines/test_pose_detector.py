@@ -105,6 +105,7 @@ def _expected(*, crosses: bool = False) -> np.ndarray:
     return truth
 
 
+@pytest.mark.slow
 def test_the_detector_looks_at_every_nth_frame_and_points_are_followed_between(
     tmp_path: Path, film: Callable[..., PoseVideo]
 ) -> None:
@@ -122,6 +123,7 @@ def test_the_detector_looks_at_every_nth_frame_and_points_are_followed_between(
     assert found.notes == ()
 
 
+@pytest.mark.slow
 def test_a_body_that_crosses_the_picture_stays_in_its_box_between_looks(
     tmp_path: Path, film: Callable[..., PoseVideo]
 ) -> None:
@@ -149,6 +151,7 @@ def test_nothing_hangs_on_the_batch_or_an_interruption(
     np.testing.assert_array_equal(again.confidence, whole.confidence)
 
 
+@pytest.mark.slow
 def test_somebody_who_stands_by_is_not_followed_and_is_told_of(tmp_path: Path, film: Callable[..., PoseVideo]) -> None:
     found = _look(_pack(create_lab(tmp_path / "lab"), tmp_path), film(bystander=True))
     track = found.tracks["a"]

@@ -26,6 +26,8 @@ from pipelines.dlc import _LOOKING, DeepLabCutEstimator, open_estimator, require
 from pipelines.pose.parts import PART_FRAMES
 from pipelines.pose2d import PoseEstimate, PoseVideo, estimate_pose
 
+pytestmark = pytest.mark.slow
+
 # As in stand_in_network.py.
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0))
 COMMAND = (sys.executable, str(Path(__file__).parent / "stand_in_network.py"))
@@ -206,7 +208,6 @@ def test_a_video_of_another_length_is_refused(lab: Lab, tmp_path: Path, videos: 
             estimate_pose([video], _estimator(_pack(lab, tmp_path, f"m{n_frames}"), lab), progress=SILENT)
 
 
-@pytest.mark.slow
 def test_a_box_follows_the_subject_and_nothing_hangs_on_the_batch(
     lab: Lab, tmp_path: Path, videos: tuple[PoseVideo, ...]
 ) -> None:

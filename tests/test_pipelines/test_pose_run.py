@@ -42,6 +42,8 @@ from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.rigs import make_rig
 from pipelines.synthetic.trial import make_trial
 
+pytestmark = pytest.mark.slow
+
 NAME = TrialName("S01", "2026-11-22", "static1")
 LANDMARKS = ("RGT", "LGT", "RLFE", "LLFE", "RLM", "LLM", "RAC", "LAC")
 # As in stand_in_network.py.
@@ -135,7 +137,6 @@ def test_videos_become_landmarks_and_the_run_names_its_model(lab: Lab, tmp_path:
     assert read_dlc(next(p for p in written if p.name == "static1-cam2.h5")).landmarks == LANDMARKS
 
 
-@pytest.mark.slow
 def test_another_model_or_crop_makes_another_run_and_settings_of_models_leave_imported_landmarks_alone(
     lab: Lab, tmp_path: Path
 ) -> None:
@@ -151,7 +152,6 @@ def test_another_model_or_crop_makes_another_run_and_settings_of_models_leave_im
     assert len(list_runs(lab, NAME)) == 2
 
 
-@pytest.mark.slow
 def test_from_a_stage(lab: Lab) -> None:
     first = _run(lab)
     later = _run(lab, "analyse.distal_cutoff_hz=9", from_stage=Stage.ANALYSE)

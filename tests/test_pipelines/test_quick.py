@@ -79,6 +79,7 @@ def _files(lab: Lab) -> set[str]:
     return {str(p.relative_to(lab.root)) for p in lab.root.rglob("*")}
 
 
+@pytest.mark.slow
 def test_a_first_look_is_close_to_the_whole_and_keeps_nothing(lab: Lab) -> None:
     before = _files(lab)
     found = look_quickly(lab, RUN, config=PipelineConfig(), seconds=6.0, progress=SilentProgress())
@@ -102,6 +103,7 @@ def test_a_first_look_is_close_to_the_whole_and_keeps_nothing(lab: Lab) -> None:
             assert of_quick[key].n < whole[key].n
 
 
+@pytest.mark.slow
 def test_goals_stand_beside_the_last_visit(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     """The terminal's document: the goal's metric now and in the latest processed trial of an earlier visit."""
     goal = Goal("hip_ext_pelvis_peak", Side.LEFT, GoalDirection.TOWARD_HIGHER, "2026-11-01")

@@ -109,6 +109,7 @@ def test_camera_counts_with_gaps_are_believed() -> None:
     assert np.allclose(clock.times_s, number / RATE_HZ, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_repeated_and_bad_rows_are_no_measurements(runner: SyntheticTrial) -> None:
     tracks, stamps, _ = recording(runner, NoiseModel.white(1.0), FREE, 5)
     name, track = next(iter(tracks.items()))
@@ -248,6 +249,7 @@ def test_offsets_and_drift_are_recovered_from_the_landmarks(runner: SyntheticTri
     assert np.ptp(left_s) < 0.0003
 
 
+@pytest.mark.slow
 def test_offsets_of_someone_who_stands_are_not_known() -> None:
     trial = make_trial(RunnerParameters(), kind=TrialKind.STATIC, seconds=4.0, rate_hz=240.0, seed=3)
     rig = make_rig(3)

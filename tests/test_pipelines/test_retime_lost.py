@@ -52,6 +52,7 @@ def prepare(tracks: Mapping[str, CameraTrack], *, stamps: Path | None = None, as
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lost", "n_cameras"), [({2: 180}, 3), ({0: 200}, 2)], ids=["cam2 of 3", "cam0 of 2"])
 def test_a_frame_lost_in_the_middle_is_told_and_nothing_is_corrected(
     runner: SyntheticTrial, lost: dict[int, int], n_cameras: int
@@ -75,6 +76,7 @@ def test_a_frame_lost_in_the_middle_is_told_and_nothing_is_corrected(
     assert prepared.audit.sync.grade == "D"
 
 
+@pytest.mark.slow
 def test_a_shift_that_stays_is_no_loss_and_is_corrected(runner: SyntheticTrial) -> None:
     tracks = film(runner, {1: 0}, 3)
     prepared = prepare(tracks)
@@ -102,6 +104,7 @@ def wave(jumps: Mapping[int, float], *, slope: float = 0.0, seed: int = 0) -> li
     return find_jumps(course, np.full(parts.size, 0.3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slope", [0.0, 0.5, -0.3], ids=lambda s: f"slope {s:g}")
 def test_jumps_are_told_from_drift(slope: float) -> None:
     for seed in range(3):

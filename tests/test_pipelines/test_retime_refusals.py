@@ -101,6 +101,7 @@ def write_stamps(path: Path, tracks: dict[str, CameraTrack], *, unit_s: float = 
     return path
 
 
+@pytest.mark.slow
 def test_a_cut_recording_is_a_warning_of_the_audit(cut_short: dict[str, CameraTrack], tmp_path: Path) -> None:
     config = PipelineConfig.model_validate({"sides": {"repair": False}})
     prepared = prepare_landmarks2d(
@@ -116,6 +117,7 @@ def test_a_cut_recording_is_a_warning_of_the_audit(cut_short: dict[str, CameraTr
     assert prepared.landmarks.times_s[-1] == pytest.approx(1.95)
 
 
+@pytest.mark.slow
 def test_an_import_counts_the_frames_that_are_left_and_refuses_milliseconds(
     cut_short: dict[str, CameraTrack], tmp_path: Path
 ) -> None:

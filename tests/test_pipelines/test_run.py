@@ -118,6 +118,7 @@ def test_from_analyse_refuses_another_reconstruction(lab: Lab) -> None:
         run_trial(lab, RUN, config=other, from_stage=Stage.ANALYSE, progress=SILENT)
 
 
+@pytest.mark.slow
 def test_from_stage_needs_a_run_to_begin_from(lab: Lab) -> None:
     with pytest.raises(InputError, match="not processed yet"):
         run_trial(lab, RUN, config=CONFIG, from_stage=Stage.ANALYSE, progress=SILENT)
@@ -144,6 +145,7 @@ def test_a_stage_that_was_finished_is_not_made_again(lab: Lab, monkeypatch: pyte
     assert run_trial(lab, RUN, config=CONFIG, progress=SILENT).is_new
 
 
+@pytest.mark.slow
 def test_named_static_is_used_and_an_excluded_one_is_refused(lab: Lab, template: Path) -> None:
     trial = load_trial(lab, RUN)
     save_trial(lab, replace(trial, static="static1"))
@@ -154,6 +156,7 @@ def test_named_static_is_used_and_an_excluded_one_is_refused(lab: Lab, template:
     assert run_trial(lab, RUN, config=CONFIG, progress=SILENT).static == "", "an excluded static is not chosen"
 
 
+@pytest.mark.slow
 def test_static_recorded_after_the_run_is_not_chosen(lab: Lab) -> None:
     save_trial(lab, replace(load_trial(lab, STILL), recorded_at="2026-11-22T12:00:00.000Z"))
     save_trial(lab, replace(load_trial(lab, RUN), recorded_at="2026-11-22T11:00:00.000Z"))
@@ -223,6 +226,7 @@ def load_few(lab: Lab) -> str:
     return f"too few strides that count ({counts}); 10 per side are needed"
 
 
+@pytest.mark.slow
 def test_anipose_engine_agrees_on_clean_input(lab: Lab) -> None:
     run_trial(lab, STILL, config=CONFIG, progress=SILENT)
     ours = load_trial_result(lab, STILL).landmarks
@@ -262,6 +266,7 @@ def test_trial_without_a_recording(lab: Lab) -> None:
         run_trial(lab, name, config=CONFIG, progress=SILENT)
 
 
+@pytest.mark.slow
 def test_calibration_that_was_overridden_marks_the_results(template: Path, tmp_path: Path) -> None:
     lab = create_lab(tmp_path / "lab2")
     rig = make_rig(3)

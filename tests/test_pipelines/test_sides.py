@@ -55,6 +55,7 @@ def bursts(shape: tuple[int, int], seed: int, *, together: bool) -> np.ndarray:
     return where
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [NoiseModel.none(), NoiseModel.white(1.0), WHITE, DLC])
 @pytest.mark.parametrize("kind", [TrialKind.RUN, TrialKind.WALK, TrialKind.STATIC, TrialKind.OTHER])
 @pytest.mark.parametrize("n_cameras", [2, 4])
@@ -64,6 +65,7 @@ def test_noise_alone_exchanges_nothing(noise: NoiseModel, kind: TrialKind, n_cam
     assert found.landmarks is before
 
 
+@pytest.mark.slow
 @NOISES
 @pytest.mark.parametrize("what", [Exchange.ALL, Exchange.LEGS])
 @pytest.mark.parametrize("how", ["2 %", "bursts", "together"])
@@ -83,6 +85,7 @@ def test_exchanges_are_put_right(noise: NoiseModel, what: Exchange, how: str) ->
     assert np.array_equal(found.landmarks.xy_px[restored | ~where], before.xy_px[restored | ~where], equal_nan=True)
 
 
+@pytest.mark.slow
 def test_detectors_swaps_of_legs_feet_and_arms_are_put_right() -> None:
     noisy = replace(NoiseModel.dlc_like(), swap_rate_hz=1.0)
     swapped = seen(noisy, seed=5)

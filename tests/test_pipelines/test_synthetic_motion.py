@@ -80,6 +80,7 @@ def test_flat_shoe_moves_exactly_with_the_belt(parameters: RunnerParameters, kin
     assert checked > 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("parameters", "kind"), ALL_GAITS)
 def test_sole_stays_on_the_belt_in_stance_and_off_it_in_swing(parameters: RunnerParameters, kind: TrialKind) -> None:
     trial = _trial(parameters, kind)
@@ -102,6 +103,7 @@ def _of(trial: SyntheticTrial, side: Side) -> list:
     return [c for c in trial.contacts if c.side is side]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("parameters", "kind"), ALL_GAITS)
 def test_rolling_shoe_does_not_slip(parameters: RunnerParameters, kind: TrialKind) -> None:
     """The material point under the shoe moves with the belt, also while the shoe rolls over heel and toes."""
@@ -123,6 +125,7 @@ def test_rolling_shoe_does_not_slip(parameters: RunnerParameters, kind: TrialKin
         assert pitch_rate.max() > 3.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("speed_mps", [2.3, 3.0, 4.5])
 @pytest.mark.parametrize("strike", list(Strike))
 def test_shoes_land_with_an_impact(speed_mps: float, strike: Strike) -> None:
@@ -138,6 +141,7 @@ def test_shoes_land_with_an_impact(speed_mps: float, strike: Strike) -> None:
                 assert 0.3 < speed < 1.8
 
 
+@pytest.mark.slow
 def test_segment_lengths_are_constant() -> None:
     trial = _trial()
     for a, b in (("HJC", "KJC"), ("KJC", "AJC")):
@@ -149,6 +153,7 @@ def test_segment_lengths_are_constant() -> None:
         assert np.ptp(length) < 1e-9
 
 
+@pytest.mark.slow
 def test_running_flies_and_falls_freely() -> None:
     trial = _trial(RunnerParameters(variability=NO_VARIABILITY), rate_hz=1000.0)
     hips = 0.5 * (trial.joint_centres["RHJC"] + trial.joint_centres["LHJC"])[:, 1]
@@ -163,6 +168,7 @@ def test_running_flies_and_falls_freely() -> None:
     assert all(s.contra_foot_strike_s > s.toe_off_s for s in trial.strides)
 
 
+@pytest.mark.slow
 def test_walking_has_two_double_supports_per_stride() -> None:
     trial = _trial(RunnerParameters(speed_mps=1.3), TrialKind.WALK, seconds=8.0)
     assert len(trial.strides) >= 10
@@ -211,6 +217,7 @@ def test_hip_cap_moves_hip_extension_and_leaves_pelvic_rotation_alone() -> None:
     assert np.ptp(lumbar) < 0.05
 
 
+@pytest.mark.slow
 def test_a_cap_above_what_the_runner_does_changes_nothing() -> None:
     free = RunnerParameters(variability=NO_VARIABILITY)
     capped = replace(free, hip_extension_cap_rad=math.radians(40.0))
@@ -273,6 +280,7 @@ def test_joints_and_landmarks_stay_in_human_ranges(parameters: RunnerParameters,
     assert np.abs(trial.landmarks.xyz_m[..., 2]).max() < 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strike", list(Strike))
 def test_strike_type_is_what_was_asked(strike: Strike) -> None:
     """Foot pitch at strike by Altman & Davis: above 8 deg rearfoot, below -1.6 deg forefoot."""
@@ -296,6 +304,7 @@ def test_published_figures_are_met() -> None:
         assert 12 < math.degrees(trial.metric("knee_flex_at_fs", Side.LEFT).mean) < 24
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "metric", "scale", "expected"),
     [
@@ -347,6 +356,7 @@ def test_other_is_no_gait() -> None:
     assert np.degrees(trial.angles.find("knee_flexion", Side.LEFT).raw_rad).min() >= -1e-9
 
 
+@pytest.mark.slow
 def test_seeds_decide_body_capture_and_stickers() -> None:
     first, again = (make_trial(RunnerParameters(), seconds=2.0, seed=4, visit_seed=7) for _ in range(2))
     assert np.array_equal(first.landmarks.xyz_m, again.landmarks.xyz_m)

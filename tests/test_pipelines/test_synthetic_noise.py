@@ -27,6 +27,7 @@ def exact(runner: SyntheticTrial) -> Landmarks2D:
     return observe(runner, make_rig(4), NoiseModel.none(), 0)
 
 
+@pytest.mark.slow
 def test_every_camera_of_every_rig_sees_the_whole_runner(runner: SyntheticTrial) -> None:
     for n in (2, 3, 4, 8, 16):
         rig = make_rig(n)
@@ -63,6 +64,7 @@ def test_white_noise_has_its_sigma_outliers_and_missing(runner: SyntheticTrial, 
     assert 20 < radial[far].min() < radial[far].max() < 206
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_dlc_like_noise_has_its_percentiles(seed: int, exact: Landmarks2D, runner: SyntheticTrial) -> None:
     """Median radial error 2.5 px, 95th percentile 10 px, of points in sight and apart from swaps."""
@@ -77,6 +79,7 @@ def test_dlc_like_noise_has_its_percentiles(seed: int, exact: Landmarks2D, runne
     assert np.median(seen.confidence[hidden]) < 0.35
 
 
+@pytest.mark.slow
 def test_dlc_like_errors_are_correlated_over_50_ms_and_carry_a_pose_dependent_offset(
     exact: Landmarks2D, runner: SyntheticTrial
 ) -> None:
@@ -107,6 +110,7 @@ def test_the_body_hides_what_lies_behind_it(runner: SyntheticTrial) -> None:
     assert behind[:, k("IJ")].mean() > 0.9
 
 
+@pytest.mark.slow
 def test_swaps_exchange_left_and_right_for_a_moment(runner: SyntheticTrial, exact: Landmarks2D) -> None:
     model = NoiseModel(kind=NoiseKind.DLC_LIKE, sigma_px=0.0, swap_rate_hz=1.0)
     seen = observe(runner, make_rig(4), model, 5)
@@ -128,6 +132,7 @@ def test_points_outside_the_image_are_missing(runner: SyntheticTrial) -> None:
     assert np.nanmax(seen.xy_px[..., 0]) <= 199.5
 
 
+@pytest.mark.slow
 def test_noise_is_reproducible_by_seed(runner: SyntheticTrial) -> None:
     for model in (NoiseModel.white(), NoiseModel.dlc_like()):
         a, b, c = (observe(runner, make_rig(3), model, s).xy_px for s in (7, 7, 8))

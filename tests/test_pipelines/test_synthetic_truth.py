@@ -26,6 +26,7 @@ def _by_the_book(strike: Strike, rate_hz: float, kind: TrialKind = TrialKind.RUN
     return measure(parameters, None, seed=5, settings=UNFILTERED, rate_hz=rate_hz, seconds=8.0, kind=kind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strike", list(Strike))
 def test_noise_free_angles_are_within_a_twentieth_of_a_degree(strike: Strike) -> None:
     measured = _by_the_book(strike, 100.0)
@@ -58,6 +59,7 @@ def test_noise_free_running_events_are_within_half_a_frame(kind: EventKind, stri
     assert np.abs(error).max() <= 0.5 / rate_hz
 
 
+@pytest.mark.slow
 def test_noise_free_metrics_follow_the_truth_stride_by_stride() -> None:
     rows = accuracy_rows([_by_the_book(Strike.REAR, 250.0)])
     for name in ("hip_ext_pelvis_peak", "pelvis_rot_rom", "lumbar_ext_at_peak_hip_ext"):

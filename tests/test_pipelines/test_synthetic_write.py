@@ -43,6 +43,7 @@ def test_landmarks3d_come_back(tmp_path: Path, visit: tuple[SyntheticTrial, Synt
         assert np.abs(table.xyz_m - trial.landmarks.xyz_m).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_landmarks2d_and_calibration_come_back(tmp_path: Path, visit: tuple[SyntheticTrial, SyntheticTrial]) -> None:
     rig, noise = make_rig(3), NoiseModel.dlc_like(missing=0.01)
     write_synthetic(tmp_path, *visit, what=SynthOutput.LANDMARKS2D, rig=rig, noise=noise, noise_seed=9)

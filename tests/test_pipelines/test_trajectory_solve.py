@@ -153,6 +153,7 @@ def test_errors_fall_well_below_those_of_triangulation_and_covariance_says_so() 
     assert np.linalg.eigvalsh(found.covariance_m2).min() > 0.0
 
 
+@pytest.mark.slow
 def test_sections_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sections, "_TOLERANCE", 1e-12)  # both to the end, so that only seams could differ
     monkeypatch.setattr(sections, "_MAX_ITERATIONS", 100)
@@ -235,6 +236,7 @@ def test_a_landmark_never_seen_harms_nothing_where_a_camera_stands_in_the_origin
     assert np.nanmax(np.abs(found.xyz_m + centre - before.xyz_m)) < 1e-4
 
 
+@pytest.mark.slow
 def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = _scene(60)
     scene = replace(

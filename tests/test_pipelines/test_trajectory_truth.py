@@ -30,6 +30,8 @@ from tests.accept.reconstruction import (
     solve,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_spoilt_pixels_and_swaps_leave_millimetres() -> None:
     """aniposelib's optimisation is at 7 mm and 27 mm here (docs/accuracy.md)."""
@@ -54,7 +56,6 @@ def test_detector_like_noise_is_reduced_and_known() -> None:
     assert (found.error_correlation[:, 6] > 0.2).all()  # 50 ms: these errors last
 
 
-@pytest.mark.slow
 def test_smoothness_leaves_peak_hip_extension_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """With next to no noise, what differs between the rules is what smoothness and limbs take off: below 0.2 deg."""
     from tests.accept import accuracy
