@@ -154,7 +154,7 @@ def _with_gait(trial: SyntheticTrial, gait: Gait, seconds: float) -> SyntheticTr
     raw, change = angle_tables(gait.body, poses)
     curves = TrueCurves(
         times_s=fine_s,
-        angles={key: change.get(key, raw[key]) for key in raw},
+        angles={key: np.ascontiguousarray(change.get(key, raw[key])) for key in raw},  # read one by one
         points_m=_true_points(gait.body, poses),
         leg_length_m=trial.leg_length_m,
         height_m=trial.parameters.height_m,

@@ -40,7 +40,11 @@ class TrueCurves:
 
     def point(self, name: str, time_s: float) -> FloatArray:
         """A point at one time, (3,) m."""
-        return np.array([np.interp(time_s, self.times_s, self.points_m[name][:, j]) for j in range(3)])
+        points_m, times_s = self.points_m[name], self.times_s
+        # Between two rows: `np.interp` would copy the whole capture's column for every number.
+        before = int(np.clip(np.searchsorted(times_s, time_s, side="right") - 1, 0, times_s.size - 2))
+        slope = (points_m[before + 1] - points_m[before]) / (times_s[before + 1] - times_s[before])
+        return points_m[before] + slope * (np.clip(time_s, times_s[0], times_s[-1]) - times_s[before])
 
     def ground_m(self, start_s: float, end_s: float) -> float:
         """Way of the belt between two times, m."""
