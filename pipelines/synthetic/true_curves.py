@@ -44,7 +44,8 @@ class TrueCurves:
         # Between two rows: `np.interp` would copy the whole capture's column for every number.
         before = int(np.clip(np.searchsorted(times_s, time_s, side="right") - 1, 0, times_s.size - 2))
         slope = (points_m[before + 1] - points_m[before]) / (times_s[before + 1] - times_s[before])
-        return points_m[before] + slope * (np.clip(time_s, times_s[0], times_s[-1]) - times_s[before])
+        since_s = np.clip(time_s, times_s[0], times_s[-1]) - times_s[before]
+        return np.asarray(points_m[before] + slope * since_s)
 
     def ground_m(self, start_s: float, end_s: float) -> float:
         """Way of the belt between two times, m."""
