@@ -11,10 +11,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from labsys.core.arrays import BoolArray, FloatArray
 
 GIMBAL_LIMIT_RAD = np.deg2rad(75.0)
+_TREND_S = 0.5  # longer than what a bad landmark lasts, shorter than a person takes to turn around
 
 
 class JcsAngles(NamedTuple):
@@ -97,16 +99,35 @@ def baker_matrix(angles: BakerAngles) -> FloatArray:
     return R
 
 
-def unwrap_finite(angle_rad: FloatArray) -> FloatArray:
-    """Unwrap a series (T,) rad over its finite samples, with the mean kept in (-π, π]; NaN stays NaN."""
+def drop_opposed(R: FloatArray) -> FloatArray:
+    """Distal against proximal segments (..., 3, 3), NaN where their right-left axes point opposite ways.
+
+    No joint goes there, badly seen epicondyles do: then the middle angle is beyond a quarter turn, the three angles are
+    those of the other solution, and flexion reads half a turn off.
+    """
+    return np.where(R[..., 2:, 2:] > 0.0, R, np.nan)
+
+
+def unwrap_finite(angle_rad: FloatArray, *, rate_hz: float) -> FloatArray:
+    """Unwrap a series (T,) rad over its finite samples, with the mean kept in (-π, π]; NaN stays NaN.
+
+    Every sample takes the turn that is nearest to the mean direction over half a second around it: a few bad ones
+    cannot carry all that follow around a turn, as they do where each is compared with the one before.
+    """
     unwrapped = angle_rad.copy()
     finite = np.isfinite(angle_rad)
     if finite.any():
         known = angle_rad[finite]
-        # Most series never come near a turn's end, and finding that out costs a fifth of unwrapping them.
-        series = known if (np.abs(np.diff(known)) < np.pi).all() else np.unwrap(known)
+        # Most series never come near a turn's end, and finding that out costs little.
+        series = known if (np.abs(np.diff(known)) < np.pi).all() else _nearest_turn(known, rate_hz)
         unwrapped[finite] = series - 2.0 * np.pi * np.round(series.mean() / (2.0 * np.pi))
     return unwrapped
+
+
+def _nearest_turn(known_rad: FloatArray, rate_hz: float) -> FloatArray:
+    directions = uniform_filter1d(np.exp(1j * known_rad), max(1, round(_TREND_S * rate_hz)), mode="nearest")
+    trend = np.unwrap(np.angle(directions))
+    return np.asarray(known_rad + 2.0 * np.pi * np.round((trend - known_rad) / (2.0 * np.pi)))
 
 
 def is_near_zero(angle_rad: FloatArray) -> BoolArray:

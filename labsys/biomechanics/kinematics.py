@@ -13,7 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from labsys.biomechanics.axes import Segment
-from labsys.biomechanics.cardan import axis_angles, baker_angles, is_near_zero, jcs_angle, transpose, unwrap_finite
+from labsys.biomechanics.cardan import (
+    axis_angles,
+    baker_angles,
+    drop_opposed,
+    is_near_zero,
+    jcs_angle,
+    transpose,
+    unwrap_finite,
+)
 from labsys.biomechanics.points import BodyPoints
 from labsys.biomechanics.preparation import Prepared
 from labsys.biomechanics.segments import SIDES, Body
@@ -125,7 +133,7 @@ class _View:
         """An angle (T,) rad without jumps by whole turns, each stretch by itself."""
         parts = angle_rad.reshape(self.stretches, -1)
         if self.stretches == 1 or not is_near_zero(parts).all():
-            return np.concatenate([unwrap_finite(part) for part in parts])
+            return np.concatenate([unwrap_finite(part, rate_hz=self.points.rate_hz) for part in parts])
         return angle_rad
 
 
@@ -195,7 +203,7 @@ def _raw(points: BodyPoints, body: Body, angle_id: str, side: Side, tier: Tier) 
         return _thigh_vertical(body, side) - _trunk_lean(body)
     if angle_id in JOINT_RULES:
         rule = JOINT_RULES[angle_id]
-        return rule.sign(side) * jcs_angle(_relative(body, rule, side), rule.component)
+        return rule.sign(side) * jcs_angle(drop_opposed(_relative(body, rule, side)), rule.component)
     match angle_id:
         case "pelvis_tilt":
             return -baker_angles(body.pelvis.rotation).tilt_rad
@@ -248,7 +256,7 @@ def _change(view: _View, angle_id: str, side: Side) -> FloatArray:
     rule = JOINT_RULES[angle_id]
     change = moving.kept(
         (still, rule.proximal, rule.distal, side),
-        lambda: relative_change(_relative(moving, rule, side), _relative(still, rule, side)),
+        lambda: relative_change(drop_opposed(_relative(moving, rule, side)), _relative(still, rule, side)),
     )
     return rule.sign(side) * jcs_angle(change, rule.component)
 

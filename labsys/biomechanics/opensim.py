@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from labsys.biomechanics.axes import Segment
-from labsys.biomechanics.cardan import jcs_angles, transpose, unwrap_finite
+from labsys.biomechanics.cardan import drop_opposed, jcs_angles, transpose, unwrap_finite
 from labsys.biomechanics.preparation import prepare_points
 from labsys.biomechanics.segments import Body
 from labsys.biomechanics.settings import AnalysisSettings
@@ -33,21 +33,20 @@ def opensim_coordinates(
     """
     prepared = prepare_points(landmarks, static, settings)
     proximal, distal = prepared.body(settings.proximal_cutoff_hz), prepared.body(settings.distal_cutoff_hz)
-    return _pelvis(proximal) | _lumbar(proximal) | _legs(proximal, distal)
+    coordinates = _pelvis(proximal) | _lumbar(proximal) | _legs(proximal, distal)
+    return {name: unwrap_finite(a, rate_hz=prepared.points.rate_hz) for name, a in coordinates.items()}
 
 
 def _pelvis(body: Body) -> dict[str, FloatArray]:
     angles = jcs_angles(body.pelvis.rotation)
-    names = ("pelvis_tilt", "pelvis_list", "pelvis_rotation")
-    return {name: unwrap_finite(a) for name, a in zip(names, angles, strict=True)}
+    return dict(zip(("pelvis_tilt", "pelvis_list", "pelvis_rotation"), angles, strict=True))
 
 
 def _lumbar(body: Body) -> dict[str, FloatArray]:
     # OpenSim's torso is one rigid body: the thorax where it is seen whole, else the line from the hips to its top.
     torso = body.trunk if body.thorax.reason is not None else body.thorax
-    angles = jcs_angles(transpose(body.pelvis.rotation) @ torso.rotation)
-    names = ("lumbar_extension", "lumbar_bending", "lumbar_rotation")
-    return {name: unwrap_finite(a) for name, a in zip(names, angles, strict=True)}
+    angles = jcs_angles(_relative(body.pelvis, torso))
+    return dict(zip(("lumbar_extension", "lumbar_bending", "lumbar_rotation"), angles, strict=True))
 
 
 def _legs(proximal: Body, distal: Body) -> dict[str, FloatArray]:
@@ -59,10 +58,9 @@ def _legs(proximal: Body, distal: Body) -> dict[str, FloatArray]:
         values = (hip.z_rad, sign * hip.x_rad, sign * hip.y_rad, -knee.z_rad, ankle.z_rad)
         if not proximal.knee_3d[side]:
             values = (hip.z_rad, sign * hip.x_rad, np.full_like(hip.z_rad, np.nan), -knee.z_rad, ankle.z_rad)
-        coordinates |= {f"{name}_{suffix}": unwrap_finite(v) for name, v in zip(_LEG, values, strict=True)}
+        coordinates |= {f"{name}_{suffix}": v for name, v in zip(_LEG, values, strict=True)}
     return coordinates
 
 
 def _relative(proximal: Segment, distal: Segment) -> FloatArray:
-    R: FloatArray = transpose(proximal.rotation) @ distal.rotation
-    return R
+    return drop_opposed(transpose(proximal.rotation) @ distal.rotation)

@@ -14,6 +14,7 @@ from labsys.biomechanics.cardan import (
     axis_angles,
     baker_angles,
     baker_matrix,
+    drop_opposed,
     jcs_angles,
     jcs_matrix,
     unwrap_finite,
@@ -60,9 +61,30 @@ def test_right_axis_alone_gives_rotation_and_obliquity(rotation: float, obliquit
 
 def test_unwrap_keeps_gaps_and_goes_through_pi() -> None:
     series = np.array([3.0, np.nan, -3.0, -2.9])
-    unwrapped = unwrap_finite(series)
+    unwrapped = unwrap_finite(series, rate_hz=100.0)
     assert np.isnan(unwrapped[1])
     assert np.allclose(np.diff(unwrapped[[0, 2, 3]]), [2 * np.pi - 6.0, 0.1])
+
+
+@given(st.floats(-720.0, 720.0), st.integers(0, 600))
+def test_unwrap_follows_somebody_who_turns_whatever_a_bad_moment_says(degrees: float, bad: int) -> None:
+    """Up to a turn in 3.5 s, and four bad frames that by themselves would go around the other way."""
+    turning = np.deg2rad(np.linspace(0.0, degrees, 700))
+    seen = turning.copy()
+    seen[bad : bad + 4] += np.deg2rad([-120.0, -210.0, -280.0, -330.0])
+    unwrapped = unwrap_finite(np.angle(np.exp(1j * seen)), rate_hz=100.0)
+    sound = np.ones(700, dtype=np.bool_)
+    sound[bad : bad + 4] = False
+    turns = (unwrapped - turning)[sound] / (2 * np.pi)
+    assert np.allclose(turns, np.round(turns[0]), atol=1e-9)
+
+
+def test_a_joint_whose_axes_point_opposite_ways_has_no_angles() -> None:
+    """Past a quarter turn of adduction the other solution has flexion half a turn off."""
+    bent, past = (jcs_matrix(JcsAngles(np.array(1.6), np.deg2rad(np.array(x)), np.array(0.1))) for x in (70.0, 110.0))
+    assert jcs_angles(drop_opposed(bent)).z_rad == pytest.approx(1.6)
+    assert jcs_angles(past).z_rad == pytest.approx(1.6 - np.pi)
+    assert np.isnan(np.stack(jcs_angles(drop_opposed(past)))).all()
 
 
 @given(st.integers(0, 10_000))

@@ -167,3 +167,27 @@ def test_two_strides_give_no_mean() -> None:
     result = analyse(short, settings=settings)
     assert 0 < result.n_strides(Side.RIGHT) < 3
     assert "at least 3 are needed" in (metric(result, "stride_time", Side.BOTH).reason or "")
+
+
+def test_a_knee_seen_wrongly_for_a_moment_costs_that_stride_and_turns_no_other_around() -> None:
+    """Its epicondyles change places while the knee bends most in one swing: half a turn on the way in, less on the way
+    out, which carried every later stride around by a whole turn.
+    """
+    trial, settings = synthetic().anatomy, AnalysisSettings(discard_first_strides=0, discard_last_strides=0)
+    whole = analyse(trial, still=still(), settings=settings)
+    stride = next(s for s in whole.strides if s.side is Side.LEFT and s.foot_strike_s > 5.0)
+    flexion_deg = np.rad2deg(whole.angles.find("knee_flexion", Side.LEFT).raw_rad)
+    first = round(100.0 * stride.toe_off_s)
+    most = first + int(np.argmax(flexion_deg[first : round(100.0 * stride.next_foot_strike_s)]))
+    assert flexion_deg[most] > 95.0
+    less = most + int(np.argmax(flexion_deg[most:] < 75.0))
+    pair, xyz = [trial.index("LLFE"), trial.index("LMFE")], np.array(trial.xyz_m)
+    xyz[most:less, pair] = xyz[most:less, pair[::-1]]
+    part = analyse(trial.with_positions(xyz), still=still(), settings=settings)
+    for metric_id in ("knee_flex_at_fs", "knee_flex_peak_stance", "knee_flex_at_to"):
+        before, after = (
+            next(v for v in r.stride_values if v.id == metric_id and v.side is Side.LEFT) for r in (whole, part)
+        )
+        assert set(before.stride_index) - set(after.stride_index) <= {stride.index, stride.index + 1}
+        kept = np.isin(before.stride_index, after.stride_index)
+        assert np.rad2deg(np.abs(before.values[kept] - after.values)).max() < 1.0, metric_id
