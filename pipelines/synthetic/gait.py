@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -33,6 +33,11 @@ class Gait:
     plan: Plan
     trunk: TrunkMotion
     body: Body
+
+    @cached_property
+    def legs(self) -> Mapping[str, Leg]:
+        """Both legs, which keep what they planned: a gait is posed many times."""
+        return {side: Leg(self.body, self.trunk, side) for side in "RL"}
 
 
 def make_gait(parameters: RunnerParameters, body: Body, *, kind: TrialKind, seconds: float, seed: int) -> Gait:
@@ -70,7 +75,7 @@ def pose_gait(gait: Gait, times_s: FloatArray) -> PoseAngles:
         pelvis_rad=pelvis,
         lumbar_rad=lumbar,
         head_rad=head,
-        legs_rad={s: leg_angles(Leg(gait.body, trunk, s), times_s) for s in "RL"},
+        legs_rad={s: leg_angles(gait.legs[s], times_s) for s in "RL"},
         arms_rad={s: _swing_arm(style, turn if s == "R" else turn + math.pi) for s in "RL"},
     )
 

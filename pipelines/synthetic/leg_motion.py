@@ -9,7 +9,7 @@ import numpy as np
 from labsys.core.arrays import BoolArray, FloatArray
 from labsys.core.errors import InputError
 from pipelines.synthetic.legs import KNEE, STRAIGHT_KNEE_RAD, Leg, stance_angles
-from pipelines.synthetic.swing import swing_angles
+from pipelines.synthetic.swing import Swing, plan_swing
 
 
 def leg_angles(leg: Leg, times_s: FloatArray, *, within_reach: bool = True) -> FloatArray:
@@ -33,10 +33,14 @@ def leg_angles(leg: Leg, times_s: FloatArray, *, within_reach: bool = True) -> F
         if stance.any():
             out[stance] = stance_angles(leg, here, times_s[stance])
         if swing.any():
-            out[swing] = swing_angles(leg, here, following, times_s[swing], lifted=within_reach)
+            out[swing] = _swing(leg, here, following, lifted=within_reach).angles(times_s[swing])
     if within_reach:
         _check_reach(out, planted)
     return out
+
+
+def _swing(leg: Leg, here: int, following: int, *, lifted: bool) -> Swing:
+    return leg.kept(("swing", here, lifted), lambda: plan_swing(leg, here, following, lifted=lifted))
 
 
 def _check_reach(angles_rad: FloatArray, planted: BoolArray) -> None:

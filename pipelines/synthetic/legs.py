@@ -6,7 +6,9 @@ shank). Both sides use the same right-handed axes; clinical signs are given in `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,6 +24,8 @@ HIP, KNEE, ANKLE = slice(0, 3), 3, slice(4, 7)
 STEP_S = 5e-4  # for derivatives at the ends of stance
 STRAIGHT_KNEE_RAD = 0.02  # the nearest to straight that a moving knee comes
 
+Made = TypeVar("Made")
+
 
 @dataclass(frozen=True, eq=False)
 class Leg:
@@ -30,6 +34,14 @@ class Leg:
     body: Body
     trunk: TrunkMotion
     side: str
+    _kept: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def kept(self, name: Hashable, make: Callable[[], Made]) -> Made:
+        """What does not depend on the moments asked for, made once under a name."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        found: Made = self._kept[name]
+        return found
 
     @property
     def style(self) -> Style:
@@ -48,8 +60,13 @@ class Leg:
 
     def hip_centre_m(self, times_s: FloatArray) -> FloatArray:
         """Hip centre in LAB, (T, 3) m."""
+        return self.pelvis_and_hip(times_s)[1]
+
+    def pelvis_and_hip(self, times_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Rotation of the pelvis (T, 3, 3), and hip centre (T, 3) m, in LAB."""
         R_pelvis = compose_baker(self.trunk.pelvis_rad(times_s))
-        return self.trunk.hips_m(times_s) + rotate(R_pelvis, self.body.hip_m[self.side] - self.body.mid_hip_m)
+        from_middle = rotate(R_pelvis, self.body.hip_m[self.side] - self.body.mid_hip_m)
+        return R_pelvis, self.trunk.hips_m(times_s) + from_middle
 
 
 def stance_angles(leg: Leg, step: int, times_s: FloatArray) -> FloatArray:
@@ -61,7 +78,7 @@ def stance_angles(leg: Leg, step: int, times_s: FloatArray) -> FloatArray:
 def planted_foot(leg: Leg, step: int, times_s: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Ankle centre in LAB (T, 3) m and pitch (T,) rad of the foot of one stance."""
     since = times_s - leg.plan.strike_s[step]
-    pitch = pitch_profile(leg, step).at(since)
+    pitch = leg.kept(("pitch", step), lambda: pitch_profile(leg, step)).at(since)
     return ankle_on_belt(leg, step, since, pitch), pitch
 
 
@@ -142,8 +159,7 @@ def ankle_on_belt(leg: Leg, step: int, since_s: FloatArray, pitch_rad: FloatArra
 
 def reach_angles(leg: Leg, times_s: FloatArray, ankle_m: FloatArray, pitch_rad: FloatArray) -> FloatArray:
     """Two-link inverse kinematics: knee from hip-to-ankle distance, knee axis as near the pelvis's Z as it can be."""
-    R_pelvis = compose_baker(leg.trunk.pelvis_rad(times_s))
-    hip_m = leg.hip_centre_m(times_s)
+    R_pelvis, hip_m = leg.pelvis_and_hip(times_s)
     thigh, shank = leg.body.thigh_m[leg.side], leg.body.shank_m[leg.side]
     line = ankle_m - hip_m
     longest = np.sqrt(thigh**2 + shank**2 + 2 * thigh * shank * np.cos(STRAIGHT_KNEE_RAD))

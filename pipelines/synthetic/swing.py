@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.interpolate import make_interp_spline
+from scipy.interpolate import BSpline, make_interp_spline
 
 from labsys.core.arrays import FloatArray
 from pipelines.synthetic.anatomy import STANDING_TILT_RAD
@@ -21,7 +21,7 @@ from pipelines.synthetic.legs import (
     reach_angles,
     stance_angles,
 )
-from pipelines.synthetic.rotations import about_axis, compose_baker, compose_jcs, unit
+from pipelines.synthetic.rotations import about_axis, compose_jcs, unit
 from pipelines.synthetic.shoe import contact_from_ankle
 
 # A knee begins to yield before strike, but only the impact makes it flex faster than this.
@@ -31,8 +31,29 @@ _KNEE_LANDING_SHARE = 0.25
 _OFF_PITCH_BRAKE_RAD_S2 = 220.0
 
 
-def swing_angles(leg: Leg, here: int, following: int, times_s: FloatArray, *, lifted: bool) -> FloatArray:
-    """All seven angles between toe-off of step `here` and strike of step `following`, (T, 7) rad.
+@dataclass(frozen=True, eq=False)
+class Swing:
+    """One swing of a leg.
+
+    Attributes:
+        off_s, duration_s: when it begins, how long it takes. columns: a spline over 0..1 for each of the seven angles.
+        lift_rad: extra flexion with which the shoe clears the belt.
+    """
+
+    off_s: float
+    duration_s: float
+    columns: tuple[BSpline, ...]
+    lift_rad: float = 0.0
+
+    def angles(self, times_s: FloatArray) -> FloatArray:
+        """All seven angles, (T, 7) rad."""
+        u = (times_s - self.off_s) / self.duration_s
+        angles = np.stack([c(u) for c in self.columns], axis=-1)
+        return np.asarray(angles + self.lift_rad * _lift_shape(u)[:, None] * _LIFT)
+
+
+def plan_swing(leg: Leg, here: int, following: int, *, lifted: bool) -> Swing:
+    """Between toe-off of step `here` and strike of step `following`.
 
     Rates and accelerations at toe-off continue those of stance; `lifted`: flex more where the shoe would dip.
     """
@@ -54,13 +75,8 @@ def swing_angles(leg: Leg, here: int, following: int, times_s: FloatArray, *, li
         # Acceleration before strike is free; a spline of least jerk then has none at that end.
         landing_ends = [(1, end[1][j] * duration), (3, 0.0)]
         columns.append(make_interp_spline(knots, values, k=5, bc_type=(leaving, landing_ends)))
-
-    def swing(u: FloatArray, lift_rad: float) -> FloatArray:
-        angles = np.stack([c(u) for c in columns], axis=-1)
-        return np.asarray(angles + lift_rad * _lift_shape(u)[:, None] * _LIFT)
-
-    lift_rad = _needed_lift(leg, swing, off, duration) if lifted else 0.0
-    return swing((times_s - off) / duration, lift_rad)
+    swing = Swing(off, duration, tuple(columns))
+    return replace(swing, lift_rad=_needed_lift(leg, swing)) if lifted else swing
 
 
 # Shortening the leg along its own line: hip, knee and ankle flex, the toes come up a little.
@@ -73,26 +89,28 @@ def _lift_shape(u: FloatArray) -> FloatArray:
     return np.asarray(4.0**12 / 3.0**9 * u**9 * (1.0 - u) ** 3)
 
 
-def _needed_lift(leg: Leg, swing: Callable[[FloatArray, float], FloatArray], off: float, duration: float) -> float:
+def _needed_lift(leg: Leg, swing: Swing) -> float:
     """Extra flexion with which the shoe clears the belt by 15 mm in mid-swing, and does not dip into it at the ends."""
     u = np.linspace(0.05, 0.97, 47)
-    times_s = off + u * duration
+    times_s = swing.off_s + u * swing.duration_s
+    unlifted, shape, trunk = swing.angles(times_s), _lift_shape(u), leg.pelvis_and_hip(times_s)
     lift = 0.0
     for _ in range(12):
-        short = _CLEARANCE_M * np.minimum(1.0, 3.0 * _lift_shape(u)) - sole_height(leg, times_s, swing(u, lift))
+        angles = unlifted + lift * shape[:, None] * _LIFT
+        short = _CLEARANCE_M * np.minimum(1.0, 3.0 * shape) - _sole_height(leg, *trunk, angles)
         if short.max() <= 0:
             break
         k = int(np.argmax(short))
-        lift += 0.005 + float(short[k]) / max(float(_lift_shape(u)[k]), 0.3)
+        lift += 0.005 + float(short[k]) / max(float(shape[k]), 0.3)
     return lift
 
 
-def sole_height(leg: Leg, times_s: FloatArray, angles_rad: FloatArray) -> FloatArray:
+def _sole_height(leg: Leg, R_pelvis: FloatArray, hip_m: FloatArray, angles_rad: FloatArray) -> FloatArray:
     """Height of the lowest point of the sole above the belt, (T,) m."""
-    R_thigh = compose_baker(leg.trunk.pelvis_rad(times_s)) @ compose_jcs(angles_rad[:, HIP])
+    R_thigh = R_pelvis @ compose_jcs(angles_rad[:, HIP])
     R_shank = R_thigh @ about_axis(2, -angles_rad[:, KNEE])
     R_foot = R_shank @ compose_jcs(angles_rad[:, ANKLE])
-    ankle = leg.hip_centre_m(times_s) - leg.body.thigh_m[leg.side] * R_thigh[..., 1]
+    ankle = hip_m - leg.body.thigh_m[leg.side] * R_thigh[..., 1]
     ankle = ankle - leg.body.shank_m[leg.side] * R_shank[..., 1]
     pitch = np.arcsin(np.clip(R_foot[..., 1, 0], -1.0, 1.0))
     return np.asarray(ankle[:, 1] + contact_from_ankle(leg.body.sole, pitch)[:, 1])
