@@ -90,7 +90,9 @@ def test_no_frame_is_lost_against_the_full_search(outcome: CalibrationOutcome, v
 def test_the_anipose_engine_is_judged_by_the_same_report(
     outcome: CalibrationOutcome, lenses: dict[str, Intrinsics]
 ) -> None:
-    theirs = calibrate_corners(outcome.corners, lenses=lenses, settings=CalibrateSettings(engine=Engine.ANIPOSE))
+    corners = outcome.corners  # all 57 instants would take it twice as long
+    half = replace(corners, times_s=corners.times_s[:30], xy_px=corners.xy_px[:30])
+    theirs = calibrate_corners(half, lenses=lenses, settings=CalibrateSettings(engine=Engine.ANIPOSE))
     assert theirs.report.engine == "anipose"
     for name, lens in lenses.items():
         found = next(c.intrinsics for c in theirs.rig.cameras if c.name == name)

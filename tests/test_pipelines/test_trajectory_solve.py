@@ -104,7 +104,7 @@ def test_banded_factors_agree_with_dense_algebra(order: int) -> None:
 def test_cost_is_aniposelibs_own_and_no_higher_where_it_ends() -> None:
     from aniposelib.cameras import interpolate_data, medfilt_data
 
-    scene = _scene(30)
+    scene = _scene(20)
     start = triangulate_robust(scene.rig, scene.xy_px, scene.confidence).xyz_m
     points = np.ascontiguousarray(np.moveaxis(scene.xy_px, 2, 0))
     ours = minimise_anipose_objective(scene.rig, np.moveaxis(points, 0, 1), start, bones=CHAIN)
