@@ -26,10 +26,10 @@ def test_virtual_faults_are_caught_by_name_with_the_fix(tmp_path: Path) -> None:
         "camB": {"no_bandwidth": True},
         "camC": {"corrupt_p": 0.3},
         "camD": {"slow_at_s": 0.2},
-        "camE": {"control_rejects": ["exposure_time_absolute"], "usb_speed_mbps": 12},
+        "camE": {"control_rejects": ["exposure_time_absolute"], "usb_speed_mbps": 12, "unplug_at_s": 1.0},
         "camF": {"wrong_resolution": True},
         "camG": {"stuck_timestamp": True},
-        "camH": {"usb_id": "046d:085c"},
+        "camH": {"usb_id": "046d:085c", "freeze_at_s": 1.0},
     }
     document = rig_document(cameras=8, fps=30, behaviour=behaviour)
     rig = write_rig(tmp_path / "rig.yaml", document)
@@ -46,6 +46,8 @@ def test_virtual_faults_are_caught_by_name_with_the_fix(tmp_path: Path) -> None:
         "identity: camF: the mode is MJPG 256x288 at 30 fps, not MJPG 512x288 at 30 fps",
         "stream: the timestamps of camG stand still",
         "identity: camH is 046d:085c, not 1d6b:0102 | Plug the right camera into the port port-H",
+        "stream: camE stopped while all streamed: it was lost after ",
+        "stream: camH stopped while all streamed: it gave no more frames after ",
     ):
         assert any(line.startswith(expected) for line in said), (expected, said)
     assert all(r.fix for r in found.failed), "every fault has its fix"

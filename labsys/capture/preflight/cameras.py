@@ -118,6 +118,13 @@ class StreamCheck:
         if seen < 3:
             yield self._fail(f"{camera} delivers no frames", "Plug it out and in again; a trigger must pulse")
             return
+        if camera in rehearsal.broken_off:
+            why = rehearsal.broken_off[camera]
+            yield self._fail(
+                f"{camera} stopped while all streamed: {why} after {seen} frames",
+                "Look at its plug, use another cable, or a controller of its own; then check again",
+            )
+            return
         if counts[Count.HOST_STAMPS] > 0.01 * seen:
             yield self._fail(
                 f"the timestamps of {camera} stand still", "Update the system's kernel, or use another camera"

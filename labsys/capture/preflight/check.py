@@ -39,6 +39,7 @@ class Rehearsal:
         folder: where the take will be. planned_s: how long. seconds: how long the cameras streamed.
         opened: camera -> what it told. failed: camera -> why it did not open. counts: camera -> its numbers.
         pulses: sent; None where the cameras run freely. trigger_failed: why the box did not pulse, "" if it did.
+        broken_off: camera -> what became of its stream before the end, where it was opened and did not last.
     """
 
     rig: Rig
@@ -50,6 +51,7 @@ class Rehearsal:
     counts: Mapping[str, Numbers] = field(default_factory=dict)
     pulses: int | None = None
     trigger_failed: str = ""
+    broken_off: Mapping[str, str] = field(default_factory=dict)
 
 
 class PreflightCheck(Protocol):

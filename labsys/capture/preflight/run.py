@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from labsys.capture.preflight.check import CheckResult, Outcome, PreflightCheck,
 from labsys.capture.preflight.machine import DiskCheck, MachineCheck
 from labsys.capture.rig import Rig
 from labsys.capture.rig_base import FreeRun
-from labsys.capture.status import Count
+from labsys.capture.status import Count, WorkerState
 from labsys.capture.studio import Studio
 from labsys.capture.trigger import PulseTrain, TriggerBox
 from labsys.capture.watcher import Waiting
@@ -22,6 +22,7 @@ from labsys.core.errors import LabsysError
 
 _N_PULSES = 120
 _SETTLE_S = 0.5
+_SILENT_S, _SILENT_PERIODS = 0.5, 5.0  # as long as this without a frame, a camera that runs freely has frozen
 _OWN = (IdentityCheck, BusCheck, StreamCheck, ControlCheck, TriggerCheck, DiskCheck, MachineCheck)
 
 
@@ -76,12 +77,13 @@ def rehearse(
             crew.start(Path(room), {camera: Path(room) / f".reserve.{camera}" for camera in rig.cameras})
             failed = _await_all(crew, waiting)
             pulses, trigger_failed = _let_stream(rig, crew, studio.trigger, stream_s, failed)
+            broken_off = _find_broken_off(rig, crew, failed)
         finally:
             crew.dismiss()
             crew.leave()
     opened = {camera: worker.told for camera, worker in crew.workers.items() if camera not in failed}
     counts = {camera: worker.counts for camera, worker in crew.workers.items() if camera not in failed}
-    return Rehearsal(rig, folder, planned_s, stream_s, opened, failed, counts, pulses, trigger_failed)
+    return Rehearsal(rig, folder, planned_s, stream_s, opened, failed, counts, pulses, trigger_failed, broken_off)
 
 
 def _await_all(crew: Crew, waiting: Waiting) -> dict[str, LabsysError]:
@@ -112,6 +114,23 @@ def _let_stream(
         return None, error.what
     _wait_for_frames(crew, pulses, failed)
     return pulses, ""
+
+
+def _find_broken_off(rig: Rig, crew: Crew, failed: Mapping[str, LabsysError]) -> dict[str, str]:
+    """Cameras whose stream did not last: what they gave until then looks sound."""
+    found, now_ns = dict[str, str](), time.monotonic_ns()
+    for camera, worker in crew.workers.items():
+        counts = worker.counts
+        silent_s = max(_SILENT_S, _SILENT_PERIODS / rig.rate_of(camera))
+        if camera in failed:
+            continue
+        if worker.is_dead:
+            found[camera] = "its process ended"
+        elif counts[Count.STATE] == WorkerState.FAULT or counts[Count.OPENED] > 1:
+            found[camera] = "it was lost"
+        elif isinstance(rig.sync, FreeRun) and now_ns - counts[Count.LAST_NS] > silent_s * 1e9:
+            found[camera] = "it gave no more frames"
+    return found
 
 
 def _wait_for_frames(crew: Crew, pulses: int, failed: dict[str, LabsysError]) -> None:
