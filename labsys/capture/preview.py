@@ -13,6 +13,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from labsys.core.errors import InputError
+
 PREVIEW_HZ = 10.0
 _HEAD = struct.Struct("<QQqQq")  # count; bytes and time of each slot
 _BODY = 64
@@ -40,10 +42,22 @@ def preview_file(folder: Path, camera: str) -> Path:
 
 
 def make_preview(path: Path, size_px: tuple[int, int]) -> None:
-    """An empty file for pictures of a size; a JPEG of more than a byte per pixel is not shown."""
-    with path.open("xb") as file:
-        path.chmod(0o600)
-        file.truncate(_BODY + 2 * size_px[0] * size_px[1])
+    """An empty file for pictures of a size; a JPEG of more than a byte per pixel is not shown.
+
+    Raises:
+        InputError: no room for it.
+    """
+    try:
+        with path.open("xb") as file:
+            path.chmod(0o600)
+            # Not a hole: memory that is full later would end the process that writes a picture into it, and its take.
+            file.write(bytes(_BODY + 2 * size_px[0] * size_px[1]))
+    except OSError as error:
+        raise InputError(
+            f"no place for the pictures that are shown: {error.strerror or error}",
+            where=str(path.parent),
+            remedy="Make room there (in a container: a larger --shm-size)",
+        ) from error
 
 
 class PreviewWriter:

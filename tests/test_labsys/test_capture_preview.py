@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import stat
 import threading
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from labsys.capture.preview import PREVIEW_HZ, PreviewReader, PreviewWriter, make_preview, preview_file
+from labsys.core.errors import InputError
 
 SIZE = (64, 48)
 TICK_NS = round(1e9 / PREVIEW_HZ)
@@ -34,6 +36,18 @@ def test_the_newest_picture_is_shown_once(tmp_path: Path) -> None:
         assert reader.latest(after=found.number) is None
         numbers.append(found.number)
     assert numbers == [1, 2, 3, 4]
+
+
+def test_its_room_is_taken_at_once_and_where_there_is_none_it_is_said(tmp_path: Path) -> None:
+    path = _file(tmp_path)
+    assert 512 * path.stat().st_blocks >= path.stat().st_size > 2 * 64 * 48, "a hole ends who writes into it"
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, allowed[1]))
+    try:
+        with pytest.raises(InputError, match="no place for the pictures that are shown"):
+            make_preview(preview_file(tmp_path, "camB"), SIZE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
 
 
 def test_another_process_of_the_camera_goes_on_counting(tmp_path: Path) -> None:
