@@ -36,9 +36,8 @@ from labsys.core.errors import LabsysError
 from labsys.storage.locks import hold_file
 
 NS = 1_000_000_000
-_POLL_S = 0.1
-_RETRY_S = 0.25
-_FROZEN_S = 1.0
+_POLL_S, _RETRY_S, _FROZEN_S = 0.1, 0.25, 1.0
+_AHEAD_NS = NS // 2  # nobody has a frame before it was taken; clocks that were mapped onto this one may be a little off
 _MOST_QUEUE_BYTES = 512 << 20
 _SPARE_EVERY_NS = NS // 2
 _SHOWN_EVERY_NS = NS // 10  # where somebody looks on
@@ -171,10 +170,10 @@ class _Worker:
 
     def _handle(self, frame: Frame) -> None:
         t_ns, source = frame.t_ns, frame.source
-        if t_ns <= self._last_ns:
-            # A stamp that stands still or runs back says nothing; the host's own clock is all there is.
+        if t_ns <= self._last_ns or t_ns > frame.t_host_ns + _AHEAD_NS:
+            # A stamp that stands still, runs back or lies ahead says nothing; the host's own clock is all there is.
             t_ns, source = max(frame.t_host_ns, self._last_ns + 1), StampSource.HOST
-            if self._rest_s:  # it waited, and its late time must not pass the next frame's own stamp
+            if self._rest_s and self._last_ns:  # it waited, and its late time must not pass the next frame's own stamp
                 t_ns = min(t_ns, self._last_ns + round(NS / self._plan.rate_hz))
             self._counts[Count.HOST_STAMPS] += 1
         if source is StampSource.HOST:

@@ -248,6 +248,21 @@ def test_one_repeated_stamp_costs_the_next_frame_nothing(tmp_path: Path) -> None
     assert worker._last_ns == now_ns, "one that does not wait is stamped when it was taken"
 
 
+@pytest.mark.parametrize("first_ns", [PERIOD_NS, 0])
+def test_one_stamp_from_the_future_does_not_end_the_take(tmp_path: Path, first_ns: int) -> None:
+    """All that followed lay before it, was given the time after it, and so came after the end of the take."""
+    worker, counts, commands = _worker(tmp_path)
+    worker._plan, worker._rest_s, kept = SimpleNamespace(rate_hz=100.0), 0.015, list[int]()  # type: ignore[assignment]
+    worker._keep = lambda _, t_ns, *__: kept.append(t_ns)  # type: ignore[method-assign]
+    worker._pass_by = worker._finish = lambda *_: None  # type: ignore[method-assign]
+    commands[Command.FROM_NS], commands[Command.UNTIL_NS] = PERIOD_NS // 2, 10 * PERIOD_NS
+    stamps_ns = [first_ns, 3600 * 10**9, *(i * PERIOD_NS for i in range(3, 8))]
+    for seq, t_ns in enumerate(stamps_ns):
+        worker._handle(Frame(seq, t_ns, (seq + 1) * PERIOD_NS + 1, memoryview(JPEG), 0, StampSource.KERNEL_SOE))
+    assert kept == pytest.approx([i * PERIOD_NS for i in range(1, 8)], abs=2)
+    assert counts[Count.HOST_STAMPS] == 1 + (first_ns == 0)
+
+
 def test_gaps_before_the_take_are_no_losses_of_it(tmp_path: Path) -> None:
     worker, counts, commands = _worker(tmp_path)
     for seq, begun in ((1, 0), (11, 0), (12, 15), (15, 15), (20, 15), (30, 15)):

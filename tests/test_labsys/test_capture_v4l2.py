@@ -136,7 +136,7 @@ class PlayedKernel:
         item.flags |= abi.BUF_FLAG_ERROR if item.sequence == 3 else 0
 
 
-MODE = Mode("MJPG", 1280, 720, 120.0)
+MODE, PACE = Mode("MJPG", 1280, 720, 120.0), abi.Fraction
 
 
 def _played(monkeypatch: pytest.MonkeyPatch, folder: Path, **how: Any) -> tuple[PlayedKernel, V4l2Driver]:
@@ -245,6 +245,24 @@ def test_a_control_that_cannot_be_written_is_not_told_as_a_camera_that_may_not_b
         driver.configure(MODE, {"exposure_time_absolute": 8}, triggered=False)
     assert caught.value.kind is Failure.IO
     assert "group video" not in str(caught.value)
+    driver.close()
+
+
+def test_a_control_that_cannot_be_read_back_is_not_taken_for_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel, driver = _played(monkeypatch, tmp_path)
+    driver.open("usb-1")
+    kernel.refuse = {abi.G_CTRL: errno.EPIPE}
+    applied = driver.configure(MODE, {"auto_exposure": 1}, triggered=False)
+    assert applied.mismatches == ("auto_exposure is not readable, not 1",)
+    driver.close()
+
+
+def test_an_interval_of_nothing_is_no_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(abi, "Fraction", lambda *_: PACE(0, 120))
+    _, driver = _played(monkeypatch, tmp_path)
+    assert driver.open("usb-1").modes == ()
     driver.close()
 
 

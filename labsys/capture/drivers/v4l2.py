@@ -87,7 +87,9 @@ class V4l2Driver:
         for name, value in controls.items():
             device.write_control(self._numbers[name], name, value)
         now = self.read_controls()
-        wrong = [f"{name} is {now[name]}, not {value}" for name, value in controls.items() if now[name] != value]
+        # A control that cannot be read just now, as cheap cameras have them, is not known to be set.
+        got_of = {name: str(now.get(name, "not readable")) for name in controls}
+        wrong = [f"{name} is {got_of[name]}, not {value}" for name, value in controls.items() if now.get(name) != value]
         if got != mode:
             wrong.insert(0, f"the mode is {got}, not {mode}")
         return Applied(got, now, tuple(wrong))

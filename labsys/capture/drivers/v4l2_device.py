@@ -124,7 +124,8 @@ class V4l2Device:
             if interval.type != abi.FRMIVAL_DISCRETE:
                 break
             step = interval.discrete
-            found.append(round(step.denominator / step.numerator, 3))
+            if step.numerator:  # some firmware lists an interval of 0
+                found.append(round(step.denominator / step.numerator, 3))
         return found
 
     def controls(self) -> dict[str, tuple[int, ControlRange]]:
