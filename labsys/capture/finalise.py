@@ -15,7 +15,7 @@ import numpy as np
 
 from labsys.capture.device import StampSource
 from labsys.capture.losses import Losses, Window, account
-from labsys.capture.manifest import ran_to_its_end
+from labsys.capture.manifest import measure_clock_step_s, measure_sleep_s, ran_to_its_end
 from labsys.capture.parts import UNMATCHED, foresee_parts, join_parts, read_events, read_parts
 from labsys.capture.stream import NS, Recorded
 from labsys.capture.sync_quality import SyncQuality, judge_sync, pulse_times
@@ -36,6 +36,7 @@ from labsys.storage.sidecar import Rows, is_bad, stamp_source
 from labsys.storage.takes import CameraFile, Take, TakeFile
 
 _TIMESTAMPS = "files/timestamps.csv"
+_ASLEEP_S = 0.1  # two clocks are read one after the other
 _GRAVE_EVENTS = {
     "disk_full": "the disk was full",
     "disk_failed": "the disk failed",
@@ -104,7 +105,7 @@ def _finish(recording: Recording, status: str) -> FinishedTake:
             remedy=f"What was recorded is kept in {recording.raw}, for a person to look at",
         )
     _write_timestamps(recording.folder / _TIMESTAMPS, found, manifest)
-    report = describe(found)
+    report = {**describe(found), "clock_set_by_s": round(measure_clock_step_s(manifest), 3)}
     write_json_atomic(recording.folder / "report.json", report)
     degraded = any(f.lost or f.n_corrupt for f in found.losses.values())
     ended = status or ("degraded" if degraded else "complete")
@@ -172,6 +173,8 @@ def _assess(recorded: Mapping[str, Recorded], manifest: Mapping[str, Any], *, cu
     happened = _name_happenings(recorded)
     if "stopped_because" in manifest:
         happened.append(f"stopped early: {manifest['stopped_because']}")
+    if (asleep_s := measure_sleep_s(manifest)) > _ASLEEP_S:
+        happened.append(f"the machine slept for {asleep_s:.1f} s")
     verdict = judge_take(
         losses,
         sync,

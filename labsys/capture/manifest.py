@@ -71,5 +71,27 @@ def describe_worker(worker: CameraWorker) -> dict[str, Any]:
 
 
 def read_clocks() -> dict[str, int]:
-    """The monotonic clock beside the one that people read; two of these show whether the latter was set meanwhile."""
-    return {"monotonic_ns": time.monotonic_ns(), "realtime_ns": time.time_ns()}
+    """The monotonic clock beside the one that people read, and the one that goes on while the machine sleeps, where
+    the system has it; two of these show what happened to them meanwhile."""
+    clocks = {"monotonic_ns": time.monotonic_ns(), "realtime_ns": time.time_ns()}
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        clocks["boottime_ns"] = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return clocks
+
+
+def measure_sleep_s(manifest: Mapping[str, Any]) -> float:
+    """How long the machine slept while it recorded: no other clock of the take saw it. 0 where nobody can say."""
+    return _gain_s(manifest, "boottime_ns", over="monotonic_ns")
+
+
+def measure_clock_step_s(manifest: Mapping[str, Any]) -> float:
+    """By how much the clock that people read was set while it recorded; 0 where nobody can say."""
+    asleep_s = measure_sleep_s(manifest)
+    return _gain_s(manifest, "realtime_ns", over="monotonic_ns") - asleep_s
+
+
+def _gain_s(manifest: Mapping[str, Any], clock: str, *, over: str) -> float:
+    start, stop = (manifest["clocks"].get(when, {}) for when in ("start", "stop"))
+    if not all(name in read for name in (clock, over) for read in (start, stop)):
+        return 0.0
+    return float(stop[clock] - start[clock] - stop[over] + start[over]) / 1e9

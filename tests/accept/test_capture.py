@@ -322,6 +322,7 @@ def _step_once(folder: Path, library: Path, moment_s: float, step_s: int) -> Non
     seen_s = (passed["realtime_ns"] - passed["monotonic_ns"]) / 1e9
     assert seen_s == pytest.approx(step_s, abs=1.0), "the clock was set, and the manifest shows it"
     report = json.loads((take / "report.json").read_text(encoding="utf-8"))
+    assert report["clock_set_by_s"] == pytest.approx(step_s, abs=1.0)
     for camera, exposed in due.items():
         stored = read_stored(take, camera)
         assert (np.diff(stored.barcodes) == 1).all(), camera

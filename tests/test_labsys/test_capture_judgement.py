@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from labsys.capture.device import Frame, FrameFlag, StampSource
 from labsys.capture.drivers.virtual import VirtualDriver, open_virtual_trigger
 from labsys.capture.finalise import assess_recording, finish_recording
 from labsys.capture.losses import Window, account
+from labsys.capture.manifest import read_clocks
 from labsys.capture.recorder import RecordRequest, record_take
 from labsys.capture.status import Command, Count, WorkerState, make_numbers, map_numbers
 from labsys.capture.stopping import find_reason_to_stop
@@ -218,6 +220,37 @@ def test_the_verdict_before_joining_is_that_after_it(
     assert before.verdict == after.verdict
     assert before.losses["camA"].stored == after.losses["camA"].stored == kept
     assert before.verdict.advice.value == advice
+
+
+@pytest.mark.parametrize(
+    ("asleep_s", "set_s", "said"),
+    [(0.0, 0.0, ()), (0.0, 3600.0, ()), (42.0, -7.0, ("the machine slept for 42.0 s",))],
+)
+def test_a_machine_that_slept_has_a_hole_that_no_stamp_shows(
+    tmp_path: Path, asleep_s: float, set_s: float, said: tuple[str, ...]
+) -> None:
+    lab, name = make_trial(tmp_path / "lab")
+    rows = _rows(300)
+    rows["bytes"] = 104
+    passed = {"monotonic_ns": 3.0, "boottime_ns": 3.0 + asleep_s, "realtime_ns": 3.0 + asleep_s + set_s}
+    with begin_recording(take_folder(lab, name)) as recording:
+        video = JpegVideo(recording.raw / "camA.part1.mkv", size_px=(64, 48), rate_hz=100.0)
+        for i in range(rows.size):
+            video.write(b"\xff\xd8" + bytes(100) + b"\xff\xd9", i / 100)
+        video.close()
+        write_sidecar(recording.raw / "camA.part1.fts", rows)
+        save_manifest(recording, {
+            "rig": "virtual", "rolling": False, "v_max_mps": 7, "grade_cap": "A",
+            "clocks": {"start": dict.fromkeys(passed, 0), "stop": {k: round(v * 1e9) for k, v in passed.items()}},
+            "window": {"from_ns": int(rows["t_ns"][0]), "until_ns": int(rows["t_ns"][-1]) + 5_000_000},
+            "n_pulses": None,
+            "cameras": {"camA": {"size_px": [64, 48], "rate_hz": 100.0}},
+        })  # fmt: skip
+        verdict = finish_recording(recording).assessment.verdict
+    assert (verdict.advice.value, verdict.reasons) == ("REPEAT" if said else "KEEP", said)
+    report = json.loads((take_folder(lab, name) / "report.json").read_text(encoding="utf-8"))
+    assert report["clock_set_by_s"] == set_s
+    assert set(read_clocks()) == set(passed)
 
 
 def _worker(folder: Path) -> tuple[_Worker, Any, Any]:
