@@ -148,12 +148,11 @@ def recover(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOpti
     Example: labsys recover
     """
     from api.commands.changes import update_index
-    from api.recording.recovering import changed_subjects, describe_recovery
-    from labsys.capture.recover import recover_recordings
+    from api.recording.recovering import changed_subjects, describe_recovery, recover_takes
 
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
-    recoveries = recover_recordings(folder)
+    recoveries = recover_takes(folder)
     found = [describe_recovery(recovery).model_dump() for recovery in recoveries]
     for subject in changed_subjects(recoveries):
         update_index(terminal, folder, subject)

@@ -13,6 +13,8 @@ from api.database.connection import open_database
 from api.database.tables import FileRow
 from labsys.capture.bench_day import BY_HAND
 from labsys.storage.lab import Lab
+from labsys.storage.recordings import load_manifest, save_manifest
+from labsys.storage.trials import list_trials
 from tests.test_api.cli_answer import Run, make_runner
 from tests.test_labsys.recorded_scene import make_trial, rig_document
 from tests.test_labsys.test_capture_recovery import cut_short
@@ -45,6 +47,22 @@ def test_a_recovered_take_is_in_the_index_and_a_failed_one_is_no_success(run: Ru
     assert "subjects/S01/2026-11-22/run2/take/raw/camA.mkv" in found
     assert not any("run3" in path for path in found)
     assert stuck.folder.exists()
+
+
+def test_a_recovered_step_of_a_visit_that_is_to_be_repeated_is_excluded(run: Run, tmp_path: Path) -> None:
+    """As where its recorder lived; a trial that nobody led is for whoever recorded it to judge."""
+    lab, _ = make_trial(tmp_path / "lab")
+    cut_short(lab, "run2")
+    step = cut_short(lab, "run3")
+    save_manifest(step, {**load_manifest(step.folder), "step_s": 45.0})
+    answer = run("recover", "--lab", lab.root)
+    assert answer.code == 0, answer
+    said = {line.split(": ")[0][-4:]: line for line in answer.out.splitlines()}
+    assert "the recording was cut short" in said["run3"]
+    assert [line.endswith("; excluded") for line in said.values()] == [False, True]
+    trials = {t.name.trial: t for t in list_trials(lab, "S01", "2026-11-22")}
+    assert (trials["run2"].excluded, trials["run3"].excluded) == (False, True)
+    assert "the recording was cut short" in trials["run3"].exclusion_reason
 
 
 def test_nothing_to_recover_and_all_recovered_are_successes(run: Run, tmp_path: Path) -> None:
