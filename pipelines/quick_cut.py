@@ -38,9 +38,14 @@ def span_frames(lab: Lab, name: TrialName, take: Take, *, seconds: float, gait: 
     """The middle of a take, clear of its first and last strides where it is gait.
 
     Raises:
-        InputError: too short for that.
+        InputError: too short for that, or of neither videos nor 2D landmarks.
     """
     times_s = _frame_times(lab, name, take)
+    if not times_s:
+        raise InputError(
+            f"trial {name} has neither videos nor 2D landmarks to look at",
+            remedy=f"Process it whole: labsys process {name}",
+        )
     first_s = min(float(np.nanmin(t)) for t in times_s.values())
     last_s = max(float(np.nanmax(t)) for t in times_s.values())
     low_s, high_s = (first_s + _BEFORE_S, last_s - _AFTER_S) if gait else (first_s, last_s)

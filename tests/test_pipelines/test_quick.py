@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from api.cli import main
+from api.work import do_job
 from calibration.formats import write_anipose
 from labsys.core.cameras import Calibration
 from labsys.core.errors import InputError
@@ -24,7 +25,7 @@ from labsys.storage.jpeg_video import JpegVideo
 from labsys.storage.lab import Lab, create_lab, trial_folder
 from labsys.storage.results import load_trial_result
 from labsys.storage.runs import list_runs
-from labsys.storage.takes import CameraFile, Take, load_landmarks2d, load_take
+from labsys.storage.takes import CameraFile, Take, TakeFile, load_landmarks2d, load_take
 from labsys.storage.trials import load_trial, save_trial
 from labsys.storage.video import read_packets
 from pipelines import quick
@@ -120,12 +121,34 @@ def test_goals_stand_beside_the_last_visit(lab: Lab, capsys: pytest.CaptureFixtu
         assert found["last"] == (
             None if last is None else {"trial": last, "mean": pytest.approx(found["mean"], abs=2.0)}
         )
+    _is_found_by_a_job(lab, told)
     assert list_runs(lab, LATER) == ()
     for option in ("0", "61"):
         with pytest.raises(SystemExit) as ended:
             main(["quick", str(RUN), "--seconds", option, "--lab", str(lab.root)])
         assert ended.value.code == 2
     assert "between 0 and 60" in capsys.readouterr().err
+
+
+def _is_found_by_a_job(lab: Lab, told: dict[str, Any]) -> None:
+    """The page's job finds what the terminal finds, in JSON that knows no NaN, and keeps nothing of it either."""
+    before = _files(lab)
+    job = {"lab": str(lab.root), "database": lab.database, "kind": "quick", "target": str(LATER), "parameters": {}}
+    outcome = json.loads(json.dumps(do_job(job, SilentProgress()), allow_nan=False))
+    assert outcome.keys() == told.keys() | {"n_cameras"}
+    assert outcome["n_cameras"] == 3, "the next look's time is told from it"
+    for key in ("trial", "quick", "tier", "static", "landmarks_seen", "landmarks_not_seen"):
+        assert outcome[key] == told[key], key
+    assert outcome["until_s"] - outcome["from_s"] > told["until_s"] - told["from_s"], "10 s, as far as the take goes"
+    (goal,), (said,) = outcome["goals"], told["goals"]
+    assert goal == {**said, "mean": pytest.approx(said["mean"], abs=2.0)}
+    assert _files(lab) == before
+
+
+def test_a_take_of_markers_has_nothing_to_look_at(lab: Lab) -> None:
+    markers = Take(rate_hz=100.0, files={"markers": TakeFile("files/markers.trc", "0" * 64)})
+    with pytest.raises(InputError, match=r"neither videos nor 2D landmarks.*labsys process S01/2026-11-22/run1"):
+        span_frames(lab, RUN, markers, seconds=5.0, gait=True)
 
 
 def test_only_an_earlier_visit_that_a_comparison_would_pair_stands_beside(lab: Lab) -> None:
