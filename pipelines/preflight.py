@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from calibration.match import match_cameras
 from labsys.capture.preflight.check import CheckResult, Outcome, PreflightCheck, Rehearsal
@@ -84,16 +84,27 @@ class CalibrationCheck:
                 f"its last check found: {telling[-1].get('reason') or 'a camera moved'}",
                 "Calibrate again",
             )
-        made = datetime.fromisoformat(self._calibration[:10]).date()
-        checked = max([made, *(datetime.fromisoformat(c["checked_at"]).date() for c in telling)])
+        made = _date_in(self._calibration)
+        checks_at = [datetime.fromisoformat(c["checked_at"]).date() for c in telling]
+        checked = max([*([made] if made else []), *checks_at], default=None)
+        if checked is None:
+            return self._result(Outcome.WARN, f"nobody knows when {self._calibration} was made", fix)
         days = (datetime.now(UTC).date() - checked).days
         if days > 0:
-            what = "checked" if checked > made else "made"
+            what = "made" if checked == made else "checked"
             return self._result(Outcome.WARN, f"was {what} {days} day{'s' * (days > 1)} ago, not today", fix)
         return self._result(Outcome.PASS, f"{self._calibration} was made or checked today")
 
     def _result(self, outcome: Outcome, what: str, fix: str = "") -> CheckResult:
         return CheckResult(self.name, outcome, what, fix)
+
+
+def _date_in(calibration: str) -> date | None:
+    """When it was made; None of a folder that somebody named by hand."""
+    try:
+        return datetime.fromisoformat(calibration[:10]).date()
+    except ValueError:
+        return None
 
 
 class LandmarkCheck:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from labsys.capture.device import DriverError, Failure
 from labsys.capture.preflight.cameras import BusCheck, ControlCheck, IdentityCheck, StreamCheck, TriggerCheck
 from labsys.capture.preflight.check import CheckResult, Outcome, PreflightCheck, Rehearsal
 from labsys.capture.preflight.machine import DiskCheck, MachineCheck
-from labsys.capture.preflight.run import run_preflight
+from labsys.capture.preflight.run import _let_stream, run_preflight
 from labsys.capture.status import Count, make_numbers, map_numbers
 from labsys.capture.studio import open_studio
 from tests.test_labsys.recorded_scene import rig_document, write_rig
@@ -58,6 +59,8 @@ def _rehearsal(folder: Path, counts: Mapping[Count, int] | None = None, **change
     document = rig_document(cameras=1, fps=100, triggered=bool(changes.pop("triggered", False)))
     document["limits"]["disk_min_free_GB"] = changes.pop("disk_min_free_GB", 0.001)
     document["defaults"]["expect"] = changes.pop("expect", None)
+    document["defaults"]["optional_controls"] = optional = changes.pop("optional", [])
+    document["defaults"]["controls"] |= dict.fromkeys(optional, 0)
     document["system"] = {"usbfs_memory_mb": changes.pop("usbfs_memory_mb", None)}
     rig = write_rig(folder / "rig.yaml", document)
     make_numbers(folder / "numbers")
@@ -78,6 +81,22 @@ CHECKS: list[PreflightCheck] = [
 
 def _faults(rehearsal: Rehearsal, *checks: PreflightCheck) -> list[CheckResult]:
     return [r for check in checks or CHECKS for r in check.look(rehearsal) if r.outcome is not Outcome.PASS]
+
+
+@pytest.mark.parametrize(("stream_s", "n_pulses"), [(5.0, 450), (0.1, 120)])
+def test_triggered_cameras_stream_as_long_as_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream_s: float, n_pulses: int
+) -> None:
+    """A second of pulses, which all get, is no proof that a bus carries them."""
+    asked, waited_s = list[int](), list[float]()
+    rig = write_rig(tmp_path / "rig.yaml", rig_document(cameras=1, fps=100, triggered=True))
+    trigger: Any = SimpleNamespace(configure=lambda _: None, start=asked.append, stop=lambda: asked[-1])
+    worker = SimpleNamespace(counts={Count.SEEN: n_pulses})
+    crew: Any = SimpleNamespace(workers={"camA": worker})
+    monkeypatch.setattr("labsys.capture.preflight.run.time.sleep", waited_s.append)
+    assert _let_stream(rig, crew, trigger, stream_s, {}) == (n_pulses, "")
+    assert asked == [n_pulses]
+    assert waited_s[0] > n_pulses / 90
 
 
 def test_a_sound_rig_passes(tmp_path: Path) -> None:
@@ -130,6 +149,12 @@ def test_unusual_frames_and_too_little_memory_for_usb_warn(tmp_path: Path, monke
         assert [(f.outcome, f.fix) for f in told] == warns * [
             (Outcome.WARN, "Boot with usbcore.usbfs_memory_mb=1000")
         ], (text, wanted)
+
+
+def test_an_optional_control_that_a_camera_lacks_warns(tmp_path: Path) -> None:
+    rehearsal = _rehearsal(tmp_path, optional=["exposure_dynamic_framerate", "gain"], told={"controls": {"gain": 3}})
+    (found,) = _faults(rehearsal, ControlCheck())
+    assert (found.outcome, found.what) == (Outcome.WARN, "camA lacks exposure_dynamic_framerate")
 
 
 @pytest.mark.parametrize("kind", list(Failure))

@@ -13,7 +13,7 @@ from calibration.formats import format_anipose
 from labsys.capture.preflight.check import CheckResult, Outcome, Rehearsal
 from labsys.core.cameras import Calibration, CameraRig
 from labsys.core.skeleton import COCO_17, LABSYS_RUN_37
-from labsys.storage.calibrations import save_calibration_folder, save_check
+from labsys.storage.calibrations import calibration_folder, save_calibration_folder, save_check
 from labsys.storage.lab import Lab, create_lab
 from pipelines.calibrating.fingerprints import fingerprint_rig
 from pipelines.preflight import CalibrationCheck, LandmarkCheck, outer_checks
@@ -64,6 +64,17 @@ def test_no_calibration_and_one_that_is_old_are_warned_of(lab: Lab, tmp_path: Pa
     save_check(lab, name, {"verdict": "moved", "reason": "camB moved"}, at=(TODAY + timedelta(minutes=1)).isoformat())
     (moved,) = _found(CalibrationCheck(lab, name), _rehearsal(tmp_path), Outcome.FAIL)
     assert moved.what == "its last check found: camB moved"
+
+
+def test_a_calibration_that_somebody_named_by_hand_is_as_old_as_its_checks(lab: Lab, tmp_path: Path) -> None:
+    folder = calibration_folder(lab, _save(lab, tmp_path))
+    folder.rename(folder.with_name("treadmill_april"))
+    check, rehearsal = CalibrationCheck(lab, "treadmill_april"), _rehearsal(tmp_path)
+    (unknown,) = _found(check, rehearsal, Outcome.WARN)
+    assert unknown.what == "nobody knows when treadmill_april was made"
+    save_check(lab, "treadmill_april", {"verdict": "still_valid"}, at=(TODAY - timedelta(days=2)).isoformat())
+    (old,) = _found(check, rehearsal, Outcome.WARN)
+    assert old.what == "was checked 2 days ago, not today"
 
 
 def test_cameras_that_are_set_otherwise_are_named(lab: Lab, tmp_path: Path) -> None:

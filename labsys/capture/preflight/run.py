@@ -20,7 +20,7 @@ from labsys.capture.trigger import PulseTrain, TriggerBox
 from labsys.capture.watcher import Waiting
 from labsys.core.errors import LabsysError
 
-_N_PULSES = 120
+_LEAST_PULSES = 120
 _SETTLE_S = 0.5
 _SILENT_S, _SILENT_PERIODS = 0.5, 5.0  # as long as this without a frame, a camera that runs freely has frozen
 _OWN = (IdentityCheck, BusCheck, StreamCheck, ControlCheck, TriggerCheck, DiskCheck, MachineCheck)
@@ -107,8 +107,9 @@ def _let_stream(
     rate_hz = rig.sync.fps
     try:
         trigger.configure(PulseTrain(rate_hz, getattr(rig.sync, "pulse_us", 1000.0), {}))
-        trigger.start(_N_PULSES)
-        time.sleep(_N_PULSES / rate_hz + _SETTLE_S)
+        n_pulses = max(_LEAST_PULSES, round(stream_s * rate_hz))
+        trigger.start(n_pulses)
+        time.sleep(n_pulses / rate_hz + _SETTLE_S)
         pulses = trigger.stop()
     except LabsysError as error:
         return None, error.what
