@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -228,6 +229,9 @@ def move_trial_to(
     Example: labsys trial move S01/2026-11-22/run1 S02/2026-11-22/run1
     """
     from api.commands.changes import note_in_audit, settle_session
+    from api.commands.users import writing
+    from api.jobs.queue import follow_move
+    from api.queries import find_trial
     from labsys.storage.trial_bin import move_trial_away
 
     terminal = Terminal(lab, as_json, quiet)
@@ -236,6 +240,8 @@ def move_trial_to(
     note_in_audit(folder, "trial.move", f"{old} to {moved.name}")
     settle_session(terminal, folder, moved.name.subject, moved.name.session)
     settle_session(terminal, folder, old.subject, old.session)
+    with suppress(UnknownNameError), writing(folder) as session:  # what cannot be indexed has been told
+        follow_move(session, str(old), str(moved.name), find_trial(session, moved.name).session.subject_id)
     terminal.give(_document(moved), str(moved.name))
 
 

@@ -154,6 +154,12 @@ def is_waiting(session: Session, slots: Slots) -> bool:
     return session.scalars(select(J.id).where(fits).limit(1)).first() is not None
 
 
+def follow_move(session: Session, old: str, new: str, subject_id: str) -> None:
+    """Jobs that wait for a trial wait for it under its new name."""
+    waiting = update(J).where(J.target == old, J.state == JobState.QUEUED.value)
+    session.execute(waiting.values(target=new, subject_id=subject_id))
+
+
 def list_unfinished(session: Session, kind: str) -> list[J]:
     """Jobs of this kind that wait or are at work."""
     return list(session.scalars(select(J).where(J.kind == kind, J.state.in_(_OPEN_STATES))))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from labsys.core.errors import ConcurrencyError
 from labsys.storage.atomic import make_folder
+
+_LOOKS, _LOOK_S = 3, 0.01
 
 
 @contextlib.contextmanager
@@ -76,6 +79,7 @@ def _flock_or_refuse(descriptor: int, path: Path, what: str, *, alone: bool) -> 
 
 
 def _acquire(path: Path, what: str, operation: int) -> int:
+    looked_at = 0
     while True:
         make_folder(path.parent)
         try:
@@ -86,6 +90,10 @@ def _acquire(path: Path, what: str, operation: int) -> int:
             fcntl.flock(descriptor, operation)
         except BlockingIOError as error:
             os.close(descriptor)
+            if looked_at < _LOOKS:  # who only looks whether it is held holds it for that moment, too
+                looked_at += 1
+                time.sleep(_LOOK_S)
+                continue
             raise ConcurrencyError(
                 f"{what} is being written by another process", where=str(path), remedy="Wait until it is done"
             ) from error

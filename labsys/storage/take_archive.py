@@ -34,7 +34,7 @@ from labsys.storage.folder_copy import copy_hashed
 from labsys.storage.lab import Lab, take_folder, trial_folder
 from labsys.storage.locks import hold_lock
 from labsys.storage.staged_runs import refuse_while_running
-from labsys.storage.takes import ARCHIVE_FILE, RECORDING_FOLDER, load_take
+from labsys.storage.takes import ARCHIVE_FILE, RECORDING_FOLDER, TAKE_LOCK, load_take
 from labsys.storage.trials import TRIAL_FILE, load_trial, require_trial
 
 _RESERVE_BYTES = 100_000_000
@@ -174,7 +174,7 @@ def _require_copies(there: ArchivedTake) -> None:
 def _holding(lab: Lab, name: TrialName) -> Iterator[None]:
     """Nobody else writes the take meanwhile (UnknownNameError: no such trial, for the lock would make its folder)."""
     require_trial(lab, name)
-    with hold_lock(trial_folder(lab, name) / ".take.lock", what=f"the take of {name}"):
+    with hold_lock(trial_folder(lab, name) / TAKE_LOCK, what=f"the take of {name}"):
         yield
 
 

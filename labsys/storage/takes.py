@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _FILE = "take.json"
 ARCHIVE_FILE = "archive.json"  # in a take whose videos are on another disk (take_archive.py)
+TAKE_LOCK = ".take.lock"  # of a trial, held by who imports its take or takes its videos away
 RECORDING_FOLDER = ".take.recording"  # beside take/, while it is recorded or waits to be recovered
 
 
@@ -151,7 +152,7 @@ def stage_take(lab: Lab, name: TrialName) -> Iterator[StagedTake]:
     """
     require_trial(lab, name)
     staging, target = trial_folder(lab, name) / ".take.partial", take_folder(lab, name)
-    with hold_lock(trial_folder(lab, name) / ".take.lock", what=f"the take of {name}"):
+    with hold_lock(trial_folder(lab, name) / TAKE_LOCK, what=f"the take of {name}"):
         if is_there(target):
             raise InputError(f"trial {name} has a take already", where=str(target), remedy="Import under another name")
         if is_there(target.with_name(RECORDING_FOLDER)):

@@ -16,17 +16,20 @@ from datetime import datetime
 from pathlib import Path
 
 from labsys.core.clock import utc_now
-from labsys.core.errors import InputError, UnknownNameError
+from labsys.core.errors import ConcurrencyError, InputError, UnknownNameError
 from labsys.core.session import Trial, TrialName
 from labsys.storage.atomic import is_there, make_folder, sync_folder, write_text_atomic
 from labsys.storage.documents import load_document, save_document
 from labsys.storage.finished_runs import run_names
 from labsys.storage.lab import Lab, subject_folder, trial_folder
+from labsys.storage.locks import is_held
 from labsys.storage.sessions import require_session
+from labsys.storage.staged_runs import refuse_while_running
 from labsys.storage.take_archive import remove_copies
-from labsys.storage.takes import RECORDING_FOLDER
+from labsys.storage.takes import RECORDING_FOLDER, TAKE_LOCK
 from labsys.storage.trial_changes import CHANGE_FILE
 from labsys.storage.trials import move_trial, require_trial
+from labsys.storage.unrecorded import MARK
 
 _ENTRY = "entry.json"
 _TRIAL = "trial"
@@ -49,13 +52,13 @@ def delete_trial(lab: Lab, name: TrialName, *, reason: str) -> BinEntry:
 
     Raises:
         UnknownNameError: no such trial. InputError: no reason, or it is being recorded or waits to be recovered.
+        ConcurrencyError: its take is being written, or a run of it is being made.
     """
     require_trial(lab, name)
     if not reason.strip():
         raise InputError("no reason was given", remedy="Say why the trial is deleted")
     source = trial_folder(lab, name)
-    if is_there(source / RECORDING_FOLDER):
-        raise InputError(f"trial {name} is being recorded or was cut short", remedy="Run 'labsys recover'")
+    _refuse_while_written(lab, name)
     entry = BinEntry(name, reason.strip(), utc_now(), run_names(lab, name))
     _discard_films(lab, name.subject)
     _move(source, _save_entry(lab, entry) / _TRIAL)
@@ -63,7 +66,13 @@ def delete_trial(lab: Lab, name: TrialName, *, reason: str) -> BinEntry:
 
 
 def move_trial_away(lab: Lab, name: TrialName, target: TrialName) -> Trial:
-    """As `move_trial`, and leave word in the bin that nothing has the old name any more."""
+    """As `move_trial`, and leave word in the bin that nothing has the old name any more.
+
+    Raises:
+        InputError: it is being recorded or waits to be recovered.
+        ConcurrencyError: its take is being written, or a run of it is being made.
+    """
+    _refuse_while_written(lab, name)
     runs = run_names(lab, name) if is_there(trial_folder(lab, name)) else ()
     folder = _save_entry(lab, BinEntry(name, f"moved to {target}", utc_now(), runs, str(target))) if runs else None
     try:
@@ -74,6 +83,16 @@ def move_trial_away(lab: Lab, name: TrialName, target: TrialName) -> Trial:
             (folder / _ENTRY).unlink()
             folder.rmdir()
         raise
+
+
+def _refuse_while_written(lab: Lab, name: TrialName) -> None:
+    """Whoever writes a trial would go on where it was, and lose what it writes."""
+    folder = trial_folder(lab, name)
+    if is_there(folder / RECORDING_FOLDER):
+        raise InputError(f"trial {name} is being recorded or was cut short", remedy="Run 'labsys recover'")
+    if is_held(folder / MARK) or is_held(folder / TAKE_LOCK):
+        raise ConcurrencyError(f"the take of {name} is being written", remedy="Wait until it is done")
+    refuse_while_running(lab, name)
 
 
 def list_bin(lab: Lab) -> list[BinEntry]:

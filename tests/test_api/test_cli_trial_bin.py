@@ -7,6 +7,10 @@ from pathlib import Path
 from starlette.testclient import TestClient
 
 from api.app import create_app
+from api.database.connection import open_database
+from api.jobs.queue import JobRequest, find_job, submit
+from api.queries import find_trial
+from labsys.core.session import TrialName
 from labsys.storage.lab import open_lab
 from tests.test_api.cli_answer import Run
 from tests.test_api.conftest import BASE, HERE
@@ -38,13 +42,16 @@ def test_deleted_trial_is_listed_and_destroyed_in_time(labsys: Run, new_lab: Pat
 
 
 def test_what_is_excluded_included_or_moved_is_audited(labsys: Run, new_lab: Path) -> None:
-    moved = "S01/2026-11-22/run2"
-    labsys("subject", "add", "S01")
-    labsys("session", "add", "S01/2026-11-22")
+    moved = "S02/2026-11-22/run2"
+    for code in ("S01", "S02"):
+        labsys("subject", "add", code)
+        labsys("session", "add", f"{code}/2026-11-22")
     labsys("trial", "add", NAME, "--kind", "run")
     assert labsys("trial", "exclude", NAME, "--reason", "shoe came off").code == 0
     assert labsys("trial", "include", NAME).code == 0
+    job = _queue_processing(new_lab)
     assert labsys("trial", "move", NAME, moved).code == 0
+    _is_job_of(new_lab, job, TrialName.parse(moved))
     with TestClient(create_app(open_lab(new_lab)), base_url=BASE, client=HERE) as client:
         events = client.get("/api/v1/audit").json()["items"]
     assert {(e["action"], e["object"], e["actor"]) for e in events} >= {
@@ -52,3 +59,23 @@ def test_what_is_excluded_included_or_moved_is_audited(labsys: Run, new_lab: Pat
         ("trial.include", NAME, "terminal"),
         ("trial.move", f"{NAME} to {moved}", "terminal"),
     }
+
+
+def _queue_processing(folder: Path) -> str:
+    """As a take that is kept is queued."""
+    database = open_database(open_lab(folder))
+    with database.write() as session:
+        subject_id = find_trial(session, TrialName.parse(NAME)).session.subject_id
+        job = submit(session, "Ann", JobRequest("process", NAME, subject_id)).id
+    database.close()
+    return job
+
+
+def _is_job_of(folder: Path, job: str, name: TrialName) -> None:
+    """A job that waits is that of the trial where it is now, and of whom it is now."""
+    database = open_database(open_lab(folder))
+    with database.read() as session:
+        row = find_job(session, job)
+        assert (row.state, row.target) == ("queued", str(name))
+        assert row.subject_id == find_trial(session, name).session.subject_id
+    database.close()

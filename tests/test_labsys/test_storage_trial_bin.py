@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from labsys.core.errors import InputError, UnknownNameError
+from labsys.core.errors import ConcurrencyError, InputError, LabsysError, UnknownNameError
 from labsys.core.session import TrialName
 from labsys.storage.lab import trial_folder
+from labsys.storage.recordings import begin_recording, discard_recording
+from labsys.storage.staged_runs import open_run
+from labsys.storage.takes import stage_take
 from labsys.storage.trial_bin import (
     BinEntry,
     delete_trial,
@@ -21,6 +24,7 @@ from labsys.storage.trial_bin import (
     restore_trial,
 )
 from labsys.storage.trials import load_trial, save_trial, trial_codes
+from labsys.storage.unrecorded import hold_new
 from tests.test_labsys.recorded_scene import make_trial
 
 
@@ -57,6 +61,31 @@ def test_what_cannot_be_deleted_or_restored_is_refused(tmp_path: Path) -> None:
     trial_folder(lab, name).mkdir()
     with pytest.raises(InputError, match="exists already"):
         restore_trial(lab, name)
+
+
+def test_what_somebody_writes_just_now_stays_where_it_is(tmp_path: Path) -> None:
+    """A recorder, an import or a run would go on writing at the old place, and lose what it writes."""
+    lab, name = make_trial(tmp_path / "lab")
+    folder, target = trial_folder(lab, name), TrialName(name.subject, name.session, "moved")
+
+    def refused(error: type[LabsysError], message: str) -> None:
+        with pytest.raises(error, match=message):
+            move_trial_away(lab, name, target)
+        with pytest.raises(error, match=message):
+            delete_trial(lab, name, reason="wrong")
+        assert trial_codes(lab, name.subject, name.session) == (name.trial,)
+
+    with begin_recording(folder / "take") as recording:
+        refused(InputError, "is being recorded or was cut short")
+    discard_recording(recording)
+    with hold_new(folder):
+        refused(ConcurrencyError, "the take of S01/2026-11-22/run1 is being written")
+    with stage_take(lab, name):
+        refused(ConcurrencyError, "the take of S01/2026-11-22/run1 is being written")
+    with open_run(lab, name, "r1"):
+        refused(ConcurrencyError, "run r1 of S01/2026-11-22/run1 is being made")
+    assert list_bin(lab) == []
+    assert move_trial_away(lab, name, target).name == target
 
 
 def test_what_was_deleted_long_ago_is_destroyed_and_the_rest_stays(
