@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -222,8 +223,43 @@ def test_work_stands_still_while_cameras_record_and_goes_on_afterwards(lab: Lab)
     database.close()
 
 
+@pytest.mark.slow
+def test_a_worker_that_is_killed_while_its_job_stands_still_leaves_no_process_behind(lab: Lab) -> None:
+    """Nobody would let it go on: stopped, it would hold its memory and its lock for ever."""
+    database = open_database(lab)
+    job = _add(database, parameters={"seconds": 1.0})
+    command = [sys.executable, "-m", "tests.test_api.stand_in_job", str(lab.root), lab.database, "2"]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}) as worker:
+        _wait(lambda: (lab.root / "made" / f".{job}.lock").exists())
+        (child,) = _children_of(worker.pid)
+        with arming(lab):
+            _wait(lambda: _state_of_process(child) == "T")
+            worker.kill()
+            _wait(lambda: not Path(f"/proc/{child}").exists() or _state_of_process(child) == "Z")
+    while _job(database, job).state == "running":  # at first its lease is still that of the dead
+        Worker(lab, database, WorkerSettings(Slots(1), timedelta(seconds=60), WORK)).run(until_idle=True)
+        time.sleep(0.2)
+    assert (_job(database, job).state, _job(database, job).attempts) == ("done", 2)
+    assert (lab.root / "made" / job).exists()
+    assert not (lab.root / "made" / f".{job}.overlap").exists(), "never two at work on it"
+    database.close()
+
+
+def _children_of(parent: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(stat.parent.name))
+    return found
+
+
 def _state_of(child: Any) -> str:
-    return Path(f"/proc/{child._process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return _state_of_process(child._process.pid)
+
+
+def _state_of_process(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def kill_workers(lab: Lab, *, jobs: int, workers: int, kills: int, lease_s: float) -> dict[str, object]:
