@@ -76,7 +76,7 @@ def start_session(
     \b
     Example: labsys session start S01 --protocol run_standard --rig treadmill
     """
-    from api.recording.led_visit import LedVisit
+    from api.recording.led_visit import lead_visit
     from pipelines.preflight import outer_checks
 
     terminal = Terminal(lab, as_json, quiet)
@@ -91,7 +91,9 @@ def start_session(
     check_conditions(plan, answers, speed_mps)
     require_free(folder, loaded)
     visit = Visit(plan, save_visit(folder, subject, session or "", answers), answers, speed_mps, calibration)
-    led = LedVisit(visit)
+    led = lead_visit(folder, visit)
+    if led.last_kept is not None:
+        terminal.say(f"the visit goes on after {led.last_kept}")
     with open_hardware(loaded) as studio:
         if not no_check:
             longest_s = max(step.seconds for step in plan.steps)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from api.recording.visits import FAMILIARISATION, Visit
 from api.schemas.capture import StepDocument, VisitDocument
 from labsys.capture.protocol import Step
 from labsys.core.errors import ConcurrencyError, GateRefusedError
-from labsys.core.session import TrialName
+from labsys.core.session import Trial, TrialName
+
+if TYPE_CHECKING:
+    from labsys.storage.lab import Lab
 
 State = Literal["waiting", "done", "skipped"]
 
@@ -21,6 +25,21 @@ class _Progress:
     step: Step
     state: State = "waiting"
     trial: TrialName | None = None
+
+
+def lead_visit(lab: Lab, visit: Visit) -> LedVisit:
+    """A visit from its beginning, or from where it was broken off: what its session has already is not asked for again.
+
+    Raises:
+        InputError: a trial of the session cannot be read.
+    """
+    from labsys.storage.takes import has_take
+    from labsys.storage.trials import list_trials
+
+    led, trials = LedVisit(visit), list_trials(lab, visit.session.subject, visit.session.session)
+    recorded = [t for t in trials if not t.excluded and has_take(lab, t.name)]
+    led.take_up(sorted(recorded, key=lambda t: t.recorded_at))
+    return led
 
 
 class LedVisit:
@@ -41,6 +60,24 @@ class LedVisit:
         """The trial that was kept last; None where none was."""
         return next((p.trial for p in reversed(self._steps) if p.trial is not None), None)
 
+    def take_up(self, trials: Sequence[Trial]) -> None:
+        """Steps that these trials, in the order of recording, are of are done; those before the last of them were left
+        out. Where nothing would be left to do, the visit begins anew."""
+        found, after = dict[int, TrialName](), 0
+        for trial in trials:
+            which = next((i for i in range(after, len(self._steps)) if self._is_of(trial, self._steps[i].step)), None)
+            if which is not None:
+                found[which], after = trial.name, which + 1
+        if after == len(self._steps):
+            return
+        for number, progress in enumerate(self._steps[:after]):
+            progress.trial = found.get(number)
+            self._leave(progress)
+
+    def _is_of(self, trial: Trial, step: Step) -> bool:
+        stated = (trial.kind.value, trial.conditions.speed_mps, trial.conditions.incline_pct or 0.0)
+        return stated == (step.kind, self.visit.speed_of(step), step.incline_pct)
+
     def keep(self, trial: TrialName) -> None:
         """The step that was next has its trial."""
         current = self._required()
@@ -48,8 +85,11 @@ class LedVisit:
 
     def go_on(self) -> None:
         """Leave the step that is next out; getting used to the belt is done with that."""
-        current = self._required()
-        current.state = "done" if current.step.kind == FAMILIARISATION else "skipped"
+        self._leave(self._required())
+
+    def _leave(self, progress: _Progress) -> None:
+        is_done = progress.trial is not None or progress.step.kind == FAMILIARISATION
+        progress.state = "done" if is_done else "skipped"
 
     def go_back(self) -> TrialName | None:
         """The step before is next again; the trial that had been kept of it, None where there was none.

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from api.recording.led_visit import LedVisit
+from api.recording.led_visit import LedVisit, lead_visit
 from api.recording.opening_visits import open_visit
 from api.recording.station_state import Opened, StationState
 from api.recording.station_work import StationWork
@@ -176,7 +176,7 @@ class Station:
         protocol = load_protocol(find_template(self._lab, "protocol", str(order["protocol"])))
         longest_s = max(step.seconds for step in protocol.steps if step.kind != FAMILIARISATION)
         check_request(RecordRequest(self._lab.root / "take", self._rig, longest_s))
-        self._led = LedVisit(open_visit(self._lab, protocol, order))
+        self._led = lead_visit(self._lab, open_visit(self._lab, protocol, order))
         self._state.show_visit(self._led)
         if not self._work.is_proven:
             self._begin(StationPhase.CHECKING, self._check)

@@ -111,7 +111,7 @@ def last_speed(lab: Lab, subject: str) -> float | None:
     from labsys.storage.trials import list_trials
 
     for session in sorted(list_sessions(lab, subject), key=lambda s: s.captured_at, reverse=True):
-        speeds = _speeds(list_trials(lab, subject, session.session))
+        speeds = _speeds(sorted(list_trials(lab, subject, session.session), key=lambda t: t.recorded_at))
         if speeds:
             return speeds[-1]
     return None

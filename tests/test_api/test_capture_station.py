@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,10 @@ from labsys.capture.preview import make_preview, make_preview_folder, preview_fi
 from labsys.capture.protocol import Protocol
 from labsys.core.board import Board
 from labsys.core.errors import ConcurrencyError, GateRefusedError, InputError, LabsysError, UnknownNameError
-from labsys.core.session import TrialName
-from labsys.storage.lab import Lab
+from labsys.core.session import Conditions, Trial, TrialKind, TrialName
+from labsys.storage.lab import Lab, take_folder
 from labsys.storage.sessions import session_codes
-from labsys.storage.trials import trial_codes
+from labsys.storage.trials import save_trial, trial_codes
 from tests.test_api.station_scene import ANSWERS, add_protocol, make_led, make_station
 
 
@@ -67,6 +68,49 @@ def test_steps_come_in_order_and_come_again(protocol: Protocol) -> None:
     assert led.go_back() is None
     assert led.go_back() == first
     assert states() == ["now", "waiting", "waiting"]
+
+
+def _recorded(trial: str, kind: TrialKind, speed_mps: float | None = None) -> Trial:
+    name = TrialName("S01", "today", trial)
+    return Trial("", name, kind, "2026-11-22T10:00:00.000Z", Conditions(speed_mps=speed_mps, incline_pct=0.0))
+
+
+def test_a_visit_that_was_broken_off_goes_on_where_it_was(protocol: Protocol) -> None:
+    """A station that is killed costs the runner no standing trial; what is of no step changes nothing."""
+    static, other = _recorded("static1", TrialKind.STATIC), _recorded("run1", TrialKind.RUN, 2.0)
+    run, again = _recorded("run2", TrialKind.RUN, 3.1), _recorded("static2", TrialKind.STATIC)
+    for trials, states in (
+        ((), ["now", "waiting", "waiting"]),
+        ((other, static, other), ["done", "now", "waiting"]),
+        ((static, again), ["done", "now", "waiting"]),
+        ((run,), ["now", "waiting", "waiting"]),
+        ((static, run), ["now", "waiting", "waiting"]),
+    ):
+        led = make_led(protocol)
+        led.take_up(trials)
+        assert [s.state for s in led.document().steps] == states, trials
+    twice = make_led(protocol.model_copy(update={"steps": (*protocol.steps, protocol.steps[2])}))
+    twice.take_up((run,))
+    assert [s.state for s in twice.document().steps] == ["skipped", "done", "done", "now"]
+    assert twice.last_kept == run.name
+
+
+def test_a_session_that_has_its_standing_trial_is_not_asked_for_it_again(
+    station: Station, protocol: Protocol, lab: Lab
+) -> None:
+    station._work.proven_s = time.monotonic()
+    order = {"order": "visit", "subject": "S01", "protocol": "short", "session": "new", "answers": ANSWERS}
+    station.hear(order)
+    standing, excluded, empty = (replace(_recorded(f"static{n}", TrialKind.STATIC).name, session="new") for n in "123")
+    for name in (excluded, empty, standing):
+        save_trial(lab, replace(_recorded("x", TrialKind.STATIC), name=name, excluded=name == excluded,
+                                exclusion_reason="moved" * (name == excluded)))  # fmt: skip
+        if name != empty:
+            (take_folder(lab, name)).mkdir()
+            (take_folder(lab, name) / "take.json").write_text("{}")
+    station.hear({"order": "leave", "incomplete": True})
+    steps = station.hear(order)["visit"]["steps"]
+    assert [(s["state"], s["trial"]) for s in steps] == [("done", str(standing)), ("now", None), ("waiting", None)]
 
 
 def test_only_the_take_that_was_kept_last_is_repeated(protocol: Protocol) -> None:
