@@ -33,11 +33,15 @@ def list_rigs(
     \b
     Example: labsys rig list --emit-config > rigs/mine.yaml
     """
-    from labsys.capture.drivers.v4l2 import discover_cameras
+    from labsys.capture.drivers.v4l2 import discover_cameras, find_forbidden
     from labsys.capture.skeleton import write_skeleton
 
     terminal = Terminal(lab, as_json, quiet)
-    cameras = discover_cameras()
+    cameras, forbidden = discover_cameras(), find_forbidden()
+    if forbidden:
+        terminal.say(
+            f"{len(forbidden)} video devices may not be opened: add this user to the group video, and log in again"
+        )
     if emit_config:
         typer.echo(write_skeleton(cameras), nl=False)
         return

@@ -91,12 +91,16 @@ def test_a_trial_that_nobody_knows_is_refused(run: Run, tmp_path: Path, words: l
     assert (answer.code, "Unknown rig 'absent'" in answer.err) == (2, True), answer
 
 
-def test_rigs_that_are_not_driven_yet_are_refused_by_name(run: Run, tmp_path: Path) -> None:
+def test_rigs_that_are_not_driven_yet_are_refused_by_name(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lab, _ = make_trial(tmp_path / "lab")
     for rig, message in (("basler6_usb3", "no firmware"), ("elp4_gs_trigger", "no firmware")):
         answer = run("record", "trial", NAME, "--rig", rig, "--seconds", "1", "--lab", lab.root)
         assert (answer.code, message in answer.err) == (2, True), answer
+    monkeypatch.setattr("labsys.capture.drivers.v4l2.find_forbidden", lambda: ["port-1", "port-2"])
     listed = run("rig", "list", "--lab", lab.root)
+    assert "2 video devices may not be opened: add this user to the group video" in listed.err
     assert "rig webcam2_freerun: 2 cameras, driver v4l2, free_run" in listed.out
     assert "schema: labsys.hardware/1" in run("rig", "list", "--emit-config").out
 

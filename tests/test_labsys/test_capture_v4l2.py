@@ -266,6 +266,24 @@ def test_an_interval_of_nothing_is_no_rate(tmp_path: Path, monkeypatch: pytest.M
     driver.close()
 
 
+def test_who_holds_a_busy_camera_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel, driver = _played(monkeypatch, tmp_path, refuse={abi.REQBUFS: errno.EBUSY})
+    proc = tmp_path / "proc"
+    for number, name, holds in (("4711", "zoom", kernel.node), ("12", "bash", tmp_path / "other")):
+        (proc / number / "fd").mkdir(parents=True)
+        (proc / number / "fd/9").symlink_to(holds)
+        (proc / number / "comm").write_text(f"{name}\n")
+    monkeypatch.setattr("labsys.capture.holders._PROC", proc)
+    driver.open("usb-1")
+    with pytest.raises(DriverError, match=r"zoom \(4711\) holds the camera") as caught:
+        driver.start(4)
+    assert caught.value.kind is Failure.BUSY
+    (proc / "4711/comm").unlink()
+    with pytest.raises(DriverError, match="another program holds the camera"):
+        driver.start(4)
+    driver.close()
+
+
 def test_plugged_cameras_make_a_rig_file_that_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = PlayedKernel(tmp_path)
     monkeypatch.setattr("labsys.capture.drivers.v4l2_device.fcntl.ioctl", kernel)

@@ -210,7 +210,7 @@ class V4l2Driver:
 
 
 def discover_cameras(by_path: Path = BY_PATH) -> list[CameraInfo]:
-    """Cameras that are plugged in, by port; nodes without video (metadata) and those that may not be opened are not.
+    """Cameras that are plugged in, by port; nodes without video (metadata) are not, nor those of `find_forbidden`.
 
     A camera that another program holds is listed all the same: opening for questions is always allowed.
     """
@@ -226,3 +226,9 @@ def discover_cameras(by_path: Path = BY_PATH) -> list[CameraInfo]:
         finally:
             driver.close()
     return found
+
+
+def find_forbidden(by_path: Path = BY_PATH) -> list[str]:
+    """Ports of video devices that this user may not open: cameras, and their nodes of metadata."""
+    links = sorted(by_path.iterdir()) if by_path.is_dir() else ()
+    return [link.name for link in links if not os.access(link, os.R_OK | os.W_OK)]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from labsys.capture.device import ControlRange, DriverError, Failure, Mode
 from labsys.capture.drivers import v4l2_abi as abi
+from labsys.capture.holders import find_holders
 
 _KINDS = {
     errno.ENODEV: (Failure.GONE, "the camera was unplugged", "Plug it in"),
@@ -31,7 +32,7 @@ class V4l2Device:
     """An open device file."""
 
     def __init__(self, path: Path, where: str) -> None:
-        self._where = where
+        self._where, self._path = where, path
         try:
             self.descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
@@ -56,6 +57,9 @@ class V4l2Device:
         """What a refusal means; of an open camera it is the single request that is not allowed."""
         if error.errno in _REFUSED:
             return self._not_allowed(doing)
+        if error.errno == errno.EBUSY and (holders := find_holders(self._path)):
+            said = f"{' and '.join(holders)} hold{'s' * (len(holders) == 1)} the camera"
+            return DriverError(Failure.BUSY, said, where=self._where, remedy="Close it")
         kind, what, remedy = _KINDS.get(
             error.errno or 0, (Failure.IO, f"{doing} failed: {error.strerror}", "Plug the camera out and in again")
         )
