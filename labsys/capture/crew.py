@@ -26,6 +26,7 @@ from labsys.core.errors import InputError
 _OPEN_S = 60.0
 _STOP_S = 10.0
 _HANGS_NS = 5_000_000_000
+_AGAIN_S = 2.0  # where a process ends without having opened its camera: starting one takes the processor from others
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,14 @@ class CameraWorker:
     mailbox: Path
     process: subprocess.Popen[bytes] | None = None
     told: dict[str, Any] = field(default_factory=dict)
+    spawned_s: float = 0.0
+    opened_before: int = 0
+
+    @property
+    def ended_at_once(self) -> bool:
+        """Whether its process, started a moment ago, ended without having opened the camera."""
+        fruitless = self.counts[Count.OPENED] == self.opened_before
+        return self.is_dead and fruitless and time.monotonic() < self.spawned_s + _AGAIN_S
 
     @property
     def is_dead(self) -> bool:
@@ -201,7 +210,7 @@ class Crew:
         if worker.hangs and worker.process is not None:
             # Not waited for: one that hangs in the kernel ends when its camera answers, or never.
             worker.process.kill()
-        if not worker.is_dead:
+        if not worker.is_dead or worker.ended_at_once:
             return
         line = f'{{"at_ns": {time.monotonic_ns()}, "event": "died", "code": {worker.exit_code}}}\n'
         with (worker.plan.writer.raw / f"{camera}.events.jsonl").open("a") as file:
@@ -236,4 +245,5 @@ class Crew:
 
     def _spawn(self, worker: CameraWorker) -> None:
         worker.counts[Count.STATE] = WorkerState.STARTING
+        worker.spawned_s, worker.opened_before = time.monotonic(), worker.counts[Count.OPENED]
         worker.process = start_child("labsys.capture.worker:run_worker", worker.plan, worker.numbers, worker.mailbox)

@@ -45,6 +45,10 @@ _GRAVE_EVENTS = {
     "died": "the process of {camera} died",
     UNMATCHED: "{camera}: {why}",
 }
+_NOTED_EVENTS = {
+    "trigger_exit_failed": "{camera} was left waiting for pulses: {why}",
+    "close_failed": "a file of {camera} could not be ended: {why}",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +174,7 @@ def _assess(recorded: Mapping[str, Recorded], manifest: Mapping[str, Any], *, cu
         v_max_mps=float(manifest["v_max_mps"]),
         cap=str(manifest["grade_cap"]),
     )
-    happened = _name_happenings(recorded)
+    happened = _name_happenings(recorded, _GRAVE_EVENTS)
     if "stopped_because" in manifest:
         happened.append(f"stopped early: {manifest['stopped_because']}")
     if (asleep_s := measure_sleep_s(manifest)) > _ASLEEP_S:
@@ -179,6 +183,7 @@ def _assess(recorded: Mapping[str, Recorded], manifest: Mapping[str, Any], *, cu
         losses,
         sync,
         happened=happened,
+        noted=_name_happenings(recorded, _NOTED_EVENTS),
         cut_short=cut_short,
         lasted_s=_measure_length(window, losses),
         step_s=float(manifest.get("step_s", 0.0)),
@@ -200,12 +205,12 @@ def _until(manifest: Mapping[str, Any], recorded: Mapping[str, Recorded]) -> int
     return max((int(r.rows["t_ns"][-1]) + 1 for r in recorded.values() if r.rows.size), default=0)
 
 
-def _name_happenings(recorded: Mapping[str, Recorded]) -> list[str]:
+def _name_happenings(recorded: Mapping[str, Recorded], words: Mapping[str, str]) -> list[str]:
     said = dict[str, None]()
     for camera, found in recorded.items():
         for event in found.events:
-            if event["event"] in _GRAVE_EVENTS:
-                said[_GRAVE_EVENTS[event["event"]].format(camera=camera, why=event.get("why", ""))] = None
+            if event["event"] in words:
+                said[words[event["event"]].format(camera=camera, why=event.get("why", ""))] = None
     return list(said)
 
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from labsys.capture.device import FrameFlag, StampSource
 from labsys.capture.preview import PreviewWriter
 from labsys.capture.status import Count, Numbers, WorkerState
+from labsys.storage.atomic import sync_folder
 from labsys.storage.jpeg_video import JpegVideo
 from labsys.storage.sidecar import PACKED, SidecarWriter, pack_flags
 
@@ -129,6 +130,7 @@ class PartWriter:
         self._video: JpegVideo | None = None
         self._sidecar: SidecarWriter | None = None
         self._first_ns, self._synced_ns, self._skipped = 0, 0, 0
+        self._is_named = True  # whether the disk knows of the part's files, not only of what is in them
         self._refused = False
         self._preview = None if plan.preview is None else PreviewWriter(plan.preview)
         self.last_sound = b""
@@ -203,7 +205,7 @@ class PartWriter:
         self._sidecar = SidecarWriter(stem.with_name(stem.name + ".fts"))
         video = stem.with_name(stem.name + ".mkv")
         self._video = JpegVideo(video, size_px=self._plan.size_px, rate_hz=self._plan.rate_hz)
-        self._first_ns, self._synced_ns = first_ns, time.monotonic_ns()
+        self._first_ns, self._synced_ns, self._is_named = first_ns, time.monotonic_ns(), False
 
     def _close_part(self) -> None:
         for closing in (self._video, self._sidecar):
@@ -244,5 +246,8 @@ class PartWriter:
         try:
             self._video.sync()
             self._sidecar.sync()
+            if not self._is_named:
+                sync_folder(self._plan.raw)
+                self._is_named = True
         except OSError as error:
             self._refuse(error)

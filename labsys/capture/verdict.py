@@ -44,15 +44,17 @@ def judge_take(
     *,
     happened: Sequence[str],
     cut_short: bool,
+    noted: Sequence[str] = (),
     lasted_s: float = 0.0,
     step_s: float = 0.0,
 ) -> TakeVerdict:
     """Advise from what was lost, how well the cameras were held together, and what happened.
 
-    happened: faults in words, such as a full disk. cut_short: the recorder itself was stopped. lasted_s: how long the
-    take is. step_s: how long the step of a protocol asks it to be, 0 where none does.
+    happened: faults in words, such as a full disk. noted: what cost no frame, but wants to be known. cut_short: the
+    recorder itself was stopped. lasted_s: how long the take is. step_s: how long the step of a protocol asks it to be,
+    0 where none does.
     """
-    grave, notes = [*happened], list[str]()
+    grave, notes = [*happened], [*noted]
     if cut_short:
         grave.append("the recording was cut short")
     if lasted_s < _ALL_OF_STEP * step_s:

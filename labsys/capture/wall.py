@@ -50,7 +50,11 @@ class CameraWall:
 
     def __enter__(self) -> Self:
         rig = self._studio.rig
-        self._crew.start(self._room, {camera: self._room / f".reserve.{camera}" for camera in rig.cameras})
+        try:
+            self._crew.start(self._room, {camera: self._room / f".reserve.{camera}" for camera in rig.cameras})
+        except BaseException:
+            self.__exit__()  # nobody else ends those that were started
+            raise
         self._opened_s = dict.fromkeys(rig.cameras, time.monotonic())
         return self
 

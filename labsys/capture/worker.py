@@ -167,6 +167,7 @@ class _Worker:
         self._driver.stop()
         self._driver.start(self._plan.n_buffers)
         self._last_seq, self._last_seen_ns = -1, time.monotonic_ns()
+        self._counts[Count.STATE] = WorkerState.FAULT  # until it gives a frame again
 
     def _handle(self, frame: Frame) -> None:
         t_ns, source = frame.t_ns, frame.source
@@ -230,7 +231,7 @@ class _Worker:
         if not self._begun:
             self._begun, self._cpu_s = True, time.process_time()
             self._tell("begin", fence=self._fence)
-        if self._counts[Count.STATE] == WorkerState.ARMED:
+        if self._counts[Count.STATE] in (WorkerState.ARMED, WorkerState.FAULT):
             self._counts[Count.STATE] = WorkerState.RECORDING
         if self._queue.offer(kept):
             self._lost_before = 0

@@ -89,6 +89,7 @@ def begin_recording(target: Path) -> Iterator[Recording]:
     try:
         make_folder(target.parent)
         recording.folder.mkdir()
+        sync_folder(target.parent)
         make_folder(recording.raw)
     except FileExistsError as error:
         raise ConcurrencyError(

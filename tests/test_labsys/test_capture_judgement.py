@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from labsys.capture.drivers.virtual import VirtualDriver, open_virtual_trigger
 from labsys.capture.finalise import assess_recording, finish_recording
 from labsys.capture.losses import Window, account
 from labsys.capture.manifest import read_clocks
+from labsys.capture.part_writer import FrameQueue
 from labsys.capture.recorder import RecordRequest, record_take
 from labsys.capture.status import Command, Count, WorkerState, make_numbers, map_numbers
 from labsys.capture.stopping import find_reason_to_stop
@@ -222,6 +224,29 @@ def test_the_verdict_before_joining_is_that_after_it(
     assert before.verdict.advice.value == advice
 
 
+def _finish(folder: Path, clocks: Mapping[str, Any], events: Sequence[str] = ()) -> tuple[TakeVerdict, Path]:
+    """A sound take of one camera, with these clocks and events; its verdict and folder."""
+    lab, name = make_trial(folder / "lab")
+    rows = _rows(300)
+    rows["bytes"] = 104
+    with begin_recording(take_folder(lab, name)) as recording:
+        video = JpegVideo(recording.raw / "camA.part1.mkv", size_px=(64, 48), rate_hz=100.0)
+        for i in range(rows.size):
+            video.write(b"\xff\xd8" + bytes(100) + b"\xff\xd9", i / 100)
+        video.close()
+        write_sidecar(recording.raw / "camA.part1.fts", rows)
+        lines = [json.dumps({"at_ns": 1, "event": event, "why": "it is gone"}) + "\n" for event in events]
+        (recording.raw / "camA.events.jsonl").write_text("".join(lines), encoding="utf-8")
+        save_manifest(recording, {
+            "rig": "virtual", "rolling": False, "v_max_mps": 7, "grade_cap": "A", "clocks": clocks,
+            "window": {"from_ns": int(rows["t_ns"][0]), "until_ns": int(rows["t_ns"][-1]) + 5_000_000},
+            "n_pulses": None,
+            "cameras": {"camA": {"size_px": [64, 48], "rate_hz": 100.0}},
+        })  # fmt: skip
+        verdict = finish_recording(recording).assessment.verdict
+    return verdict, take_folder(lab, name)
+
+
 @pytest.mark.parametrize(
     ("asleep_s", "set_s", "said"),
     [(0.0, 0.0, ()), (0.0, 3600.0, ()), (42.0, -7.0, ("the machine slept for 42.0 s",))],
@@ -229,28 +254,20 @@ def test_the_verdict_before_joining_is_that_after_it(
 def test_a_machine_that_slept_has_a_hole_that_no_stamp_shows(
     tmp_path: Path, asleep_s: float, set_s: float, said: tuple[str, ...]
 ) -> None:
-    lab, name = make_trial(tmp_path / "lab")
-    rows = _rows(300)
-    rows["bytes"] = 104
     passed = {"monotonic_ns": 3.0, "boottime_ns": 3.0 + asleep_s, "realtime_ns": 3.0 + asleep_s + set_s}
-    with begin_recording(take_folder(lab, name)) as recording:
-        video = JpegVideo(recording.raw / "camA.part1.mkv", size_px=(64, 48), rate_hz=100.0)
-        for i in range(rows.size):
-            video.write(b"\xff\xd8" + bytes(100) + b"\xff\xd9", i / 100)
-        video.close()
-        write_sidecar(recording.raw / "camA.part1.fts", rows)
-        save_manifest(recording, {
-            "rig": "virtual", "rolling": False, "v_max_mps": 7, "grade_cap": "A",
-            "clocks": {"start": dict.fromkeys(passed, 0), "stop": {k: round(v * 1e9) for k, v in passed.items()}},
-            "window": {"from_ns": int(rows["t_ns"][0]), "until_ns": int(rows["t_ns"][-1]) + 5_000_000},
-            "n_pulses": None,
-            "cameras": {"camA": {"size_px": [64, 48], "rate_hz": 100.0}},
-        })  # fmt: skip
-        verdict = finish_recording(recording).assessment.verdict
+    stop = {clock: round(seconds * 1e9) for clock, seconds in passed.items()}
+    verdict, take = _finish(tmp_path, {"start": dict.fromkeys(passed, 0), "stop": stop})
     assert (verdict.advice.value, verdict.reasons) == ("REPEAT" if said else "KEEP", said)
-    report = json.loads((take_folder(lab, name) / "report.json").read_text(encoding="utf-8"))
-    assert report["clock_set_by_s"] == set_s
+    assert json.loads((take / "report.json").read_text(encoding="utf-8"))["clock_set_by_s"] == set_s
     assert set(read_clocks()) == set(passed)
+
+
+def test_what_costs_no_frame_and_wants_to_be_known_is_a_note(tmp_path: Path) -> None:
+    verdict, _ = _finish(tmp_path, {"stop": {}}, ["trigger_exit_failed", "close_failed", "closed"])
+    assert (verdict.advice.value, verdict.reasons) == (
+        "KEEP WITH NOTES",
+        ("camA was left waiting for pulses: it is gone", "a file of camA could not be ended: it is gone"),
+    )
 
 
 def _worker(folder: Path) -> tuple[_Worker, Any, Any]:
@@ -294,6 +311,20 @@ def test_one_stamp_from_the_future_does_not_end_the_take(tmp_path: Path, first_n
         worker._handle(Frame(seq, t_ns, (seq + 1) * PERIOD_NS + 1, memoryview(JPEG), 0, StampSource.KERNEL_SOE))
     assert kept == pytest.approx([i * PERIOD_NS for i in range(1, 8)], abs=2)
     assert counts[Count.HOST_STAMPS] == 1 + (first_ns == 0)
+
+
+def test_a_frozen_camera_is_lost_until_it_gives_a_frame_again(tmp_path: Path) -> None:
+    """The rig's policy asks how many cameras are left."""
+    worker, counts, commands = _worker(tmp_path)
+    said, driver = list[Any](), SimpleNamespace(stop=lambda: None, start=lambda _: None, release=lambda _: None)
+    worker._plan, worker._driver = SimpleNamespace(n_buffers=4, rate_hz=100.0), driver  # type: ignore[assignment]
+    worker._queue, worker._rest_s = FrameQueue(most_frames=9, most_bytes=1 << 20), 0.0
+    worker._begun, worker._lost_before, worker._tell = True, 0, lambda *a, **_: said.append(a)  # type: ignore[method-assign]
+    commands[Command.FROM_NS], counts[Count.STATE] = 1, WorkerState.RECORDING
+    worker._restart()
+    assert (said, counts[Count.STATE]) == ([("frozen",)], WorkerState.FAULT)
+    worker._handle(Frame(0, PERIOD_NS, PERIOD_NS, memoryview(JPEG), 0, StampSource.KERNEL_SOE))
+    assert counts[Count.STATE] == WorkerState.RECORDING
 
 
 def test_gaps_before_the_take_are_no_losses_of_it(tmp_path: Path) -> None:
@@ -343,6 +374,30 @@ class _StuckInTheKernel:
     def wait(self, timeout_s: float | None = None) -> int:
         assert timeout_s is not None, "waits for ever"
         raise subprocess.TimeoutExpired("camera", timeout_s)
+
+
+def test_a_process_that_ends_at_once_is_not_started_again_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Starting one takes half a second of the processor, which the other cameras need."""
+    make_numbers(tmp_path / "numbers")
+    counts, commands = map_numbers(tmp_path / "numbers")
+    ended: Any = SimpleNamespace(poll=lambda: -11)
+    plan: Any = SimpleNamespace(writer=SimpleNamespace(raw=tmp_path))
+    crew, started = Crew(write_rig(tmp_path / "rig.yaml", rig_document(cameras=1)), None), list[str]()
+    worker = CameraWorker(plan, counts, commands, tmp_path / "numbers", tmp_path / "mail", ended)
+    crew.workers["camA"], counts[Count.OPENED] = worker, 1
+    monkeypatch.setattr("labsys.capture.crew.start_child", lambda *_: started.append("again") or ended)
+    crew.revive()
+    assert started == ["again"], "one whose camera was open is started at once"
+    for _ in range(5):
+        crew.revive()
+    assert started == ["again"]
+    worker.spawned_s -= 2.0
+    crew.revive()
+    assert started == ["again"] * 2
+    assert (tmp_path / "camA.events.jsonl").read_text().count("died") == 2
+    crew.leave()
 
 
 def test_a_process_that_cannot_be_ended_does_not_hold_up_the_take(tmp_path: Path) -> None:

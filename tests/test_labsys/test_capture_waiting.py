@@ -93,6 +93,24 @@ def test_a_camera_of_the_wall_that_does_not_answer_is_opened_anew(
         assert not anew.killed
 
 
+def test_a_wall_that_cannot_be_opened_leaves_nothing_behind(
+    rig: UvcRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The station tries again every two seconds: what each try left would hold the cameras against the next."""
+    told = list[str]()
+
+    def fail(*_: object) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(Crew, "start", fail)
+    monkeypatch.setattr(Crew, "dismiss", lambda _: told.append("dismissed"))
+    wall = CameraWall(Studio(rig, None, None), tmp_path)
+    with pytest.raises(OSError, match="temporarily"), wall:
+        pass
+    assert told == ["dismissed"]
+    assert not wall._room.exists()
+
+
 def test_a_disk_that_does_not_say_what_it_has_left_is_refused_by_name(
     rig: UvcRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
