@@ -187,6 +187,7 @@ class StationState:
         return StationCamera(
             name=name,
             label=self._rig.label_of(name),
+            rotate_deg=self._rig.rotation_of(name),
             port=self._rig.port_of(name),
             state=state.name.lower(),
             is_well=streams and not slow and not lost,

@@ -39,10 +39,12 @@ class ProblemDocument(BaseModel):
 
 
 class StationCamera(BaseModel):
-    """One camera now. `stored` and `lost` are of the take that runs, or of the last one; `said` is in words."""
+    """One camera now. `stored` and `lost` are of the take that runs, or of the last one; `said` is in words.
+    `rotate_deg`: by how much its picture is turned for people, clockwise."""
 
     name: str
     label: str
+    rotate_deg: int = 0
     port: str
     state: str
     is_well: bool

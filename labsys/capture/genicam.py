@@ -164,6 +164,10 @@ class GenicamRig(RigBase):
         """What people call it, "" where it has no other name."""
         return self.cameras[camera].label
 
+    def rotation_of(self, camera: str) -> int:  # noqa: ARG002
+        """By how much its picture is turned for people, degrees clockwise; its file says nothing of that."""
+        return 0
+
     def plug_in(self, camera: str) -> str:
         """What to do where a camera is not there."""
         return f"Plug in and power {camera}, the camera with serial number {self.port_of(camera)}"

@@ -137,6 +137,10 @@ class UvcRig(RigBase):
         """What people call it, "" where it has no other name."""
         return self.cameras[camera].label
 
+    def rotation_of(self, camera: str) -> int:
+        """By how much its picture is turned for people, degrees clockwise."""
+        return self.cameras[camera].rotate
+
     def plug_in(self, camera: str) -> str:
         """What to do where a camera is not there."""
         return f"Plug {camera} into the port {self.port_of(camera)}"

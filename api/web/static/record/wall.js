@@ -19,10 +19,10 @@ export function showCoverage(coverage) {
   }
 }
 
-function darken({ canvas, context, coverage }) {
+function darken({ context, coverage }, picture) {
   if (!coverage) return;
-  const width = canvas.width / coverage.columns;
-  const height = canvas.height / (coverage.cells.length / coverage.columns);
+  const width = picture.width / coverage.columns;
+  const height = picture.height / (coverage.cells.length / coverage.columns);
   context.fillStyle = "rgb(0 0 0 / 60%)";
   coverage.cells.forEach((n, i) => {
     if (n === 0) context.fillRect((i % coverage.columns) * width, Math.floor(i / coverage.columns) * height, width, height);
@@ -46,7 +46,7 @@ function makeTile(camera) {
   const covered = document.createElement("span");
   tile.append(canvas, name, said, covered);
   list.append(tile);
-  tiles.set(camera.name, { tile, canvas, said, covered, coverage: null, context: canvas.getContext("2d"), shown: 0 });
+  tiles.set(camera.name, { tile, canvas, said, covered, coverage: null, turned_deg: camera.rotate_deg, context: canvas.getContext("2d"), shown: 0 });
 }
 
 function say(camera) {
@@ -70,15 +70,24 @@ export function showCameras(cameras) {
   cameras.forEach(say);
 }
 
+/** A camera that hangs on its side is shown upright; what it records stays as it is. */
+function turn({ canvas, context, turned_deg: turned }, picture) {
+  const isOnItsSide = turned % 180 !== 0;
+  canvas.width = isOnItsSide ? picture.height : picture.width;
+  canvas.height = isOnItsSide ? picture.width : picture.height;
+  context.translate(canvas.width / 2, canvas.height / 2);
+  context.rotate((turned * Math.PI) / 180);
+  context.translate(-picture.width / 2, -picture.height / 2);
+}
+
 async function draw(name, bytes) {
   const tile = tiles.get(name);
   if (!tile) return;
   const image = await createImageBitmap(new Blob([bytes], { type: "image/jpeg" }));
-  tile.canvas.width = image.width;
-  tile.canvas.height = image.height;
+  turn(tile, image);
   tile.context.drawImage(image, 0, 0);
+  darken(tile, image);
   image.close();
-  darken(tile);
   tile.shown += 1;
   tile.canvas.dataset.shown = tile.shown;
 }
