@@ -238,8 +238,9 @@ def move_trial_to(
     folder, old = terminal.open_lab(), TrialName.parse(name)
     moved = move_trial_away(folder, old, TrialName.parse(target))
     note_in_audit(folder, "trial.move", f"{old} to {moved.name}")
-    settle_session(terminal, folder, moved.name.subject, moved.name.session)
+    # In this order: a subject whose trial the index still holds as another's would be refused it as a copy.
     settle_session(terminal, folder, old.subject, old.session)
+    settle_session(terminal, folder, moved.name.subject, moved.name.session)
     with suppress(UnknownNameError), writing(folder) as session:  # what cannot be indexed has been told
         follow_move(session, str(old), str(moved.name), find_trial(session, moved.name).session.subject_id)
     terminal.give(_document(moved), str(moved.name))
