@@ -183,9 +183,7 @@ class ControlCheck:
         lacking = [name for name in rehearsal.rig.optional_controls if name not in told["controls"]]
         if lacking:
             said = f"{camera} lacks {', '.join(lacking)}"
-            yield CheckResult(
-                self.name, Outcome.WARN, said, "Look that it adjusts nothing of that by itself"
-            )
+            yield CheckResult(self.name, Outcome.WARN, said, "Look that it adjusts nothing of that by itself")
         for what, fix in rehearsal.rig.find_automatic(camera, told["controls"]):
             yield CheckResult(self.name, Outcome.WARN, f"{camera} adjusts itself: {what}", fix)
 

@@ -21,7 +21,8 @@ function showLooked(found) {
   by("look-told").textContent = `From ${number(found.from_s)} to ${number(found.until_s)} s of ${found.trial}; indicative at most, and kept as no result.`;
   const unseen = found.landmarks_not_seen.length ? [`Not seen: ${found.landmarks_not_seen.join(", ")}`] : [];
   const goals = found.goals.length ? found.goals.map(sayGoal) : ["No goals are declared for this subject"];
-  const lines = [...goals, ...unseen, ...Object.entries(found.notes).map(([what, text]) => `${what}: ${text}`)];
+  const notes = Object.entries(found.notes).map(([what, text]) => `${what.replaceAll("_", " ")}: ${text}`);
+  const lines = [...goals, ...unseen, ...notes];
   by("looked-lines").replaceChildren(...lines.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
 }
 
@@ -29,6 +30,7 @@ const following = follower((job) => {
   looking = job;
   by("looked").hidden = false;
   by("look").hidden = !isOver(job) || job.state === "done";
+  by("look-said").hidden = job.state === "done"; // how long it would take
   by("look-progress").hidden = isOver(job);
   by("look-progress").querySelector("progress").value = job.progress;
   by("looked-title").textContent = "A first look";
@@ -51,6 +53,7 @@ export async function showAfter(after) {
   if (after.trial === trial) return;
   trial = after.trial;
   by("looked").hidden = true;
+  by("look-said").hidden = false;
   by("look").hidden = !!after.look_why_not;
   following.follow(null);
   const job = after.look_why_not ? null : await findJob(trial, ["quick"]);
