@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from labsys.capture.status import Count, make_numbers, map_numbers
 from labsys.capture.stream import Recorded
 from labsys.capture.trigger import LineTriggerBox, PulseTrain
 from labsys.core.errors import InputError, NewerSchemaError
-from labsys.storage.recordings import begin_recording
 from labsys.storage.sidecar import ROW, is_bad, lost_before, pack_flags, read_sidecar, write_sidecar
 from labsys.storage.video import read_pictures
 
@@ -182,27 +180,6 @@ def _writer(folder: Path) -> tuple[PartWriter, FrameQueue, memoryview]:
     plan = WriterPlan("camA", folder, PICTURES.size_px, 100.0, 60.0, folder / ".reserve")
     queue = FrameQueue(most_frames=50, most_bytes=1 << 30)
     return PartWriter(plan, queue, counts), queue, counts
-
-
-def test_the_disk_knows_of_the_files_and_not_only_of_what_is_in_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Content that was forced to the disk is lost with a name that was not."""
-    synced = list[Path]()
-    monkeypatch.setattr("labsys.capture.part_writer.sync_folder", synced.append)
-    monkeypatch.setattr("labsys.storage.recordings.sync_folder", synced.append)
-    with begin_recording(tmp_path / "run1/take") as recording:
-        assert synced == [tmp_path / "run1"]
-    writer, queue, _ = _writer(tmp_path)
-    writer._plan = replace(writer._plan, sync_every_s=0.0)
-    for tick in range(3):
-        queue.offer(_frame(tick))
-    queue.note(PartEnd())
-    queue.offer(_frame(3))
-    writer.ended = True
-    writer.run()
-    assert synced[1:] == [tmp_path] * 2, "once a part"
-    assert recording.folder.is_dir()
 
 
 def _frame(tick: int, *, damaged: bool = False) -> StoredFrame:

@@ -7,17 +7,21 @@ import os
 import tracemalloc
 from collections import namedtuple
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from labsys.capture import parts
+from labsys.capture.part_writer import PartEnd
 from labsys.capture.parts import UNMATCHED, join_parts, read_events, read_parts
 from labsys.core.errors import InputError
 from labsys.storage.jpeg_video import JpegVideo
+from labsys.storage.recordings import begin_recording
 from labsys.storage.sidecar import ROW, read_sidecar, write_sidecar
 from labsys.storage.video import measure_packets, read_packets, read_pictures
+from tests.test_labsys.test_capture_losses import _frame, _writer
 
 FACTS = {"size_px": [64, 48], "rate_hz": 100.0}
 Usage = namedtuple("Usage", "total used free")
@@ -229,3 +233,24 @@ def test_packets_are_measured_as_they_are_read(tmp_path: Path) -> None:
     sizes, whole = measure_packets(part)
     assert whole
     assert sizes.tolist() == [len(p) for p in read_packets(part)]
+
+
+def test_the_disk_knows_of_the_files_and_not_only_of_what_is_in_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Content that was forced to the disk is lost with a name that was not."""
+    synced = list[Path]()
+    monkeypatch.setattr("labsys.capture.part_writer.sync_folder", synced.append)
+    monkeypatch.setattr("labsys.storage.recordings.sync_folder", synced.append)
+    with begin_recording(tmp_path / "run1/take") as recording:
+        assert synced == [tmp_path / "run1"]
+    writer, queue, _ = _writer(tmp_path)
+    writer._plan = replace(writer._plan, sync_every_s=0.0)
+    for tick in range(3):
+        queue.offer(_frame(tick))
+    queue.note(PartEnd())
+    queue.offer(_frame(3))
+    writer.ended = True
+    writer.run()
+    assert synced[1:] == [tmp_path] * 2, "once a part"
+    assert recording.folder.is_dir()
