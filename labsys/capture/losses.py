@@ -140,7 +140,9 @@ def _after(stream: Stream, events: Mapping[str, Mapping[str, Any]], window: Wind
     if not window.until_ns:
         return (0, 0, let_go), 0, to_disk
     waited = (window.until_ns - int(last["t_ns"])) / NS / stream.period_s
-    missing = max(math.ceil(waited - _EDGE) - 1, 0)
+    # What came and could not be kept was due, however near to the edge.
+    came = min(to_disk + let_go, max(math.floor(waited), 0))
+    missing = max(math.ceil(waited - _EDGE) - 1, came, 0)
     to_disk = min(to_disk, missing)
     return (0, 0, min(let_go, missing - to_disk)), max(missing - to_disk - let_go, 0), to_disk
 

@@ -14,6 +14,7 @@ from labsys.storage.sidecar import ROW, Rows, lost_before
 
 NS = 1_000_000_000
 _NEAR = 0.2  # of the nominal period: a step this far off is a loss or a stall, not the camera's period
+_FEWEST_STEPS = 12  # jitter of fewer says less of the period than what the camera is set to
 _SLOW = 1.5  # times the nominal period: the camera runs in another mode than it should
 
 
@@ -38,7 +39,7 @@ def measure_period(rows: Sequence[Rows], nominal_s: float) -> tuple[float, bool]
     found = np.concatenate(steps) if steps else np.zeros(0)
     near = found[np.abs(found / nominal_s - 1.0) < _NEAR]
     slow = found.size > 0 and float(np.mean(found > _SLOW * nominal_s)) > 0.1
-    return (float(np.median(near)) if near.size >= 3 else nominal_s), slow
+    return (float(np.median(near)) if near.size >= _FEWEST_STEPS else nominal_s), slow
 
 
 @dataclass(eq=False)

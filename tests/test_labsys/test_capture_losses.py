@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from labsys.capture.device import DriverError, FrameFlag, StampSource, find_flaw
@@ -57,6 +57,7 @@ fates = st.lists(st.sampled_from("skcq"), min_size=3, max_size=120)
 
 
 @given(fates, st.integers(0, 3))
+@example(list("kkkkcs"), 0)
 @settings(max_examples=25, deadline=None)
 def test_what_is_stored_and_what_is_lost_is_all_that_was_due(letters: list[str], seed: int) -> None:
     """s stored, k lost in the kernel, c in the camera, q in the recorder's queue; the ends are told by fences."""
@@ -82,6 +83,28 @@ def test_what_is_stored_and_what_is_lost_is_all_that_was_due(letters: list[str],
     )
     assert losses.stored + losses.lost == losses.due == n
     assert losses.ticks.tolist() == [i for i, letter in enumerate(letters) if letter == "s"]
+
+
+@given(st.integers(1, 60), st.integers(0, 60), st.floats(0.02, 0.98))
+@settings(max_examples=25, deadline=None)
+def test_frames_that_a_full_disk_refused_are_due_however_near_to_the_edge(
+    stored: int, refused: int, rest: float
+) -> None:
+    """The take ends `rest` of a period after the last frame that came."""
+    rows = [
+        (i, i * PERIOD_NS, 0, i * PERIOD_NS, 10, pack_flags(bad=0, source=0, lost_before=0), 0.0, 0.0)
+        for i in range(stored)
+    ]
+    events = (
+        {"event": "begin", "at_ns": 0, "fence": [-1, -PERIOD_NS]},
+        {"event": "disk_full", "at_ns": stored * PERIOD_NS},
+        {"event": "closed", "at_ns": (stored + refused) * PERIOD_NS, "lost_in_queue": 0},
+        {"event": "written", "at_ns": (stored + refused) * PERIOD_NS, "stored": stored, "lost_to_disk": refused},
+    )
+    recorded = Recorded("camA", (np.array(rows, dtype=ROW),), events, PERIOD_NS / 1e9)
+    until_ns = (stored + refused - 1) * PERIOD_NS + round(rest * PERIOD_NS)
+    losses = account({"camA": recorded}, Window(-PERIOD_NS // 2, until_ns))["camA"]
+    assert (losses.stored, losses.to_disk, losses.due) == (stored, refused, stored + refused)
 
 
 @given(st.lists(st.sampled_from("gbe"), min_size=1, max_size=40))
