@@ -46,7 +46,13 @@ def authorize(request: Request) -> None:
         _check_csrf(request, principal)
     if principal.is_restricted:
         with database.write() as session:
-            record(session, actor_of(request), "read", f"{request.method} {request.url.path}")
+            record(session, actor_of(request), "read", f"{request.method} {_asked(request)}")
+
+
+def _asked(request: Request) -> str:
+    """The path, and the query: a comparison or a table names its subject there and nowhere else."""
+    query = request.url.query
+    return f"{request.url.path}?{query}" if query else request.url.path
 
 
 def may_still(request: Request) -> bool:

@@ -11,8 +11,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, event, select
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
+from sqlalchemy.orm.attributes import set_committed_value
 
-from api.access.roles import Principal
+from api.access.roles import Means, Principal
 from api.database.columns import Base
 from api.database.tables import (
     EpisodeRow,
@@ -40,6 +41,8 @@ def limit_session(session: Session, principal: Principal) -> None:
     """From now on this session finds only what the principal may see."""
     if principal.subjects is None:
         return
+    if principal.means is Means.LINK:
+        event.listen(session, "loaded_as_persistent", _forget_typed)
     options = criteria(sorted(principal.subjects))
 
     def limit(state: ORMExecuteState) -> None:
@@ -47,6 +50,12 @@ def limit_session(session: Session, principal: Principal) -> None:
             state.statement = state.statement.options(*options)
 
     event.listen(session, "do_orm_execute", limit)
+
+
+def _forget_typed(_session: Session, row: Any) -> None:
+    """A link is handed on to anybody, and what was typed about a person may name somebody."""
+    for name in _TYPED.get(type(row), ()):
+        set_committed_value(row, name, "")
 
 
 def criteria(codes: list[str]) -> list[Any]:
@@ -74,6 +83,12 @@ def _releases(codes: list[str]) -> Select[Any]:
     return select(_MEMBER.c.release).where(_MEMBER.c.trial_id.in_(_trials(codes)))
 
 
+_TYPED: dict[type[Base], tuple[str, ...]] = {
+    SubjectRow: ("notes",),
+    EpisodeRow: ("notes",),
+    SessionRow: ("notes",),
+    TrialRow: ("notes",),
+}
 CRITERIA: dict[type[Base], Callable[[list[str]], ColumnElement[bool]]] = {
     SubjectRow: lambda codes: SubjectRow.code.in_(codes),
     EpisodeRow: lambda codes: EpisodeRow.subject_id.in_(_subjects(codes)),

@@ -157,7 +157,8 @@ def _make_engine(url: URL) -> Engine:
         raise InputError(
             f"labsys does not know databases of kind '{backend}'", remedy="Use a file path or postgresql://"
         )
-    engine = create_engine(url)
+    # An error of the database goes into the log; what was to be written does not: notes, hashes, sealed identity.
+    engine = create_engine(url, hide_parameters=True)
     if backend == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

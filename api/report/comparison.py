@@ -98,7 +98,7 @@ def _changes(arranged: PairRows) -> Iterator[Block]:
     else:
         yield Words("No row that is not a goal shows a change.")
     if len(found) > len(shown):
-        yield Words(f"{len(found) - len(shown)} further rows show a change; 'labsys compare' lists them.")
+        yield Words(f"{len(found) - len(shown)} further rows may show a change; 'labsys compare' lists them.")
     rest = "; ".join(f"{part.region}: {part.summary}" for part in arranged.quiet)
     if rest:
         yield Words(f"{rest}.", head=f"Other rows ({arranged.n_quiet}).")

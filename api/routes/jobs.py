@@ -12,7 +12,7 @@ from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 
 from api.access.audit import record
-from api.access.authenticate import actor_of, principal_of
+from api.access.authenticate import actor_of, may_still, principal_of
 from api.access.roles import Principal
 from api.access.visibility import limit_session
 from api.database.connection import Database
@@ -98,16 +98,15 @@ def cancel(request: Request, database: DatabaseDep, job: JobId) -> Response:
 
 @router.get("/{job}/events", response_class=StreamingResponse, responses={**problem_responses(404), **_EVENTS})
 def watch(request: Request, database: DatabaseDep, job: JobId) -> StreamingResponse:
-    """Server-sent events: the job now, at every change, and at its end."""
-    principal = principal_of(request)
-    _look(database, principal, job)
+    """Server-sent events: the job now, at every change, and at its end; none any more to who was shut out meanwhile."""
+    _look(database, principal_of(request), job)
     headers = {"Cache-Control": "no-store"}
-    return StreamingResponse(_events(database, principal, job), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_events(request, database, job), media_type="text/event-stream", headers=headers)
 
 
-async def _events(database: Database, principal: Principal, job: str) -> AsyncIterator[bytes]:
-    said = b""
-    while True:
+async def _events(request: Request, database: Database, job: str) -> AsyncIterator[bytes]:
+    said, principal = b"", principal_of(request)
+    while await run_in_threadpool(may_still, request):
         document = await run_in_threadpool(_look, database, principal, job)
         body = as_bytes(document)
         if body != said:

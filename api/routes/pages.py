@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from calendar import monthrange
+from datetime import UTC, date, datetime, time
 from importlib.resources import as_file, files
 from typing import Annotated, Any
 
@@ -90,8 +93,24 @@ def _found_sessions(q: str) -> Answer:
     if q:
         columns = (SessionRow.code, SubjectRow.code, EpisodeRow.label, SessionRow.operator)
         tests = [func.lower(c).contains(q.lower(), autoescape=True) for c in columns]
+        tests += [SessionRow.captured_at.between(*days) for days in _days_of(q)]
         statement = statement.where(or_(*tests, SessionRow.phase.in_([p for p in Phase if q.lower() in p])))
     return statement.order_by(SessionRow.captured_at.desc(), SessionRow.id.desc())
+
+
+def _days_of(q: str) -> list[tuple[datetime, datetime]]:
+    """First and last moment (UTC, as pages show dates) of the year, month or day that is searched for; else none."""
+    said = re.fullmatch(r"(\d{4})(?:-(\d\d))?(?:-(\d\d))?", q.strip())
+    if said is None:
+        return []
+    year, month, day = (None if part is None else int(part) for part in said.groups())
+    try:
+        first = datetime(year or 0, month or 1, day or 1, tzinfo=UTC)
+        last_month = date(first.year, month or 12, 1)
+        last_day = day or monthrange(last_month.year, last_month.month)[1]
+        return [(first, datetime.combine(last_month.replace(day=last_day), time.max, UTC))]
+    except ValueError:
+        return []
 
 
 @router.get("/subjects/{subject}")

@@ -1,0 +1,102 @@
+"""What is kept back from those who were let in and from the log, and what the audit says of who read what."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from starlette.testclient import TestClient
+
+from api.access.audit import TERMINAL
+from api.access.keys import revoke
+from api.database.connection import Database
+from api.database.tables_owned import ApiKeyRow
+from api.routes import jobs
+
+API = "/api/v1"
+SECRET = "a hash, or a note about Ada"
+Headers = dict[str, str]
+
+
+def _database(client: TestClient) -> Database:
+    database: Database = client.app.state.database  # type: ignore[attr-defined]
+    return database
+
+
+@pytest.fixture
+def link(client: TestClient) -> Headers:
+    """How somebody who was given a link to S01 asks."""
+    end = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    made = client.post(f"{API}/links", json={"subject": "S01", "expires_at": end}).json()
+    return {"Authorization": f"Bearer {made['token']}"}
+
+
+def test_who_comes_by_a_link_reads_nothing_that_was_typed_about_the_runner(client: TestClient, link: Headers) -> None:
+    typed = {"notes": "Ada's daughter, works at the mill"}
+    visit, trial = "S01/2026-11-01", "S01/2026-11-01/run1"
+    for noun in ("subjects/S01", "episodes/S01/acl-left", f"sessions/{visit}", f"trials/{trial}"):
+        assert client.patch(f"{API}/{noun}", json=typed).status_code == 200
+    nouns = ("subjects", "episodes", "sessions", "trials")
+    documents = [f"{API}/{n}" for n in nouns] + [f"{API}/subjects/S01", f"{API}/sessions/{visit}"]
+    pages = ["/", "/subjects/S01", f"/trials/{trial}", "/compare?subject=S01&pre=2026-11-01&post=2026-12-13"]
+    report = f"{API}/compare/report?subject=S01&pre=2026-11-01&post=2026-12-13&format=html"
+    for address in (*documents, *pages, report):
+        answer = client.get(address, headers=link)
+        assert answer.status_code == 200, answer.text
+        assert "Ada" not in answer.text, address
+    assert typed["notes"] in client.get(f"{API}/subjects/S01").text, "those of the lab read it"
+    assert "Ada&#39;s daughter" in client.get("/subjects/S01").text
+
+
+def test_audit_says_which_subject_a_restricted_one_asked_for(client: TestClient, link: Headers) -> None:
+    asked = f"{API}/compare?subject=S01&pre=2026-11-01&post=2026-12-13"
+    assert client.get(asked, headers=link).status_code == 200
+    key = client.post(f"{API}/keys", json={"role": "admin"}).json()["token"]
+    events = client.get(f"{API}/audit?action=read", headers={"Authorization": f"Bearer {key}"}).json()["items"]
+    assert [e["object"] for e in events] == [f"GET {asked}"]
+
+
+def test_who_is_shut_out_is_told_no_more_of_a_job(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"kind": "process", "target": "S02/2026-11-03/walk1"}
+    job = client.post(f"{API}/jobs", json=asked).json()
+    key = client.post(f"{API}/keys", json={"role": "clinician"}).json()
+    look, looks = jobs._look, list[int]()
+
+    def look_and_revoke(*of: Any) -> Any:
+        looks.append(1)
+        assert len(looks) < 5, "whoever was shut out still follows the job"
+        if len(looks) == 2:
+            with _database(client).write() as session:
+                revoke(session, TERMINAL, ApiKeyRow, key["id"])
+        return look(*of)
+
+    monkeypatch.setattr(jobs, "_look", look_and_revoke)
+    monkeypatch.setattr(jobs, "_LOOK_EVERY_S", 0.01)
+    headers = {"Authorization": f"Bearer {key['token']}"}
+    answer = client.get(f"{API}/jobs/{job['id']}/events", headers=headers)
+    assert answer.text.count("event: job") == 1
+    assert len(looks) == 2
+
+
+def test_log_of_a_database_error_does_not_hold_what_was_to_be_written(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(DBAPIError) as raised, _database(client).write() as session:
+        session.execute(text("INSERT INTO nowhere VALUES (:secret)"), {"secret": SECRET})
+    logging.getLogger("labsys.requests").error("failed", exc_info=raised.value)
+    assert "nowhere" in caplog.text
+    assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [("2026", True), ("2026-11", True), ("2026-11-03", True), ("2026-12", False), ("2025", False), ("2026-13", False)],
+)
+def test_visits_are_found_by_their_date_whatever_they_are_called(client: TestClient, typed: str, found: bool) -> None:
+    new = {"subject": "S02", "session": "before", "captured_at": "2026-11-03T23:30:00Z"}
+    assert client.post(f"{API}/sessions", json=new).status_code == 201
+    assert ("#before" in client.get("/", params={"q": typed}).text) is found
