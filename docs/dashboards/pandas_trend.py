@@ -8,14 +8,20 @@ import pandas as pd
 
 from api.client import LabClient
 
-COLUMNS = ["subject", "session", "captured_at", "phase", "side", "unit", "speed_mps", "mean", "half_width", "quality"]
+COLUMNS = [
+    *("subject", "session", "captured_at", "phase", "kind", "side", "unit", "speed_mps", "mean", "half_width"),
+    "quality",
+]
 
 
 def read_trend(url: str, metric: str, key: str | None = None) -> pd.DataFrame:
-    """Mean and half the 95 % interval of a metric, a row per visit, side and condition; excluded trials left out."""
+    """Mean and half the 95 % interval of a metric, a row per visit, side and condition, as pages and trends measure it.
+
+    What may not be compared (`not_for_comparison`) is left out; excluded trials are no part of a visit.
+    """
     with LabClient.connect(url, key=key) as lab:
-        frame = lab.trial_metrics(metric=[metric])
-    usable = frame[frame["mean"].notna() & (frame["quality"] != "excluded")]
+        frame = lab.table("session_metrics", metric=[metric])
+    usable = frame[frame["mean"].notna() & frame["not_for_comparison"].isna()]
     usable = usable.assign(half_width=(usable["ci95_high"] - usable["ci95_low"]) / 2)
     return usable.sort_values(["subject", "side", "captured_at"])[COLUMNS].reset_index(drop=True)
 
