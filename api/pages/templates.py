@@ -56,6 +56,7 @@ def _templates() -> Environment:
         "quantity": words.quantity,
         "interval": words.interval,
         "verdict": words.verdict,
+        "line_verdict": words.line_verdict,
         "described": words.describe,
         "remark": words.remark,
         "angle": words.describe_angle,

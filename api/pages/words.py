@@ -77,6 +77,15 @@ def verdict(row: Mapping[str, Any]) -> str:
     return f"{text}: {row['reason']}" if row["reason"] else text
 
 
+def line_verdict(slope: Mapping[str, Any], unit: str) -> str:
+    """The verdict on a trend's line over all its visits."""
+    if slope["verdict"] == "no_detectable_change":
+        said = f"no change larger than {quantity(slope['detectable_change'], unit)} could be seen"
+    else:
+        said = _VERDICTS[slope["verdict"]]
+    return said if slope["family"] == "goal" else f"{said} (exploratory)"
+
+
 def goal_direction(direction: str) -> str:
     """Where the clinician wants a metric to go."""
     return _GOALS[direction]

@@ -61,6 +61,18 @@ def test_without_scripts_nothing_of_a_form_goes_into_the_address(admin: TestClie
     assert {form.attributes.get("method") for form in forms} == {"post"}
 
 
+def test_password_is_changed_on_the_page(admin: TestClient) -> None:
+    forms = [f for f in read_page(admin.get("/admin").text).all("form") if f.attributes.get("data-append") == "name"]
+    (form,) = forms
+    viewer = _as(admin, "viewer")
+    asked = {"password": "quite another four words"}
+    address = form.attributes["data-address"] + "the viewer"
+    assert admin.request(form.attributes["data-method"], address, json=asked).status_code == 200
+    assert viewer.get("/").status_code == 401
+    script = admin.get("/static/admin.js").text
+    assert "delete body[append];" in script, "the name stands in the address; the body may not hold it"
+
+
 def test_jobs_are_listed_and_cancelled_by_operators(admin: TestClient) -> None:
     job = admin.post(f"{API}/jobs", json={"kind": "process", "target": "S01/2026-11-01/run1"}).json()
     page = read_page(admin.get("/jobs").text)

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.pages.trend_chart import HEIGHT, WIDTH, trend_chart
-from api.routes import trial_page
+from api.routes import pages, trial_page
 from labsys.core.catalogue import METRICS
 from labsys.core.motion import Finding, FindingStatus
 from labsys.core.skeleton import Side, Tier
@@ -102,6 +102,34 @@ def test_subject_shows_goals_and_their_trend_with_phases(client: TestClient) -> 
     for row, point in zip(rows, trend["series"][0]["points"], strict=True):
         assert f"{point['value']:.1f}°" in row.text
         assert f"{point['ci95'][0]:.1f} to {point['ci95'][1]:.1f}°" in row.text
+    since = trend["series"][0]["points"][1]["since_first_ci95"]
+    assert f"{since[0]:+.1f} to {since[1]:+.1f}°" in rows[1].text
+    assert "provisional" in card.text, "the lab has not learnt its own error"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "family", "said"),
+    [
+        ("larger_than_error", "goal", "+6.0° (95 % +1.0 to +11.0°): larger than measurement error."),
+        ("possible_change", "exploratory", ": not distinguishable from measurement error (exploratory)."),
+        ("no_detectable_change", "goal", ": no change larger than 8.0° could be seen."),
+    ],
+)
+def test_line_of_a_trend_comes_with_its_verdict_in_words(
+    verdict: str, family: str, said: str, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = {"n_visits": 3, "per_week": 0.5, "per_week_ci95": [0.1, 0.9], "change": 6.0, "ci95": [1.0, 11.0]}
+    slope = {**numbers, "threshold": 5.0, "detectable_change": 8.0, "verdict": verdict, "family": family}
+    tell = pages.trend_document
+
+    def with_line(*of: Any, **asked: Any) -> dict[str, Any]:
+        document = tell(*of, **asked)
+        return document | {"series": [s | {"slope": slope} for s in document["series"]]}
+
+    monkeypatch.setattr(pages, "trend_document", with_line)
+    text = _page(client, "/subjects/S01").one("section", "trend-card").text
+    assert said in text
+    assert "From 5.0° on it would count as larger than error." in text
 
 
 def test_subject_shows_the_trend_of_any_metric(client: TestClient) -> None:

@@ -24,6 +24,7 @@ async function send(form) {
   const { method, append, hands } = form.dataset;
   const body = bodyOf(form);
   const address = form.dataset.address + (append ? encodeURIComponent(body[append]) : "");
+  delete body[append];
   const access = await (await fetch("/api/v1/access")).json();
   const headers = { "X-CSRF-Token": access.csrf_token ?? "" };
   const bodied = ["POST", "PATCH"].includes(method);
