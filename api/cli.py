@@ -26,6 +26,7 @@ from api.commands import (
     demo,
     doctor,
     episodes,
+    erasing,
     exporting,
     importing,
     judging_models,
@@ -102,6 +103,7 @@ for _module in (labelling_models, making_models, judging_models):
     _module.register(modelling.model_app)
 session_protocol.register(sessions.app)
 trial_bin.register(trials.app)
+erasing.register(subjects.app)
 app.add_typer(recording.record_app, name="record")
 app.add_typer(rigs.app, name="rig")
 app.add_typer(archiving.app, name="archive")

@@ -150,7 +150,7 @@ def _unlock(keys: KeyStore, subject: SubjectRow, row: IdentityRow) -> Identity:
         raise LockedError(
             f"the identity of {subject.code} is locked: its key is not here",
             remedy="Give labsys the key store of this lab (LABSYS_KEYS); after an erasure there is none, "
-            "and erasing it here once more makes room for a new one",
+            "and erasing it here once more, with recordings=kept, makes room for a new one",
         )
     return Identity(**json.loads(_open(key, row.sealed, subject.id)))
 

@@ -35,6 +35,7 @@ from labsys.core.motion import AngleSeries
 from labsys.core.session import TrialName
 from labsys.core.skeleton import find_bones, side_of
 from labsys.core.units import to_outside_array
+from labsys.storage.erasures import find_erasure
 from labsys.storage.film_layout import NUMBER_BITS, NUMBER_BLOCK_PX
 from labsys.storage.films import Faces, Film, FilmedCamera, has_film, load_film, trial_film_key
 from labsys.storage.lab import Lab
@@ -91,6 +92,9 @@ def load_playback(db: Session, lab: Lab, name: TrialName, run: str, faces: Faces
 
 def find_film(db: Session, lab: Lab, name: TrialName, run: str, faces: Faces) -> FilmDocument:
     """Where the film of a run is, or how far it is."""
+    erasure = find_erasure(lab, name.subject)
+    if erasure is not None:
+        return FilmDocument(state="impossible", faces=faces, reason=erasure.says)
     take = load_take(lab, name) if has_take(lab, name) else Take(rate_hz=1.0)
     key = trial_film_key(take, run, faces)
     if not key:

@@ -12,13 +12,17 @@ from api.database.tables import FileRow, SessionRow, SubjectRow, TrialRow
 from api.playback import find_film
 from api.schemas.access import SharedFilm
 from labsys.core.session import TrialName
+from labsys.storage.erasures import find_erasure
 from labsys.storage.films import BlurredFaces, Faces
 from labsys.storage.lab import Lab
 from pipelines.playback.faces_told import tell_blurred
 
 
 def shared_films(db: Session, lab: Lab, subject: SubjectRow) -> list[SharedFilm]:
-    """The films with blurred faces of a subject's trials that were processed and have videos, by time."""
+    """The films with blurred faces of a subject's trials that were processed and have videos, by time; none of somebody
+    erased."""
+    if find_erasure(lab, subject.code) is not None:
+        return []
     has_video = select(FileRow.path).where(FileRow.trial_id == TrialRow.id, FileRow.kind == RECORDING).exists()
     statement = select(TrialRow).join(TrialRow.session).where(SessionRow.subject_id == subject.id, has_video)
     trials = db.scalars(statement.where(TrialRow.current_run.is_not(None)).order_by(TrialRow.recorded_at))

@@ -12,6 +12,7 @@ from api.jobs.pausing import HOLDING_DATABASE
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.progress import Progress
 from labsys.core.session import TrialKind, TrialName
+from labsys.storage.erasures import find_erasure
 from labsys.storage.films import Film
 from labsys.storage.lab import Lab, open_lab
 
@@ -73,6 +74,7 @@ def film(lab: Lab, name: TrialName, parameters: Mapping[str, Any], progress: Pro
     from labsys.storage.runs import current_run
     from pipelines.playback.film import film_trial
 
+    _refuse_erased(lab, name)
     run = current_run(lab, name)
     if run is None:
         raise InputError(f"trial {name} was not processed yet", remedy=f"Run `labsys process {name}`")
@@ -86,6 +88,7 @@ def pair_film(lab: Lab, post: TrialName, parameters: Mapping[str, Any], progress
     from labsys.storage.runs import current_run
     from pipelines.playback.pair import FilmedVisit, film_pair
 
+    _refuse_erased(lab, post)
     names = (TrialName.parse(parameters["pre"]), post)
     runs = [current_run(lab, name) for name in names]
     visits = [FilmedVisit(name, run) for name, run in zip(names, runs, strict=True) if run is not None]
@@ -94,6 +97,13 @@ def pair_film(lab: Lab, post: TrialName, parameters: Mapping[str, Any], progress
     side, faces = Side(parameters["side"]), faces_of(parameters)
     made = film_pair(lab, visits[0], visits[1], side, faces=faces, progress=progress)
     return {"film": made.key, "frames": made.n_frames, **_blurred(made)}
+
+
+def _refuse_erased(lab: Lab, name: TrialName) -> None:
+    """A film that was asked for before the subject was erased is not made any more."""
+    erasure = find_erasure(lab, name.subject)
+    if erasure is not None:
+        raise InputError(f"no film of {name} is made: {erasure.says}")
 
 
 def _blurred(film: Film) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Who may recognise a runner: nobody who came by a read-only link, and nobody at all where the lab blurs every face.
 
-Only films are blurred. Recordings as they were taken are kept from those who may not recognise anybody.
+Only films are blurred. Recordings as they were taken are kept from those who may not recognise anybody. Of a subject
+who was erased nobody is given a recording, or a film that was made of one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from api.access.authenticate import principal_of
 from api.access.roles import Means
 from api.errors import RefusedError
 from api.settings import ServiceSettings
+from labsys.storage.erasures import find_erasure
 from labsys.storage.films import Faces
+from labsys.storage.lab import Lab
 
 # Kind of the files of a take that show people.
 RECORDING = "video"
@@ -42,6 +45,18 @@ def refuse_recording(request: Request, kind: str) -> None:
     """RefusedError 403 where a file shows people, and the one who asks may recognise nobody."""
     if kind == RECORDING and must_blur(request):
         raise _refusal("a recording as it was taken")
+
+
+def refuse_erased(lab: Lab, subject: str) -> None:
+    """RefusedError 404 where a subject's recordings are hidden or removed, whoever asks; it says until when."""
+    erasure = find_erasure(lab, subject)
+    if erasure is not None:
+        raise RefusedError(HTTPStatus.NOT_FOUND, "erased", erasure.says)
+
+
+def may_see_recordings(request: Request, lab: Lab, subject: str) -> bool:
+    """Whether the one who asks is given recordings of a subject as they were taken."""
+    return not must_blur(request) and find_erasure(lab, subject) is None
 
 
 def _refusal(what: str) -> RefusedError:

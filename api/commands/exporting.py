@@ -57,6 +57,7 @@ def export(
     """
     from labsys.core.session import TrialName
     from labsys.storage.atomic import read_json
+    from labsys.storage.erasures import find_erasure
     from labsys.storage.films import Faces
     from pipelines.export_anipose import export_anipose
     from pipelines.export_constant_rate import README, export_constant_rate
@@ -73,7 +74,11 @@ def export(
     if blur_faces and format is not ExportFormat.VIDEOS:
         raise InputError("--blur-faces is of videos", where=f"--format {format}", remedy="Use --format videos")
     terminal = Terminal(lab, as_json, quiet)
-    written = writers[format](terminal.open_lab(), TrialName.parse(trial), out, run=run)
+    folder, name = terminal.open_lab(), TrialName.parse(trial)
+    erasure = find_erasure(folder, name.subject)
+    if erasure is not None and format in (ExportFormat.ANIPOSE, ExportFormat.VIDEOS):
+        raise InputError(f"no video of {name} is given out: {erasure.says}")
+    written = writers[format](folder, name, out, run=run)
     told: dict[str, Any] = {"trial": trial, "format": format.value, "files": [str(p) for p in written]}
     if blur_faces:
         told["faces"] = read_json(out / README)["faces"]

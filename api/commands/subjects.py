@@ -12,7 +12,7 @@ from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
 if TYPE_CHECKING:
     from labsys.core.session import Subject
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Subjects: add, list, show, edit.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Subjects: add, list, show, edit, erase.")
 
 Code = Annotated[str, typer.Argument(metavar="SUBJECT", help="Code of the subject; never a name.")]
 SexOption = Annotated[str | None, typer.Option("--sex", help="As the lab writes it.")]
@@ -127,7 +127,7 @@ def _save(
     consent: list[str] | None,
     notes: str | None,
 ) -> None:
-    from api.commands.changes import update_index
+    from api.commands.changes import note_in_audit, update_index
     from labsys.storage.subjects import save_subject
 
     lab = terminal.open_lab()
@@ -140,5 +140,6 @@ def _save(
         notes=subject.notes if notes is None else notes,
     )
     saved = save_subject(lab, changed)
+    note_in_audit(lab, "subject.change", f"subjects/{saved.code}")
     update_index(terminal, lab, saved.code)
     terminal.give(asdict(saved), saved.code)

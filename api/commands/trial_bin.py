@@ -9,6 +9,7 @@ import typer
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
 
 if TYPE_CHECKING:
+    from labsys.storage.lab import Lab
     from labsys.storage.trial_bin import BinEntry
 
 KEPT_DAYS = 30
@@ -42,7 +43,8 @@ def purge(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Destroy deleted trials with their recordings, for good; let a timer of the machine call it every day.
+    """Destroy deleted trials with their recordings, and the recordings of erased subjects whose day has come, for good;
+    let a timer of the machine call it every day.
 
     \b
     Example: labsys trial purge --days 30
@@ -62,5 +64,20 @@ def purge(
         names.append(str(entry.name))
 
     destroy_deleted(folder, datetime.now(UTC) - timedelta(days=days), note=note)
-    document: dict[str, Any] = {"destroyed": names}
-    terminal.give(document, "\n".join(names) or f"nothing was deleted more than {days} days ago")
+    erased = _remove_erased(folder)
+    lines = names + [f"{subject}: recordings removed" for subject in erased]
+    document: dict[str, Any] = {"destroyed": names, "erased": erased}
+    terminal.give(document, "\n".join(lines) or f"nothing was deleted more than {days} days ago, and no erasure is due")
+
+
+def _remove_erased(folder: Lab) -> list[str]:
+    """Subjects whose recordings went."""
+    from api.access.audit import TERMINAL
+    from api.database.connection import open_database
+    from api.erasure import remove_due_recordings
+
+    database = open_database(folder)
+    try:
+        return remove_due_recordings(folder, database, TERMINAL)
+    finally:
+        database.close()

@@ -184,7 +184,6 @@ def exclude_trial(
     \b
     Example: labsys trial exclude S01/2026-11-22/run1 --reason "shoe came off"
     """
-    from api.commands.changes import note_in_audit
     from labsys.storage.trials import load_trial
 
     terminal = Terminal(lab, as_json, quiet)
@@ -192,8 +191,8 @@ def exclude_trial(
     if not reason.strip():
         raise InputError("no reason was given", where="--reason", remedy="Say why the trial does not count")
     trial = load_trial(folder, TrialName.parse(name))
-    _save(terminal, folder, replace(trial, excluded=True, exclusion_reason=reason.strip()))
-    note_in_audit(folder, "trial.exclude", f"{trial.name}: {reason.strip()}")
+    excluded = replace(trial, excluded=True, exclusion_reason=reason.strip())
+    _save(terminal, folder, excluded, "trial.exclude", f"{trial.name}: {reason.strip()}")
 
 
 @app.command("include")
@@ -205,14 +204,12 @@ def include_trial(
     \b
     Example: labsys trial include S01/2026-11-22/run1
     """
-    from api.commands.changes import note_in_audit
     from labsys.storage.trials import load_trial
 
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
     trial = load_trial(folder, TrialName.parse(name))
-    _save(terminal, folder, replace(trial, excluded=False, exclusion_reason=""))
-    note_in_audit(folder, "trial.include", str(trial.name))
+    _save(terminal, folder, replace(trial, excluded=False, exclusion_reason=""), "trial.include", str(trial.name))
 
 
 @app.command("move")
@@ -336,12 +333,13 @@ def _cleared(trial: Trial, names: list[str]) -> Trial:
     return trial
 
 
-def _save(terminal: Terminal, lab: Lab, trial: Trial) -> None:
-    from api.commands.changes import settle_session
+def _save(terminal: Terminal, lab: Lab, trial: Trial, action: str = "trial.change", what: str = "") -> None:
+    from api.commands.changes import note_in_audit, settle_session
     from labsys.storage.trials import save_trial
 
     _check_static(lab, trial)
     saved = save_trial(lab, trial)
+    note_in_audit(lab, action, what or f"trials/{saved.name}")
     settle_session(terminal, lab, saved.name.subject, saved.name.session)
     _give(terminal, saved)
 

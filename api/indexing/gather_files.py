@@ -9,6 +9,7 @@ from labsys.core.errors import InputError
 from labsys.core.session import TrialName
 from labsys.storage.archived_take import find_archived
 from labsys.storage.atomic import is_there
+from labsys.storage.erasures import find_erasure
 from labsys.storage.lab import Lab
 from labsys.storage.takes import has_take, load_take
 
@@ -19,9 +20,9 @@ def take_files(lab: Lab, name: TrialName, trial: TrialRow) -> list[dict[str, Any
         return []
     take = load_take(lab, name)
     folder = f"subjects/{name}/take"
-    # Videos in the archive are no files of the lab, until they are fetched.
-    away = find_archived(lab, name)
-    here = [v for v in take.cameras.values() if away is None or is_there(lab.root / folder / v.path)]
+    # Videos in the archive are no files of the lab, until they are fetched; those of an erased subject go in time.
+    may_be_away = find_archived(lab, name) is not None or find_erasure(lab, name.subject) is not None
+    here = [v for v in take.cameras.values() if not may_be_away or is_there(lab.root / folder / v.path)]
     held = [("video", v.path, v.sha256) for v in here]
     held += [("landmarks2d", f.path, f.sha256) for f in take.landmarks2d.values()]
     held += [(role, f.path, f.sha256) for role, f in take.files.items()]

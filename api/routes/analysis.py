@@ -23,6 +23,7 @@ from api.views.curve_changes import compare_curves
 from api.views.reliability import plan_document, reliability_document
 from api.views.trend import trend_document
 from labsys.core.catalogue import ANGLES, CATALOGUE_VERSION, find_angle, find_metric
+from labsys.core.errors import InputError
 from labsys.core.skeleton import Side, Tier
 
 router = APIRouter(tags=["analysis"])
@@ -83,6 +84,8 @@ def compare_stride_curves(
     with refusing_names():
         find_angle(angle or ANGLES[0].id)
     counting = _counting(db, as_of)
+    if pre == post:
+        raise InputError(f"session '{pre}' cannot be compared with itself", remedy="Name two sessions")
     visits = (find_visit(db, subject, code, counting=counting) for code in (pre, post))
     curves = compare_curves(lab, *visits, angle=angle)
     return send(request, {"subject": subject, "pre": pre, "post": post, "curves": curves})

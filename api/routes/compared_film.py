@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.access.audit import record
 from api.access.authenticate import actor_of
+from api.access.faces import refuse_erased
 from api.dependencies import DatabaseDep, LabDep, SessionDep
 from api.documents import send
 from api.errors import problem_responses
@@ -24,6 +25,7 @@ from api.streaming import stream_file
 from labsys.core.errors import UnknownNameError
 from labsys.core.session import TrialName
 from labsys.core.skeleton import Side
+from labsys.storage.erasures import find_erasure
 from labsys.storage.films import Faces, Film, film_video, has_film, load_film, load_film_landmarks, pair_film_key
 from labsys.storage.lab import Lab
 from labsys.storage.takes import Take, has_take, load_take
@@ -104,7 +106,9 @@ def make_pair_film(request: Request, database: DatabaseDep, lab: LabDep, pair: P
 
 
 def _document(db: Session, lab: Lab, pair: Pair) -> PairFilmDocument:
-    key = _key(db, lab, pair)
+    key, erasure = _key(db, lab, pair), find_erasure(lab, pair.post.subject)
+    if erasure is not None:
+        return PairFilmDocument(state="impossible", faces=pair.faces, reason=erasure.says, side=pair.side)
     if not key:
         reason = "one of the two visits has no videos"
         return PairFilmDocument(state="impossible", faces=pair.faces, reason=reason, side=pair.side)
@@ -139,6 +143,7 @@ def _places(landmarks: tuple[str, ...], side: Side) -> tuple[int, int] | None:
 
 def _made(db: Session, lab: Lab, pair: Pair) -> str:
     key = _key(db, lab, pair)
+    refuse_erased(lab, pair.post.subject)
     if not key or not has_film(lab, pair.post, key):
         raise UnknownNameError("film", f"{pair.pre} and {pair.post}", valid=())
     return key

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.access.authenticate import principal_of
-from api.access.faces import faces_for, must_blur
+from api.access.faces import faces_for, may_see_recordings
 from api.access.rules import rule_named
 from api.counting import counting_as_of
 from api.database.tables import FileRow
@@ -67,7 +67,7 @@ def show_comparison(
         present=urlencode(asked),
         releases=[r.name for r in release_documents(db)],
         may_make_film=may_make,
-        films={"faces": shown.value, "choice": not must_blur(request)},
+        films={"faces": shown.value, "choice": may_see_recordings(request, lab, subject)},
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy import select
 
-from api.access.faces import refuse_recording
+from api.access.faces import RECORDING, refuse_erased, refuse_recording
 from api.database.tables import FileRow
 from api.dependencies import LabDep, SessionDep
 from api.errors import problem_responses
@@ -34,6 +34,8 @@ def get_file(request: Request, db: SessionDep, lab: LabDep, path: PathInLab) -> 
     if row is None or place is None:
         raise UnknownNameError("file", path, valid=())
     refuse_recording(request, row.kind)
+    if row.kind == RECORDING:
+        refuse_erased(lab, path.split("/")[1])  # subjects/CODE/…
     lasting = row.run is not None and bool(row.sha256)
     return stream_file(request, place, what=path, sha256=row.sha256 or "", lasting=lasting)
 

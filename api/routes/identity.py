@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated, Self
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.access.authenticate import actor_of
 from api.dependencies import DatabaseDep, LabDep, SubjectCode
 from api.documents import as_bytes
+from api.erasure import KEPT, KEPT_DAYS, erase_subject
 from api.errors import RefusedError, problem_responses
 from api.identity import Identity, KeyStore, LockedError, erase_identity, read_identity, save_identity
 from api.queries import find_subject
 from api.schemas.sent import Sent, Word, no_control_characters
+from labsys.storage.erasures import Erasure, find_erasure
 
 router = APIRouter(prefix="/subjects", tags=["identity"])
 
+KeepDays = Annotated[int, Query(ge=0, le=3650, description="Days until recordings are removed")]
 Contact = Annotated[str, AfterValidator(no_control_characters), Field(max_length=2000)]
 
 
@@ -45,6 +49,31 @@ class IdentityDocument(BaseModel):
     def of(cls, subject: str, identity: Identity | None) -> Self:
         """From the decrypted row."""
         return cls(subject=subject, known=identity is not None, **asdict(identity or Identity()))
+
+
+class Recordings(StrEnum):
+    """What becomes of the recordings of somebody whose identity is erased."""
+
+    REMOVED = "removed"
+    KEPT = "kept"
+
+
+class ErasedDocument(IdentityDocument):
+    """A subject who was erased: since when (null where only the identity was), after when no recording is left, and
+    what stays and why."""
+
+    asked_at: str | None
+    recordings_removed_after: str | None
+    kept: list[str]
+
+    @classmethod
+    def after(cls, subject: str, erasure: Erasure | None) -> Self:
+        """Of what was begun."""
+        known = IdentityDocument.of(subject, None).model_dump()
+        if erasure is None:
+            return cls(**known, asked_at=None, recordings_removed_after=None, kept=list(KEPT))
+        times = {"asked_at": erasure.asked_at, "recordings_removed_after": erasure.remove_after}
+        return cls(**known, **times, kept=list(KEPT))
 
 
 @router.get("/{subject}/identity", response_model=IdentityDocument, responses=problem_responses(404, 409))
@@ -76,13 +105,26 @@ def put_identity(
     return _private(IdentityDocument.of(subject, identity))
 
 
-@router.delete("/{subject}/identity", response_model=IdentityDocument, responses=problem_responses(404))
-def delete_identity(request: Request, lab: LabDep, database: DatabaseDep, subject: SubjectCode) -> Response:
-    """Destroy the key of a subject's identity: nobody can read it again, from here or from any backup."""
+@router.delete("/{subject}/identity", response_model=ErasedDocument, responses=problem_responses(404))
+def delete_identity(
+    request: Request,
+    lab: LabDep,
+    database: DatabaseDep,
+    subject: SubjectCode,
+    recordings: Annotated[Recordings, Query(description="`kept` where only the key is lost")] = Recordings.REMOVED,
+    keep_days: KeepDays = KEPT_DAYS,
+) -> Response:
+    """Erase a subject: the key of the identity is destroyed, so that nobody can read it again, from here or from any
+    backup; recordings are hidden now, and removed after `keep_days`."""
+    actor = actor_of(request)
     with database.write() as session:
         row = find_subject(session, subject)
-        erase_identity(session, actor_of(request), KeyStore.of(lab), row)
-    return _private(IdentityDocument.of(subject, None))
+        if recordings is Recordings.KEPT:
+            erase_identity(session, actor, KeyStore.of(lab), row)
+            erasure = find_erasure(lab, subject)
+        else:
+            erasure = erase_subject(session, actor, lab, row, keep_days=keep_days)
+    return _private(ErasedDocument.after(subject, erasure))
 
 
 def _refusal(locked: LockedError) -> RefusedError:

@@ -44,6 +44,7 @@ from labsys.core.catalogue import METRICS, find_metric
 from labsys.core.measurement_error import ErrorTable
 from labsys.core.session import Phase
 from labsys.core.skeleton import Side
+from labsys.storage.erasures import find_erasure
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -140,7 +141,7 @@ def show_subject(
     return render(
         request, "subject.html", subject=row, episodes=documents, visits=visits, trends=trends, metric=metric,
         metrics=METRICS, release=as_of_document(db, counting), releases=[r.name for r in release_documents(db)],
-        may_share=may_share, films=shared_films(db, lab, row) if may_share else [],
+        erasure=find_erasure(lab, subject), may_share=may_share, films=shared_films(db, lab, row) if may_share else [],
     )  # fmt: skip
 
 

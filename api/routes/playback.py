@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.access.audit import record
 from api.access.authenticate import actor_of
-from api.access.faces import faces_for
+from api.access.faces import faces_for, refuse_erased
 from api.dependencies import DatabaseDep, LabDep, SessionDep, TrialNameDep
 from api.documents import send
 from api.errors import RefusedError, problem_responses
@@ -110,6 +110,7 @@ def refuse_if_settled(found: FilmDocument) -> None:
 
 
 def _made_film(lab: Lab, name: TrialName, run: str, faces: Faces) -> str:
+    refuse_erased(lab, name.subject)
     key = trial_film_key(load_take(lab, name), run, faces) if has_take(lab, name) else ""
     if not key or not has_film(lab, name, key):
         raise UnknownNameError("film", str(name), valid=())

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import select
 
-from api.access.faces import RECORDING, must_blur
+from api.access.faces import RECORDING, may_see_recordings
 from api.database.tables import FileRow, RunRow, SessionRow, SubjectRow, TrialRow
 from api.dependencies import CodeFilter, Cursor, LabDep, Limit, RunCode, SessionDep, TrialNameDep
 from api.documents import send
@@ -60,13 +60,13 @@ def get_run(request: Request, db: SessionDep, name: TrialNameDep, run: RunCode) 
 
 @router.get(f"{_TRIAL}/files", response_model=Page[FileDocument], responses=problem_responses(404))
 def list_files(
-    request: Request, db: SessionDep, name: TrialNameDep, limit: Limit = 100, cursor: Cursor = None
+    request: Request, db: SessionDep, lab: LabDep, name: TrialNameDep, limit: Limit = 100, cursor: Cursor = None
 ) -> Response:
     """Files of the trial's take and of its runs, by path; recordings only for those who may see faces."""
     trial = find_trial(db, name)
     keys = Keyset.of((FileRow.path,), {"trial": trial.id})
     statement = select(FileRow).where(FileRow.trial_id == trial.id)
-    if must_blur(request):
+    if not may_see_recordings(request, lab, name.subject):
         statement = statement.where(FileRow.kind != RECORDING)
     rows, following = keys.fetch(db, statement, cursor, limit)
     return send(request, Page(items=[FileDocument.of(r) for r in rows], next_cursor=following))

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.access.authenticate import principal_of
-from api.access.faces import RECORDING, faces_for, must_blur
+from api.access.faces import RECORDING, faces_for, may_see_recordings
 from api.access.rules import rule_named
 from api.database.tables import FileRow, TrialRow
 from api.dependencies import LabDep, SessionDep, TrialNameDep
@@ -39,7 +39,8 @@ def show_trial(
     request: Request, db: SessionDep, lab: LabDep, name: TrialNameDep, faces: FacesChoice = None
 ) -> HTMLResponse:
     """What the run that counts found, and how far it can be trusted."""
-    row, shown, choice = find_trial(db, name), faces_for(request, faces), not must_blur(request)
+    row, shown = find_trial(db, name), faces_for(request, faces)
+    choice = may_see_recordings(request, lab, name.subject)
     files = _files(db, row)
     values: dict[str, Any] = {"trial": TrialDocument.of(row), "run": None}
     values["films"] = {"faces": shown.value, "choice": choice and any(f.kind == RECORDING for f in files)}

@@ -21,7 +21,7 @@ from labsys.storage.video import check_video
 if TYPE_CHECKING:
     from labsys.storage.exchange.tracks import CameraTrack
 
-_FILE = "take.json"
+TAKE_FILE = "take.json"
 ARCHIVE_FILE = "archive.json"  # in a take whose videos are on another disk (take_archive.py)
 TAKE_LOCK = ".take.lock"  # of a trial, held by who imports its take or takes its videos away
 RECORDING_FOLDER = ".take.recording"  # beside take/, while it is recorded or waits to be recovered
@@ -126,7 +126,7 @@ class StagedTake:
             source=source,
             notes=notes,
         )
-        save_document(self._folder / _FILE, take)
+        save_document(self._folder / TAKE_FILE, take)
         sync_tree(self._folder)
         self._folder.rename(self._target)
         sync_folder(self._target.parent)
@@ -168,7 +168,7 @@ def stage_take(lab: Lab, name: TrialName) -> Iterator[StagedTake]:
 def load_take(lab: Lab, name: TrialName) -> Take:
     """Read take.json (UnknownNameError: no such trial; InputError where it has no take; NewerSchemaError)."""
     require_trial(lab, name)
-    path = take_folder(lab, name) / _FILE
+    path = take_folder(lab, name) / TAKE_FILE
     if not is_there(path):
         raise InputError(f"trial {name} has no take", where=str(path), remedy="Record or import one")
     return load_document(path, Take)
@@ -176,7 +176,7 @@ def load_take(lab: Lab, name: TrialName) -> Take:
 
 def has_take(lab: Lab, name: TrialName) -> bool:
     """Whether the trial has a take."""
-    return is_there(take_folder(lab, name) / _FILE)
+    return is_there(take_folder(lab, name) / TAKE_FILE)
 
 
 def require_videos(lab: Lab, name: TrialName) -> None:

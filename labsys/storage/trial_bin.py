@@ -125,9 +125,15 @@ def restore_trial(lab: Lab, name: TrialName) -> BinEntry:
 def list_gone(lab: Lab, subject: str) -> list[BinEntry]:
     """Every trial of a subject that was ever deleted or moved away and not restored, oldest first."""
     # By their names first: another subject's entry is not read, whatever is in it.
-    mine = [folder for folder in _all_entries(lab) if folder.name.partition("_")[2].startswith(f"{subject}_")]
+    mine = [folder for folder in _all_entries(lab) if _is_named_of(folder, subject)]
     entries = ((folder, _load_unnamed(folder)) for folder in mine)
     return [_with_runs(folder, entry) for folder, entry in entries if entry.name.subject == subject]
+
+
+def binned_trials(lab: Lab, subject: str) -> list[Path]:
+    """Folders of a subject's trials that can be restored."""
+    mine = [folder for folder in _entries(lab) if _is_named_of(folder, subject)]
+    return [folder / _TRIAL for folder in mine if _load_unnamed(folder).name.subject == subject]
 
 
 def destroy_deleted(lab: Lab, before: datetime, *, note: Callable[[BinEntry], None]) -> list[BinEntry]:
@@ -186,6 +192,10 @@ def _with_runs(folder: Path, entry: BinEntry) -> BinEntry:
     """Entries of earlier versions do not name the runs; the trial beside them has them."""
     found = tuple(sorted(p.parent.name for p in (folder / _TRIAL / "runs").glob("*/run.json")))
     return entry if entry.runs else replace(entry, runs=found)
+
+
+def _is_named_of(folder: Path, subject: str) -> bool:
+    return folder.name.partition("_")[2].startswith(f"{subject}_")
 
 
 def _load_unnamed(folder: Path) -> BinEntry:

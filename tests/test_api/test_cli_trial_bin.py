@@ -28,8 +28,8 @@ def test_deleted_trial_is_listed_and_destroyed_in_time(labsys: Run, new_lab: Pat
     assert labsys("trial", "delete", NAME, "--reason", "consent withdrawn").code == 0
     (deleted,) = labsys("trial", "bin", "--json").json["deleted"]
     assert (deleted["name"], deleted["reason"]) == (NAME, "consent withdrawn")
-    assert labsys("trial", "purge", "--json").json == {"destroyed": []}  # 30 days
-    assert labsys("trial", "purge", "--days", "0", "--json").json == {"destroyed": [NAME]}
+    assert labsys("trial", "purge", "--json").json == {"destroyed": [], "erased": []}  # 30 days
+    assert labsys("trial", "purge", "--days", "0", "--json").json == {"destroyed": [NAME], "erased": []}
     assert labsys("trial", "bin", "--json").json == {"deleted": []}
     refused = labsys("trial", "restore", NAME)
     assert (refused.code, "deleted trial" in refused.err) == (2, True)
@@ -39,6 +39,28 @@ def test_deleted_trial_is_listed_and_destroyed_in_time(labsys: Run, new_lab: Pat
     assert (event["actor"], event["object"]) == ("terminal", f"{NAME}, deleted {deleted['deleted_at']}")
     assert [e["object"] for e in noted["restore"]] == [NAME]
     assert sorted(e["object"] for e in noted["delete"]) == [f"{NAME}: consent withdrawn", f"{NAME}: wrong runner"]
+
+
+def test_what_the_terminal_changes_is_audited_with_the_days_of_goals(labsys: Run, new_lab: Path) -> None:
+    goal = ("hip_ext_excursion_stance", "--side", "left", "--direction", "toward_higher", "--date", "2026-01-01")
+    for words in (
+        ("subject", "add", "S01"),
+        ("episode", "add", "S01/knee", "--index-date", "2026-01-01"),
+        ("episode", "goal", "add", "S01/knee", *goal),
+        ("session", "add", "S01/2026-11-22"),
+        ("trial", "add", NAME, "--kind", "run"),
+    ):
+        assert labsys(*words).code == 0
+    with TestClient(create_app(open_lab(new_lab)), base_url=BASE, client=HERE) as client:
+        events = client.get("/api/v1/audit").json()["items"]
+    said = "hip_ext_excursion_stance left toward_higher of 2026-01-01"
+    assert [(e["action"], e["object"], e["actor"]) for e in events] == [
+        ("subject.change", "subjects/S01", "terminal"),
+        ("episode.change", "episodes/S01/knee, goals: none", "terminal"),
+        ("episode.change", f"episodes/S01/knee, goals: {said}", "terminal"),
+        ("session.change", "sessions/S01/2026-11-22", "terminal"),
+        ("trial.change", f"trials/{NAME}", "terminal"),
+    ]
 
 
 def test_what_is_excluded_included_or_moved_is_audited(labsys: Run, new_lab: Path) -> None:

@@ -175,6 +175,8 @@ def test_curves_of_two_visits_are_the_same_in_both_doors(
     assert "no stride to compare" in other["reason"]
     one = client.get(f"{API}/compare/curves?subject=S01&pre=2026-11-01&post=2026-12-13&angle=hip_flexion").json()
     assert [c["id"] for c in one["curves"]] == ["hip_flexion", "hip_flexion"]
+    itself = client.get(f"{API}/compare/curves?subject=S01&pre=2026-11-01&post=2026-11-01")
+    assert (itself.status_code, "with itself" in itself.json()["detail"]) == (422, True)
     unknown = client.get(f"{API}/compare/curves?subject=S01&pre=2026-11-01&post=2026-12-13&angle=hip_flex")
     assert unknown.status_code == 422
     _, text, _ = _run(lab.root, capsys, "compare", "S01/2026-11-01", "S01/2026-12-13", "--curves")

@@ -1,0 +1,138 @@
+"""Who asks to be forgotten: the name at once, recordings hidden at once and removed in time; and what stays is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from api.indexing.index import index_subject
+from api.jobs.worker import Worker
+from api.work import film
+from labsys.core.errors import InputError
+from labsys.core.progress import SilentProgress
+from labsys.core.session import TrialName
+from labsys.storage.atomic import hash_file
+from labsys.storage.documents import save_document
+from labsys.storage.erasures import remove_erased
+from labsys.storage.lab import Lab, take_folder
+from labsys.storage.takes import CameraFile, load_take
+from tests.test_api.cli_answer import Run
+
+API = "/api/v1"
+NAME = TrialName("S01", "2026-11-01", "run1")
+IDENTITY = f"{API}/subjects/S01/identity"
+VIDEO = f"subjects/{NAME}/take/raw/cam0.mkv"
+PAIR = "subject=S01&pre=2026-11-01/run1&post=2026-12-13/run1"
+
+
+@pytest.fixture(autouse=True)
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key store of its own."""
+    monkeypatch.setenv("LABSYS_KEYS", str(tmp_path / "keys"))
+
+
+@pytest.fixture
+def filmed(lab: Lab) -> Path:
+    """A take of S01 that has a video, indexed."""
+    video = lab.root / VIDEO
+    video.parent.mkdir()
+    video.write_bytes(b"a face")
+    take = replace(
+        load_take(lab, NAME), cameras={"cam0": CameraFile("raw/cam0.mkv", hash_file(video), (2, 2), 1, 100.0)}
+    )
+    save_document(take_folder(lab, NAME) / "take.json", take)
+    assert index_subject(lab, "S01").problems == ()
+    return video
+
+
+def test_recordings_of_an_erased_subject_are_hidden_and_say_until_when(client: TestClient, filmed: Path) -> None:
+    client.put(IDENTITY, json={"name": "Ada Example"})
+    assert client.get(f"{API}/files/{VIDEO}").content == b"a face"
+    assert client.get(f"{API}/trials/{NAME}/playback").json()["film"]["state"] == "none"
+    said = client.delete(IDENTITY).json()
+    assert said["known"] is False
+    removed_after = datetime.fromisoformat(said["recordings_removed_after"])
+    assert timedelta(days=29) < removed_after - datetime.now(UTC) <= timedelta(days=30)
+    assert any("audit" in what for what in said["kept"])
+    day = said["recordings_removed_after"][:10]
+    refused = client.get(f"{API}/files/{VIDEO}")
+    assert (refused.status_code, refused.json()["type"]) == (404, "urn:labsys:problem:erased")
+    assert day in refused.json()["detail"]
+    for address in (f"{API}/trials/{NAME}/playback", f"{API}/compare/film?{PAIR}"):
+        told = client.get(address).json()
+        told = told.get("film", told)
+        assert (told["state"], day in told["reason"]) == ("impossible", True)
+    assert VIDEO not in client.get(f"{API}/trials/{NAME}/files").text + client.get(f"/trials/{NAME}").text
+    for address in (f"{API}/trials/{NAME}/playback/film", f"{API}/compare/film/video?{PAIR}"):
+        assert client.get(address).json()["type"] == "urn:labsys:problem:erased"
+    assert client.post(f"{API}/trials/{NAME}/playback/film").status_code == 409
+    assert f"removed after {day}" in client.get("/subjects/S01").text
+    assert client.get(f"{API}/trials/{NAME}/metrics").json()["metrics"], "numbers stay under the code"
+    actions = [e["action"] for e in client.get(f"{API}/audit").json()["items"]]
+    assert actions == ["identity.write", "export", "identity.erase", "subject.erase"]
+
+
+def test_film_that_was_asked_for_before_the_erasure_is_not_made(client: TestClient, lab: Lab, filmed: Path) -> None:
+    client.delete(IDENTITY)
+    with pytest.raises(InputError, match="asked to be erased"):
+        film(lab, NAME, {}, SilentProgress())
+
+
+def test_links_to_an_erased_subject_open_nothing(client: TestClient) -> None:
+    asked = {"subject": "S01", "expires_at": (datetime.now(UTC) + timedelta(days=7)).isoformat()}
+    made = client.post(f"{API}/links", json=asked).json()
+    by_link = {"Authorization": f"Bearer {made['token']}"}
+    assert client.get(f"{API}/subjects/S01", headers=by_link).status_code == 200
+    client.delete(IDENTITY)
+    assert client.get(f"{API}/subjects/S01", headers=by_link).status_code == 401
+
+
+def test_lost_key_alone_hides_no_recording(client: TestClient, filmed: Path) -> None:
+    said = client.delete(f"{IDENTITY}?recordings=kept").json()
+    assert (said["known"], said["recordings_removed_after"]) == (False, None)
+    assert client.get(f"{API}/files/{VIDEO}").content == b"a face"
+
+
+def test_video_is_gone_after_the_day_and_the_lab_misses_nothing(client: TestClient, lab: Lab, filmed: Path) -> None:
+    client.delete(f"{IDENTITY}?keep_days=0")
+    before = {p for p in (lab.root / "subjects").rglob("*") if p.is_file()}
+    assert remove_erased(lab, note=lambda _: None) == ["S01"]
+    assert before - {p for p in (lab.root / "subjects").rglob("*") if p.is_file()} == {filmed}
+    assert index_subject(lab, "S01").problems == ()
+    assert client.get(f"{API}/files/{VIDEO}").status_code == 404
+    assert "were removed on" in client.get("/subjects/S01").text
+    assert client.get(f"{API}/trials/{NAME}/metrics").status_code == 200
+
+
+def test_worker_of_the_service_removes_what_is_due_by_itself(client: TestClient, lab: Lab, filmed: Path) -> None:
+    database = client.app.state.database  # type: ignore[attr-defined]
+    client.delete(f"{IDENTITY}?keep_days=1")
+    Worker(lab, database).run(until_idle=True)
+    assert filmed.exists()
+    client.delete(f"{IDENTITY}?keep_days=0")
+    Worker(lab, database).run(until_idle=True)
+    assert not filmed.exists()
+    assert client.get(f"{API}/files/{VIDEO}").status_code == 404
+    events = client.get(f"{API}/audit?action=subject.erase.recordings").json()["items"]
+    assert [(e["actor"], e["object"]) for e in events] == [("worker", "S01")]
+
+
+def test_erased_in_the_terminal_and_removed_by_the_daily_purge(labsys: Run, new_lab: Path) -> None:
+    assert labsys("subject", "add", "S01").code == 0
+    refused = labsys("subject", "erase", "S01")
+    assert (refused.code, "--yes" in refused.err) == (2, True)
+    assert labsys("subject", "erase", "S9", "--yes").code == 2
+    assert labsys("subject", "erase", "S01", "--cancel").code == 2
+    said = labsys("subject", "erase", "S01", "--yes", "--json").json
+    assert (said["removed_at"], len(said["kept"])) == ("", 4)
+    assert labsys("trial", "purge", "--json").json == {"destroyed": [], "erased": []}
+    assert labsys("subject", "erase", "S01", "--cancel").code == 0
+    assert not (new_lab / "subjects/S01/erasure.json").exists()
+    assert labsys("subject", "erase", "S01", "--yes", "--days", "0").code == 0
+    assert labsys("trial", "purge", "--json").json == {"destroyed": [], "erased": ["S01"]}
+    assert labsys("trial", "purge", "--json").json == {"destroyed": [], "erased": []}
+    assert labsys("subject", "erase", "S01", "--cancel").code == 2

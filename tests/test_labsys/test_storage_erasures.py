@@ -1,0 +1,110 @@
+"""Recordings of an erased subject go wherever they are: in the lab, in its archive, in the bin; nobody else's do."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from labsys.core.errors import InputError, UnknownNameError
+from labsys.core.session import TrialName
+from labsys.storage.documents import save_document
+from labsys.storage.erasures import Erasure, begin_erasure, cancel_erasure, find_erasure, remove_erased
+from labsys.storage.lab import Lab, take_folder, trial_folder
+from labsys.storage.take_archive import archive_take
+from labsys.storage.takes import load_take
+from labsys.storage.trial_bin import delete_trial, restore_trial
+from tests.test_labsys.recorded_scene import add_videos, make_trial
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> tuple[Lab, TrialName]:
+    """A lab with a take of two videos, and a film that was made of it."""
+    lab, name = make_trial(tmp_path / "lab")
+    add_videos(lab, name, ("camA", "camB"))
+    film = trial_folder(lab, name) / "derived/films/0/film.mp4"
+    film.parent.mkdir(parents=True)
+    film.write_bytes(b"a face")
+    return lab, name
+
+
+def _videos(lab: Lab) -> list[str]:
+    return sorted(p.name for p in lab.root.rglob("*.m[kp][v4]"))
+
+
+def _remove(lab: Lab) -> tuple[list[str], list[str]]:
+    noted: list[str] = []
+    return remove_erased(lab, note=noted.append), noted
+
+
+@pytest.mark.slow
+def test_videos_and_films_go_when_the_day_has_come(recorded: tuple[Lab, TrialName]) -> None:
+    lab, name = recorded
+    assert _remove(lab) == ([], [])
+    asked = begin_erasure(lab, name.subject, keep_days=7)
+    assert begin_erasure(lab, name.subject, keep_days=9) == asked, "the earlier day holds"
+    assert (_remove(lab), len(_videos(lab))) == (([], []), 3)
+    begin_erasure(lab, name.subject, keep_days=0)
+    take = load_take(lab, name)
+    assert _remove(lab) == ([name.subject], [name.subject])
+    assert _videos(lab) == []
+    assert load_take(lab, name) == take, "what was recorded, and its hashes, stay known"
+    found = find_erasure(lab, name.subject)
+    assert found is not None
+    assert "were removed on" in found.says
+    assert _remove(lab) == ([], []), "asked again, nothing is left to do"
+    with pytest.raises(InputError, match="were removed"):
+        cancel_erasure(lab, name.subject)
+
+
+@pytest.mark.slow
+def test_archived_and_binned_videos_go_too_and_those_of_a_like_named_subject_stay(
+    recorded: tuple[Lab, TrialName], tmp_path: Path
+) -> None:
+    lab, name = recorded
+    other = TrialName(f"{name.subject}_b", name.session, name.trial)
+    shutil.copytree(lab.root / "subjects" / name.subject, lab.root / "subjects" / other.subject)
+    for path in (lab.root / "subjects" / other.subject).rglob("*.json"):
+        path.write_text(
+            path.read_text().replace(f'"{name.subject}"', f'"{other.subject}"').replace(str(name), str(other))
+        )
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    archive_take(lab, name, disk, same_disk=True)
+    assert len(list(disk.rglob("*.mkv"))) == 2
+    delete_trial(lab, other, reason="another runner")
+    delete_trial(lab, name, reason="consent withdrawn")
+    begin_erasure(lab, name.subject, keep_days=0)
+    disk.rename(tmp_path / "away")
+    with pytest.raises(InputError, match="disk of the archive is not there"):
+        _remove(lab)
+    found = find_erasure(lab, name.subject)
+    assert found is not None
+    assert found.removed_at == "", "not before all of it went"
+    (tmp_path / "away").rename(disk)
+    assert _remove(lab) == ([name.subject], [name.subject])
+    assert list(disk.rglob("*.mkv")) == []
+    assert _videos(lab) == ["camA.mkv", "camB.mkv"]
+    restore_trial(lab, other)
+    assert all((take_folder(lab, other) / video.path).exists() for video in load_take(lab, other).cameras.values())
+
+
+def test_erasure_of_nobody(recorded: tuple[Lab, TrialName]) -> None:
+    lab, name = recorded
+    with pytest.raises(UnknownNameError):
+        begin_erasure(lab, "nobody", keep_days=1)
+    with pytest.raises(InputError, match="nobody asked"):
+        cancel_erasure(lab, name.subject)
+    begin_erasure(lab, name.subject, keep_days=1)
+    cancel_erasure(lab, name.subject)
+    assert find_erasure(lab, name.subject) is None
+
+
+def test_erasure_that_was_removed_in_a_restored_lab_is_finished_again(recorded: tuple[Lab, TrialName]) -> None:
+    """Videos that come back, from the archive or a backup, go at the next purge."""
+    lab, name = recorded
+    long_ago = "2026-01-01T00:00:00.000Z"
+    save_document(lab.root / "subjects" / name.subject / "erasure.json", Erasure(long_ago, long_ago, long_ago))
+    assert _remove(lab) == ([name.subject], [name.subject])
+    assert _videos(lab) == []
