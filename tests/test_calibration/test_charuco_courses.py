@@ -101,6 +101,7 @@ def test_a_video_one_frame_off_is_told_in_frames(late: int, word: str) -> None:
         check_synchronous(shifted, solve_rig(shifted, tuple(scene.lenses.values())))
 
 
+@pytest.mark.slow
 def test_of_few_shared_views_no_lag_is_told() -> None:
     scene = make_scene(3, seed=3, seconds=16.0)
     corners = see_corners(scene, noise_px=0.3, seed=1)

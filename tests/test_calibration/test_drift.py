@@ -23,6 +23,8 @@ from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.rigs import make_rig
 from pipelines.synthetic.trial import SyntheticTrial, make_trial
 
+pytestmark = pytest.mark.slow
+
 RATE_HZ = 30.0
 TURN = np.radians(0.3) * np.array([0.6, 0.8, 0.0])
 SHIFT = 0.004 * np.array([0.8, 0.6, 0.0])
@@ -38,7 +40,6 @@ def _seen(trial: SyntheticTrial, rig: CameraRig, noise: NoiseModel, seed: int = 
     return observe(trial, rig, noise, seed)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("n_cameras", [3, 5])
 @pytest.mark.parametrize(("turn", "shift"), [(TURN, NOTHING), (NOTHING, SHIFT)])
 def test_a_moved_camera_is_named_and_repaired(
@@ -64,7 +65,6 @@ def _image_error_px(rig: CameraRig, real: CameraRig, index: int, trial: Syntheti
     return float(np.sqrt(np.nanmean((off**2).sum(axis=-1))))
 
 
-@pytest.mark.slow
 def test_biased_landmarks_hide_no_turn_and_feign_none(trial: SyntheticTrial) -> None:
     rig = make_rig(5)
     real = move_camera(rig, 3, turn_rad=TURN, shift_m=NOTHING)
@@ -73,7 +73,6 @@ def test_biased_landmarks_hide_no_turn_and_feign_none(trial: SyntheticTrial) -> 
         assert check_drift(rig, _seen(trial, rig, NoiseModel.dlc_like(), seed)).suspects == ()
 
 
-@pytest.mark.slow
 def test_an_earlier_trial_uncovers_a_small_shift_and_another_gait_is_no_move() -> None:
     rig = make_rig(6)
     both = _one_after_the_other(RunnerParameters(speed_mps=2.6), RunnerParameters(speed_mps=3.6))
@@ -102,7 +101,6 @@ def _frames(seen: Landmarks2D, frames: slice) -> Landmarks2D:
     return Landmarks2D(seen.cameras, seen.landmarks, times, seen.xy_px[frames], seen.confidence[frames])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("lag_s", [0.004, 0.016])
 def test_a_late_camera_has_not_moved(lag_s: float) -> None:
     trial, rig = make_trial(RunnerParameters(), seconds=8.0, rate_hz=100.0, seed=4), make_rig(4)
@@ -118,7 +116,6 @@ def test_a_late_camera_has_not_moved(lag_s: float) -> None:
     assert check.lags_s["cam1"] - others == pytest.approx(lag_s, rel=0.1)
 
 
-@pytest.mark.slow
 def test_of_two_cameras_it_cannot_be_told_which(trial: SyntheticTrial) -> None:
     rig = make_rig(2)
     seen = _seen(trial, move_camera(rig, 0, turn_rad=TURN, shift_m=NOTHING), NoiseModel.white(1.0))
@@ -127,7 +124,6 @@ def test_of_two_cameras_it_cannot_be_told_which(trial: SyntheticTrial) -> None:
         repair_moved_camera(rig, seen)
 
 
-@pytest.mark.slow
 def test_two_moved_cameras_are_refused(trial: SyntheticTrial) -> None:
     rig = make_rig(5)
     real = move_camera(rig, 0, turn_rad=TURN, shift_m=NOTHING)
@@ -140,7 +136,6 @@ def test_two_moved_cameras_are_refused(trial: SyntheticTrial) -> None:
         repair_moved_camera(rig, seen)
 
 
-@pytest.mark.slow
 def test_a_large_knock_is_repaired_as_well(trial: SyntheticTrial) -> None:
     rig = make_rig(4)
     real = move_camera(rig, 2, turn_rad=20 * TURN, shift_m=12 * SHIFT)
@@ -176,7 +171,6 @@ def test_derivatives_are_those_of_the_projection(trial: SyntheticTrial) -> None:
     np.testing.assert_allclose(expected[seen], change[seen], atol=1e-5)
 
 
-@pytest.mark.slow
 def test_a_camera_that_runs_a_second_late_is_not_repaired_into_another_pose() -> None:
     runner, rig = make_trial(RunnerParameters(), seconds=10.0, rate_hz=100.0, seed=4), make_rig(4)
     seen = _seen(runner, rig, NoiseModel.white(1.0))

@@ -100,6 +100,7 @@ def mean_of_truth(trial: SyntheticTrial, result: MotionResult, found: Metric) ->
     return float(np.mean(values))
 
 
+@pytest.mark.slow
 def test_first_five_and_last_two_strides_do_not_count() -> None:
     result = analyse(synthetic().anatomy)
     for side in (Side.LEFT, Side.RIGHT):

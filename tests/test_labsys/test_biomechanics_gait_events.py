@@ -55,6 +55,7 @@ def test_events_stand_three_millimetres_of_noise(strike: Strike) -> None:
         assert np.sqrt(np.mean(errors**2)) < 0.010, kind
 
 
+@pytest.mark.slow
 def test_walking_events_are_true_contacts() -> None:
     trial = synthetic(TrialKind.WALK)
     result = analyse(trial.anatomy, kind=TrialKind.WALK, speed_mps=None)

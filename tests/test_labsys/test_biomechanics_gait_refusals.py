@@ -142,6 +142,7 @@ def test_landmarks_lost_for_part_of_the_trial_cost_strides_and_change_no_number(
     assert metric(part, "hip_ext_pelvis_peak", Side.LEFT).n <= metric(whole, "hip_ext_pelvis_peak", Side.LEFT).n - 4
 
 
+@pytest.mark.slow
 def test_contradicting_surface_is_refused_with_both_speeds() -> None:
     with pytest.raises(InputError, match=r"declared surface is overground.*[23]\.\d\d m/s.*0\.0\d m/s: treadmill"):
         analyse(synthetic().anatomy, surface=Surface.OVERGROUND)
@@ -169,6 +170,7 @@ def test_two_strides_give_no_mean() -> None:
     assert "at least 3 are needed" in (metric(result, "stride_time", Side.BOTH).reason or "")
 
 
+@pytest.mark.slow
 def test_a_knee_seen_wrongly_for_a_moment_costs_that_stride_and_turns_no_other_around() -> None:
     """Its epicondyles change places while the knee bends most in one swing: half a turn on the way in, less on the way
     out, which carried every later stride around by a whole turn.

@@ -202,6 +202,7 @@ def test_unknown_errors_stay_unknown() -> None:
         assert all(s.se_rad is None for s in result.angles.series)
 
 
+@pytest.mark.slow
 def test_one_calibration_cancels_in_change_from_standing_and_two_do_not() -> None:
     trial, still = (
         make_trial(PARAMETERS, kind=kind, seconds=2.0, rate_hz=60.0, seed=2)

@@ -233,6 +233,7 @@ def test_lost_frames_are_sync() -> None:
     assert "60 frames lost" in blame.found
 
 
+@pytest.mark.slow
 def test_three_frames_say_what_could_not_be_looked_at() -> None:
     views = seen()
     three = replace(views, times_s=views.times_s[:3], xy_px=views.xy_px[:3], confidence=views.confidence[:3])

@@ -102,6 +102,7 @@ def test_one_camera_is_refused(commands: Commands) -> None:
         triangulate_robust(rig, np.zeros((3, 2, 1, 2)), np.ones((3, 2, 1)))
 
 
+@pytest.mark.slow
 def test_nothing_seen_at_all_is_refused(commands: Commands) -> None:
     code, _, said = commands.bring_in(without(seen(), np.ones(seen().confidence.shape, bool)), make_rig(3))
     assert code == 2

@@ -46,6 +46,7 @@ def _recorded(folder: Path) -> RecordedTake:
     return RecordedTake(take, "REPEAT (cam0 lost 1 frame)", "C", STORED, 6, 1)
 
 
+@pytest.mark.slow
 def test_landmarks_are_of_the_frames_that_were_stored_and_the_take_keeps_the_recorders_word(tmp_path: Path) -> None:
     part, recorded = tmp_path / "run", _recorded(tmp_path / "recorded")
     part.mkdir()

@@ -56,6 +56,7 @@ def test_who_was_followed_rightly_stays() -> None:
     assert all(np.array_equal(agreed.people[n].subject, people[n].subject) for n in people)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [slice(50, 90), slice(0, 200)])
 def test_a_camera_that_follows_somebody_else_is_put_right(frames: slice) -> None:
     people = watched()

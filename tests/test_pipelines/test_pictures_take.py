@@ -24,6 +24,8 @@ from pipelines.synthetic.pictures.take import HIDDEN, FilmedTake, Filming, rende
 from pipelines.synthetic.rigs import ClockModel
 from tests.test_pipelines.picture_scenes import make_quiet_studio, make_runner, place_camera
 
+pytestmark = pytest.mark.slow
+
 BOARD = Board(5, 3, 0.165, 0.13, "DICT_4X4_50")
 FREE = Filming(
     rate_hz=25.0, seconds=0.4, clock=ClockModel(drop_probability=0.15, stamp_jitter_s=0.001), counter=True, seed=4
@@ -47,7 +49,6 @@ def run(rig: CameraRig, tmp_path_factory: pytest.TempPathFactory) -> FilmedTake:
     return render_take(tmp_path_factory.mktemp("run") / "take", studio, make_runner(studio), FREE)
 
 
-@pytest.mark.slow
 def test_free_running_take_has_a_time_for_every_picture(run: FilmedTake) -> None:
     source = find_take(str(run.folder), None)
     assert source.timestamps is not None
@@ -76,7 +77,6 @@ def test_truth_lies_beside_the_take(run: FilmedTake) -> None:
         assert kept.confidence.min() == HIDDEN
 
 
-@pytest.mark.slow
 def test_the_same_take_has_the_same_bytes(run: FilmedTake, rig: CameraRig, tmp_path: Path) -> None:
     studio = make_quiet_studio(rig)
     again = render_take(tmp_path / "again", studio, make_runner(studio), FREE)

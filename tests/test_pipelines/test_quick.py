@@ -43,6 +43,8 @@ from pipelines.synthetic.trial import make_trial
 from pipelines.trial_inputs import TrialInputs, gather_inputs
 from tests.test_pipelines.run_scene import write_2d
 
+pytestmark = pytest.mark.slow
+
 RUN = TrialName("S01", "2026-11-22", "run1")
 LATER = TrialName("S01", "2026-12-20", "run1")
 STILL = TrialName("S01", "2026-11-22", "static1")
@@ -80,7 +82,6 @@ def _files(lab: Lab) -> set[str]:
     return {str(p.relative_to(lab.root)) for p in lab.root.rglob("*")}
 
 
-@pytest.mark.slow
 def test_a_first_look_is_close_to_the_whole_and_keeps_nothing(lab: Lab) -> None:
     before = _files(lab)
     found = look_quickly(lab, RUN, config=PipelineConfig(), seconds=6.0, progress=SilentProgress())
@@ -104,7 +105,6 @@ def test_a_first_look_is_close_to_the_whole_and_keeps_nothing(lab: Lab) -> None:
             assert of_quick[key].n < whole[key].n
 
 
-@pytest.mark.slow
 def test_goals_stand_beside_the_last_visit(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     """The terminal's document: the goal's metric now and in the latest processed trial of an earlier visit."""
     goal = Goal("hip_ext_pelvis_peak", Side.LEFT, GoalDirection.TOWARD_HIGHER, "2026-11-01")
@@ -221,7 +221,6 @@ def test_the_track_that_is_looked_at_is_the_piece(lab: Lab) -> None:
     assert rows.start > 400
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("run", "static", "looked_at"),
     [

@@ -178,6 +178,7 @@ def test_changed_facts_make_a_run_stale(lab: Lab) -> None:
     assert [r.run for r in list_runs(lab, RUN)] == [run], "the run itself stays"
 
 
+@pytest.mark.slow
 def test_a_body_height_that_comes_later_makes_a_run_stale(lab: Lab) -> None:
     """Stride length over height rests on it; runs of before it was kept with them stay."""
     before = gather_inputs(lab, RUN)

@@ -262,6 +262,7 @@ def test_strides_vary_with_memory_and_drift() -> None:
     assert math.degrees(still.metric("hip_ext_pelvis_peak", Side.RIGHT).sd) < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("parameters", "kind"), ALL_GAITS)
 def test_joints_and_landmarks_stay_in_human_ranges(parameters: RunnerParameters, kind: TrialKind) -> None:
     trial = _trial(parameters, kind)
