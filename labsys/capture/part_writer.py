@@ -12,6 +12,7 @@ import json
 import queue
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -130,6 +131,9 @@ class PartWriter:
         self._video: JpegVideo | None = None
         self._sidecar: SidecarWriter | None = None
         self._first_ns, self._synced_ns, self._skipped = 0, 0, 0
+        # A flush takes tens of milliseconds: frames that come meanwhile are written, so that a kill costs none of them.
+        self._flusher = ThreadPoolExecutor(1, "flush")
+        self._flushing: Future[None] | None = None
         self._is_named = True  # whether the disk knows of the part's files, not only of what is in them
         self._refused = False
         self._preview = None if plan.preview is None else PreviewWriter(plan.preview)
@@ -149,6 +153,7 @@ class PartWriter:
                 self._preview.offer(self.last_sound, time.monotonic_ns())
             self._sync_if_due()
         self._close_part()
+        self._flusher.shutdown()
         told = {"stored": self._counts[Count.STORED], "lost_to_disk": self._counts[Count.LOST_TO_DISK]}
         self._note({"event": "written", **told})
 
@@ -175,6 +180,7 @@ class PartWriter:
         try:
             self._append(frame, picture)
         except OSError as error:
+            self._counts[Count.LOST_TO_DISK] += 1
             self._refuse(error)
             return
         self._counts[Count.STORED] += 1
@@ -208,19 +214,21 @@ class PartWriter:
         self._first_ns, self._synced_ns, self._is_named = first_ns, time.monotonic_ns(), False
 
     def _close_part(self) -> None:
-        for closing in (self._video, self._sidecar):
-            if closing is not None:
-                try:
-                    closing.close()
-                except OSError as error:
-                    if error.errno not in _FULL:
-                        self._note({"event": "close_failed", "why": str(error)})
+        ends = [closing.close for closing in (self._video, self._sidecar) if closing is not None]
+        if self._flushing is not None:
+            ends.insert(0, self._flushing.result)  # files stay open as long as they are flushed
+            self._flushing = None
+        for end in ends:
+            try:
+                end()
+            except OSError as error:
+                if error.errno not in _FULL:
+                    self._note({"event": "close_failed", "why": str(error)})
         self._video = self._sidecar = None
 
     def _refuse(self, error: OSError) -> None:
         """The disk takes no more: give up the reserve, end the files, count what follows."""
         self._refused = True
-        self._counts[Count.LOST_TO_DISK] += 1
         self._plan.reserve.unlink(missing_ok=True)
         self._close_part()
         full = error.errno in _FULL
@@ -236,18 +244,34 @@ class PartWriter:
     def _sync_if_due(self) -> None:
         now_ns = time.monotonic_ns()
         if (
-            self._sidecar is None
+            not self._has_flushed()
+            or self._sidecar is None
             or self._video is None
             or now_ns - self._synced_ns < self._plan.sync_every_s * NS
             or self._queue.is_busy
         ):
             return
         self._synced_ns = now_ns
-        try:
-            self._video.sync()
-            self._sidecar.sync()
-            if not self._is_named:
-                sync_folder(self._plan.raw)
-                self._is_named = True
-        except OSError as error:
+        self._flushing = self._flusher.submit(self._flush, self._video, self._sidecar, is_named=self._is_named)
+        self._is_named = True
+
+    def _has_flushed(self) -> bool:
+        """Whether nothing is being flushed; what failed meanwhile ends the part."""
+        if self._flushing is None:
+            return True
+        if not self._flushing.done():
+            return False
+        error = self._flushing.exception()
+        self._flushing = None
+        if isinstance(error, OSError):
             self._refuse(error)
+            return False
+        if error is not None:
+            raise error
+        return True
+
+    def _flush(self, video: JpegVideo, sidecar: SidecarWriter, *, is_named: bool) -> None:
+        video.sync()
+        sidecar.sync()
+        if not is_named:
+            sync_folder(self._plan.raw)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+import time
 import tracemalloc
 from collections import namedtuple
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ import pytest
 from labsys.capture import parts
 from labsys.capture.part_writer import PartEnd
 from labsys.capture.parts import UNMATCHED, join_parts, read_events, read_parts
+from labsys.capture.status import Count, WorkerState
 from labsys.core.errors import InputError
 from labsys.storage.jpeg_video import JpegVideo
 from labsys.storage.recordings import begin_recording
@@ -254,3 +257,53 @@ def test_the_disk_knows_of_the_files_and_not_only_of_what_is_in_them(
     writer.run()
     assert synced[1:] == [tmp_path] * 2, "once a part"
     assert recording.folder.is_dir()
+
+
+def test_frames_are_written_while_the_disk_flushes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is killed then loses what waits; a flush may take longer than a frame."""
+    begun, over = threading.Event(), threading.Event()
+
+    def flush(_: JpegVideo) -> None:
+        begun.set()
+        assert over.wait(10.0)
+
+    monkeypatch.setattr(JpegVideo, "sync", flush)
+    writer, queue, counts = _writer(tmp_path)
+    writer._plan = replace(writer._plan, sync_every_s=0.0)
+    queue.offer(_frame(0))
+    running = threading.Thread(target=writer.run)
+    running.start()
+    assert begun.wait(10.0)
+    for tick in range(1, 6):
+        queue.offer(_frame(tick))
+    deadline = time.monotonic() + 10.0
+    while counts[Count.STORED] < 6 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert counts[Count.STORED] == 6
+    queue.note(PartEnd())
+    over.set()
+    writer.ended = True
+    running.join(10.0)
+    assert read_sidecar(tmp_path / "camA.part1.fts")["seq"].tolist() == list(range(6))
+
+
+def test_a_flush_that_fails_ends_the_part_and_counts_what_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: JpegVideo) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(JpegVideo, "sync", fail)
+    writer, queue, counts = _writer(tmp_path)
+    writer._plan = replace(writer._plan, sync_every_s=0.0)
+    queue.offer(_frame(0))
+    running = threading.Thread(target=writer.run)
+    running.start()
+    deadline = time.monotonic() + 10.0
+    while counts[Count.STATE] != WorkerState.DISK_FULL and time.monotonic() < deadline:
+        time.sleep(0.01)
+    queue.offer(_frame(1))
+    writer.ended = True
+    running.join(10.0)
+    assert (counts[Count.STORED], counts[Count.LOST_TO_DISK]) == (1, 1)
+    assert "disk_failed" in (tmp_path / "camA.events.jsonl").read_text(encoding="utf-8")
