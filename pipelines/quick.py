@@ -138,7 +138,10 @@ def _find_in_space(
     name, take = trial.trial.name, trial.take
     calibration = load_calibration(lab, take)
     if calibration is None:
-        raise InputError(f"trial {name} has no calibration", remedy=f"Process it whole: labsys process {name}")
+        seen = take.cameras or take.landmarks2d
+        state = f"Say in which one it stands: labsys trial edit {name} --calibration NAME"
+        whole = f"Process it whole: labsys process {name}"
+        raise InputError(f"trial {name} has no calibration", remedy=state if seen else whole)
     gait = trial.trial.kind in (TrialKind.RUN, TrialKind.WALK)
     with tempfile.TemporaryDirectory(prefix="labsys-quick-") as room:
         span = span_frames(lab, name, take, seconds=seconds, gait=gait)

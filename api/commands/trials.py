@@ -42,8 +42,13 @@ PlacementOption = Annotated[
     str | None,
     typer.Option("--placement", help="Which placement of stickers, where they were re-placed within the visit."),
 ]
+CalibrationOption = Annotated[
+    str | None,
+    typer.Option("--calibration", metavar="NAME", help="Calibration that counts, whatever it was recorded in."),
+]
 RecordedAt = Annotated[str | None, typer.Option("--recorded-at", metavar="TIME", help="ISO-8601.")]
-_CLEARABLE = ("surface", "speed_mps", "incline_pct", "footwear", "pain_0_10", "static", "placement", "notes")
+_STATED = ("static", "placement", "notes", "calibration")
+_CLEARABLE = ("surface", "speed_mps", "incline_pct", "footwear", "pain_0_10", *_STATED)
 
 
 @app.command("add")
@@ -101,6 +106,7 @@ def edit_trial(
     pain: PainOption = None,
     static: StaticOption = None,
     placement: PlacementOption = None,
+    calibration: CalibrationOption = None,
     recorded_at: RecordedAt = None,
     notes: NotesOption = None,
     conditions: ConditionsFile = None,
@@ -114,11 +120,15 @@ def edit_trial(
     \b
     Example: labsys trial edit S01/2026-11-22/run1 --speed-mps 3.2 --static static2
     """
+    from labsys.storage.calibrations import calibration_folder
     from labsys.storage.trials import load_trial
 
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
     trial = _cleared(load_trial(folder, TrialName.parse(name)), clear or [])
+    if calibration is not None:
+        calibration_folder(folder, calibration)
+        trial = replace(trial, calibration=calibration)
     stated = read_stated(conditions, Stated(surface, speed_mps, incline_pct, footwear, pain))
     _save(
         terminal,
@@ -325,7 +335,7 @@ def _cleared(trial: Trial, names: list[str]) -> Trial:
     for name in names:
         if name not in _CLEARABLE:
             raise UnknownNameError("field", name, valid=_CLEARABLE, where="--clear")
-        if name in ("static", "placement", "notes"):
+        if name in _STATED:
             nothing: dict[str, Any] = {name: ""}
             trial = replace(trial, **nothing)
         else:

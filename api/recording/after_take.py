@@ -19,7 +19,7 @@ from api.schemas.capture import AfterDocument
 from labsys.core.session import TrialKind, TrialName
 from labsys.storage.lab import Lab
 from labsys.storage.models import list_models
-from labsys.storage.takes import Take, load_take
+from labsys.storage.takes import Take
 from labsys.storage.trials import load_trial
 
 _LAST = -10  # of the queue: whatever somebody asked for comes first
@@ -29,7 +29,10 @@ _LOOKS = 5  # the latest of them say how long the next one takes
 def follow_up(lab: Lab, name: TrialName, *, by: str) -> AfterDocument:
     """Queue the processing of a trial that was kept and is in the index, unless the lab or the trial forbids it; say
     how long a first look at it takes."""
-    take, kind = load_take(lab, name), load_trial(lab, name).kind
+    from pipelines.trial_inputs import calibrated_take
+
+    trial = load_trial(lab, name)
+    take, kind = calibrated_take(lab, trial), trial.kind
     impossible = find_obstacle(lab, take)
     why_not = impossible or ("" if lab.process_kept else "the lab's settings say so (process_kept in labsys.toml)")
     database = open_database(lab)
@@ -48,7 +51,7 @@ def find_obstacle(lab: Lab, take: Take) -> str:
     from pipelines.pose2d import needs_model
 
     if not take.calibration:
-        return "it stands in no calibration"
+        return "it stands in no calibration (say in which one it does: labsys trial edit --calibration)"
     if not needs_model(take):
         return ""
     models = list_models(lab)

@@ -22,8 +22,8 @@ from labsys.capture.tags import load_surveyed_tags
 from labsys.core.session import TrialName
 from labsys.storage.board_takes import board_take_folder, find_made_calibration
 from labsys.storage.calibrations import calibration_folder, latest_calibration
-from labsys.storage.takes import load_take
 from labsys.storage.templates import find_template
+from labsys.storage.trials import load_trial
 
 router = APIRouter(prefix="/capture", tags=["capture"])
 
@@ -68,9 +68,11 @@ def check_calibration(request: Request, lab: LabDep, database: DatabaseDep, body
 def look(request: Request, lab: LabDep, database: DatabaseDep, body: LookNew) -> Response:
     """A first look at a trial that was recorded, as `labsys quick` takes it; answers with the job. Nothing of it is
     stored but in the job's outcome."""
+    from pipelines.trial_inputs import calibrated_take
+
     name = TrialName.parse(body.trial)
     with refusing_names():
-        take = load_take(lab, name)
+        take = calibrated_take(lab, load_trial(lab, name))
     obstacle = find_obstacle(lab, take)
     if obstacle:
         raise RefusedError(HTTPStatus.CONFLICT, "no-look", f"{name} cannot be looked at: {obstacle}")

@@ -24,6 +24,7 @@ from labsys.storage.documents import load_document, save_document
 from labsys.storage.lab import Lab, open_lab, take_folder
 from labsys.storage.takes import CameraFile, Take
 from labsys.storage.trials import load_trial
+from tests.test_api.cli_answer import make_runner
 from tests.test_api.station_scene import VISIT, add_protocol, make_station
 
 API = "/api/v1/capture"
@@ -86,6 +87,22 @@ def test_what_cannot_be_done_is_refused_before_it_is_queued(client: TestClient, 
         assert answer.status_code in (409, 422), (path, body, answer.text)
         assert said in answer.text, (path, body)
     assert client.get("/api/v1/jobs").json()["items"] == []
+
+
+def test_a_take_that_was_recorded_before_its_calibration_is_told_of_it(
+    client: TestClient, lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The page offers to record without one; what is recorded so was of no use for ever."""
+    _change_take(lab, calibration="")
+    labsys, look = make_runner(capsys), {"trial": str(RUN)}
+    assert "labsys trial edit --calibration" in client.post(f"{API}/looks", json=look).text
+    refused = labsys("trial", "edit", RUN, "--calibration", "2026-11-01_rig_01", "--lab", lab.root)
+    assert (refused.code, "2026-11-01_rig_001" in refused.err) == (2, True), refused
+    stated = labsys("trial", "edit", RUN, "--calibration", list_calibrations(lab)[0], "--lab", lab.root)
+    assert stated.code == 0, stated
+    assert client.post(f"{API}/looks", json=look).status_code == 202
+    assert labsys("trial", "edit", RUN, "--clear", "calibration", "--lab", lab.root).code == 0
+    assert load_trial(lab, RUN).calibration == ""
 
 
 def _change_take(lab: Lab, **changes: Any) -> None:
