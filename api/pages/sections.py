@@ -12,8 +12,10 @@ from api.pages.regions import Region, find_region
 Row = Mapping[str, Any]
 _NO_CHANGE = "no_detectable_change"
 _CLEAR = "larger_than_error"
-# Rows that say nothing of a change.
-_QUIET = (_NO_CHANGE, "not_comparable", "not_measured")
+_INDICATIVE = "indicative_only"
+# Rows that say nothing of a change; of too few strides none is called possible, whatever its size.
+_QUIET = (_NO_CHANGE, _INDICATIVE, "not_comparable", "not_measured")
+_WHY_QUIET = {_NO_CHANGE: "without a detectable change", _INDICATIVE: "of too few strides"}
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,15 @@ class PairRows:
 
     Attributes:
         goals: declared by the clinician. clear: larger than the measurement error; possible: not distinguishable from
-            it, or too few strides to say. quiet: all others.
+            it. quiet: all others.
+        n_indicative: rows among them that rest on too few strides for a verdict.
     """
 
     goals: tuple[Row, ...]
     clear: tuple[Row, ...]
     possible: tuple[Row, ...]
     quiet: tuple[RegionRows, ...]
+    n_indicative: int = 0
 
     @property
     def n_quiet(self) -> int:
@@ -54,6 +58,7 @@ def arrange_rows(rows: Sequence[Row]) -> PairRows:
         clear=tuple(r for r in others if r["verdict"] == _CLEAR),
         possible=tuple(r for r in others if r["verdict"] not in (_CLEAR, *_QUIET)),
         quiet=group_by_region([r for r in others if r["verdict"] in _QUIET], _why_quiet),
+        n_indicative=sum(r["verdict"] == _INDICATIVE for r in others),
     )
 
 
@@ -70,4 +75,4 @@ def _count(rows: Sequence[Row], kind_of: Any) -> str:
 
 
 def _why_quiet(row: Row) -> str:
-    return "without a detectable change" if row["verdict"] == _NO_CHANGE else "without a verdict"
+    return _WHY_QUIET.get(row["verdict"], "without a verdict")

@@ -99,6 +99,8 @@ def _changes(arranged: PairRows) -> Iterator[Block]:
         yield Words("No row that is not a goal shows a change.")
     if len(found) > len(shown):
         yield Words(f"{len(found) - len(shown)} further rows may show a change; 'labsys compare' lists them.")
+    if arranged.n_indicative:
+        yield Words(f"{arranged.n_indicative} rows rest on too few strides for a verdict: they are indicative only.")
     rest = "; ".join(f"{part.region}: {part.summary}" for part in arranged.quiet)
     if rest:
         yield Words(f"{rest}.", head=f"Other rows ({arranged.n_quiet}).")

@@ -49,6 +49,7 @@ def filmed(lab: Lab) -> Path:
     return video
 
 
+@pytest.mark.slow
 def test_recordings_of_an_erased_subject_are_hidden_and_say_until_when(client: TestClient, filmed: Path) -> None:
     client.put(IDENTITY, json={"name": "Ada Example"})
     assert client.get(f"{API}/files/{VIDEO}").content == b"a face"
@@ -76,12 +77,14 @@ def test_recordings_of_an_erased_subject_are_hidden_and_say_until_when(client: T
     assert actions == ["identity.write", "export", "identity.erase", "subject.erase"]
 
 
+@pytest.mark.slow
 def test_film_that_was_asked_for_before_the_erasure_is_not_made(client: TestClient, lab: Lab, filmed: Path) -> None:
     client.delete(IDENTITY)
     with pytest.raises(InputError, match="asked to be erased"):
         film(lab, NAME, {}, SilentProgress())
 
 
+@pytest.mark.slow
 def test_links_to_an_erased_subject_open_nothing(client: TestClient) -> None:
     asked = {"subject": "S01", "expires_at": (datetime.now(UTC) + timedelta(days=7)).isoformat()}
     made = client.post(f"{API}/links", json=asked).json()
@@ -97,6 +100,7 @@ def test_lost_key_alone_hides_no_recording(client: TestClient, filmed: Path) -> 
     assert client.get(f"{API}/files/{VIDEO}").content == b"a face"
 
 
+@pytest.mark.slow
 def test_video_is_gone_after_the_day_and_the_lab_misses_nothing(client: TestClient, lab: Lab, filmed: Path) -> None:
     client.delete(f"{IDENTITY}?keep_days=0")
     before = {p for p in (lab.root / "subjects").rglob("*") if p.is_file()}
@@ -108,6 +112,7 @@ def test_video_is_gone_after_the_day_and_the_lab_misses_nothing(client: TestClie
     assert client.get(f"{API}/trials/{NAME}/metrics").status_code == 200
 
 
+@pytest.mark.slow
 def test_worker_of_the_service_removes_what_is_due_by_itself(client: TestClient, lab: Lab, filmed: Path) -> None:
     database = client.app.state.database  # type: ignore[attr-defined]
     client.delete(f"{IDENTITY}?keep_days=1")
@@ -121,6 +126,7 @@ def test_worker_of_the_service_removes_what_is_due_by_itself(client: TestClient,
     assert [(e["actor"], e["object"]) for e in events] == [("worker", "S01")]
 
 
+@pytest.mark.slow
 def test_erased_in_the_terminal_and_removed_by_the_daily_purge(labsys: Run, new_lab: Path) -> None:
     assert labsys("subject", "add", "S01").code == 0
     refused = labsys("subject", "erase", "S01")

@@ -189,6 +189,14 @@ def test_rows_are_parted_without_loss(document: dict[str, Any]) -> None:
     assert len(parts.goals) + len(parts.clear) + len(parts.possible) + parts.n_quiet == len(document["rows"])
 
 
+def test_rows_of_too_few_strides_are_not_called_possible_changes(document: dict[str, Any]) -> None:
+    rows = [r if r["family"] == "goal" else r | {"verdict": "indicative_only"} for r in document["rows"]]
+    parts = arrange_rows(rows)
+    assert (parts.clear, parts.possible) == ((), ())
+    assert parts.n_indicative == parts.n_quiet == len(rows) - len(parts.goals)
+    assert all("of too few strides" in region.summary for region in parts.quiet)
+
+
 def test_files_of_others_are_what_their_source_list_says() -> None:
     vendor = STATIC / "vendor"
     packages = tomllib.loads((vendor / "SOURCES.toml").read_text(encoding="utf-8"))["package"]

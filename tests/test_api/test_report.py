@@ -138,6 +138,16 @@ def test_every_row_is_shown_or_counted_and_two_pages_are_enough(lab: Lab) -> Non
     assert _read_pdf(make_pdf(report))[0] <= 2
 
 
+def test_rows_of_too_few_strides_are_counted_and_not_printed_as_changes(lab: Lab) -> None:
+    sources = _comparison(lab)
+    few = [r if r["family"] == "goal" else r | {"verdict": "indicative_only"} for r in sources.comparison["rows"]]
+    report = report_comparison(replace(sources, comparison={**sources.comparison, "rows": few}))
+    changes = next(s for s in report.sections if s.heading == "Changes")
+    assert not [b for b in changes.blocks if isinstance(b, Table)]
+    others = sum(r["family"] != "goal" for r in few)
+    assert any(f"{others} rows rest on too few strides" in text for text in _texts(report))
+
+
 def test_a_trial_says_who_when_how_and_from_where(lab: Lab) -> None:
     sources = gather_trial(lab, RUN)
     _, said = _read_pdf(make_pdf(report_trial(sources)))
