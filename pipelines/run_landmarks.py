@@ -46,7 +46,10 @@ def make_landmarks3d(
         with timed(seconds, "read_markers"):
             return marked(read_taken_markers(lab, name, take)[0]), ReconstructionAudit()
     if calibration is None:
-        raise InputError(f"trial {name} has 2D landmarks but no calibration", remedy="Import it again with one")
+        raise InputError(
+            f"trial {name} has 2D landmarks but no calibration",
+            remedy=f"Say in which one it stands: labsys trial edit {name} --calibration NAME",
+        )
     stamps = take.files.get(TIMESTAMPS)
     prepared = prepare_landmarks2d(
         _tracks(lab, staged, trial, seconds),  # by no name: a long trial's would else stay until it is reconstructed

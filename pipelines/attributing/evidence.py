@@ -116,7 +116,10 @@ def _require_cameras(lab: Lab, inputs: TrialInputs) -> Calibration:
         )
     calibration = load_calibration(lab, inputs.take)
     if calibration is None:
-        raise InputError(f"trial {name} has 2D landmarks but no calibration", remedy="Import it again with one")
+        raise InputError(
+            f"trial {name} has 2D landmarks but no calibration",
+            remedy=f"Say in which one it stands: labsys trial edit {name} --calibration NAME",
+        )
     return calibration
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ from pipelines.quick import look_quickly
 from pipelines.quick_before import find_before
 from pipelines.quick_cut import FrameSpan, cut_videos, span_frames
 from pipelines.run import run_trial
+from pipelines.run_landmarks import make_landmarks3d
 from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.rigs import make_rig
 from pipelines.synthetic.trial import make_trial
@@ -149,6 +151,14 @@ def test_a_take_of_markers_has_nothing_to_look_at(lab: Lab) -> None:
     markers = Take(rate_hz=100.0, files={"markers": TakeFile("files/markers.trc", "0" * 64)})
     with pytest.raises(InputError, match=r"neither videos nor 2D landmarks.*labsys process S01/2026-11-22/run1"):
         span_frames(lab, RUN, markers, seconds=5.0, gait=True)
+
+
+def test_who_has_no_calibration_is_told_how_to_state_one() -> None:
+    """Of a take that was recorded before it was calibrated; to import it again is no way."""
+    nothing: Any = None
+    trial: Any = SimpleNamespace(trial=SimpleNamespace(name=RUN), take=Take(rate_hz=100.0))
+    with pytest.raises(InputError, match="labsys trial edit S01/2026-11-22/run1 --calibration"):
+        make_landmarks3d(nothing, nothing, trial, PipelineConfig(), None, {})
 
 
 def test_only_an_earlier_visit_that_a_comparison_would_pair_stands_beside(lab: Lab) -> None:
