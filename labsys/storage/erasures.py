@@ -101,19 +101,30 @@ def remove_erased(lab: Lab, *, note: Callable[[str], None]) -> list[str]:
     """
     removed, failed = list[str](), list[LabsysError]()
     for subject in subject_codes(lab):
-        found = find_erasure(lab, subject)
-        trials = [] if found is None or not found.is_due else _trials(lab, subject)
-        if found is None or not found.is_due or (found.removed_at and not any(map(_has_recordings, trials))):
-            continue
-        note(subject)
-        errors = _remove_all(lab, trials)
-        failed += errors
-        if not errors:
-            save_document(_path(lab, subject), replace(found, removed_at=utc_now()))
-            removed.append(subject)
+        try:
+            errors = _remove_due(lab, subject, note)
+        except LabsysError as error:
+            errors = [error]  # its erasure or a trial cannot be read; the others do not wait for it
+        failed += errors or []
+        removed += [subject] if errors == [] else []
     if failed:
         raise failed[0]
     return removed
+
+
+def _remove_due(lab: Lab, subject: str, note: Callable[[str], None]) -> list[LabsysError] | None:
+    """What went wrong in removing the recordings of a subject; None where nothing is to be removed."""
+    found = find_erasure(lab, subject)
+    if found is None or not found.is_due:
+        return None
+    trials = _trials(lab, subject)
+    if found.removed_at and not any(map(_has_recordings, trials)):
+        return None
+    note(subject)
+    errors = _remove_all(lab, trials)
+    if not errors:
+        save_document(_path(lab, subject), replace(found, removed_at=utc_now()))
+    return errors
 
 
 def _path(lab: Lab, subject: str) -> Path:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from labsys.core.errors import InputError, UnknownNameError
-from labsys.core.session import TrialName
+from labsys.core.session import Subject, TrialName
 from labsys.storage.documents import save_document
 from labsys.storage.erasures import Erasure, begin_erasure, cancel_erasure, find_erasure, remove_erased
 from labsys.storage.lab import Lab, take_folder, trial_folder
+from labsys.storage.subjects import save_subject
 from labsys.storage.take_archive import archive_take
 from labsys.storage.takes import load_take
 from labsys.storage.trial_bin import delete_trial, restore_trial
@@ -108,3 +109,16 @@ def test_erasure_that_was_removed_in_a_restored_lab_is_finished_again(recorded: 
     save_document(lab.root / "subjects" / name.subject / "erasure.json", Erasure(long_ago, long_ago, long_ago))
     assert _remove(lab) == ([name.subject], [name.subject])
     assert _videos(lab) == []
+
+
+def test_what_cannot_be_read_of_one_subject_does_not_keep_anothers_recordings(recorded: tuple[Lab, TrialName]) -> None:
+    lab, name = recorded
+    save_subject(lab, Subject("", "A00"))  # comes first
+    (lab.root / "subjects/A00/erasure.json").write_text("{")
+    begin_erasure(lab, name.subject, keep_days=0)
+    with pytest.raises(InputError):
+        _remove(lab)
+    assert _videos(lab) == []
+    found = find_erasure(lab, name.subject)
+    assert found is not None
+    assert found.removed_at
