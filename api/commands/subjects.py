@@ -103,6 +103,7 @@ def show_subject(code: Code, lab: LabOption = None, as_json: JsonOption = False,
     """
     from api.commands.text_table import format_table
     from labsys.storage.episodes import list_episodes
+    from labsys.storage.erasures import find_erasure
     from labsys.storage.sessions import list_sessions
     from labsys.storage.subjects import load_subject
 
@@ -110,9 +111,11 @@ def show_subject(code: Code, lab: LabOption = None, as_json: JsonOption = False,
     folder = terminal.open_lab()
     subject = load_subject(folder, code)
     episodes, sessions = list_episodes(folder, code), list_sessions(folder, code)
+    erasure = find_erasure(folder, code)
     document = asdict(subject) | {
         "episodes": [e.label for e in episodes],
         "sessions": [s.session for s in sessions],
+        "erased": None if erasure is None else erasure.says,
     }
     rows = [(key, ", ".join(map(str, v)) if isinstance(v, list | tuple) else v) for key, v in document.items()]
     terminal.give(document, format_table(("of", str(code)), rows))

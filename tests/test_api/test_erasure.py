@@ -135,6 +135,7 @@ def test_erased_in_the_terminal_and_removed_by_the_daily_purge(labsys: Run, new_
     assert labsys("subject", "erase", "S01", "--cancel").code == 2
     said = labsys("subject", "erase", "S01", "--yes", "--json").json
     assert (said["removed_at"], len(said["kept"])) == ("", 4)
+    assert said["remove_after"][:10] in labsys("subject", "show", "S01", "--json").json["erased"]
     assert labsys("trial", "purge", "--json").json == {"destroyed": [], "erased": []}
     assert labsys("subject", "erase", "S01", "--cancel").code == 0
     assert not (new_lab / "subjects/S01/erasure.json").exists()
