@@ -18,18 +18,23 @@ from api.recording.coverage_file import COLUMNS, ROWS
 from api.recording.line import PLACE
 from api.recording.station import Station
 from api.recording.station_process import remove_left
+from api.recording.station_state import Opened, StationState
+from api.recording.visits import last_speed
 from api.schemas.capture import StationPhase
 from calibration.board.board import make_cv_board
 from calibration.board.detector import BoardFinder
 from labsys.capture.preview import make_preview, make_preview_folder, preview_file
 from labsys.capture.protocol import Protocol
+from labsys.capture.status import WorkerState
+from labsys.capture.wall import WallCamera
 from labsys.core.board import Board
 from labsys.core.errors import ConcurrencyError, GateRefusedError, InputError, LabsysError, UnknownNameError
-from labsys.core.session import Conditions, Trial, TrialKind, TrialName
+from labsys.core.session import Conditions, Session, Trial, TrialKind, TrialName
 from labsys.storage.lab import Lab, take_folder
-from labsys.storage.sessions import session_codes
+from labsys.storage.sessions import save_session, session_codes
 from labsys.storage.trials import save_trial, trial_codes
 from tests.test_api.station_scene import ANSWERS, add_protocol, make_led, make_station
+from tests.test_labsys.recorded_scene import rig_document, write_rig
 
 
 @pytest.fixture
@@ -111,6 +116,23 @@ def test_a_session_that_has_its_standing_trial_is_not_asked_for_it_again(
     station.hear({"order": "leave", "incomplete": True})
     steps = station.hear(order)["visit"]["steps"]
     assert [(s["state"], s["trial"]) for s in steps] == [("done", str(standing)), ("now", None), ("waiting", None)]
+
+
+def test_the_speed_that_is_suggested_is_that_of_the_run_that_was_last(lab: Lab) -> None:
+    """Not of the one whose name is the last: run10 stands before run9."""
+    save_session(lab, Session(uuid="", subject="S01", session="last", captured_at="2099-11-22T10:00:00.000Z"))
+    for number, speed_mps in ((9, 2.5), (10, 3.5)):
+        trial, name = _recorded("x", TrialKind.RUN, speed_mps), TrialName("S01", "last", f"run{number}")
+        save_trial(lab, replace(trial, name=name, recorded_at=f"2099-11-22T10:{number:02}:00.000Z"))
+    assert last_speed(lab, "S01") == 3.5
+
+
+def test_a_camera_that_hangs_on_its_side_is_told_to_be_turned(tmp_path: Path) -> None:
+    document = rig_document()
+    document["cameras"]["camB"]["rotate"] = 90
+    state = StationState(write_rig(tmp_path / "rig.yaml", document), tmp_path, Opened("treadmill", "Ann", ""))
+    state.show_wall([WallCamera(c, WorkerState.ARMED, 1, 1, None) for c in ("camA", "camB")], None)
+    assert [c["rotate_deg"] for c in state.document()["cameras"]] == [0, 90]
 
 
 def test_only_the_take_that_was_kept_last_is_repeated(protocol: Protocol) -> None:
