@@ -85,13 +85,14 @@ class DeepLabCutEstimator:
         keys = {video.camera: self._key(video) for video in videos}
         make_folder(self.cache)
         with ExitStack() as held:
-            for camera, key in sorted(keys.items(), key=lambda item: item[1]):
+            # Two cameras of one and the same video are one search.
+            for key, camera in sorted({key: camera for camera, key in keys.items()}.items()):
                 held.enter_context(hold_lock(self.cache / f"{key}.lock", what=f"the search in the video of {camera}"))
             kept = {} if afresh else self._kept(videos, keys)
-            open_videos = [v for v in videos if v.camera not in kept]
+            open_videos = tuple({keys[v.camera]: v for v in videos if v.camera not in kept}.values())
             done = self._look(open_videos, keys, progress) if open_videos else None
-            made = {v.camera: self._keep(v, keys[v.camera], done) for v in open_videos if done is not None}
-        found = {**kept, **made}
+            made = {keys[v.camera]: self._keep(v, keys[v.camera], done) for v in open_videos if done is not None}
+        found = {v.camera: kept[v.camera] if v.camera in kept else made[keys[v.camera]] for v in videos}
         tracks = {v.camera: self._renamed(found[v.camera][0]) for v in videos}
         details = {
             "model": self.stored.name,

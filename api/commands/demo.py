@@ -82,7 +82,7 @@ def demonstrate(
     from pipelines.datasets.fetch import fetch_data_set
     from pipelines.datasets.registry import DATASETS
     from pipelines.demonstration.filmed import SHIPPED_MODEL, check_film
-    from pipelines.demonstration.settings import DemoSettings
+    from pipelines.demonstration.settings import DemoSettings, check_runner
 
     if dataset != _SYNTHETIC and dataset not in DATASETS:
         raise UnknownNameError("data set", dataset, valid=(_SYNTHETIC, *DATASETS), where="--dataset")
@@ -101,6 +101,8 @@ def demonstrate(
     if dataset != _SYNTHETIC:
         with terminal.progress() as progress:
             recording = fetch_data_set(DATASETS[dataset], progress=progress)
+    else:
+        check_runner(settings)
     lab = create_lab(_free_folder() if out is None else out, name="demo")
     upgrade_database(lab)
     if recording is None:

@@ -50,6 +50,8 @@ def evaluate(
     from pipelines.modelling.evaluate import EvaluationMachine, evaluate_model
 
     terminal = Terminal(lab, as_json, quiet)
+    if out is not None:
+        _check_out(out)
     judged = _open(terminal, model)
     found = read_dlc_project(project)
     with terminal.progress() as progress:
@@ -102,13 +104,31 @@ def _open(terminal: Terminal, model: str) -> JudgedModel:
     return open_judged(folder) if folder.is_dir() else judge_pack(load_model(terminal.open_lab(), model))
 
 
+def _check_out(path: Path) -> None:
+    """InputError where something else than an evaluation would be overwritten; before minutes of work."""
+    from labsys.core.errors import InputError
+    from labsys.storage.atomic import is_there, read_json
+
+    if not is_there(path):
+        return
+    try:
+        known = "summary" in read_json(path)
+    except InputError:
+        known = False
+    if not known:
+        raise InputError(
+            "is there already, is no evaluation, and is not overwritten", where=str(path), remedy="Choose another --out"
+        )
+
+
 def _cautions(evaluation: Evaluation) -> list[str]:
     lines = []
     if evaluation.trained_on:
         lines.append(f"left out: {evaluation.trained_on} labelled pictures that it was trained on")
     if evaluation.unknown:
         lines.append(
-            "caution: nobody noted which pictures it was trained on; were these among them, it looks better than it is"
+            "caution: nobody noted all pictures that it was trained on; were these among them, it looks better than it "
+            "is"
         )
     if evaluation.lacking:
         lines.append(f"labelled, and not among its landmarks: {', '.join(evaluation.lacking)}")

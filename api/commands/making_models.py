@@ -107,6 +107,9 @@ def train(
     start: Annotated[
         str, typer.Option("--start", metavar="PACK", help="A model of the lab, or a pack's folder, to start from.")
     ] = "",
+    no_mirror: Annotated[
+        bool, typer.Option("--no-mirror", help="Show no picture mirrored, with left and right landmarks exchanged.")
+    ] = False,
     seed: SeedOption = 42,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, …; a GPU where there is one if not given.")] = "",
     threads: Annotated[int, typer.Option("--threads", min=0, help="Of torch; 0 as many as it takes.")] = 0,
@@ -122,13 +125,16 @@ def train(
     Then: labsys model evaluate trained --project labels
     """
     from labsys.storage.exchange.dlc_project import read_dlc_project
+    from pipelines.modelling.mirroring import why_not_mirrored
     from pipelines.modelling.recipe import TrainingRecipe, begin_with
     from pipelines.modelling.training import TrainingMachine, train_model
 
     terminal = Terminal(lab, as_json, quiet)
     found = read_dlc_project(project)
     begun = _open_start(terminal, start) if start else None
-    recipe = TrainingRecipe(crop=crop, epochs=epochs, batch_size=batch_size, held_out=held_out, seed=seed)
+    recipe = TrainingRecipe(
+        crop=crop, epochs=epochs, batch_size=batch_size, mirror=not no_mirror, held_out=held_out, seed=seed
+    )
     if begun is not None:
         recipe = begin_with(recipe, begun)
     recipe = replace(recipe, emphasis=_parse_weights(weigh or ()))
@@ -136,6 +142,8 @@ def train(
         recipe = replace(recipe, learning_rate=learning_rate)
     if net_input is not None:
         recipe = replace(recipe, net_input_px=parse_size(net_input, "--net-input"))
+    if recipe.mirror and (why := why_not_mirrored(found.body_parts)):
+        terminal.say(f"no picture is shown mirrored: {why}")
     if begun is not None:
         _say_start(terminal, begun, found)
     with terminal.progress() as progress:

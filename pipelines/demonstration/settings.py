@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from labsys.core.motion import TrialResult
-from labsys.core.session import Anthropometry, Episode, Goal, GoalDirection, Phase, Subject, TrialName
+from labsys.core.session import Anthropometry, Episode, Goal, GoalDirection, Phase, Subject, TrialKind, TrialName
 from labsys.core.skeleton import Side
 from labsys.core.units import radians
 from labsys.storage.episodes import save_episode
@@ -15,6 +15,8 @@ from labsys.storage.lab import Lab
 from labsys.storage.subjects import save_subject
 from pipelines.demonstration.recorded import RecordedTake
 from pipelines.importing.request import VisitFacts
+from pipelines.synthetic.anatomy import make_body
+from pipelines.synthetic.gait import make_gait
 from pipelines.synthetic.parameters import RunnerParameters
 
 SUBJECT = "D01"
@@ -94,6 +96,14 @@ class DemoVisit:
     truth: Mapping[tuple[str, Side], float]
     result: TrialResult
     takes: Mapping[str, RecordedTake] = field(default_factory=dict)
+
+
+def check_runner(settings: DemoSettings) -> None:
+    """Refuse a runner that cannot be before there is a lab for it (InputError)."""
+    for phase in VISITS:
+        parameters = settings.runner(phase)
+        body = make_body(parameters.height_m, parameters.anatomy, settings.seed)
+        make_gait(parameters, body, kind=TrialKind.RUN, seconds=1.0, seed=settings.seed)
 
 
 def register_runner(lab: Lab) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from labsys.core.cameras import CameraRig
 from labsys.core.errors import InputError
 from labsys.core.progress import Progress
-from labsys.storage.exchange.dlc_project import DlcProject, list_groups, read_labels
+from labsys.storage.exchange.dlc_project import PICTURES, DlcProject, list_groups, read_labels
 from pipelines.dlc import require_deeplabcut
 from pipelines.modelling.agreement import SpaceScore, locate_answers, locate_labels, score_space
 from pipelines.modelling.judged import JudgedModel
@@ -27,12 +27,15 @@ from pipelines.modelling.scoring import (
     score_sides,
     score_tiers,
 )
-from pipelines.modelling.seen import picture_digest
+from pipelines.modelling.seen import OTHERS, picture_digest
 from pipelines.modelling.strayed import StrayScore, locate_hidden, score_strays, total_strays
 from pipelines.pose.job import JobCamera, PoseJob
 from pipelines.pose.parts import Parts
 from pipelines.pose.process import WORKER, run_job
 from pipelines.pose.stills import read_picture
+
+# Pictures that are read ahead at once: a folder each would be hundreds of threads, and pictures of all in memory.
+_SIDE_BY_SIDE = 4
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Evaluation:
     Attributes:
         model, knows, snapshot_sha256: as in the model. project: folder.
         pictures: how many were looked at. trained_on: labelled pictures left out, for the model was trained on them.
-        unknown: nobody noted what the model was trained on, so that it may have been these pictures.
+        unknown: nobody noted all that the model was trained on, so that it may have been these pictures.
         scores: of every landmark, the last of all together. lacking: landmarks that are labelled and that it lacks.
         strays: of every landmark with a mirror partner. space: None where no capture is calibrated.
     """
@@ -102,7 +105,7 @@ def evaluate_model(
         project=str(project.folder),
         pictures=len(sample.heights_px),
         trained_on=trained_on,
-        unknown=model.seen is None,
+        unknown=model.seen is None or OTHERS in model.seen,
         scores=scores,
         lacking=tuple(name for i, name in enumerate(project.body_parts) if i not in in_project),
         sides=score_sides(sample),
@@ -164,10 +167,14 @@ def _look(
     progress: Progress,
 ) -> dict[str, PictureTable]:
     """What the model finds, x, y and likelihood by group."""
+    names = [f"{group}/{picture}" for group, table in labels.items() for picture in table.pictures]
     with TemporaryDirectory(prefix="labsys-evaluate-") as folder:
+        shares = np.array_split(np.array(names), min(_SIDE_BY_SIDE, len(names)))
         cameras = tuple(
-            JobCamera(group, str(project.pictures(group)), len(t.pictures), str(Path(folder) / str(i)), t.pictures)
-            for i, (group, t) in enumerate(labels.items())
+            JobCamera(
+                str(i), str(project.folder / PICTURES), share.size, str(Path(folder) / str(i)), tuple(share.tolist())
+            )
+            for i, share in enumerate(shares)
         )
         job = PoseJob(
             snapshot=str(model.snapshot),
@@ -184,19 +191,22 @@ def _look(
         for camera in cameras:
             Path(camera.parts).mkdir()
         progress.stage("load the model", 1)
-        n = sum(camera.n_frames for camera in cameras)
 
         def ready() -> None:
-            progress.stage("look at pictures", n)
+            progress.stage("look at pictures", len(names))
 
         run_job(
             job, Path(folder), ready=ready, advance=lambda _, steps: progress.advance(steps), command=machine.command
         )
         size = len(model.body_parts)
-        return {
-            c.camera: PictureTable(c.pictures, Parts(Path(c.parts), n_frames=c.n_frames, n_landmarks=size).complete())
-            for c in cameras
-        }
+        found = np.concatenate(
+            [Parts(Path(c.parts), n_frames=c.n_frames, n_landmarks=size).complete() for c in cameras]
+        )
+    ends = np.cumsum([len(table.pictures) for table in labels.values()])[:-1]
+    return {
+        group: PictureTable(table.pictures, own)
+        for (group, table), own in zip(labels.items(), np.split(found, ends), strict=True)
+    }
 
 
 def _part(table: PictureTable, columns: list[int]) -> PictureTable:

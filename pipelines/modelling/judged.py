@@ -20,7 +20,7 @@ class JudgedModel:
 
     Attributes:
         name: what people call it. body_parts: K names. landmarks: K names in labsys.
-        knows: in words. seen: digests of the pictures that it was trained on; None where nobody noted them.
+        knows: in words. seen: as `load_seen` gives it.
         detector, detect_every: as in the pack.
     """
 

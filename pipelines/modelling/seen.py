@@ -9,23 +9,38 @@ from labsys.storage.atomic import hash_file, is_there, read_text, write_text_ato
 from labsys.storage.exchange.dlc_project import DlcProject, read_labels
 
 SEEN_FILE = "pictures.txt"
+# A line that stands for pictures that nobody noted: those of a model that the training started from.
+OTHERS = "others"
 _DIGITS = 16
 
 
-def note_seen(project: DlcProject, groups: Sequence[str], path: Path) -> None:
-    """Write a line for every labelled picture of some groups (InputError: one cannot be read)."""
+def note_seen(project: DlcProject, groups: Sequence[str], path: Path, *, before: frozenset[str] = frozenset()) -> None:
+    """Write a line for every labelled picture of some groups (InputError: one cannot be read).
+
+    Args:
+        before: what the model that the training starts from had seen.
+    """
     digests = (
         picture_digest(project.pictures(group) / name)
         for group in groups
         for name in read_labels(project, group).pictures
     )
-    write_text_atomic(path, "".join(f"{digest}\n" for digest in sorted(set(digests))))
+    write_text_atomic(path, "".join(f"{digest}\n" for digest in sorted({*digests, *before})))
 
 
 def load_seen(folder: Path) -> frozenset[str] | None:
-    """Digests of the pictures that a training or a pack has seen; None where nobody noted them."""
+    """Digests of the pictures that a training or a pack has seen, OTHERS among them where some were not noted; None
+    where nobody noted any."""
     path = folder / SEEN_FILE
     return frozenset(read_text(path).split()) if is_there(path) else None
+
+
+def seen_before(folder: Path | None) -> frozenset[str]:
+    """What a training starts with that begins with a pack, or with none."""
+    if folder is None:
+        return frozenset()
+    found = load_seen(folder)
+    return frozenset({OTHERS}) if found is None else found
 
 
 def picture_digest(path: Path) -> str:

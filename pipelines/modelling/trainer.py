@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from labsys.capture.priority import die_with_parent
 from labsys.core.errors import LabsysError, MissingPartError
 from labsys.storage.documents import load_document
 from pipelines.modelling.beginning import begin, find_weights
@@ -222,4 +223,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    die_with_parent(os.getppid())
     raise SystemExit(main(sys.argv[1:]))

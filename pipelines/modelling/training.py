@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 from labsys.core.errors import InputError, LabsysError
 from labsys.core.progress import Progress
-from labsys.core.skeleton import mirrored_name
 from labsys.storage.atomic import hash_file, is_there, make_folder
 from labsys.storage.documents import load_document, save_document
 from labsys.storage.exchange.dlc_project import DlcProject, list_groups
@@ -20,9 +19,10 @@ from pipelines.dlc import require_deeplabcut
 from pipelines.modelling.beginning import find_weights
 from pipelines.modelling.cuts import CutSet, cut_pictures
 from pipelines.modelling.job import TrainingJob
+from pipelines.modelling.mirroring import mirror_pairs, why_not_mirrored
 from pipelines.modelling.project import load_notes
 from pipelines.modelling.recipe import TrainingRecipe
-from pipelines.modelling.seen import SEEN_FILE, note_seen
+from pipelines.modelling.seen import SEEN_FILE, note_seen, seen_before
 from pipelines.pose.job import Kind
 from pipelines.pose.process import follow_process
 
@@ -82,9 +82,12 @@ def train_model(
 ) -> Trained:
     """Train on all labelled pictures of a project but those held out.
 
+    Pictures are mirrored only where every landmark's partner is known (see `mirroring`), whatever the recipe says.
+
     Args:
         folder: new folder for pictures, snapshots, pictures.txt (what it saw) and trained.json.
-        start: snapshot to begin with; keep_head: its landmarks are the project's.
+        start: snapshot of a pack to begin with; what that has seen counts as seen.
+        keep_head: its landmarks are the project's.
 
     Raises:
         MissingPartError: DeepLabCut is not installed, or without `start` the weights to begin with. InputError: the
@@ -95,12 +98,16 @@ def train_model(
     if start is None:
         find_weights()  # before pictures are cut for minutes, and before there is a folder to clear away
     recipe.weights(project.body_parts)  # before pictures are cut: names that are not there
+    if why_not_mirrored(project.body_parts):
+        recipe = replace(recipe, mirror=False)
     machine = machine or TrainingMachine()
     if is_there(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError("is not an empty folder", where=str(folder), remedy="Name a new folder")
     make_folder(folder)
     cuts = cut_pictures(project, recipe, folder / "data", workers=machine.workers, progress=progress)
-    note_seen(project, [g for g in list_groups(project) if g not in cuts.held_out], folder / SEEN_FILE)
+    trained_on = [g for g in list_groups(project) if g not in cuts.held_out]
+    before = seen_before(None if start is None else start.parent)
+    note_seen(project, trained_on, folder / SEEN_FILE, before=before)
     make_folder(folder / "train")
     job = TrainingJob(
         project_config=str(project.config),
@@ -115,13 +122,6 @@ def train_model(
     )
     loss = _run(job, folder, progress, command)
     return _keep(project, recipe, folder, cuts, start, loss)
-
-
-def mirror_pairs(body_parts: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """Numbers of body parts that change places in a mirror."""
-    number = {name: i for i, name in enumerate(body_parts)}
-    pairs = [(i, number.get(mirrored_name(name), i)) for name, i in number.items()]
-    return tuple((i, j) for i, j in pairs if i < j)
 
 
 def load_trained(folder: Path) -> Trained:

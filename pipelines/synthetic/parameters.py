@@ -107,6 +107,8 @@ class RunnerParameters:
             raise InputError(
                 f"speed {self.speed_mps:g} m/s is outside what the synthetic runner can do", remedy="Use 1 to 5 m/s"
             )
+        if self.hip_extension_cap_rad is not None and not math.isfinite(self.hip_extension_cap_rad):
+            raise InputError("a cap of hip extension that is no number", remedy="Give degrees, or no cap")
         if not 0.0 <= self.lumbar_gain <= 1.0:
             raise InputError(f"lumbar gain {self.lumbar_gain:g} is not a share", remedy="Use 0 to 1")
         if not 1.4 <= self.height_m <= 2.1:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from api.cli import main
 from calibration.align import WorldAxes
 from calibration.projection import project
 from labsys.core.errors import MissingPartError
@@ -55,6 +56,17 @@ def test_rigs_differ_by_seed_and_not_otherwise() -> None:
     centres = [np.stack([c.centre_lab_m for c in rig.cameras]) for rig in (first, again, other)]
     assert (centres[0] == centres[1]).all()
     assert np.abs(centres[0] - centres[2]).max() > 0.05
+
+
+@pytest.mark.parametrize(("cap", "said"), [("nan", "is no number"), ("-60", "no gait of the synthetic runner")])
+def test_a_runner_that_cannot_be_leaves_no_lab_behind(
+    cap: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["demo", "--quick", "--out", str(tmp_path / "lab"), "--hip-extension-cap-deg", cap])
+    assert left.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "lab").exists()
 
 
 def test_without_deeplabcut_nothing_is_filmed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

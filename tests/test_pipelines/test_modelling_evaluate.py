@@ -34,8 +34,10 @@ from pipelines.modelling.scoring import (
     score_sides,
     score_tiers,
 )
-from pipelines.modelling.seen import SEEN_FILE, note_seen
+from pipelines.modelling.seen import OTHERS, SEEN_FILE, note_seen
 from pipelines.modelling.strayed import StrayScore, score_strays, total_strays
+from pipelines.pose.job import PoseJob
+from pipelines.pose.process import WorkDone, run_job
 
 from .labelled_project import PARTS, RIG, make_project
 
@@ -128,18 +130,31 @@ def test_pictures_that_were_trained_on_do_not_count(project: DlcProject, tmp_pat
     note_seen(project, groups[:3], stored.folder / SEEN_FILE)
     found = _evaluate(stored, project)
     assert (found.pictures, found.trained_on, found.unknown) == (6, 6, False)
+    note_seen(project, groups[:3], stored.folder / SEEN_FILE, before=frozenset({OTHERS}))
+    found = _evaluate(stored, project)
+    assert (found.pictures, found.trained_on, found.unknown) == (6, 6, True)
     note_seen(project, groups, stored.folder / SEEN_FILE)
     with pytest.raises(InputError, match="was trained on all 12 labelled pictures"):
         _evaluate(stored, project)
 
 
 @pytest.mark.slow
-def test_every_picture_is_looked_at_whole_then_closer(project: DlcProject, tmp_path: Path) -> None:
-    size_px = (RIG.cameras[0].intrinsics.size_px[0], 192)
+def test_every_picture_is_looked_at_whole_then_closer(
+    project: DlcProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size_px, jobs = (RIG.cameras[0].intrinsics.size_px[0], 192), []
+
+    def noted(job: PoseJob, *arguments: object, **options: object) -> WorkDone:
+        jobs.append(job)
+        return run_job(job, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pipelines.modelling.evaluate, "run_job", noted)
     stored = _pack(tmp_path / "m", net_input_px=size_px, crop=CropMode.FOLLOW)
     found = _evaluate(stored, project)
     looks = [line.split()[0] for line in (tmp_path / "m/sizes.txt").read_text().splitlines()]
     assert sum(map(int, looks)) == 3 * 12
+    # Each is read ahead in a thread of its own: as many as there are folders would be hundreds.
+    assert len(jobs[0].cameras) == 4 < len(list_groups(project))
     assert found.scores[-1].median_px < 0.7
 
 
@@ -186,6 +201,18 @@ def test_the_terminal_tells_and_writes_it(
     assert told["summary"]["error_median_px"] < 0.6
     said = _terminal(capsys, "model", "evaluate", tmp_path, "--project", project.folder, code=2)
     assert "no finished training" in said.err
+
+
+def test_what_is_no_evaluation_is_not_overwritten_by_one(
+    project: DlcProject, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = project.config.read_text()
+    notes = tmp_path / "notes.json"
+    notes.write_text('{"mine": 1}')
+    for out in (project.config, notes, tmp_path):
+        words = ("model", "evaluate", tmp_path, "--project", project.folder, "--out", out)
+        assert "is not overwritten" in _terminal(capsys, *words, code=2).err
+    assert (project.config.read_text(), notes.read_text()) == (before, '{"mine": 1}')
 
 
 def _with_stand_in(*given: object, evaluate: object, **named: object) -> Evaluation:

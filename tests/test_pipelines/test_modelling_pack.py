@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 from _pytest.capture import CaptureResult
 
 import pipelines.modelling.pack
@@ -19,13 +20,14 @@ from api.cli import main
 from labsys.core.errors import InputError, MissingPartError
 from labsys.core.progress import SilentProgress
 from labsys.storage.atomic import hash_file
-from labsys.storage.exchange.dlc_project import DlcProject
+from labsys.storage.exchange.dlc_project import DlcProject, list_groups, read_labels, write_labels
 from labsys.storage.lab import Lab, create_lab
 from labsys.storage.models import load_model, verify_model
+from pipelines.modelling.mirroring import mirror_pairs, why_not_mirrored
 from pipelines.modelling.pack import PackWords, pack_training
 from pipelines.modelling.recipe import TrainingRecipe, begin_with
 from pipelines.modelling.rendered import RenderedSet
-from pipelines.modelling.seen import load_seen, picture_digest
+from pipelines.modelling.seen import OTHERS, SEEN_FILE, load_seen, picture_digest, seen_before
 from pipelines.modelling.training import load_trained, train_model
 
 from .labelled_project import PARTS, make_project
@@ -99,6 +101,41 @@ def test_a_training_becomes_a_model_that_says_what_it_was_made_from(
 
 
 @pytest.mark.parametrize(
+    ("names", "pairs", "why"),
+    [
+        (("left_hip", "right_hip", "nose"), ((0, 1),), ""),
+        (("hip_l", "knee_r", "hip_r", "knee_l", "L1"), ((0, 2), (1, 3)), ""),
+        (("kneeLeft", "kneeRight"), ((0, 1),), ""),
+        (("hip1", "hip2"), (), "do not say which are left and right"),
+        (("RHip", "RKnee", "Neck"), (), "of one side, and the other side's is not labelled: RHip, RKnee"),
+        (("left_hip", "right_hip", "knee_l"), ((0, 1),), "not labelled: knee_l"),
+    ],
+)
+def test_sides_are_exchanged_in_mirrored_pictures_by_whatever_names_a_lab_has(
+    names: tuple[str, ...], pairs: tuple[tuple[int, int], ...], why: str
+) -> None:
+    assert mirror_pairs(names) == pairs
+    found = why_not_mirrored(names)
+    assert why in found
+    assert bool(why) == bool(found)
+
+
+def test_without_a_partner_for_every_side_no_picture_is_mirrored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, out = make_project(tmp_path / "labels"), tmp_path / "trained"
+    alone = DlcProject(project.folder, project.task, project.scorer, ("RGT", "a", "b", "c", "d", "e", "f", "g"))
+    for group in list_groups(project):
+        write_labels(alone, group, read_labels(project, group))
+    config = yaml.safe_load(project.config.read_text())
+    project.config.write_text(yaml.safe_dump({**config, "bodyparts": list(alone.body_parts), "skeleton": []}))
+    said = _terminal(capsys, "model", "train", project.folder, "--out", out, "--epochs", 2)
+    assert "no picture is shown mirrored: of one side, and the other side's is not labelled: RGT" in said.err
+    assert load_trained(out).recipe.mirror is False
+    assert json.loads((out / "job.json").read_text())["recipe"]["mirror"] is False
+
+
+@pytest.mark.parametrize(
     ("weight", "said"),
     [("RGT=heavy", "'heavy' is no number"), ("RGT=0", "RGT weighs 0"), ("RTG=2", "RTG"), ("RGT", "is not understood")],
 )
@@ -126,6 +163,15 @@ def test_a_training_starts_from_a_model_and_learns_other_landmarks_anew(
     assert job["recipe"]["learning_rate"] == 3e-4
     assert job["recipe"]["net_input_px"] == [96, 128]
     stored = load_model(lab, "first")
+    # Held out in another part of the project than before: what the first one saw does not count as unseen.
+    before, again = load_seen(stored.folder), ("--start", "first", "--lab", lab.root, "--seed", 1, "--epochs", 2)
+    _terminal(capsys, "model", "train", project.folder, "--out", tmp_path / "again", *again)
+    assert load_trained(tmp_path / "again").held_out != load_trained(first).held_out
+    assert before is not None
+    assert before < (load_seen(tmp_path / "again") or frozenset())
+    assert seen_before(stored.folder) == before
+    (stored.folder / SEEN_FILE).unlink()
+    assert seen_before(stored.folder) == {OTHERS}
     with pytest.raises(InputError, match="does not say what network it is"):
         begin_with(TrainingRecipe(), replace(stored, model=replace(stored.model, recipe={})))
     assert load_trained(tmp_path / "second").started_from == load_model(lab, "first").model.snapshot_sha256

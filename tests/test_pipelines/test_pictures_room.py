@@ -101,6 +101,15 @@ def test_belt_moves_by_its_speed() -> None:
     assert np.diff(film(0.4, blur_m=0.06), axis=1).std() < 0.6 * np.diff(film(0.4), axis=1).std()
 
 
+@pytest.mark.parametrize("samples", [4, 8])
+def test_where_the_belt_fills_a_pixel_all_of_its_light_counts_however_many_samples(samples: int) -> None:
+    # Pictures to train on are drawn with fewer samples than films: the belt came out half as bright in them.
+    above = place_camera("above", (0.0, 2.4, 0.0), (0.0, 0.0, 0.0), focal_px=50.0, size_px=(48, 36))
+    studio = make_quiet_studio(make_rig())
+    shares = set_stage(above, studio.room, studio.light, NOISELESS, samples=samples).belt[:, 2]
+    assert np.median(shares) == shares.max() == 1.0
+
+
 def test_noise_is_what_the_sensor_promises_and_repeats_with_its_seed() -> None:
     sensor = Sensor(gain=1.0, focus_px=0.0, falloff=0.0, read_noise=0.004, shot_noise=0.0002)
     curve, falloff = make_curve(), make_falloff(sensor, SIZE)

@@ -74,7 +74,7 @@ def set_stage(camera: Camera, room: Room, light: Light, sensor: Sensor, *, sampl
         make_falloff(sensor, (width, height)),
         colour / np.float32(samples),
         np.stack(depths),
-        _list_belt(belt, ground),
+        _list_belt(belt, ground, samples),
         ground,
         thrown[:, :2],
         np.full(len(ground), _lamp_share(light)),
@@ -94,7 +94,7 @@ def _lamp_share(light: Light) -> float:
     return float(0.9 * lamp / (lamp + rest))
 
 
-def _list_belt(belt: Floats32, ground: NDArray[np.int64]) -> FloatArray:
+def _list_belt(belt: Floats32, ground: NDArray[np.int64], samples: int) -> FloatArray:
     """Pixels that show the belt, as `belt.lay_belt` reads them."""
     shown = belt[..., 0] > 0
     number = np.zeros(shown.shape, dtype=np.int64)
@@ -107,6 +107,6 @@ def _list_belt(belt: Floats32, ground: NDArray[np.int64]) -> FloatArray:
     count = belt[shown, 0].astype(np.float64)
     extent_m = extent[shown] if len(rows) else np.zeros(0)
     return np.column_stack([
-        rows, columns, count / STILL_SAMPLES, x[shown], belt[shown, 2] / count, np.minimum(extent_m, 0.08),
+        rows, columns, count / samples, x[shown], belt[shown, 2] / count, np.minimum(extent_m, 0.08),
         belt[shown, 3:] / count[:, None], np.zeros(len(rows)), number[shown],
     ])  # fmt: skip
