@@ -165,10 +165,9 @@ def _demonstrate_runner(
     seconds = round(time.monotonic() - began, 1)
     takes = [row for visit in visits for row in _take_rows(visit)]
     document = {"seconds": seconds, "rows": rows, "comparison": comparison, "report": None, "lab": str(lab.root)}
-    document |= {"takes": takes}
+    document["takes"] = takes
     texts = (_takes_text(takes), _truth_table(rows), comparison_text(comparison), _closing(lab, seconds))
-    text = "\n\n".join(part for part in texts if part)
-    terminal.give(document, text)
+    terminal.give(document, "\n\n".join(part for part in texts if part))
 
 
 def _demonstrate_recording(terminal: Terminal, lab: Lab, recording: Path, began: float) -> None:

@@ -206,8 +206,7 @@ def test_the_terminal_tells_and_writes_it(
 def test_what_is_no_evaluation_is_not_overwritten_by_one(
     project: DlcProject, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = project.config.read_text()
-    notes = tmp_path / "notes.json"
+    before, notes = project.config.read_text(), tmp_path / "notes.json"
     notes.write_text('{"mine": 1}')
     for out in (project.config, notes, tmp_path):
         words = ("model", "evaluate", tmp_path, "--project", project.folder, "--out", out)
