@@ -91,8 +91,11 @@ def train(
         ),
     ] = None,
     crop: Annotated[
-        CropMode, typer.Option("--crop", help="follow: the network is shown a box around the runner; none: all.")
-    ] = CropMode.FOLLOW,
+        CropMode | None,
+        typer.Option(
+            "--crop", help="follow: the network is shown a box around the runner; none: all. As --start, else follow."
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=2)] = 16,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="1e-3, or 3e-4 with --start.")] = None,
     weigh: Annotated[
@@ -132,12 +135,10 @@ def train(
     terminal = Terminal(lab, as_json, quiet)
     found = read_dlc_project(project)
     begun = _open_start(terminal, start) if start else None
-    recipe = TrainingRecipe(
-        crop=crop, epochs=epochs, batch_size=batch_size, mirror=not no_mirror, held_out=held_out, seed=seed
-    )
+    recipe = TrainingRecipe(epochs=epochs, batch_size=batch_size, mirror=not no_mirror, held_out=held_out, seed=seed)
     if begun is not None:
         recipe = begin_with(recipe, begun)
-    recipe = replace(recipe, emphasis=_parse_weights(weigh or ()))
+    recipe = replace(recipe, emphasis=_parse_weights(weigh or ()), crop=crop or recipe.crop)
     if learning_rate is not None:
         recipe = replace(recipe, learning_rate=learning_rate)
     if net_input is not None:

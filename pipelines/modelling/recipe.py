@@ -68,7 +68,7 @@ class TrainingRecipe:
 
 
 def begin_with(recipe: TrainingRecipe, stored: StoredModel) -> TrainingRecipe:
-    """A recipe for a training that starts from a model: its network, its input, and a lower rate.
+    """A recipe for a training that starts from a model: its network, its input, its crop, and a lower rate.
 
     Raises:
         InputError: the pack does not say what network it is, as those that labsys made do.
@@ -85,5 +85,6 @@ def begin_with(recipe: TrainingRecipe, stored: StoredModel) -> TrainingRecipe:
         backbone=told["backbone"],
         head_channels=int(told["head_channels"]),
         net_input_px=stored.model.net_input_px or recipe.net_input_px,
+        crop=stored.model.crop,
         learning_rate=_RATE_FROM_MODEL,
     )

@@ -68,7 +68,8 @@ def free_running_times(
 
 
 def stamp_frames(times_s: tuple[FloatArray, ...], clock: ClockModel, seed: int) -> tuple[FloatArray, ...]:
-    """Timestamps that a computer would give frames taken at these times: later than the exposure, never earlier."""
+    """Timestamps that a computer would give frames taken at these times: all of a camera's off by one latency
+    (either way), and each later by its own share."""
     rng = np.random.default_rng([seed, 73])
     stamps = []
     for own_s in times_s:

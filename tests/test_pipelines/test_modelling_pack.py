@@ -18,6 +18,7 @@ import pipelines.modelling.rendered
 import pipelines.modelling.training
 from api.cli import main
 from labsys.core.errors import InputError, MissingPartError
+from labsys.core.pose_model import CropMode
 from labsys.core.progress import SilentProgress
 from labsys.storage.atomic import hash_file
 from labsys.storage.exchange.dlc_project import DlcProject, list_groups, read_labels, write_labels
@@ -152,7 +153,7 @@ def test_a_training_starts_from_a_model_and_learns_other_landmarks_anew(
     lab: Lab, project: DlcProject, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = tmp_path / "first"
-    recipe = TrainingRecipe(epochs=2, net_input_px=(96, 128))
+    recipe = TrainingRecipe(epochs=2, net_input_px=(96, 128), crop=CropMode.NONE)
     train_model(project, recipe, first, progress=SilentProgress(), command=TRAINER)
     pack_training(lab, "first", first, PackWords(knows="squares"), command=SLIMMER)
     more = ("--start", "first", "--lab", lab.root, "--epochs", 2)
@@ -161,7 +162,7 @@ def test_a_training_starts_from_a_model_and_learns_other_landmarks_anew(
     job = json.loads((tmp_path / "second/job.json").read_text())
     assert (job["start"], job["keep_head"]) == (str(lab.root / "models/first/snapshot.pt"), True)
     assert job["recipe"]["learning_rate"] == 3e-4
-    assert job["recipe"]["net_input_px"] == [96, 128]
+    assert (job["recipe"]["net_input_px"], job["recipe"]["crop"]) == ([96, 128], "none")
     stored = load_model(lab, "first")
     # Held out in another part of the project than before: what the first one saw does not count as unseen.
     before, again = load_seen(stored.folder), ("--start", "first", "--lab", lab.root, "--seed", 1, "--epochs", 2)
