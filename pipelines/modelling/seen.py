@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from labsys.storage.atomic import hash_file, is_there, read_text, write_text_atomic
 from labsys.storage.exchange.dlc_project import DlcProject, read_labels
@@ -20,12 +22,15 @@ def note_seen(project: DlcProject, groups: Sequence[str], path: Path, *, before:
     Args:
         before: what the model that the training starts from had seen.
     """
-    digests = (
-        picture_digest(project.pictures(group) / name)
-        for group in groups
-        for name in read_labels(project, group).pictures
-    )
+    digests = (picture_digest(project.pictures(group) / name) for group in groups for name in _labelled(project, group))
     write_text_atomic(path, "".join(f"{digest}\n" for digest in sorted({*digests, *before})))
+
+
+def _labelled(project: DlcProject, group: str) -> Iterator[str]:
+    """Pictures with any label: the others are nothing to learn from, and may be judged on where they are labelled."""
+    labels = read_labels(project, group)
+    marked = np.asarray(np.isfinite(labels.xy_px).any(axis=(1, 2)))
+    yield from (name for name, is_marked in zip(labels.pictures, marked, strict=True) if is_marked)
 
 
 def load_seen(folder: Path) -> frozenset[str] | None:

@@ -34,7 +34,7 @@ from pipelines.modelling.scoring import (
     score_sides,
     score_tiers,
 )
-from pipelines.modelling.seen import OTHERS, SEEN_FILE, note_seen
+from pipelines.modelling.seen import OTHERS, SEEN_FILE, note_seen, picture_digest
 from pipelines.modelling.strayed import StrayScore, score_strays, total_strays
 from pipelines.pose.job import PoseJob
 from pipelines.pose.process import WorkDone, run_job
@@ -136,6 +136,20 @@ def test_pictures_that_were_trained_on_do_not_count(project: DlcProject, tmp_pat
     note_seen(project, groups, stored.folder / SEEN_FILE)
     with pytest.raises(InputError, match="was trained on all 12 labelled pictures"):
         _evaluate(stored, project)
+
+
+@pytest.mark.slow
+def test_pictures_without_labels_were_not_trained_on(project: DlcProject, tmp_path: Path) -> None:
+    """Two projects may show one video and label different parts of it: each is for the other to be judged on."""
+    copy = DlcProject(shutil.copytree(project.folder, tmp_path / "labels"), "squares", "tester", PARTS)
+    group = list_groups(copy)[0]
+    marked = read_labels(copy, group)
+    xy_px = np.array(marked.xy_px)
+    xy_px[0] = np.nan
+    write_labels(copy, group, Labels(marked.pictures, xy_px))
+    note_seen(copy, [group], tmp_path / SEEN_FILE)
+    digests = [picture_digest(copy.pictures(group) / name) for name in marked.pictures]
+    assert set((tmp_path / SEEN_FILE).read_text(encoding="utf-8").split()) == set(digests[1:]) != set(digests)
 
 
 @pytest.mark.slow
