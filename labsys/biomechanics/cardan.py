@@ -118,8 +118,8 @@ def unwrap_finite(angle_rad: FloatArray, *, rate_hz: float) -> FloatArray:
     finite = np.isfinite(angle_rad)
     if finite.any():
         known = angle_rad[finite]
-        # Most series never come near a turn's end, and finding that out costs little.
-        series = known if (np.abs(np.diff(known)) < np.pi).all() else _nearest_turn(known, rate_hz)
+        # Most series stay within half a turn, and finding that out costs little.
+        series = known if np.ptp(known) < np.pi else _nearest_turn(known, rate_hz)
         unwrapped[finite] = series - 2.0 * np.pi * np.round(series.mean() / (2.0 * np.pi))
     return unwrapped
 

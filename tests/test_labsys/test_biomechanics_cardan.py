@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -67,6 +67,7 @@ def test_unwrap_keeps_gaps_and_goes_through_pi() -> None:
 
 
 @given(st.floats(-720.0, 720.0), st.integers(0, 600))
+@example(341.0, 365)  # the bad frames lead over the turn's end without a jump
 def test_unwrap_follows_somebody_who_turns_whatever_a_bad_moment_says(degrees: float, bad: int) -> None:
     """Up to a turn in 3.5 s, and four bad frames that by themselves would go around the other way."""
     turning = np.deg2rad(np.linspace(0.0, degrees, 700))
