@@ -214,16 +214,14 @@ class PartWriter:
         self._first_ns, self._synced_ns, self._is_named = first_ns, time.monotonic_ns(), False
 
     def _close_part(self) -> None:
-        ends = [closing.close for closing in (self._video, self._sidecar) if closing is not None]
-        if self._flushing is not None:
-            ends.insert(0, self._flushing.result)  # files stay open as long as they are flushed
-            self._flushing = None
-        for end in ends:
-            try:
-                end()
-            except OSError as error:
-                if error.errno not in _FULL:
-                    self._note({"event": "close_failed", "why": str(error)})
+        self._settle_flush()  # files stay open as long as they are flushed
+        for closing in (self._video, self._sidecar):
+            if closing is not None:
+                try:
+                    closing.close()
+                except OSError as error:
+                    if error.errno not in _FULL:
+                        self._note({"event": "close_failed", "why": str(error)})
         self._video = self._sidecar = None
 
     def _refuse(self, error: OSError) -> None:
@@ -256,19 +254,22 @@ class PartWriter:
         self._is_named = True
 
     def _has_flushed(self) -> bool:
-        """Whether nothing is being flushed; what failed meanwhile ends the part."""
+        """Whether nothing is being flushed, and nothing failed to be."""
+        if self._flushing is not None and not self._flushing.done():
+            return False
+        self._settle_flush()
+        return not self._refused
+
+    def _settle_flush(self) -> None:
+        """Wait for what is being flushed; what the disk did not take after all ends the part."""
         if self._flushing is None:
-            return True
-        if not self._flushing.done():
-            return False
-        error = self._flushing.exception()
-        self._flushing = None
+            return
+        error, self._flushing = self._flushing.exception(), None
         if isinstance(error, OSError):
-            self._refuse(error)
-            return False
-        if error is not None:
+            if not self._refused:
+                self._refuse(error)
+        elif error is not None:
             raise error
-        return True
 
     def _flush(self, video: JpegVideo, sidecar: SidecarWriter, *, is_named: bool) -> None:
         video.sync()

@@ -20,7 +20,7 @@ from labsys.storage.lab import Lab, subject_folder
 from labsys.storage.locks import hold_lock
 from labsys.storage.subjects import require_subject, subject_codes
 from labsys.storage.take_archive import remove_copies
-from labsys.storage.takes import ARCHIVE_FILE, RECORDING_FOLDER, TAKE_FILE, Take
+from labsys.storage.takes import ARCHIVE_FILE, RECORDING_FOLDER, TAKE_FILE, TAKE_LOCK, Take
 from labsys.storage.trial_bin import binned_trials
 from labsys.storage.trials import TRIAL_FILE
 
@@ -163,7 +163,7 @@ def _remove_all(lab: Lab, trials: list[Path]) -> list[LabsysError]:
 def _remove_recordings(lab: Lab, trial: Path) -> None:
     if is_there(trial / RECORDING_FOLDER):
         raise InputError("is being recorded or was cut short", where=str(trial), remedy="Run 'labsys recover'")
-    with hold_lock(trial / ".take.lock", what=f"the take in {trial.name}"):
+    with hold_lock(trial / TAKE_LOCK, what=f"the take in {trial.name}"):
         remove_copies(lab, trial / "take")
         try:
             if is_there(trial / "derived"):

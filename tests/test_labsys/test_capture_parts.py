@@ -307,3 +307,27 @@ def test_a_flush_that_fails_ends_the_part_and_counts_what_follows(
     running.join(10.0)
     assert (counts[Count.STORED], counts[Count.LOST_TO_DISK]) == (1, 1)
     assert "disk_failed" in (tmp_path / "camA.events.jsonl").read_text(encoding="utf-8")
+
+
+def test_a_flush_that_fails_at_the_very_end_of_a_take_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk may find that it is full only when it is to keep what it took."""
+    begun, over = threading.Event(), threading.Event()
+
+    def fail(_: JpegVideo) -> None:
+        begun.set()
+        assert over.wait(10.0)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(JpegVideo, "sync", fail)
+    writer, queue, counts = _writer(tmp_path)
+    writer._plan = replace(writer._plan, sync_every_s=0.0)
+    queue.offer(_frame(0))
+    running = threading.Thread(target=writer.run)
+    running.start()
+    assert begun.wait(10.0)
+    queue.note(PartEnd())  # waits for the flush
+    writer.ended = True
+    threading.Timer(0.3, over.set).start()
+    running.join(10.0)
+    assert counts[Count.STATE] == WorkerState.DISK_FULL
+    assert "disk_full" in (tmp_path / "camA.events.jsonl").read_text(encoding="utf-8")
