@@ -1,13 +1,13 @@
 """A bench of virtual cameras: one process that owns them as the kernel owns real ones, and outlives who reads them.
 
 FOLDER/by-path/PORT -> ../videoN    videoN: a socket per camera (one message per request, frame or buffer)
-FOLDER/videoN.mem                   its buffers
 FOLDER/trigger                      the trigger bus, speaking the protocol of trigger.py
 FOLDER/faults                       JSON lines {"cmd": "unplug", "camera": "camB"}: faults on request
 FOLDER/truth/CAMERA.bin             what really happened to every exposure
 
-Messages of videoN: the reader sends JSON requests and `Q` + buffer number (give back); the camera answers JSON and
-sends `F` + frame. The bench runs at a higher real-time priority than the recorder, as an interrupt does.
+Messages of videoN: the camera first says what it is, with the descriptor of its buffers, which are memory without a
+name; the reader sends JSON requests, the camera answers JSON and sends `F` + frame. A byte behind the buffers says of
+each whether the reader holds it. The bench runs at a higher real-time priority than the recorder, as an interrupt does.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import socket
 from pathlib import Path
 
@@ -17,10 +18,10 @@ class PluggedCamera:
         self.camera, self._folder, self.number = camera, folder, number
         pictures_bytes = camera.plug.buffer_bytes * MAX_BUFFERS
         size = pictures_bytes + MAX_BUFFERS
-        with (folder / f"{camera.plug.name}.mem").open("w+b") as file:
-            file.truncate(size)
-            self.memory = mmap.mmap(file.fileno(), size)
-        self._view = memoryview(self.memory)
+        # On a disk the kernel would write buffers down, and the next picture would wait for it: no camera does.
+        self.memory_fd = os.memfd_create(camera.plug.name)
+        os.truncate(self.memory_fd, size)
+        self._view = memoryview(mmap.mmap(self.memory_fd, size))
         self._held, self._out = self._view[pictures_bytes:], set[int]()
         self.listener: socket.socket | None = None
         self.reader: socket.socket | None = None

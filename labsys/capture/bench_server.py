@@ -107,9 +107,9 @@ class _Server:
             return
         camera.reader = reader
         reader.setblocking(False)
-        told = {**camera.camera.info, "memory": f"{camera.camera.plug.name}.mem"}
+        told = {**camera.camera.info, "buffer_bytes": camera.camera.plug.buffer_bytes}
         with suppress(OSError):  # a reader that went at once is noticed when it is heard next
-            reader.send(json.dumps({**told, "buffer_bytes": camera.camera.plug.buffer_bytes}).encode())
+            socket.send_fds(reader, [json.dumps(told).encode()], [camera.memory_fd])
 
     def _hear_reader(self, camera: PluggedCamera) -> None:
         assert camera.reader is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 from labsys.capture.child_process import end_child, start_child
 from labsys.capture.device import DriverError
 from labsys.capture.driver import DriverKind
+from labsys.capture.memory import make_memory_folder
 from labsys.capture.part_writer import WriterPlan
 from labsys.capture.preview import preview_file
 from labsys.capture.rig import Rig
@@ -84,7 +84,7 @@ class Crew:
 
     def __init__(self, rig: Rig, bench: Path | None, previews: Path | None = None) -> None:
         self._rig, self._bench, self._previews = rig, bench, previews
-        self._folder = Path(tempfile.mkdtemp(prefix="labsys-record-"))
+        self._folder = make_memory_folder("labsys-record-")
         self.workers: dict[str, CameraWorker] = {}
         self._started_s = 0.0
 
@@ -223,7 +223,8 @@ class Crew:
         size = (mode.width, mode.height)
         record = rig.record
         preview = None if self._previews is None else preview_file(self._previews, camera)
-        writer = WriterPlan(camera, raw, size, rate_hz, record.fsync_s, reserve, preview)
+        turn = (list(rig.cameras).index(camera) + 1) / len(rig.cameras)
+        writer = WriterPlan(camera, raw, size, rate_hz, record.fsync_s, reserve, turn, preview)
         return WorkerPlan(
             camera=camera,
             port=rig.port_of(camera),

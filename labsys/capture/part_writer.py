@@ -27,6 +27,8 @@ from labsys.storage.sidecar import PACKED, SidecarWriter, pack_flags
 NS = 1_000_000_000
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _BUSY_SHARE = 0.6  # of the queue: from here on frames come before forced writes to the disk
+# Seconds of pictures that the disk is given at once hold up everything on the machine for tens of milliseconds.
+_BEGIN_EVERY_NS = NS // 4
 _LATE_SHARE = 0.25  # and from here on nobody is shown pictures
 
 
@@ -112,7 +114,10 @@ class FrameQueue:
 
 @dataclass(frozen=True)
 class WriterPlan:
-    """Where and how one camera's parts are written."""
+    """Where and how one camera's parts are written.
+
+    sync_turn: of the time between two forced writes, after which this camera's first is due: not all at once.
+    """
 
     camera: str
     raw: Path
@@ -120,6 +125,7 @@ class WriterPlan:
     rate_hz: float
     sync_every_s: float
     reserve: Path
+    sync_turn: float = 1.0
     preview: Path | None = None
 
 
@@ -130,7 +136,8 @@ class PartWriter:
         self._plan, self._queue, self._counts = plan, waiting, counts
         self._video: JpegVideo | None = None
         self._sidecar: SidecarWriter | None = None
-        self._first_ns, self._synced_ns, self._skipped = 0, 0, 0
+        self._first_ns, self._skipped = 0, 0
+        self._next_ns = self._sync_ns = 0
         # A flush takes tens of milliseconds: frames that come meanwhile are written, so that a kill costs none of them.
         self._flusher = ThreadPoolExecutor(1, "flush")
         self._flushing: Future[None] | None = None
@@ -143,10 +150,13 @@ class PartWriter:
     def run(self) -> None:
         """Write until told to end and nothing waits any more."""
         while True:
+            ending = self.ended  # asked before: what came between an empty queue and the end is written too
             item = self._queue.take(0.1)
-            if item is not None:
-                self._write(item)
-            elif self.ended:
+            if isinstance(item, StoredFrame):
+                self._store(item)
+            elif item is not None:
+                self._write_other(item)
+            elif ending:
                 break
             self._counts[Count.WAITING] = self._queue.n_waiting
             if self._preview is not None and self.last_sound and not self._queue.is_late:
@@ -157,10 +167,8 @@ class PartWriter:
         told = {"stored": self._counts[Count.STORED], "lost_to_disk": self._counts[Count.LOST_TO_DISK]}
         self._note({"event": "written", **told})
 
-    def _write(self, item: Item) -> None:
+    def _write_other(self, item: PartEnd | Happening) -> None:
         match item:
-            case StoredFrame():
-                self._store(item)
             case PartEnd():
                 self._close_part()
             case Happening():
@@ -211,7 +219,10 @@ class PartWriter:
         self._sidecar = SidecarWriter(stem.with_name(stem.name + ".fts"))
         video = stem.with_name(stem.name + ".mkv")
         self._video = JpegVideo(video, size_px=self._plan.size_px, rate_hz=self._plan.rate_hz)
-        self._first_ns, self._synced_ns, self._is_named = first_ns, time.monotonic_ns(), False
+        self._first_ns, self._is_named = first_ns, False
+        now_ns, turn = time.monotonic_ns(), self._plan.sync_turn
+        self._sync_ns = now_ns + round(turn * self._plan.sync_every_s * NS)
+        self._next_ns = min(now_ns + round(turn * _BEGIN_EVERY_NS), self._sync_ns)
 
     def _close_part(self) -> None:
         self._settle_flush()  # files stay open as long as they are flushed
@@ -241,17 +252,17 @@ class PartWriter:
 
     def _sync_if_due(self) -> None:
         now_ns = time.monotonic_ns()
-        if (
-            not self._has_flushed()
-            or self._sidecar is None
-            or self._video is None
-            or now_ns - self._synced_ns < self._plan.sync_every_s * NS
-            or self._queue.is_busy
-        ):
+        if now_ns < self._next_ns or not self._has_flushed() or self._video is None or self._sidecar is None:
             return
-        self._synced_ns = now_ns
-        self._flushing = self._flusher.submit(self._flush, self._video, self._sidecar, is_named=self._is_named)
-        self._is_named = True
+        if self._queue.is_busy:
+            return
+        if now_ns < self._sync_ns:
+            self._flushing = self._flusher.submit(self._video.begin_sync)
+        else:
+            self._sync_ns = now_ns + round(self._plan.sync_every_s * NS)
+            self._flushing = self._flusher.submit(self._flush, self._video, self._sidecar, is_named=self._is_named)
+            self._is_named = True
+        self._next_ns = min(now_ns + _BEGIN_EVERY_NS, self._sync_ns)
 
     def _has_flushed(self) -> bool:
         """Whether nothing is being flushed, and nothing failed to be."""

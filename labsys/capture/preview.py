@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import mmap
 import struct
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from labsys.capture.memory import make_memory_folder
 from labsys.core.errors import InputError
 
 PREVIEW_HZ = 10.0
 _HEAD = struct.Struct("<QQqQq")  # count; bytes and time of each slot
 _BODY = 64
-_MEMORY = Path("/dev/shm")
 FOLDER_PREFIX = "labsys-station-"
 
 
@@ -33,7 +32,7 @@ class Preview:
 
 def make_preview_folder() -> Path:
     """A folder of this user's own for previews, in memory where there is such a place."""
-    return Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=_MEMORY if _MEMORY.is_dir() else None))
+    return make_memory_folder(FOLDER_PREFIX)
 
 
 def preview_file(folder: Path, camera: str) -> Path:

@@ -10,6 +10,8 @@ import mmap
 from enum import IntEnum
 from pathlib import Path
 
+from labsys.core.errors import InputError
+
 Numbers = memoryview
 _N_COUNTS, _N_COMMANDS = 32, 8
 _BYTES = 8 * (_N_COUNTS + _N_COMMANDS)
@@ -63,8 +65,15 @@ class Command(IntEnum):
 
 
 def make_numbers(path: Path) -> None:
-    """A new file of numbers, all 0."""
-    path.write_bytes(bytes(_BYTES))
+    """A new file of numbers, all 0 (InputError: no room for it)."""
+    try:
+        path.write_bytes(bytes(_BYTES))
+    except OSError as error:
+        raise InputError(
+            f"no place for what processes tell each other: {error.strerror or error}",
+            where=str(path.parent),
+            remedy="Make room there (in a container: a larger --shm-size)",
+        ) from error
 
 
 def map_numbers(path: Path) -> tuple[Numbers, Numbers]:

@@ -83,7 +83,8 @@ class VirtualCamera:
         self.tick = 0
         self.stamp_ns = 0
         self.free: deque[int] = deque()
-        self._truth: BinaryIO = truth.open("ab", buffering=1 << 16)
+        # Down with it at a stop only: a disk that is busy with recordings would hold a camera up.
+        self._truth: BinaryIO = truth.open("ab", buffering=1 << 22)
 
     @property
     def info(self) -> dict[str, object]:

@@ -28,6 +28,7 @@ from labsys.capture.device import (
     find_flaw,
 )
 from labsys.capture.driver import make_driver
+from labsys.capture.memory import keep_freed_memory
 from labsys.capture.part_writer import FrameQueue, Happening, PartEnd, PartWriter, StoredFrame
 from labsys.capture.priority import raise_priority
 from labsys.capture.status import Command, Count, Numbers, WorkerState, map_numbers
@@ -51,6 +52,7 @@ def run_worker(plan: WorkerPlan, numbers: Path, mailbox: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: commands.__setitem__(Command.QUIT, 1))
     sys.setswitchinterval(0.001)
+    keep_freed_memory()
     counts[Count.PRIORITY] = raise_priority(plan.priority)
     # Until the last row is written nobody may finish what this process still writes, whoever else has ended.
     with nullcontext() if plan.lock is None else hold_file(plan.lock, what="the recording", alone=False):
@@ -89,7 +91,8 @@ class _Worker:
                 elif not self._counts[Count.OPENED]:
                     break
                 else:
-                    self._rest(_RETRY_S)
+                    self._counts[Count.HEARTBEAT_NS] = time.monotonic_ns()
+                    time.sleep(_RETRY_S)
         finally:
             self._end(writing)
 
@@ -257,10 +260,6 @@ class _Worker:
 
     def _tell(self, event: str, **facts: Any) -> None:
         self._queue.note(Happening({"event": event, **facts}))
-
-    def _rest(self, seconds: float) -> None:
-        self._counts[Count.HEARTBEAT_NS] = time.monotonic_ns()
-        time.sleep(seconds)
 
     def _leave_trigger(self) -> None:
         """Controls outlive the program: the next one must find a camera that streams by itself."""

@@ -36,7 +36,7 @@ class JpegVideo:
 
     def __init__(self, path: Path, *, size_px: tuple[int, int], rate_hz: float) -> None:
         self._file: BinaryIO = path.open("w+b", buffering=0)
-        self._end = 0
+        self._end = self._begun = 0
         self._last_ms, self._duration_ms = -1, max(round(1000.0 / rate_hz), 1)
         self._cluster_ms, self._cluster_at = -1, 0
         self._cues: list[tuple[int, int]] = []
@@ -62,6 +62,12 @@ class JpegVideo:
         size = 0x1000_0000 | (len(picture) + _BLOCK_HEAD)
         self._append(_BLOCK.pack(0xA3, size, _TRACK, now_ms - self._cluster_ms, _KEYFRAME), picture)
         self._last_ms = now_ms
+
+    def begin_sync(self) -> None:
+        """Let the system begin to write to the disk what came since the last time, without waiting for it."""
+        begin, self._begun = self._begun, self._end
+        if hasattr(os, "posix_fadvise"):  # what it is told of is dirty: it is written, and nothing of it forgotten yet
+            os.posix_fadvise(self._file.fileno(), begin, self._begun - begin, os.POSIX_FADV_DONTNEED)
 
     def sync(self) -> None:
         """Force what was written to the disk."""

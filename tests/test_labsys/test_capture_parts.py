@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
-import time
 import tracemalloc
 from collections import namedtuple
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from labsys.capture import parts
-from labsys.capture.part_writer import PartEnd
 from labsys.capture.parts import UNMATCHED, join_parts, read_events, read_parts
-from labsys.capture.status import Count, WorkerState
 from labsys.core.errors import InputError
 from labsys.storage.jpeg_video import JpegVideo
-from labsys.storage.recordings import begin_recording
 from labsys.storage.sidecar import ROW, read_sidecar, write_sidecar
 from labsys.storage.video import measure_packets, read_packets, read_pictures
-from tests.test_labsys.test_capture_losses import _frame, _writer
 
 FACTS = {"size_px": [64, 48], "rate_hz": 100.0}
 Usage = namedtuple("Usage", "total used free")
@@ -236,98 +229,3 @@ def test_packets_are_measured_as_they_are_read(tmp_path: Path) -> None:
     sizes, whole = measure_packets(part)
     assert whole
     assert sizes.tolist() == [len(p) for p in read_packets(part)]
-
-
-def test_the_disk_knows_of_the_files_and_not_only_of_what_is_in_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Content that was forced to the disk is lost with a name that was not."""
-    synced = list[Path]()
-    monkeypatch.setattr("labsys.capture.part_writer.sync_folder", synced.append)
-    monkeypatch.setattr("labsys.storage.recordings.sync_folder", synced.append)
-    with begin_recording(tmp_path / "run1/take") as recording:
-        assert synced == [tmp_path / "run1"]
-    writer, queue, _ = _writer(tmp_path)
-    writer._plan = replace(writer._plan, sync_every_s=0.0)
-    for tick in range(3):
-        queue.offer(_frame(tick))
-    queue.note(PartEnd())
-    queue.offer(_frame(3))
-    writer.ended = True
-    writer.run()
-    assert synced[1:] == [tmp_path] * 2, "once a part"
-    assert recording.folder.is_dir()
-
-
-def test_frames_are_written_while_the_disk_flushes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that is killed then loses what waits; a flush may take longer than a frame."""
-    begun, over = threading.Event(), threading.Event()
-
-    def flush(_: JpegVideo) -> None:
-        begun.set()
-        assert over.wait(10.0)
-
-    monkeypatch.setattr(JpegVideo, "sync", flush)
-    writer, queue, counts = _writer(tmp_path)
-    writer._plan = replace(writer._plan, sync_every_s=0.0)
-    queue.offer(_frame(0))
-    running = threading.Thread(target=writer.run)
-    running.start()
-    assert begun.wait(10.0)
-    for tick in range(1, 6):
-        queue.offer(_frame(tick))
-    deadline = time.monotonic() + 10.0
-    while counts[Count.STORED] < 6 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert counts[Count.STORED] == 6
-    queue.note(PartEnd())
-    over.set()
-    writer.ended = True
-    running.join(10.0)
-    assert read_sidecar(tmp_path / "camA.part1.fts")["seq"].tolist() == list(range(6))
-
-
-def test_a_flush_that_fails_ends_the_part_and_counts_what_follows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(_: JpegVideo) -> None:
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(JpegVideo, "sync", fail)
-    writer, queue, counts = _writer(tmp_path)
-    writer._plan = replace(writer._plan, sync_every_s=0.0)
-    queue.offer(_frame(0))
-    running = threading.Thread(target=writer.run)
-    running.start()
-    deadline = time.monotonic() + 10.0
-    while counts[Count.STATE] != WorkerState.DISK_FULL and time.monotonic() < deadline:
-        time.sleep(0.01)
-    queue.offer(_frame(1))
-    writer.ended = True
-    running.join(10.0)
-    assert (counts[Count.STORED], counts[Count.LOST_TO_DISK]) == (1, 1)
-    assert "disk_failed" in (tmp_path / "camA.events.jsonl").read_text(encoding="utf-8")
-
-
-def test_a_flush_that_fails_at_the_very_end_of_a_take_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk may find that it is full only when it is to keep what it took."""
-    begun, over = threading.Event(), threading.Event()
-
-    def fail(_: JpegVideo) -> None:
-        begun.set()
-        assert over.wait(10.0)
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(JpegVideo, "sync", fail)
-    writer, queue, counts = _writer(tmp_path)
-    writer._plan = replace(writer._plan, sync_every_s=0.0)
-    queue.offer(_frame(0))
-    running = threading.Thread(target=writer.run)
-    running.start()
-    assert begun.wait(10.0)
-    queue.note(PartEnd())  # waits for the flush
-    writer.ended = True
-    threading.Timer(0.3, over.set).start()
-    running.join(10.0)
-    assert counts[Count.STATE] == WorkerState.DISK_FULL
-    assert "disk_full" in (tmp_path / "camA.events.jsonl").read_text(encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import mmap
+import os
 import socket
 import struct
 import time
@@ -58,7 +59,7 @@ class VirtualDriver:
         try:
             node = link.resolve(strict=True)
             sock.connect(str(node))
-            told = sock.recv(65536)
+            told, memory, _, _ = socket.recv_fds(sock, 65536, 1)
         except PermissionError as error:
             sock.close()
             raise DriverError(Failure.PERMISSION, "the camera may not be opened", where=port) from error
@@ -71,10 +72,10 @@ class VirtualDriver:
         if b'"busy"' in told[:20]:
             sock.close()
             raise DriverError(Failure.BUSY, "another program holds the camera", where=port, remedy="Close it")
-        facts = json.loads(told)
-        with (self._bench / facts["memory"]).open("r+b") as file:
+        with os.fdopen(memory[0], "r+b") as file:
             self._memory = mmap.mmap(file.fileno(), 0)
-        self._view, self._buffer_bytes, self._socket = memoryview(self._memory), facts["buffer_bytes"], sock
+        self._view, self._buffer_bytes = memoryview(self._memory), json.loads(told)["buffer_bytes"]
+        self._socket = sock
         self._held = self._view[MAX_BUFFERS * self._buffer_bytes :]
         sock.setblocking(True)
         self._timeout_s = 0.0
