@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.accept import filmed_study
+from tests.accept.filmed_report import errors_deg, filmed_lines
+from tests.accept.filmed_study import CHANGES, FilmedSeed, film_missing, read_kept
 from tests.accept.pieces import read_pieces
 from tests.accept.uncertainty import Held, NotReached, judge_share, share
 from tests.accept.uncertainty_report import by_case, pooled, report_lines
@@ -81,3 +84,49 @@ def test_pieces_of_the_study_of_intervals_come_back_and_make_its_section(tmp_pat
     assert "2 runners, captures of 14 s" in text
     assert "| angles | dlc_like | yes | 3 | 111 | 94.0 ± 0.0 % |" in text
     assert "| `pelvis_tilt` both | 94 % | 0.30 | 0.40 | 94 % | 0.30 | 0.40 |" in text
+
+
+def _filmed(seed: int, code: str, *, error: float, held: bool) -> FilmedSeed:
+    changes = [
+        {"id": metric, "side": side.value, "truth": 6.0, "measured": 6.0 + error, "ci95": [5.0, 7.0 if held else 5.5]}
+        for metric, sides in CHANGES.values()
+        for side in sides
+    ]
+    strides = [{"id": filmed_study.COUNTED, "n": 27, "ci95": None, "truth": 40.0}]
+    return FilmedSeed(seed, code, f"c{code}", "2026-01-01", "m", False, 4.0, 0.6, 600.0, strides, changes)
+
+
+def test_filmed_seeds_are_kept_and_those_of_other_code_are_filmed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def film(seed: int, *, quick: bool) -> FilmedSeed:
+        if seed == 102 and 102 not in made:
+            made.append(seed)
+            raise KeyboardInterrupt  # a session ends in the middle
+        made.append(seed)
+        return _filmed(seed, filmed_study.studied_code(), error=0.5, held=True)
+
+    monkeypatch.setattr(filmed_study, "film_seed", film)
+    path = tmp_path / "kept.jsonl"
+    monkeypatch.setattr(filmed_study, "studied_code", lambda: "old")
+    film_missing([101], path=path)
+    monkeypatch.setattr(filmed_study, "studied_code", lambda: "new")
+    with pytest.raises(KeyboardInterrupt):
+        film_missing([100, 101, 102], path=path)
+    answers = film_missing([100, 101, 102], path=path)
+    assert made == [101, 100, 101, 102, 102]
+    assert [(a.seed, a.code) for a in answers] == [(100, "new"), (101, "new"), (102, "new")]
+    assert [(a.seed, a.code) for a in read_kept(path)] == [(100, "new"), (101, "new"), (101, "old"), (102, "new")]
+
+
+def test_filmed_seeds_of_other_code_stand_marked_in_the_table() -> None:
+    answers = [_filmed(100, "new", error=-0.5, held=True), _filmed(101, "old", error=2.0, held=False)]
+    text = "\n".join(filmed_lines(answers, "new"))
+    assert "| 101 | 4.0° | +2.0, +2.0 | +2.0 | +2.0, +2.0 | 10 | cold * |" in text
+    assert "| 100 | 4.0° | -0.5, -0.5 | -0.5 | -0.5, -0.5 | 10 | cnew |" in text
+    assert "Of other code than the document's: those of cold" in text
+    assert "| hip-extension excursion | 4 | +6.0 to +6.0 | +0.75 | 1.25 | 2.00 | 2 of 4 |" in text
+    assert errors_deg(answers, "pelvic rotation range").tolist() == [-0.5, 2.0]
+    assert "Of other code" not in "\n".join(filmed_lines(answers[:1], "new"))

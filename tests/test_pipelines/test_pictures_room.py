@@ -14,6 +14,7 @@ from labsys.core.cameras import Camera, LensModel
 from pipelines.synthetic.pictures.belt import LOOP_M, paint_belt
 from pipelines.synthetic.pictures.board import LYING, WavedBoard, shoot_board
 from pipelines.synthetic.pictures.draws import Draws, Split
+from pipelines.synthetic.pictures.easel import Easel
 from pipelines.synthetic.pictures.film import lay_ground
 from pipelines.synthetic.pictures.sensor import (
     NOISELESS,
@@ -24,6 +25,7 @@ from pipelines.synthetic.pictures.sensor import (
     make_falloff,
     read_counter,
 )
+from pipelines.synthetic.pictures.shadows import soften
 from pipelines.synthetic.pictures.stage import set_stage
 from tests.test_pipelines.picture_scenes import SIZE, make_quiet_studio, make_rig, place_camera
 
@@ -86,12 +88,12 @@ def test_belt_moves_by_its_speed() -> None:
     above = place_camera("above", (0.0, 2.4, 0.0), (0.0, 0.0, 0.0), focal_px=500.0, distortion=(0, 0, 0, 0, 0))
     studio = make_quiet_studio(make_rig())
     stage = set_stage(above, studio.room, studio.light, NOISELESS)
-    no_shadow = np.full((150, 190), np.inf)
+    no_shadow = soften(np.full((150, 190), np.inf))
 
     def film(travel_m: float, blur_m: float = 0.0) -> np.ndarray:
-        ground = stage.still.copy()
-        lay_ground(stage, studio.belt, ground, no_shadow, travel_m, blur_m)
-        return np.asarray(ground[150:210, 60:420].mean(axis=2), dtype=np.float64)
+        easel = Easel(stage)
+        lay_ground(easel, studio.belt, no_shadow, travel_m, blur_m)
+        return np.asarray(easel.light[150:210, 60:420].mean(axis=2), dtype=np.float64)
 
     step_m = 3.1 / 60.0
     (dx, dy), _ = cv2.phaseCorrelate(film(0.4), film(0.4 + step_m), cv2.createHanningWindow((360, 60), cv2.CV_64F))
@@ -108,6 +110,21 @@ def test_where_the_belt_fills_a_pixel_all_of_its_light_counts_however_many_sampl
     studio = make_quiet_studio(make_rig())
     shares = set_stage(above, studio.room, studio.light, NOISELESS, samples=samples).belt[:, 2]
     assert np.median(shares) == shares.max() == 1.0
+
+
+def test_a_picture_of_which_only_what_changed_is_drawn_is_that_of_all_of_it() -> None:
+    camera = place_camera("small", (1.9, 1.3, 1.6), (0.0, 0.8, 0.0), focal_px=60.0, size_px=(64, 48))
+    studio = make_quiet_studio(make_rig())
+    stage = set_stage(camera, studio.room, studio.light, Sensor(focus_px=0.7, falloff=0.2), samples=4)
+    easel = Easel(stage)
+    for seed, (left, top, right, bottom) in enumerate(((0, 0, 9, 7), (20, 12, 33, 30), (58, 40, 64, 48), (5, 5, 5, 5))):
+        easel.clear()
+        easel.light[top:bottom, left:right] += 0.5
+        whole = stage.still.copy()
+        whole[top:bottom, left:right] += 0.5
+        easel.touch((left, top, right, bottom))
+        expected = develop(whole, stage.sensor, stage.falloff, make_curve(), seed=seed)
+        np.testing.assert_array_equal(easel.develop(seed), expected)
 
 
 def test_noise_is_what_the_sensor_promises_and_repeats_with_its_seed() -> None:

@@ -147,7 +147,7 @@ def test_what_is_told_visible_is_what_a_ray_reaches(runner: Runner, stages: list
     for stage in stages:
         motion = follow(runner, moments, 1e-5)
         for i, shot in enumerate(shoot_runner(stage, runner, moments, exposure_s=1e-5, seed=1)):
-            pose = pose_runner(runner, stage, motion, i)
+            pose = pose_runner(runner, stage.light, motion, i)
             free = _reached_by_rays(runner, pose.vertices_m.mean(axis=0), pose.normals, stage.camera)
             told = shot.seen[_ROWS]
             clear = (told < 0.2) | (told > 0.8)

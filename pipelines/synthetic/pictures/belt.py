@@ -57,21 +57,24 @@ def lay_belt(belt, texture, travel_m, blur_m, share_of_shadow, ground):  # type:
         share_of_shadow: (M,) what is left of the light at every ground pixel. ground: (H, W, 3) gains the belt.
     """
     rows, columns = texture.shape[0], texture.shape[1]
+    ran = (travel_m % LOOP_M) / _TEXEL_M - 0.5
     for i in range(belt.shape[0]):
         y, x = int(belt[i, 0]), int(belt[i, 1])
-        extent = belt[i, 5] + blur_m
+        step = (belt[i, 5] + blur_m) / (_TAPS * _TEXEL_M)
         across = (belt[i, 4] + BELT_HALF_WIDTH_M) / _TEXEL_M - 0.5
         j0 = min(max(int(np.floor(across)), 0), columns - 2)
         sj = min(max(across - j0, 0.0), 1.0)
         left = share_of_shadow[int(belt[i, 10])] * belt[i, 2] / _TAPS
         albedo = 0.0
-        for tap in range(_TAPS):
-            along = (belt[i, 3] + travel_m + ((tap + 0.5) / _TAPS - 0.5) * extent) / _TEXEL_M - 0.5
+        along = belt[i, 3] / _TEXEL_M + ran - 0.5 * (_TAPS - 1) * step
+        for _ in range(_TAPS):
             i0 = int(np.floor(along))
             si = along - i0
-            a, b = i0 % rows, (i0 + 1) % rows
-            w00, w01, w10, w11 = (1 - si) * (1 - sj), (1 - si) * sj, si * (1 - sj), si * sj
-            c = j0 + 1
-            albedo += w00 * texture[a, j0] + w01 * texture[a, c] + w10 * texture[b, j0] + w11 * texture[b, c]
+            along += step
+            a = i0 % rows if i0 < 0 or i0 >= 2 * rows else (i0 - rows if i0 >= rows else i0)
+            b = a + 1 if a + 1 < rows else 0
+            near = texture[a, j0] + sj * (texture[a, j0 + 1] - texture[a, j0])
+            far = texture[b, j0] + sj * (texture[b, j0 + 1] - texture[b, j0])
+            albedo += near + si * (far - near)
         for k in range(3):
             ground[y, x, k] += left * belt[i, 6 + k] * albedo

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
-import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from calibration.board.board import make_cv_board
-from calibration.lens import compiled
 from calibration.projection import project
 from labsys.core.arrays import FloatArray
 from labsys.core.board import Board
 from labsys.core.cameras import Camera, CameraRig
+from pipelines.synthetic.pictures.easel import Easel
 from pipelines.synthetic.pictures.film import lay_ground, picture_seed
-from pipelines.synthetic.pictures.light import shade_vertices
+from pipelines.synthetic.pictures.light import PackedLight, shade_vertices
 from pipelines.synthetic.pictures.raster import Floats32, box_of
-from pipelines.synthetic.pictures.sensor import Picture, develop, make_curve
-from pipelines.synthetic.pictures.shadows import lay_on_belt, see_from_lamp
+from pipelines.synthetic.pictures.sensor import Picture
+from pipelines.synthetic.pictures.shadows import Shadow, lay_on_belt, see_from_lamp, soften
+from pipelines.synthetic.pictures.sheet import MARGIN_M, SAMPLES, lay_sheet, print_board, see_sheet
 from pipelines.synthetic.pictures.stage import Stage
 
-_TEXEL_M = 0.001
-_MARGIN_M = 0.02
-_BLACK, _WHITE, _BACK = 0.035, 0.80, 0.30
-_NEARER_M = 0.02  # a sheet that lies on something wins over it
-_GRID = 4  # samples of a pixel along each side, each at its own moment of the exposure
 _MOVE_S = 1.2
 _REACH_M = (0.40, 0.28, 0.35)
 # Board x to X, y to Z, z down: face up on the belt, columns running forward.
@@ -144,123 +138,107 @@ def shoot_board(
     stage: Stage, actor: WavedBoard, times_s: FloatArray, *, exposure_s: float, seed: int
 ) -> Iterator[BoardShot]:
     """The pictures of the board that one camera takes at these moments (middles of its exposures)."""
-    curve, printed, samples = make_curve(), print_board(actor.board), _samples()
+    scene, easel = BoardScene(actor, stage.light, np.asarray(times_s, dtype=np.float64), exposure_s), Easel(stage)
+    for number, moment in enumerate(scene.times_s):
+        held = scene.pose(number)
+        picture = scene.picture(easel, held, picture_seed(seed, number))
+        yield BoardShot(picture, float(moment), _true_corners(stage.camera, actor.board, held))
+
+
+@dataclass(eq=False)
+class BoardScene:
+    """A board to be filmed at these moments (T,) s, middles of exposures; see `shooting.Scene`."""
+
+    actor: WavedBoard
+    light: PackedLight
+    times_s: FloatArray
+    exposure_s: float
+    _printed: Floats32 = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._printed = print_board(self.actor.board)
+
+    def pose(self, moment: int) -> HeldBoard:
+        """The board in one exposure."""
+        return hold_board(self.actor, self.light, float(self.times_s[moment]), self.exposure_s)
+
+    def draw(self, easel: Easel, posed: HeldBoard, seed: int) -> tuple[Picture, FloatArray, FloatArray]:
+        """A picture of the board, where its corners are (N, 2) px, and 1 for each (N,) that is in the picture."""
+        picture, corners = self.picture(easel, posed, seed), _true_corners(easel.stage.camera, self.actor.board, posed)
+        with np.errstate(invalid="ignore"):
+            last = np.array(easel.stage.camera.intrinsics.size_px) - 1
+            inside = ((corners >= 0) & (corners <= last)).all(axis=1)
+        return picture, corners, np.where(inside, 1.0, 0.0)
+
+    def picture(self, easel: Easel, held: HeldBoard, seed: int) -> Picture:
+        """A picture of the board."""
+        stage = easel.stage
+        easel.clear()
+        lay_ground(easel, self.actor.belt_texture, held.shadow, 0.0, 0.0)
+        box = box_of(project(stage.camera, held.corners_m), stage.camera.intrinsics.size_px, 3.0)
+        seen = see_sheet(stage.camera.centre_lab_m, held.poses)
+        lay_sheet(stage.rays, stage.depth[0], seen, self._printed, held.light, box, easel.light)
+        easel.touch(box)
+        return easel.develop(seed)
+
+
+@dataclass(frozen=True, eq=False)
+class HeldBoard:
+    """The board during one exposure.
+
+    Attributes:
+        R, t: (3, 3) and (3,) m in the middle; poses: (S, 12) rotation and place at every sample of a pixel.
+        corners_m: (S * 4, 3) of the sheet at every sample. light: (2, 3) on its face and its back.
+        shadow: on the ground.
+    """
+
+    R: FloatArray
+    t: FloatArray
+    poses: FloatArray
+    corners_m: FloatArray
+    light: FloatArray
+    shadow: Shadow
+
+
+def hold_board(actor: WavedBoard, light: PackedLight, time_s: float, exposure_s: float) -> HeldBoard:
+    """Where the board is during an exposure, in the room's light; the same for every camera of a room."""
+    R, t = actor.pose(np.append(time_s + exposure_s * SAMPLES[:, 2], time_s))
     outline = _outline_m(actor.board)
-    middles = np.asarray(times_s, dtype=np.float64)
-    for number, moment in enumerate(middles):
-        R, t = actor.pose(moment + exposure_s * samples[:, 2])
-        (middle_R,), (middle_t,) = actor.pose(middles[number : number + 1])
-        placed = outline @ middle_R.T + middle_t
-        ground = stage.still.copy()
-        lay_ground(stage, actor.belt_texture, ground, _board_shadow(stage, placed), 0.0, 0.0)
-        corners = np.einsum("sij,nj->sni", R, outline) + t[:, None]
-        box = box_of(project(stage.camera, corners.reshape(-1, 3)), stage.camera.intrinsics.size_px, 3.0)
-        light = _light_on(stage, placed.mean(axis=0), middle_R)
-        poses = np.concatenate([R.reshape(len(R), 9), t], axis=1)
-        lay_print(stage.camera.centre_lab_m, stage.rays, stage.depth[0], poses, (samples, printed, light), box, ground)
-        picture = develop(ground, stage.sensor, stage.falloff, curve, seed=picture_seed(seed, number))
-        yield BoardShot(picture, float(moment), _true_corners(stage, actor.board, middle_R, middle_t))
+    placed = outline @ R[-1].T + t[-1]
+    return HeldBoard(
+        R[-1],
+        t[-1],
+        np.concatenate([R[:-1].reshape(-1, 9), t[:-1]], axis=1),
+        (np.einsum("sij,nj->sni", R[:-1], outline) + t[:-1, None]).reshape(-1, 3),
+        _light_on(light, placed.mean(axis=0), R[-1]),
+        _board_shadow(light, placed),
+    )
 
 
-def _true_corners(stage: Stage, board: Board, R: FloatArray, t: FloatArray) -> FloatArray:
-    corners = project(stage.camera, board.corners_m @ R.T + t)
-    faces = (stage.camera.centre_lab_m - t) @ R[:, 2] < 0
+def _true_corners(camera: Camera, board: Board, held: HeldBoard) -> FloatArray:
+    corners = project(camera, board.corners_m @ held.R.T + held.t)
+    faces = (camera.centre_lab_m - held.t) @ held.R[:, 2] < 0
     return corners if faces else np.full_like(corners, np.nan)
 
 
 def _outline_m(board: Board) -> FloatArray:
     """Corners (4, 3) m of the printed sheet in the board's frame."""
-    low, high = -_MARGIN_M, np.array([board.columns, board.rows]) * board.square_m + _MARGIN_M
+    low, high = -MARGIN_M, np.array([board.columns, board.rows]) * board.square_m + MARGIN_M
     return np.array([[low, low, 0], [high[0], low, 0], [high[0], high[1], 0], [low, high[1], 0]])
 
 
-def _board_shadow(stage: Stage, placed: FloatArray) -> FloatArray:
-    """The shadow map of the sheet; none while it lies."""
-    depth = see_from_lamp(lay_on_belt(placed, stage.light.panel_m), _BOTH_FACES)
-    return depth if placed[:, 1].max() > 0.02 else np.full_like(depth, np.inf)
+def _board_shadow(light: PackedLight, placed: FloatArray) -> Shadow:
+    """The shadow of the sheet; none while it lies."""
+    depth = see_from_lamp(lay_on_belt(placed, light.panel_m), _BOTH_FACES)
+    return soften(depth if placed[:, 1].max() > 0.02 else np.full_like(depth, np.inf))
 
 
 _BOTH_FACES = np.array([[0, 1, 2], [0, 2, 3], [0, 2, 1], [0, 3, 2]], dtype=np.int32)
 
 
-def _light_on(stage: Stage, middle: FloatArray, R: FloatArray) -> FloatArray:
+def _light_on(light: PackedLight, middle: FloatArray, R: FloatArray) -> FloatArray:
     """Light (2, 3) on the board's face and on its back."""
     normals = np.stack([-R[:, 2], R[:, 2]])
     out = np.empty((2, 3))
-    shade_vertices(np.stack([middle, middle]), normals, np.ones(2), stage.light, out)
+    shade_vertices(np.stack([middle, middle]), normals, np.ones(2), light, out)
     return out
-
-
-def print_board(board: Board) -> Floats32:
-    """Albedo (rows, columns) of the board with a margin, one texel per millimetre."""
-    shape = round(board.columns * board.square_m / _TEXEL_M), round(board.rows * board.square_m / _TEXEL_M)
-    picture = make_cv_board(board).generateImage(shape, marginSize=0, borderBits=1)
-    margin = round(_MARGIN_M / _TEXEL_M)
-    picture = cv2.copyMakeBorder(picture, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=255)
-    share = (255 - picture if board.inverted else picture).astype(np.float32) / 255.0
-    return np.ascontiguousarray(_BLACK + (_WHITE - _BLACK) * share)
-
-
-def _samples() -> FloatArray:
-    """(16, 3): place in the pixel, px from its middle, and in the exposure, -0.5 to 0.5; times mixed over places."""
-    at = (np.arange(_GRID) + 0.5) / _GRID - 0.5
-    count = _GRID * _GRID
-    order = np.argsort((0.5 + 0.618033988749895 * np.arange(count)) % 1.0)
-    times = np.empty(count)
-    times[order] = (np.arange(count) + 0.5) / count - 0.5
-    places = np.stack(np.meshgrid(at, at, indexing="ij"), axis=-1).reshape(-1, 2)
-    return np.column_stack([places, times])
-
-
-@compiled
-def lay_print(origin, rays, depth, poses, sheet, box, ground):  # type: ignore[no-untyped-def]  # compiled
-    """Lay a printed sheet over a picture where nothing stands before it.
-
-    Args:
-        origin: (3,) m, the camera. rays: (H, W, 3) of the pixels' middles. depth: (H, W) m of what stands still.
-        poses: (S, 12) rotation and place of the sheet in LAB at every sample.
-        sheet: samples (S, 3), print (rows, columns), light (2, 3) on face and back.
-        box: left, top, right, bottom. ground: (H, W, 3), changed.
-    """
-    samples, printed, light = sheet
-    rows, columns = printed.shape
-    count = samples.shape[0]
-    for y in range(max(box[1], 1), min(box[3], rays.shape[0] - 1)):
-        for x in range(max(box[0], 1), min(box[2], rays.shape[1] - 1)):
-            red, green, blue, hits = 0.0, 0.0, 0.0, 0
-            for s in range(count):
-                P, dx, dy = poses[s], samples[s, 0], samples[s, 1]
-                rx = rays[y, x, 0] + 0.5 * dx * (rays[y, x + 1, 0] - rays[y, x - 1, 0])
-                ry = rays[y, x, 1] + 0.5 * dx * (rays[y, x + 1, 1] - rays[y, x - 1, 1])
-                rz = rays[y, x, 2] + 0.5 * dx * (rays[y, x + 1, 2] - rays[y, x - 1, 2])
-                rx += 0.5 * dy * (rays[y + 1, x, 0] - rays[y - 1, x, 0])
-                ry += 0.5 * dy * (rays[y + 1, x, 1] - rays[y - 1, x, 1])
-                rz += 0.5 * dy * (rays[y + 1, x, 2] - rays[y - 1, x, 2])
-                ox, oy, oz = origin[0] - P[9], origin[1] - P[10], origin[2] - P[11]
-                towards = rx * P[2] + ry * P[5] + rz * P[8]
-                if abs(towards) < 1e-9:
-                    continue
-                far = -(ox * P[2] + oy * P[5] + oz * P[8]) / towards
-                if not (0.0 < far < depth[y, x] + _NEARER_M):
-                    continue
-                px, py, pz = ox + far * rx, oy + far * ry, oz + far * rz
-                u = (px * P[0] + py * P[3] + pz * P[6] + _MARGIN_M) / _TEXEL_M - 0.5
-                v = (px * P[1] + py * P[4] + pz * P[7] + _MARGIN_M) / _TEXEL_M - 0.5
-                if not (-0.5 <= u <= columns - 0.5 and -0.5 <= v <= rows - 0.5):
-                    continue
-                albedo, side = _BACK, 1
-                if towards > 0.0:
-                    side = 0
-                    i, j = min(max(int(u), 0), columns - 2), min(max(int(v), 0), rows - 2)
-                    a, b = min(max(u - i, 0.0), 1.0), min(max(v - j, 0.0), 1.0)
-                    upper = (1 - a) * printed[j, i] + a * printed[j, i + 1]
-                    albedo = (1 - b) * upper + b * ((1 - a) * printed[j + 1, i] + a * printed[j + 1, i + 1])
-                red += albedo * light[side, 0]
-                green += albedo * light[side, 1]
-                blue += albedo * light[side, 2]
-                hits += 1
-            if hits > 0:
-                free = 1.0 - hits / count
-                ground[y, x, 0] = free * ground[y, x, 0] + red / count
-                ground[y, x, 1] = free * ground[y, x, 1] + green / count
-                ground[y, x, 2] = free * ground[y, x, 2] + blue / count

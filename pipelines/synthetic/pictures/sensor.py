@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -12,10 +14,12 @@ from calibration.lens import compiled
 from labsys.core.arrays import FloatArray
 from pipelines.synthetic.pictures.draws import Draws
 from pipelines.synthetic.pictures.light import RGB
+from pipelines.synthetic.pictures.raster import Box, grow_box, whole_box
 
 Picture = NDArray[np.uint8]
 
 _LEVELS = 8192
+_GRAINS = 2**17
 _GAMMA = 2.2
 COUNTER_BITS, COUNTER_BLOCK_PX = 16, 8
 
@@ -69,37 +73,88 @@ def develop(
     light: NDArray[np.float32], sensor: Sensor, falloff: NDArray[np.float32], curve: Picture, *, seed: int
 ) -> Picture:
     """A picture (H, W, 3) RGB from linear light (H, W, 3); the same seed gives the same noise."""
+    values = np.empty(light.shape, np.float32)
+    focus(light, sensor, falloff, whole_box(light), values)
+    return read_out(values, sensor, curve, seed=seed)
+
+
+def focus(
+    light: NDArray[np.float32], sensor: Sensor, falloff: NDArray[np.float32], box: Box, values: NDArray[np.float32]
+) -> Box:
+    """Bring a part of linear light (H, W, 3) through the lens: what falls on the sensor, before noise.
+
+    Fills `values` (H, W, 3) as far as the lens spreads the light of that part, and returns how far that is.
+    """
+    reach = lens_reach_px(sensor)
+    near, wide = grow_box(box, reach, light), grow_box(box, 2 * reach, light)
+    if near[0] >= near[2] or near[1] >= near[3]:
+        return near
+    seen = np.ascontiguousarray(light[wide[1] : wide[3], wide[0] : wide[2]])
     if sensor.focus_px > 0:
-        light = np.asarray(cv2.GaussianBlur(light, (0, 0), sensor.focus_px), dtype=np.float32)
-    out = np.empty(light.shape, np.uint8)
-    scale = np.array(sensor.balance)
-    expose(light, falloff, scale, np.array([sensor.read_noise**2, sensor.shot_noise]), np.uint64(seed), curve, out)
+        seen = np.asarray(cv2.GaussianBlur(seen, (0, 0), sensor.focus_px), dtype=np.float32)
+    weigh(seen, wide, falloff, np.array(sensor.balance, dtype=np.float32), near, values)
+    return near
+
+
+def lens_reach_px(sensor: Sensor) -> int:
+    """How far the lens spreads light, px: as far as OpenCV's kernel of that blur reaches."""
+    return math.ceil(4.0 * sensor.focus_px) + 1 if sensor.focus_px > 0 else 0
+
+
+def read_out(values: NDArray[np.float32], sensor: Sensor, curve: Picture, *, seed: int) -> Picture:
+    """A picture (H, W, 3) RGB of what falls on the sensor (H, W, 3), with its noise."""
+    height, width, _ = values.shape
+    out = np.empty(values.shape, np.uint8)
+    noise = np.array([sensor.read_noise**2, sensor.shot_noise], dtype=np.float32)
+    expose(
+        values.reshape(height, 3 * width),
+        noise,
+        _grain(max(_GRAINS, 12 * width)),
+        np.uint64(seed),
+        curve,
+        out.reshape(height, 3 * width),
+    )
     return out
 
 
-@compiled
-def expose(light, falloff, balance, noise, seed, curve, out):  # type: ignore[no-untyped-def]  # compiled
-    """Fill out (H, W, 3); noise: variance at black, and per unit of light.
+@cache
+def _grain(count: int) -> NDArray[np.float32]:
+    """Normal numbers that the noise of every row is a piece of: drawing them anew costs more than all other light."""
+    return np.random.default_rng(41).standard_normal(count, dtype=np.float32)
 
-    The noise of a pixel's three colours is cut out of one hash of its place (SplitMix64, Steele et al. 2014): sums of
-    three uniform numbers of seven bits each, near enough to a normal distribution.
-    """
-    height, width = falloff.shape
-    top = curve.size - 1
-    for y in range(height):
-        for x in range(width):
-            h = np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15) * np.uint64(y * width + x + 1)
-            h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            h = h ^ (h >> np.uint64(31))
+
+@compiled
+def weigh(light, wide, falloff, balance, box, out):  # type: ignore[no-untyped-def]  # compiled
+    """Fill a part of out (H, W, 3) with the light of the part `wide`, times fall-off (H, W) and balance (3,)."""
+    for y in range(box[1], box[3]):
+        for x in range(box[0], box[2]):
             for c in range(3):
-                bits = h >> np.uint64(21 * c)
-                total = (bits & np.uint64(127)) + ((bits >> np.uint64(7)) & np.uint64(127))
-                total += (bits >> np.uint64(14)) & np.uint64(127)
-                draw = (float(total) - 190.5) / 64.0
-                value = light[y, x, c] * falloff[y, x] * balance[c]
-                value += draw * np.sqrt(noise[0] + noise[1] * max(value, 0.0))
-                out[y, x, c] = curve[int(min(max(value, 0.0), 1.0) * top + 0.5)]
+                out[y, x, c] = light[y - wide[1], x - wide[0], c] * falloff[y, x] * balance[c]
+
+
+@compiled
+def expose(values, noise, grain, seed, curve, out):  # type: ignore[no-untyped-def]  # compiled
+    """Fill out (H, N) from values (H, N); noise: variance at black, and per unit of light.
+
+    A row's noise is a piece of `grain` (G,) from a place that its number and the seed are hashed to (SplitMix64, Steele
+    et al. 2014).
+    """
+    height, width = values.shape
+    top, half = np.float32(curve.size - 1), np.float32(0.5)
+    zero, one = np.float32(0.0), np.float32(1.0)
+    level = np.empty(width, np.int32)
+    for y in range(height):
+        h = np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15) * np.uint64(y + 1)
+        h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        h = h ^ (h >> np.uint64(31))
+        begin = np.int64(h % np.uint64(grain.size - width + 1))
+        draw, row = grain[begin : begin + width], values[y]
+        for i in range(width):
+            value = row[i] + draw[i] * np.sqrt(noise[0] + noise[1] * max(row[i], zero))
+            level[i] = np.int32(min(max(value, zero), one) * top + half)
+        for i in range(width):
+            out[y, i] = curve[level[i]]
 
 
 def burn_counter(picture: Picture, number: int) -> None:

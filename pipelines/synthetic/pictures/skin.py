@@ -52,7 +52,8 @@ class Skin:
             place in each one's axes.
         owner: (V,) the segment that it follows most.
         anchor: (36,) the vertex under every sticker.
-        pull: (V, 36) how far a vertex goes along with each sticker's correction.
+        near, pull: (V, n) stickers whose correction reaches a vertex, and how far it goes along with each.
+        apart: (36, 36) how the corrections of stickers near each other add up to each one's own.
     """
 
     rest_m: FloatArray
@@ -62,7 +63,9 @@ class Skin:
     local_m: FloatArray
     owner: IntArray
     anchor: IntArray
+    near: IntArray
     pull: FloatArray
+    apart: FloatArray
     rest_poses: SegmentPoses
     scale: float
 
@@ -83,10 +86,12 @@ def make_skin(body: Body, build: Build, stickers_m: Mapping[str, FloatArray] | N
     segment, share = _follow(distance, _FOLLOW_M * scale)
     true_m = place_landmarks(body, poses, stickers_m)[0, _STICKER_ROWS]
     anchor = _anchors(vertices, true_m)
-    pull = _pulls(vertices, vertices[anchor], _PULL_M * scale)
-    fitted = vertices + pull @ (true_m - vertices[anchor])
+    near, pull, apart = _pulls(vertices, vertices[anchor], _PULL_M * scale)
+    fitted = vertices.copy()
+    pull_vertices(near, pull, apart @ (true_m - vertices[anchor]), fitted)
     local = np.stack([_local(fitted, segment[:, k], R, origins) for k in range(_SLOTS)], axis=1)
-    return Skin(fitted, triangles.astype(np.int32), segment, share, local, segment[:, 0], anchor, pull, poses, scale)
+    faces = triangles.astype(np.int32)
+    return Skin(fitted, faces, segment, share, local, segment[:, 0], anchor, near, pull, apart, poses, scale)
 
 
 def _spread() -> PoseAngles:
@@ -134,11 +139,14 @@ def _anchors(vertices: FloatArray, true_m: FloatArray) -> IntArray:
     return np.array(chosen)
 
 
-def _pulls(vertices: FloatArray, centres: FloatArray, reach_m: float) -> FloatArray:
-    """(V, 36) by which corrections at the anchors become displacements that are exact there and end at `reach_m`."""
+def _pulls(vertices: FloatArray, centres: FloatArray, reach_m: float) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Which corrections (V, n) become displacements of a vertex, by which factors (V, n), and what makes them exact at
+    the anchors (36, 36); they end at `reach_m`."""
     between = _wendland(np.linalg.norm(centres[:, None] - centres[None], axis=-1) / reach_m)
     spread = _wendland(np.linalg.norm(vertices[:, None] - centres[None], axis=-1) / reach_m)
-    return np.asarray(np.linalg.solve(between, spread.T).T)
+    most = int((spread > 0).sum(axis=1).max())
+    near = np.argsort(-spread, axis=1, kind="stable")[:, :most]
+    return near, np.take_along_axis(spread, near, axis=1), np.asarray(np.linalg.inv(between))
 
 
 def _wendland(r: FloatArray) -> FloatArray:
@@ -159,8 +167,8 @@ def pose_skin(skin: Skin, rotations: FloatArray, origins_m: FloatArray, landmark
     """
     out = np.empty_like(skin.rest_m)
     follow_segments(skin.segment, skin.share, skin.local_m, np.ascontiguousarray(rotations), origins_m, out)
-    gap = landmarks_m[_STICKER_ROWS] - out[skin.anchor]
-    return np.asarray(out + skin.pull @ gap)
+    pull_vertices(skin.near, skin.pull, skin.apart @ (landmarks_m[_STICKER_ROWS] - out[skin.anchor]), out)
+    return out
 
 
 @compiled
@@ -178,6 +186,20 @@ def follow_segments(segment, share, local_m, rotations, origins_m, out):  # type
             y += w * (R[1, 0] * p[0] + R[1, 1] * p[1] + R[1, 2] * p[2] + origins_m[s, 1])
             z += w * (R[2, 0] * p[0] + R[2, 1] * p[1] + R[2, 2] * p[2] + origins_m[s, 2])
         out[i, 0], out[i, 1], out[i, 2] = x, y, z
+
+
+@compiled
+def pull_vertices(near, pull, corrections, out):  # type: ignore[no-untyped-def]  # compiled
+    """Move out (V, 3) by the corrections (36, 3) that reach each vertex."""
+    for i in range(near.shape[0]):
+        for k in range(near.shape[1]):
+            w = pull[i, k]
+            if w == 0.0:
+                break
+            c = corrections[near[i, k]]
+            out[i, 0] += w * c[0]
+            out[i, 1] += w * c[1]
+            out[i, 2] += w * c[2]
 
 
 @compiled

@@ -31,7 +31,7 @@ class Stage:
         still: (H, W, 3) linear light of all but the belt. depth: (S, H, W) m, one for every shift of a sample.
         belt: (N, 11), see `belt.lay_belt`.
         ground: (M, 2) row and column of pixels that shadows may reach; ground_map: (M, 2) their place in the shadow
-            map; ground_share: (M,) the lamp's share of their light.
+            map; ground_share: the lamp's share of their light.
         rays: (H, W, 3), see `raycast.pixel_rays`.
     """
 
@@ -42,10 +42,10 @@ class Stage:
     still: Floats32
     depth: Floats32
     belt: FloatArray
-    ground: NDArray[np.int64]
-    ground_map: FloatArray
-    ground_share: FloatArray
-    rays: FloatArray
+    ground: NDArray[np.int32]
+    ground_map: Floats32
+    ground_share: float
+    rays: Floats32
 
 
 def set_stage(camera: Camera, room: Room, light: Light, sensor: Sensor, *, samples: int = STILL_SAMPLES) -> Stage:
@@ -65,7 +65,7 @@ def set_stage(camera: Camera, room: Room, light: Light, sensor: Sensor, *, sampl
     rays = pixel_rays(camera, np.zeros(2))
     points = camera.centre_lab_m + rays * np.mean(depths, axis=0)[..., None]
     low = np.isfinite(points[..., 1]) & (points[..., 1] < _HIGHEST_SHADOW_M) & (points[..., 1] > FLOOR_M - 0.1)
-    ground = np.argwhere(low)
+    ground = np.argwhere(low).astype(np.int32)
     thrown = lay_on_belt(points[low], lamp.panel_m)
     return Stage(
         camera,
@@ -76,9 +76,9 @@ def set_stage(camera: Camera, room: Room, light: Light, sensor: Sensor, *, sampl
         np.stack(depths),
         _list_belt(belt, ground, samples),
         ground,
-        thrown[:, :2],
-        np.full(len(ground), _lamp_share(light)),
-        rays,
+        thrown[:, :2].astype(np.float32),
+        _lamp_share(light),
+        rays.astype(np.float32),
     )
 
 
@@ -94,7 +94,7 @@ def _lamp_share(light: Light) -> float:
     return float(0.9 * lamp / (lamp + rest))
 
 
-def _list_belt(belt: Floats32, ground: NDArray[np.int64], samples: int) -> FloatArray:
+def _list_belt(belt: Floats32, ground: NDArray[np.int32], samples: int) -> FloatArray:
     """Pixels that show the belt, as `belt.lay_belt` reads them."""
     shown = belt[..., 0] > 0
     number = np.zeros(shown.shape, dtype=np.int64)

@@ -122,12 +122,12 @@ def _sticker_triangles(first: int) -> IntArray:
 
 
 def lay_stickers(dressed: Dressed, centres_m: FloatArray, normals: FloatArray) -> FloatArray:
-    """Vertices (36 * 11, 3) m of discs on the skin: middles (36, 3) m in LAB and the skin's normals there."""
+    """Vertices (..., 36 * 11, 3) m of discs on the skin: middles (..., 36, 3) m in LAB and the skin's normals there."""
     helper = np.where(np.abs(normals[:, 1:2]) < 0.9, [[0.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]])
     across = np.cross(helper, normals)
     across /= np.linalg.norm(across, axis=1, keepdims=True)
     up = np.cross(normals, across)
     turn = 2 * np.pi * np.arange(RIM) / RIM
     rim = np.cos(turn)[:, None] * across[:, None] + np.sin(turn)[:, None] * up[:, None]
-    middle = centres_m[:, None]
-    return np.concatenate([middle, middle + dressed.sticker_m * rim], axis=1).reshape(-1, 3)
+    disc = np.concatenate([np.zeros_like(rim[:, :1]), dressed.sticker_m * rim], axis=1)
+    return np.asarray((centres_m[..., None, :] + disc).reshape(*centres_m.shape[:-2], -1, 3))

@@ -13,9 +13,8 @@ FOLDER/truth/calibration.toml    the cameras
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +22,6 @@ import cv2
 import numpy as np
 
 from calibration.formats import write_anipose
-from calibration.processors import one_opencv_thread
 from labsys.core.arrays import FloatArray
 from labsys.core.board import Board
 from labsys.core.errors import InputError
@@ -33,12 +31,14 @@ from labsys.storage.atomic import hash_file, write_text_atomic
 from labsys.storage.documents import save_document
 from labsys.storage.exchange.dlc import write_dlc_h5
 from labsys.storage.exchange.tracks import CameraTrack
+from labsys.storage.jpeg_video import JpegVideo
 from labsys.storage.takes import CameraFile, Take, TakeFile
-from labsys.storage.video import probe_video, write_jpeg_video
-from pipelines.synthetic.pictures.board import WavedBoard, shoot_board
-from pipelines.synthetic.pictures.film import shoot_runner
+from labsys.storage.video import probe_video
+from pipelines.synthetic.pictures.board import BoardScene, WavedBoard
+from pipelines.synthetic.pictures.film import RunnerScene
 from pipelines.synthetic.pictures.runner import Runner
 from pipelines.synthetic.pictures.sensor import Picture, burn_counter
+from pipelines.synthetic.pictures.shooting import Scene, plan_moments, shoot
 from pipelines.synthetic.pictures.studio import Studio
 from pipelines.synthetic.rigs import ClockModel, exact_calibration, free_running_times, stamp_frames
 
@@ -95,10 +95,10 @@ def render_take(
 ) -> FilmedTake:
     """Film a runner or a board with every camera of a studio and write the take with its truth.
 
-    The same arguments give the same pictures. Cameras are filmed side by side on all cores.
+    The same arguments give the same pictures, on however many cores.
 
     Raises:
-        InputError: the folder holds something.
+        InputError: the folder holds something, or a video cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError("is not an empty folder", where=str(folder), remedy="Name a new folder")
@@ -106,14 +106,7 @@ def render_take(
         (folder / part).mkdir(parents=True, exist_ok=True)
     names = studio.rig.names
     times, stamps = plan_times(len(names), filming)
-    totals = {name: own.size for name, own in zip(names, times, strict=True)}
-    shown = begin_cameras(progress or SilentProgress(), "film", totals)
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool, one_opencv_thread():
-        jobs = [
-            pool.submit(_film_camera, folder, studio, actor, filming, i, own, shown[names[i]])
-            for i, own in enumerate(times)
-        ]
-        tracks = {name: job.result() for name, job in zip(names, jobs, strict=True)}
+    tracks = _film(folder, studio, actor, filming, times, progress or SilentProgress())
     own_times, own_stamps = dict(zip(names, times, strict=True)), dict(zip(names, stamps, strict=True))
     board = actor.board if isinstance(actor, WavedBoard) else None
     _write_truth(folder / "truth", studio, own_times, tracks)
@@ -132,50 +125,55 @@ def plan_times(n_cameras: int, filming: Filming) -> tuple[tuple[FloatArray, ...]
     return times, stamp_frames(times, filming.clock, filming.seed)
 
 
-def _film_camera(
+def _film(
     folder: Path,
     studio: Studio,
     actor: Runner | WavedBoard,
     filming: Filming,
-    number: int,
-    times_s: FloatArray,
+    times_s: Sequence[FloatArray],
     progress: Progress,
-) -> CameraTrack:
-    """Film one camera into its video; returns what is true of its pictures."""
-    camera = studio.rig.cameras[number]
-    xy: list[FloatArray] = []
-    seen: list[FloatArray] = []
-
-    def pictures() -> Iterator[bytes]:
-        for count, (picture, where, shows) in enumerate(_shoot(studio, actor, filming, number, times_s)):
-            xy.append(where)
-            seen.append(shows)
-            if filming.counter:
-                burn_counter(picture, count)
-            yield _as_jpeg(picture, filming.quality)
-            progress.advance()
-
-    path = folder / "raw" / f"{camera.name}.mkv"
-    size_px = camera.intrinsics.size_px
-    write_jpeg_video(path, pictures(), times_s.tolist(), size_px=size_px, rate_hz=filming.rate_hz)
-    names = LABSYS_RUN_37.landmarks if isinstance(actor, Runner) else _corner_names(actor.board)
-    return CameraTrack(names, np.stack(xy), np.maximum(np.stack(seen), HIDDEN), source=_SOURCE)
-
-
-def _shoot(
-    studio: Studio, actor: Runner | WavedBoard, filming: Filming, number: int, times_s: FloatArray
-) -> Iterator[tuple[Picture, FloatArray, FloatArray]]:
-    """Pictures, true places (N, 2) px and shares that show (N,)."""
-    stage, seed = studio.stage(number), 1000 * filming.seed + number
+) -> dict[str, CameraTrack]:
+    """Film all cameras into their videos; what is true of their pictures, by camera."""
+    names, moments = studio.rig.names, plan_moments(times_s)
+    shown = begin_cameras(progress, "film", {name: own.size for name, own in zip(names, times_s, strict=True)})
+    light = studio.stage(0).light
+    scene: Scene
     if isinstance(actor, Runner):
-        for shot in shoot_runner(stage, actor, times_s, exposure_s=filming.exposure_s, seed=seed):
-            yield shot.picture, shot.xy_px, shot.seen
-        return
-    width, height = stage.camera.intrinsics.size_px
-    for taken in shoot_board(stage, actor, times_s, exposure_s=filming.exposure_s, seed=seed):
-        with np.errstate(invalid="ignore"):
-            inside = (taken.corners_px >= 0).all(axis=1) & (taken.corners_px <= [width - 1, height - 1]).all(axis=1)
-        yield taken.picture, taken.corners_px, np.where(inside, 1.0, 0.0)
+        scene, points = RunnerScene(actor, light, moments.times_s, filming.exposure_s), LABSYS_RUN_37.landmarks
+    else:
+        scene, points = BoardScene(actor, light, moments.times_s, filming.exposure_s), _corner_names(actor.board)
+    xy = [np.full((own.size, len(points), 2), np.nan) for own in times_s]
+    seen = [np.zeros((own.size, len(points))) for own in times_s]
+
+    def develop(picture: Picture, number: int) -> bytes:
+        if filming.counter:
+            burn_counter(picture, number)
+        return _as_jpeg(picture, filming.quality)
+
+    with _open_videos(folder, studio, filming.rate_hz) as videos:
+        for taken in shoot(studio, scene, moments, seed=filming.seed, develop=develop):
+            camera, number = taken.camera, taken.picture
+            videos[camera].write(taken.developed, float(times_s[camera][number] - times_s[camera][0]))
+            xy[camera][number], seen[camera][number] = taken.xy_px, taken.seen
+            shown[names[camera]].advance()
+    return {
+        name: CameraTrack(points, xy[i], np.maximum(seen[i], HIDDEN), source=_SOURCE) for i, name in enumerate(names)
+    }
+
+
+@contextmanager
+def _open_videos(folder: Path, studio: Studio, rate_hz: float) -> Iterator[list[JpegVideo]]:
+    """A video for every camera, closed in the end (InputError: one cannot be written)."""
+    try:
+        with ExitStack() as open_videos:
+            yield [
+                open_videos.enter_context(
+                    closing(JpegVideo(folder / "raw" / f"{c.name}.mkv", size_px=c.intrinsics.size_px, rate_hz=rate_hz))
+                )
+                for c in studio.rig.cameras
+            ]
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", where=str(folder / "raw")) from error
 
 
 def _corner_names(board: Board) -> tuple[str, ...]:
