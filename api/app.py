@@ -20,6 +20,7 @@ from api.boundary import Boundary
 from api.database.connection import Database, open_database
 from api.dependencies import refuse_unknown_parameters
 from api.errors import Problem, install_error_handlers
+from api.head import HeadAsGet
 from api.indexing.index import ensure_indexed
 from api.pages.problem_page import install_problem_pages
 from api.routes import (
@@ -28,6 +29,7 @@ from api.routes import (
     audit,
     capture,
     compared_film,
+    document,
     episodes,
     files,
     identity,
@@ -60,6 +62,7 @@ _CORS: dict[str, Any] = {
 
 
 _API_ROUTERS = (
+    document.router,
     access.router,
     subjects.router,
     identity.router,
@@ -111,9 +114,8 @@ def create_app(lab: Lab, settings: ServiceSettings | None = None) -> FastAPI:
         title="labsys",
         version=labsys.__version__,
         summary="Markerless motion capture for treadmill running, with measurement error attached to every number",
-        openapi_url=f"{API}/openapi.json",
-        docs_url=None,  # the interactive pages of FastAPI load scripts from elsewhere
-        redoc_url=None,
+        description="Every GET answers HEAD too: the same status and headers, no body.",
+        openapi_url=None,  # api/routes/document.py; and no interactive pages, which load scripts from elsewhere
         lifespan=_closing(database),
         routes=_routes(),
     )
@@ -129,6 +131,7 @@ def create_app(lab: Lab, settings: ServiceSettings | None = None) -> FastAPI:
     install_error_handlers(app)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **_CORS)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(Boundary, settings=settings)
     install_problem_pages(app)
     app.openapi = _with_problems(app)  # type: ignore[method-assign] # FastAPI documents this as its way to extend it

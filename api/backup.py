@@ -19,10 +19,12 @@ from sqlalchemy import URL, Connection, Table, create_engine, insert, select
 
 import labsys
 from api.access.audit import TERMINAL, record
+from api.access.reads import collect_reads
 from api.database.columns import Base
 from api.database.connection import Database, open_database
 from api.database.migrate import migrate_up
 from api.database.migrations import HEAD
+from api.database.reads_file import ReadsFile
 from api.database.tables import INDEX_TABLES
 from api.indexing.index import ensure_indexed
 from labsys.core.clock import utc_now
@@ -68,6 +70,7 @@ def backup_lab(lab: Lab, out: Path, *, progress: Progress | None = None) -> Mani
     database = open_database(lab)
     try:
         ensure_indexed(lab, database)
+        collect_reads(database)
         with appearing(out) as folder:
             return _fill(lab, database, folder, progress or SilentProgress())
     finally:
@@ -136,7 +139,8 @@ def _database_files(lab: Lab, url: URL) -> tuple[Path, ...]:
     if url.get_backend_name() != "sqlite" or not url.database:
         return ()
     path = lab.root / url.database
-    return tuple(path.with_name(path.name + ending) for ending in ("", "-wal", "-shm", "-journal"))
+    both = (path, ReadsFile.beside(path).path)
+    return tuple(p.with_name(p.name + ending) for p in both for ending in ("", "-wal", "-shm", "-journal"))
 
 
 def _copy_database(database: Database, target: Path) -> CopiedFile:

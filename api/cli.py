@@ -51,6 +51,7 @@ from api.commands import (
     subjects,
     synth,
     trial_bin,
+    trial_moves,
     trials,
     users,
     working,
@@ -102,6 +103,7 @@ for _module in _MODULES:
 for _module in (labelling_models, making_models, judging_models):
     _module.register(modelling.model_app)
 session_protocol.register(sessions.app)
+trial_moves.register(trials.app)
 trial_bin.register(trials.app)
 erasing.register(subjects.app)
 app.add_typer(recording.record_app, name="record")

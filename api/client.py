@@ -24,6 +24,7 @@ from pydantic import BaseModel
 
 from api.moments import show_moment
 from api.schemas.jobs import JobDocument
+from api.schemas.releases import ReprocessDocument
 from api.schemas.results import MetricEntry, RunMetrics
 from api.schemas.sessions import SessionDocument
 from api.schemas.subjects import SubjectDocument
@@ -175,6 +176,11 @@ class LabClient:
         return JobDocument.model_validate(
             self._ask("POST", "jobs", json={"kind": "process", "target": trial, **asked}).json()
         )
+
+    def reprocess(self, subject: str | None = None, **asked: Any) -> ReprocessDocument:
+        """Process trials of a subject, or all, anew beside what counts; `asked`: fields of POST /releases/candidate."""
+        answer = self._ask("POST", "releases/candidate", json={"subject": subject, **asked})
+        return ReprocessDocument.model_validate(answer.json())
 
     def watch(self, job: str, *, every_s: float = 0.5) -> Iterator[JobDocument]:
         """A job now, at every change, and at its end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api import kept_days
 from api.access.audit import Actor, record
 from api.access.keys import revoke
 from api.database.connection import Database
@@ -12,10 +13,10 @@ from api.database.tables import SubjectRow
 from api.database.tables_owned import LinkRow
 from api.identity import KeyStore, erase_identity
 from api.indexing.index import index_subject
-from labsys.storage.erasures import Erasure, begin_erasure, remove_erased
+from labsys.storage.erased_recordings import remove_erased
+from labsys.storage.erasures import Erasure, begin_erasure
 from labsys.storage.lab import Lab
 
-KEPT_DAYS = 30
 # What an erasure leaves, and why: said by every door that erases.
 KEPT = (
     "measurements, landmarks and results stay under the code: they name nobody, and nobody is recognised in them",
@@ -26,7 +27,7 @@ KEPT = (
 
 
 def erase_subject(
-    session: Session, actor: Actor, lab: Lab, subject: SubjectRow, *, keep_days: int = KEPT_DAYS
+    session: Session, actor: Actor, lab: Lab, subject: SubjectRow, *, keep_days: int = kept_days.ERASED
 ) -> Erasure:
     """Destroy who a subject is, revoke links, and hide the recordings until they are removed after some days.
 

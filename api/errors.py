@@ -24,6 +24,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
+from api.head import allowed_methods
 from labsys.core.errors import ConcurrencyError, InputError, LabsysError, NewerSchemaError, UnknownNameError
 
 MEDIA_TYPE = "application/problem+json"
@@ -153,7 +154,11 @@ def _classify(error: LabsysError) -> tuple[HTTPStatus, str]:
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     problem = {"type": "about:blank", "status": error.status_code, "detail": str(error.detail)}
-    return problem_response(request, problem, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # The framework names those of one route; a path may have several. Folders of files have none, and are read.
+        headers["Allow"] = allowed_methods(request.app, request.scope["path"]) or "GET, HEAD"
+    return problem_response(request, problem, headers)
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:

@@ -18,8 +18,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.orm import Session
 
 from api.access.audit import Actor, record
+from api.access.reads import note_read
+from api.database.connection import Database
 from api.database.tables import SubjectRow
 from api.database.tables_owned import IdentityRow
+from api.queries import find_subject
 from labsys.core.errors import InputError
 from labsys.storage.atomic import is_there, make_folder, replacing, sync_folder
 from labsys.storage.lab import Lab
@@ -124,15 +127,18 @@ def save_identity(session: Session, actor: Actor, keys: KeyStore, subject: Subje
     record(session, actor, "identity.write", subject.code)
 
 
-def read_identity(session: Session, actor: Actor, keys: KeyStore, subject: SubjectRow) -> Identity | None:
-    """Who a subject is, None where that was never said; the reading is written down.
+def read_identity(database: Database, actor: Actor, keys: KeyStore, code: str) -> Identity | None:
+    """Who a subject is, None where that was never said; the reading is written down first.
 
     Raises:
+        UnknownNameError: no such subject.
         LockedError: the key is not in this machine's key store, or was destroyed.
     """
-    row = session.get(IdentityRow, subject.id)
-    record(session, actor, "identity.read", subject.code)
-    return None if row is None else _unlock(keys, subject, row)
+    with database.read() as session:
+        subject = find_subject(session, code)
+        note_read(database, actor, "identity.read", code)
+        row = session.get(IdentityRow, subject.id)
+        return None if row is None else _unlock(keys, subject, row)
 
 
 def erase_identity(session: Session, actor: Actor, keys: KeyStore, subject: SubjectRow) -> None:

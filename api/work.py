@@ -28,6 +28,8 @@ def do_job(job: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
     match JobKind(job["kind"]):
         case JobKind.PROCESS:
             return process(lab, TrialName.parse(target), parameters, progress)
+        case JobKind.REPROCESS:
+            return reprocess(lab, TrialName.parse(target), parameters, progress)
         case JobKind.IMPORT:
             return import_and_process(lab, TrialName.parse(target), job, progress)
         case JobKind.FILM:
@@ -65,6 +67,17 @@ def process(lab: Lab, name: TrialName, parameters: Mapping[str, Any], progress: 
     if stage is not None and stage not in set(Stage):
         raise UnknownNameError("stage", stage, valid=[s.value for s in Stage])
     made = run_trial(lab, name, config=config, from_stage=Stage(stage) if stage else None, progress=progress)
+    index(lab, name.subject)
+    return {"run": made.run, "new": made.is_new, "static": made.static or None, "notes": list(made.notes)}
+
+
+def reprocess(lab: Lab, name: TrialName, parameters: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
+    """Make results of a trial beside those that count, for the next release, as `labsys reprocess` does."""
+    from pipelines.config import Profile, load_config
+    from pipelines.reprocess import reprocess_trial
+
+    config = load_config(Profile(parameters.get("profile", Profile.DEFAULT)), sets=parameters.get("settings", []))
+    made = reprocess_trial(lab, name, config=config, progress=progress)
     index(lab, name.subject)
     return {"run": made.run, "new": made.is_new, "static": made.static or None, "notes": list(made.notes)}
 

@@ -15,6 +15,8 @@ import pytest
 
 from labsys.storage.exchange.mot import read_mot
 from labsys.storage.exchange.trc import read_trc
+from labsys.storage.lab import find_lab
+from tests.test_api.audited import audited
 from tests.test_api.cli_answer import Answer, Run, make_runner
 
 
@@ -157,6 +159,8 @@ def test_exports_read_back(labsys: Run, tmp_path: Path) -> None:
     assert "overwritten" in labsys(*export, "trc", "--out", tmp_path / "run.trc", code=2).err
     labsys(*export, "anipose", "--out", tmp_path / "project")
     _triangulate_as_anipose_does(tmp_path / "project")
+    exports = [f"S01/a/run1 as {kind}" for kind in ("trc", "mot", "csv", "parquet", "anipose")]
+    assert audited(find_lab(Path.cwd()), "export") == exports, "what was refused did not leave"
 
 
 def _triangulate_as_anipose_does(project: Path) -> None:

@@ -1,4 +1,7 @@
-"""What was done, by whom, to what. Rows are added in the transaction of the change itself, so neither stands alone."""
+"""What was done, by whom, to what. Rows are added in the transaction of the change itself, so neither stands alone.
+
+What is only read has no such transaction: api/access/reads.py.
+"""
 
 from __future__ import annotations
 
@@ -34,19 +37,22 @@ def record(
     after: bytes | None = None,
 ) -> None:
     """Add one event; of contents only their SHA-256 is kept."""
-    session.add(
-        AuditRow(
-            id=new_uuid(),
-            at=datetime.now(UTC),
-            actor=actor.name[:200],
-            action=action,
-            object=what[:2000],
-            before_hash=_hash(before),
-            after_hash=_hash(after),
-            request_id=actor.request_id,
-            # A proxy on this machine says whatever it was told.
-            address=actor.address and actor.address[:64],
-        )
+    row = audit_row(actor, action, what)
+    row.before_hash, row.after_hash = _hash(before), _hash(after)
+    session.add(row)
+
+
+def audit_row(actor: Actor, action: str, what: str) -> AuditRow:
+    """One event, of now, in no session yet."""
+    return AuditRow(
+        id=new_uuid(),
+        at=datetime.now(UTC),
+        actor=actor.name[:200],
+        action=action,
+        object=what[:2000],
+        request_id=actor.request_id,
+        # A proxy on this machine says whatever it was told.
+        address=actor.address and actor.address[:64],
     )
 
 

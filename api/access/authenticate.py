@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
 from http import HTTPStatus
 
 from fastapi import Request
 from fastapi.routing import APIRoute
-from sqlalchemy.orm import Session
 
-from api.access.audit import Actor, record
+from api.access.audit import Actor
 from api.access.keys import find_handed, find_key, holder_of, is_due_to_be_noted, note_use
 from api.access.logins import find_login, is_due_to_be_seen, note_seen
 from api.access.own_machine import is_from_own_machine
+from api.access.reads import note_read
 from api.access.roles import OPEN_LAB, Principal
 from api.access.rules import rule_of
 from api.access.tokens import Token, digest
@@ -45,14 +44,13 @@ def authorize(request: Request) -> None:
     if principal.csrf_token and request.method not in _SAFE:
         _check_csrf(request, principal)
     if principal.is_restricted:
-        with database.write() as session:
-            record(session, actor_of(request), "read", f"{request.method} {_asked(request)}")
+        note_read(database, actor_of(request), "read", _asked(request))
 
 
 def _asked(request: Request) -> str:
-    """The path, and the query: a comparison or a table names its subject there and nowhere else."""
-    query = request.url.query
-    return f"{request.url.path}?{query}" if query else request.url.path
+    """Method, path, and the query: a comparison or a table names its subject there and nowhere else."""
+    query, method = request.url.query, getattr(request.state, "asked_method", request.method)
+    return f"{method} {request.url.path}" + (f"?{query}" if query else "")
 
 
 def may_still(request: Request) -> bool:
@@ -104,7 +102,7 @@ def _by_token(database: Database, text: str) -> Principal | None:
         principal = find_key(session, token)
         due = principal is not None and is_due_to_be_noted(session, token)
     if due:
-        _write(database, lambda session: note_use(session, token))
+        database.update_if_free(lambda session: note_use(session, token))
     return principal
 
 
@@ -115,13 +113,8 @@ def _by_cookie(database: Database, cookie: str) -> Principal | None:
         return None
     row, principal = found
     if is_due_to_be_seen(row):
-        _write(database, lambda session: note_seen(session, digest(cookie)))
+        database.update_if_free(lambda session: note_seen(session, digest(cookie)))
     return principal
-
-
-def _write(database: Database, change: Callable[[Session], None]) -> None:
-    with database.write() as session:
-        change(session)
 
 
 def _is_open(request: Request, database: Database) -> bool:

@@ -7,8 +7,8 @@ from http import HTTPStatus
 
 from fastapi import Request
 
-from api.access.audit import record
 from api.access.authenticate import actor_of
+from api.access.reads import note_read
 from api.access.throttle import Throttle
 from api.database.connection import Database
 from api.errors import RefusedError
@@ -24,8 +24,7 @@ def note_export(request: Request, what: str) -> None:
     throttle: Throttle = request.app.state.export_throttle
     refuse_hurry(throttle.take(actor.name), "too-many-exports", "too many exports in a short time")
     database: Database = request.app.state.database
-    with database.write() as session:
-        record(session, actor, "export", what)
+    note_read(database, actor, "export", what)
 
 
 def refuse_hurry(wait_s: float, kind: str, what: str) -> None:

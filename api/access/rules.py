@@ -40,7 +40,7 @@ _ADMINISTERS = Rule(Role.ADMIN, Scope.ACCOUNTS)
 
 _RULES: dict[Rule, tuple[str, ...]] = {
     _ANYBODY: ("access-get_access", "access-set_up_lab", "access-log_in", "access-log_out", "access-open_link",
-               "access-show_sign_in"),
+               "access-show_sign_in", "access-get_document"),
     _SEES: (
         "show_lab", "show_subject", "show_trial", "show_comparison",
         "subjects-list_all", "subjects-get", "episodes-list_all", "episodes-get", "sessions-list_all", "sessions-get",
@@ -61,9 +61,9 @@ _RULES: dict[Rule, tuple[str, ...]] = {
         "links-list_all", "links-create", "links-revoke", "playback-make_film", "playback-make_pair_film",
     ),
     _PROMOTES: ("releases-create",),
-    _NAMES: ("identity-get_identity", "identity-put_identity"),
+    _NAMES: ("identity-get_identity", "identity-put_identity", "show_identity"),
     _OPERATES: (
-        "jobs-create", "jobs-cancel", "uploads-get_file", "uploads-put_file", "recordings-create",
+        "jobs-create", "jobs-cancel", "releases-reprocess", "uploads-get_file", "uploads-put_file", "recordings-create",
         "show_recording", "capture-get", "capture-open_rig", "capture-close_rig", "capture-check",
         "capture-begin_visit", "capture-end_visit", "capture-start", "capture-stop", "capture-go_on", "capture-repeat",
         "capture-recover", "capture-record_calibration", "capture-watch", "capture-watch_pictures",
@@ -119,7 +119,7 @@ def check_every_route_has_a_rule(app: FastAPI | APIRouter) -> None:
 
 
 def served_routes(app: FastAPI | APIRouter) -> Iterator[Served]:
-    """Those that run code of ours; what is left are static files and the OpenAPI document."""
+    """Those that run code of ours; what is left are static files."""
     for context in iter_route_contexts(app.routes):
         route = context.original_route
         if isinstance(route, APIRoute):

@@ -1,12 +1,15 @@
-"""What follows a change in the lab folder: the index learns of it, and runs that it makes stale stop counting."""
+"""What follows a change in the lab folder: the index learns of it, and runs that it makes stale stop counting; and what
+is written down of changes and exports."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from api.commands.terminal import Terminal
+from labsys.core.errors import InputError
 
 if TYPE_CHECKING:
+    from labsys.core.session import TrialName
     from labsys.storage.lab import Lab
 
 
@@ -26,6 +29,28 @@ def note_in_audit(lab: Lab, action: str, what: str) -> None:
 
     with writing(lab) as session:
         record(session, TERMINAL, action, what)
+
+
+def note_export(lab: Lab, what: str) -> None:
+    """Write down what left the lab as a file, waiting for nobody; what was refused did not leave."""
+    from api.access.audit import TERMINAL
+    from api.access.reads import note_read
+    from api.database.connection import open_database
+
+    database = open_database(lab)
+    try:
+        note_read(database, TERMINAL, "export", what)
+    finally:
+        database.close()
+
+
+def refuse_erased(lab: Lab, name: TrialName) -> None:
+    """InputError where a trial's recordings are hidden or removed, as its subject was erased; it says until when."""
+    from labsys.storage.erasures import find_erasure
+
+    erasure = find_erasure(lab, name.subject)
+    if erasure is not None:
+        raise InputError(f"no video of {name} is given out: {erasure.says}")
 
 
 def settle_session(terminal: Terminal, lab: Lab, subject: str, session: str) -> None:

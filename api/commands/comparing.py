@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.commands.comparison_text import comparison_text, condition_text
-from api.commands.showing import digits_of
 from api.commands.terminal import AsOfOption, JsonOption, LabOption, QuietOption, Terminal, parse_visits
+from labsys.core.digits import digits_of
 from labsys.core.errors import GateRefusedError
 from labsys.core.skeleton import Side
 
@@ -151,16 +151,12 @@ def _made_text(document: Mapping[str, Any], series: Mapping[str, Any]) -> str:
 def _slope_text(slope: Mapping[str, Any], unit: str, digits: int) -> str:
     """The line through three and more visits, in words."""
     from api.commands.text_table import format_interval
+    from labsys.longitudinal import Verdict, say_verdict
 
     over = f"over {slope['span_weeks']:.1f} weeks, {slope['n_visits']} visits"
     family = "" if slope["family"] == "goal" else " (exploratory)"
-    if slope["verdict"] == "no_detectable_change":
-        return (
-            f"line: no change larger than {slope['detectable_change']:.{digits}f} {unit} could be seen {over}{family}"
-        )
-    said = {
-        "possible_change": "not distinguishable from measurement error",
-        "larger_than_error": "larger than measurement error",
-    }[slope["verdict"]]
+    said = say_verdict(Verdict(slope["verdict"]), f"{slope['detectable_change']:.{digits}f} {unit}")
+    if slope["verdict"] == Verdict.NO_DETECTABLE_CHANGE:
+        return f"line: {said} {over}{family}"
     change = f"{slope['change']:+.{digits}f} {unit} {format_interval(slope['ci95'], digits)}"
     return f"line: {change} {over}: {said}{family}"

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from api.commands.showing import digits_of
 from api.commands.text_table import format_interval, format_number, format_table
+from labsys.core.digits import digits_of
 
 _NO_CHANGE = "no_detectable_change"
 # Rows that say nothing of a change; a few dozen of them would hide those that do.

@@ -258,8 +258,8 @@ def _truth_rows(visit: DemoVisit) -> list[dict[str, Any]]:
 
 
 def _truth_table(rows: Sequence[dict[str, Any]]) -> str:
-    from api.commands.showing import digits_of
     from api.commands.text_table import format_interval, format_number, format_table
+    from labsys.core.digits import digits_of
 
     table = []
     for row in rows:

@@ -55,9 +55,9 @@ def export(
     Example: labsys export S01/2026-11-22/run1 --format trc --out run1.trc
     Example: labsys export S01/2026-11-22/run1 --format videos --blur-faces --out videos
     """
+    from api.commands.changes import note_export, refuse_erased
     from labsys.core.session import TrialName
     from labsys.storage.atomic import read_json
-    from labsys.storage.erasures import find_erasure
     from labsys.storage.films import Faces
     from pipelines.export_anipose import export_anipose
     from pipelines.export_constant_rate import README, export_constant_rate
@@ -75,10 +75,10 @@ def export(
         raise InputError("--blur-faces is of videos", where=f"--format {format}", remedy="Use --format videos")
     terminal = Terminal(lab, as_json, quiet)
     folder, name = terminal.open_lab(), TrialName.parse(trial)
-    erasure = find_erasure(folder, name.subject)
-    if erasure is not None and format in (ExportFormat.ANIPOSE, ExportFormat.VIDEOS):
-        raise InputError(f"no video of {name} is given out: {erasure.says}")
+    if format in (ExportFormat.ANIPOSE, ExportFormat.VIDEOS):
+        refuse_erased(folder, name)
     written = writers[format](folder, name, out, run=run)
+    note_export(folder, f"{name}{f', run {run}' if run else ''} as {'blurred ' if blur_faces else ''}{format.value}")
     told: dict[str, Any] = {"trial": trial, "format": format.value, "files": [str(p) for p in written]}
     if blur_faces:
         told["faces"] = read_json(out / README)["faces"]

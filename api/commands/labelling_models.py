@@ -51,15 +51,20 @@ def new(
     \b
     Example: labsys model new labels S01/2026-01-10/run1 S02/2026-01-12/run1 --frames 60
     """
+    from api.commands.changes import note_export, refuse_erased
     from labsys.core.clock import utc_now
     from labsys.core.session import TrialName
     from pipelines.modelling.new_project import make_project, read_plan
 
     terminal = Terminal(lab, as_json, quiet)
     plan = read_plan(landmarks, moments=frames, scorer=scorer, seed=seed)
-    names = [TrialName.parse(trial) for trial in trials]
+    names, opened = [TrialName.parse(trial) for trial in trials], terminal.open_lab()
+    for name in names:
+        refuse_erased(opened, name)
     with terminal.progress() as progress:
-        made = make_project(terminal.open_lab(), folder, names, plan, date=utc_now()[:10], progress=progress)
+        made = make_project(opened, folder, names, plan, date=utc_now()[:10], progress=progress)
+    for name in names:
+        note_export(opened, f"{name} as pictures to label")
     _say_next(terminal, folder, plan, made)
     terminal.give(
         {"project": str(folder), "landmarks": list(plan.landmarks), "captures": [asdict(c) for c in made]},

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from api.commands.showing import digits_of
 from api.commands.text_table import format_number, format_table
+from labsys.core.digits import digits_of
 
 # Shifts of a subject that are listed where nobody asked for all: the largest, held against the error between days.
 _MOST_SHIFTS = 5

@@ -12,7 +12,7 @@ import typer
 
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal, parse_session
 from labsys.core.errors import InputError, LabsysError, UnknownNameError
-from labsys.core.session import TrialKind, TrialName
+from labsys.core.session import TrialName
 
 if TYPE_CHECKING:
     from labsys.core.progress import Progress
@@ -149,8 +149,9 @@ def choose_trials(
     lab: Lab, trials: Sequence[str], session: str | None, *, every: bool, stale: bool = False
 ) -> list[TrialName]:
     """The trials that a command line names (InputError: none, or in two ways)."""
-    from labsys.storage.sessions import list_sessions, load_session
-    from labsys.storage.subjects import list_subjects
+    from labsys.storage.recorded_trials import all_recorded_trials, recorded_trials
+    from labsys.storage.sessions import load_session
+    from pipelines.stale import find_unprocessed
 
     if sum((bool(trials), session is not None, every)) != 1:
         raise InputError("say what to process", remedy="Name trials, or give --session SUBJECT/SESSION, or --all")
@@ -160,22 +161,14 @@ def choose_trials(
         return list(dict.fromkeys(TrialName.parse(t) for t in trials))
     if session is not None:
         visit = load_session(lab, *parse_session(session))
-        places = [(visit.subject, visit.session)]
+        names = recorded_trials(lab, visit.subject, visit.session)
     else:
-        places = [(s.subject, s.session) for c in list_subjects(lab) for s in list_sessions(lab, c.code)]
-    return [name for place in places for name in _recorded(lab, *place, stale=stale)]
-
-
-def _recorded(lab: Lab, subject: str, session: str, *, stale: bool) -> list[TrialName]:
-    """Recorded trials of a visit; statics first, so that each is processed once and by name."""
-    from labsys.storage.takes import has_take
-    from labsys.storage.trials import list_trials
-    from pipelines.stale import find_unprocessed
-
-    wanted = set(find_unprocessed(lab, subject, session)) if stale else None
-    found = [t for t in list_trials(lab, subject, session) if has_take(lab, t.name)]
-    found.sort(key=lambda t: t.kind is not TrialKind.STATIC)
-    return [t.name for t in found if wanted is None or t.name in wanted]
+        names = all_recorded_trials(lab)
+    if not stale:
+        return names
+    visits = dict.fromkeys((n.subject, n.session) for n in names)
+    wanted = {name for visit_of in visits for name in find_unprocessed(lab, *visit_of)}
+    return [name for name in names if name in wanted]
 
 
 def _stage(text: str | None) -> Stage | None:

@@ -65,8 +65,8 @@ def quick_text(document: dict[str, Any]) -> str:
 
 
 def _goal_line(goal: dict[str, Any]) -> str:
-    from api.commands.showing import digits_of
     from api.commands.text_table import format_number
+    from labsys.core.digits import digits_of
 
     if goal["mean"] is None:
         return f"{goal['metric']} {goal['side']}: not measured ({goal['reason']})"

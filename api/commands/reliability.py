@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.commands.showing import digits_of
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
+from labsys.core.digits import digits_of
 from labsys.core.errors import GateRefusedError, InputError, UnknownNameError
 from labsys.core.skeleton import Tier
 

@@ -39,6 +39,7 @@ def write_report(
     Example: labsys report S01/2026-11-22/run1 --out run1.pdf
     Example: labsys report S01/2026-03-01 S01/2026-11-22 --out change.html
     """
+    from api.commands.changes import note_export
     from labsys.storage.atomic import is_there, write_bytes_atomic
 
     terminal = Terminal(lab, as_json, quiet)
@@ -51,6 +52,7 @@ def write_report(
         if session_b is None
         else _visits_report(folder, of, session_b, run, as_of)
     )
+    note_export(folder, f"report of {' and '.join(filter(None, (of, session_b)))}, {out.suffix.removeprefix('.')}")
     write_bytes_atomic(out, _written(report, out))
     terminal.give({"of": [of] if session_b is None else [of, session_b], "file": str(out)}, str(out))
 

@@ -10,6 +10,7 @@ import typer
 
 from api.commands.new_file import check_place
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
+from labsys.core.digits import digits_of
 from labsys.core.errors import InputError
 from labsys.core.session import TrialName
 
@@ -256,8 +257,3 @@ def _provenance_line(made: Mapping[str, Any]) -> str:
     parts += [f"calibration {made['calibration']}"] if made["calibration"] else []
     parts += [f"static {made['static']}"] if made["static"] else []
     return "made with " + ", ".join(p for p in parts if p)
-
-
-def digits_of(unit: str) -> int:
-    """Decimals that people need of a unit."""
-    return {"s": 3, "m/s": 2, "none": 2}.get(unit, 1)

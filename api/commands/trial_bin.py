@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from api import kept_days
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
-
-if TYPE_CHECKING:
-    from labsys.storage.lab import Lab
-    from labsys.storage.trial_bin import BinEntry
-
-KEPT_DAYS = 30
 
 
 def register(app: typer.Typer) -> None:
@@ -38,46 +33,33 @@ def list_deleted(lab: LabOption = None, as_json: JsonOption = False, quiet: Quie
 
 
 def purge(
-    days: Annotated[int, typer.Option("--days", min=0, help="Keep what was deleted in the last DAYS.")] = KEPT_DAYS,
+    days: Annotated[
+        int, typer.Option("--days", min=0, help="Keep what was deleted in the last DAYS.")
+    ] = kept_days.BINNED,
     lab: LabOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Destroy deleted trials with their recordings, and the recordings of erased subjects whose day has come, for good;
-    let a timer of the machine call it every day.
+    """Destroy deleted trials with their recordings, and the recordings of erased subjects whose day has come, for good.
+
+    A running `labsys serve` or `labsys worker` does so every hour; without one let a timer of the machine call it.
 
     \b
     Example: labsys trial purge --days 30
     """
-    from datetime import UTC, datetime, timedelta
-
-    from api.commands.changes import note_in_audit
-    from labsys.storage.trial_bin import destroy_deleted
+    from api.access.audit import TERMINAL
+    from api.database.connection import open_database
+    from api.emptying_bin import destroy_due_trials
+    from api.erasure import remove_due_recordings
 
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
-    names: list[str] = []
-
-    def note(entry: BinEntry) -> None:
-        # Before anything is removed: a purge that is killed was audited.
-        note_in_audit(folder, "trial.destroy", f"{entry.name}, deleted {entry.deleted_at}")
-        names.append(str(entry.name))
-
-    destroy_deleted(folder, datetime.now(UTC) - timedelta(days=days), note=note)
-    erased = _remove_erased(folder)
+    database = open_database(folder)
+    try:
+        names = destroy_due_trials(folder, database, TERMINAL, days=days)
+        erased = remove_due_recordings(folder, database, TERMINAL)
+    finally:
+        database.close()
     lines = names + [f"{subject}: recordings removed" for subject in erased]
     document: dict[str, Any] = {"destroyed": names, "erased": erased}
     terminal.give(document, "\n".join(lines) or f"nothing was deleted more than {days} days ago, and no erasure is due")
-
-
-def _remove_erased(folder: Lab) -> list[str]:
-    """Subjects whose recordings went."""
-    from api.access.audit import TERMINAL
-    from api.database.connection import open_database
-    from api.erasure import remove_due_recordings
-
-    database = open_database(folder)
-    try:
-        return remove_due_recordings(folder, database, TERMINAL)
-    finally:
-        database.close()

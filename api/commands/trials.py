@@ -1,8 +1,7 @@
-"""`labsys trial`: recordings with their meaning; exclude with a reason, include again, move, delete, restore."""
+"""`labsys trial`: recordings with their meaning: what is stated about each. What becomes of one: trial_moves.py."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,7 +87,7 @@ def add_trial(
         raise InputError(f"trial {name} exists already", remedy=f"Change it with 'labsys trial edit {name}'")
     new = Trial(uuid=new_uuid(), name=trial_name, kind=kind, recorded_at=session.captured_at)
     stated = read_stated(conditions, Stated(surface, speed_mps, incline_pct, footwear, pain))
-    _save(
+    save_stated(
         terminal,
         folder,
         _changed(new, stated, kind=None, static=static, placement=placement, recorded_at=recorded_at, notes=notes),
@@ -130,7 +129,7 @@ def edit_trial(
         calibration_folder(folder, calibration)
         trial = replace(trial, calibration=calibration)
     stated = read_stated(conditions, Stated(surface, speed_mps, incline_pct, footwear, pain))
-    _save(
+    save_stated(
         terminal,
         folder,
         _changed(trial, stated, kind=kind, static=static, placement=placement, recorded_at=recorded_at, notes=notes),
@@ -163,7 +162,7 @@ def list_all(
     tables = [trial_rows(folder, *place) for place in places]
     headers = trial_headers()
     rows = [row for _, part in tables for row in part]
-    terminal.give({"trials": [_document(t) for t in found]}, format_table(headers, rows))
+    terminal.give({"trials": [trial_document(t) for t in found]}, format_table(headers, rows))
 
 
 @app.command("show")
@@ -179,122 +178,6 @@ def show_trial(
 
     terminal = Terminal(lab, as_json, quiet)
     _give(terminal, load_trial(terminal.open_lab(), TrialName.parse(name)))
-
-
-@app.command("exclude")
-def exclude_trial(
-    name: TrialArgument,
-    reason: Annotated[str, typer.Option("--reason", help="Why it does not count; people will read it.")],
-    lab: LabOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Keep a trial visible, and never count it.
-
-    \b
-    Example: labsys trial exclude S01/2026-11-22/run1 --reason "shoe came off"
-    """
-    from labsys.storage.trials import load_trial
-
-    terminal = Terminal(lab, as_json, quiet)
-    folder = terminal.open_lab()
-    if not reason.strip():
-        raise InputError("no reason was given", where="--reason", remedy="Say why the trial does not count")
-    trial = load_trial(folder, TrialName.parse(name))
-    excluded = replace(trial, excluded=True, exclusion_reason=reason.strip())
-    _save(terminal, folder, excluded, "trial.exclude", f"{trial.name}: {reason.strip()}")
-
-
-@app.command("include")
-def include_trial(
-    name: TrialArgument, lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOption = False
-) -> None:
-    """Count an excluded trial again.
-
-    \b
-    Example: labsys trial include S01/2026-11-22/run1
-    """
-    from labsys.storage.trials import load_trial
-
-    terminal = Terminal(lab, as_json, quiet)
-    folder = terminal.open_lab()
-    trial = load_trial(folder, TrialName.parse(name))
-    _save(terminal, folder, replace(trial, excluded=False, exclusion_reason=""), "trial.include", str(trial.name))
-
-
-@app.command("move")
-def move_trial_to(
-    name: TrialArgument,
-    target: Annotated[str, typer.Argument(metavar="SUBJECT/SESSION/TRIAL", help="Its new name.")],
-    lab: LabOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Move a trial with its files to another name, visit or subject; its UUID and its runs stay.
-
-    \b
-    Example: labsys trial move S01/2026-11-22/run1 S02/2026-11-22/run1
-    """
-    from api.commands.changes import note_in_audit, settle_session
-    from api.commands.users import writing
-    from api.jobs.queue import follow_move
-    from api.queries import find_trial
-    from labsys.storage.trial_bin import move_trial_away
-
-    terminal = Terminal(lab, as_json, quiet)
-    folder, old = terminal.open_lab(), TrialName.parse(name)
-    moved = move_trial_away(folder, old, TrialName.parse(target))
-    note_in_audit(folder, "trial.move", f"{old} to {moved.name}")
-    # In this order: a subject whose trial the index still holds as another's would be refused it as a copy.
-    settle_session(terminal, folder, old.subject, old.session)
-    settle_session(terminal, folder, moved.name.subject, moved.name.session)
-    with suppress(UnknownNameError), writing(folder) as session:  # what cannot be indexed has been told
-        follow_move(session, str(old), str(moved.name), find_trial(session, moved.name).session.subject_id)
-    terminal.give(_document(moved), str(moved.name))
-
-
-@app.command("delete")
-def delete(
-    name: TrialArgument,
-    reason: Annotated[str, typer.Option("--reason", help="Why it is deleted; people will read it.")],
-    lab: LabOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Move a trial with its files into the lab's bin; 'labsys trial restore' brings it back.
-
-    \b
-    Example: labsys trial delete S01/2026-11-22/run1 --reason "consent withdrawn"
-    """
-    from api.commands.changes import note_in_audit, settle_session
-    from labsys.storage.trial_bin import delete_trial
-
-    terminal = Terminal(lab, as_json, quiet)
-    folder = terminal.open_lab()
-    entry = delete_trial(folder, TrialName.parse(name), reason=reason)
-    note_in_audit(folder, "trial.delete", f"{entry.name}: {entry.reason}")
-    settle_session(terminal, folder, entry.name.subject, entry.name.session)
-    terminal.give(asdict(entry) | {"name": str(entry.name)}, str(entry.name))
-
-
-@app.command("restore")
-def restore(
-    name: TrialArgument, lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOption = False
-) -> None:
-    """Bring a deleted trial back from the lab's bin.
-
-    \b
-    Example: labsys trial restore S01/2026-11-22/run1
-    """
-    from api.commands.changes import note_in_audit, settle_session
-    from labsys.storage.trial_bin import restore_trial
-
-    terminal = Terminal(lab, as_json, quiet)
-    folder = terminal.open_lab()
-    entry = restore_trial(folder, TrialName.parse(name))
-    note_in_audit(folder, "trial.restore", str(entry.name))
-    settle_session(terminal, folder, entry.name.subject, entry.name.session)
-    terminal.give(asdict(entry) | {"name": str(entry.name)}, str(entry.name))
 
 
 def _changed(
@@ -343,7 +226,8 @@ def _cleared(trial: Trial, names: list[str]) -> Trial:
     return trial
 
 
-def _save(terminal: Terminal, lab: Lab, trial: Trial, action: str = "trial.change", what: str = "") -> None:
+def save_stated(terminal: Terminal, lab: Lab, trial: Trial, action: str = "trial.change", what: str = "") -> None:
+    """Save what is stated about a trial, note it in the audit, and retire the results that rested on something else."""
     from api.commands.changes import note_in_audit, settle_session
     from labsys.storage.trials import save_trial
 
@@ -365,17 +249,18 @@ def _check_static(lab: Lab, trial: Trial) -> None:
         raise UnknownNameError("static trial", trial.static, valid=statics, where=f"{name.subject}/{name.session}")
 
 
-def _document(trial: Trial) -> dict[str, object]:
+def trial_document(trial: Trial) -> dict[str, object]:
+    """A trial as JSON says it."""
     return asdict(trial) | {"name": str(trial.name)}
 
 
 def _give(terminal: Terminal, trial: Trial) -> None:
     from api.commands.text_table import format_table
 
-    facts = {**_document(trial), **asdict(trial.conditions)}
+    facts = {**trial_document(trial), **asdict(trial.conditions)}
     for part in ("conditions", "accepted_sizes"):
         facts.pop(part)
     accepted = ", ".join(f"{c}={w}x{h}" for c, (w, h) in trial.accepted_sizes.items())
     terminal.give(
-        _document(trial), format_table(("of", str(trial.name)), [*facts.items(), ("accepted sizes", accepted)])
+        trial_document(trial), format_table(("of", str(trial.name)), [*facts.items(), ("accepted sizes", accepted)])
     )

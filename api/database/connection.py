@@ -7,24 +7,28 @@ cannot be overtaken by another process. Reads see one snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.database.filesystem import network_file_system
 from api.database.migrations import HEAD
+from api.database.reads_file import ReadsFile
 from labsys.core.errors import ConcurrencyError, InputError, NewerSchemaError
 from labsys.storage.lab import Lab
 
+_PATIENCE_MS = 60_000
 _PRAGMAS = (
     # Readers never wait (WAL). A writer may have to wait for another process that indexes a large lab.
-    "busy_timeout=60000",
+    f"busy_timeout={_PATIENCE_MS}",
     "journal_mode=WAL",
     "synchronous=NORMAL",
     "foreign_keys=ON",
@@ -32,18 +36,22 @@ _PRAGMAS = (
     "mmap_size=268435456",
 )
 # Any fixed number that other programs on the same PostgreSQL are unlikely to use.
+# Up to the next part of the message: SQLAlchemy writes its own lines behind.
+_DETAIL = re.compile(r"\n(DETAIL|CONTEXT): .*?(?=\n[A-Z[(]|\Z)", re.DOTALL)
 _ADVISORY_LOCK = 0x6C61_6273_7973
 _WRITES = "labsys_writes"
+_AT_ONCE = "labsys_at_once"
 
 
 @dataclass(frozen=True)
 class Database:
-    """An open, migrated database."""
+    """An open, migrated database. reads: where reads are written down, None where the database takes them itself."""
 
     engine: Engine
     sessions: sessionmaker[Session]
     writers: sessionmaker[Session]
     updaters: sessionmaker[Session]
+    reads: ReadsFile | None = None
 
     def read(self) -> Session:
         """A session to read with; use it in a `with` statement."""
@@ -72,9 +80,24 @@ class Database:
         with self.updaters() as session, session.begin():
             yield session
 
+    def update_if_free(self, change: Callable[[Session], None]) -> bool:
+        """As `update`, for what may as well be written the next time: False at once where another writes an embedded
+        database just now."""
+        try:
+            with self.updaters() as session, session.begin():
+                session.connection(execution_options={_AT_ONCE: True})
+                change(session)
+        except OperationalError as error:
+            if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+                raise
+            return False
+        return True
+
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+        if self.reads is not None:
+            self.reads.close()
 
 
 def open_database(lab: Lab) -> Database:
@@ -105,8 +128,12 @@ def open_database(lab: Lab) -> Database:
     if engine.dialect.name == "postgresql":
         updater = engine
         engine = engine.execution_options(isolation_level="REPEATABLE READ")
-    makers = (sessionmaker(e, expire_on_commit=False) for e in (engine, writer, updater))
-    return Database(engine, *makers)
+    sessions, writers, updaters = (sessionmaker(e, expire_on_commit=False) for e in (engine, writer, updater))
+    return Database(engine, sessions, writers, updaters, _reads_beside(engine.url))
+
+
+def _reads_beside(url: URL) -> ReadsFile | None:
+    return ReadsFile.beside(Path(url.database)) if url.get_backend_name() == "sqlite" and url.database else None
 
 
 def upgrade_database(lab: Lab) -> str:
@@ -164,7 +191,15 @@ def _make_engine(url: URL) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     else:
         event.listen(engine, "begin", _begin_postgresql)
+        event.listen(engine, "handle_error", _keep_rows_back)
     return engine
+
+
+def _keep_rows_back(context: ExceptionContext) -> None:
+    """PostgreSQL says the row that was refused, all of its columns, in a line of its own."""
+    for error in (context.original_exception, context.sqlalchemy_exception):
+        if error is not None:
+            error.args = tuple(_DETAIL.sub("", a) if isinstance(a, str) else a for a in error.args)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -177,8 +212,17 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get(_WRITES, False):
+        connection.exec_driver_sql("BEGIN")
+    elif options.get(_AT_ONCE, False):
+        connection.exec_driver_sql("PRAGMA busy_timeout=0")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={_PATIENCE_MS}")
+    else:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _begin_postgresql(connection: Connection) -> None:

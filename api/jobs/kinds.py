@@ -16,6 +16,7 @@ class JobKind(StrEnum):
     """What a job does to its target: a trial, or the take of a waved board (calibrations/NAME)."""
 
     PROCESS = "process"
+    REPROCESS = "reprocess"
     IMPORT = "import"
     FILM = "film"
     PAIR_FILM = "pair-film"

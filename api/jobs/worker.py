@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from api.access.audit import Actor
 from api.database.connection import Database
-from api.erasure import remove_due_recordings
+from api.jobs.cleaning import clean_lab
 from api.jobs.executor import ONE_AT_A_TIME, WORK, Executor, Running, WorkerSettings, describe_job
 from api.jobs.local import NOT_STARTED, LocalExecutor
 from api.jobs.queue import (
@@ -32,8 +31,6 @@ from api.jobs.queue import (
     is_unfinished,
     is_waiting,
 )
-from api.jobs.unused_uploads import remove_unused_uploads
-from labsys.core.errors import LabsysError
 from labsys.storage.armed import is_armed
 from labsys.storage.lab import Lab
 
@@ -119,15 +116,7 @@ class Worker:
 
     def _clean(self) -> None:
         self._clean_at = time.monotonic() + _CLEANED_EVERY_S
-        try:
-            remove_unused_uploads(self._lab, self._database)
-        except OSError as error:
-            _LOG.warning("uploads that nobody needs cannot be removed: %s", error)
-        try:
-            for subject in remove_due_recordings(self._lab, self._database, Actor("worker")):
-                _LOG.info("the recordings of erased subject %s were removed", subject)
-        except LabsysError as error:
-            _LOG.warning("recordings of an erased subject cannot be removed: %s", error)
+        clean_lab(self._lab, self._database)
 
     def _is_anything_left(self) -> bool:
         with self._database.read() as session:

@@ -6,16 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labsys.core.catalogue import find_angle, find_metric
+from labsys.core.digits import digits_of
+from labsys.longitudinal import Verdict, say_verdict
 
-_DIGITS = {"s": 3, "m/s": 2, "none": 2}
 _SIGNS = {"deg": "°", "none": "", "%": " %"}
-_VERDICTS = {
-    "possible_change": "not distinguishable from measurement error",
-    "larger_than_error": "larger than measurement error",
-    "indicative_only": "indicative only",
-    "not_comparable": "not comparable",
-    "not_measured": "not measured",
-}
 _GOALS = {"toward_higher": "toward higher values", "toward_lower": "toward lower values"}
 _STATUSES = {"not_assessable": "not assessable", "not_flagged": "not flagged"}
 
@@ -24,7 +18,7 @@ def figure(value: float | None, unit: str, *, signed: bool = False) -> str:
     """A number with the digits of its unit; a change that rounds to nothing has no sign."""
     if value is None:
         return "–"
-    digits = _DIGITS.get(unit, 1)
+    digits = digits_of(unit)
     rounded = round(value, digits) + 0.0  # adding 0.0 turns -0.0 into 0.0
     text = f"{rounded:+.{digits}f}" if signed and rounded else f"{rounded:.{digits}f}"
     return text.replace("-", "−")
@@ -66,9 +60,10 @@ def describe_angle(angle_id: str) -> str:
 
 def verdict(row: Mapping[str, Any]) -> str:
     """A row's verdict in words; direction and goal only where the change is larger than the error."""
-    if row["verdict"] == "no_detectable_change":
-        return f"no change larger than {quantity(row['detectable_change'], row['unit'])} could be seen"
-    parts = [_VERDICTS[row["verdict"]]]
+    said = say_verdict(Verdict(row["verdict"]), quantity(row["detectable_change"], row["unit"]))
+    if row["verdict"] == Verdict.NO_DETECTABLE_CHANGE:
+        return said
+    parts = [said]
     if row["direction"]:
         parts.append(row["direction"])
     if row["goal_direction"]:
@@ -79,10 +74,7 @@ def verdict(row: Mapping[str, Any]) -> str:
 
 def line_verdict(slope: Mapping[str, Any], unit: str) -> str:
     """The verdict on a trend's line over all its visits."""
-    if slope["verdict"] == "no_detectable_change":
-        said = f"no change larger than {quantity(slope['detectable_change'], unit)} could be seen"
-    else:
-        said = _VERDICTS[slope["verdict"]]
+    said = say_verdict(Verdict(slope["verdict"]), quantity(slope["detectable_change"], unit))
     return said if slope["family"] == "goal" else f"{said} (exploratory)"
 
 

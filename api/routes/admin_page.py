@@ -1,4 +1,4 @@
-"""The pages of those who administer a lab: users and their grants, keys, links, and the audit."""
+"""The pages of those who administer a lab: users and their grants, subjects, keys, links, and the audit."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 
 from api.access.authenticate import principal_of
+from api.access.reads import collect_reads
 from api.access.roles import Means, Role
 from api.access.users import granted_codes
 from api.database.tables import SubjectRow
 from api.database.tables_owned import ApiKeyRow, AuditRow, LinkRow, UserRow
-from api.dependencies import SessionDep
+from api.dependencies import DatabaseDep, LabDep, SessionDep
 from api.pages.templates import render
 from api.schemas.access import AuditDocument, KeyDocument, LinkDocument, UserDocument
 from labsys.core.clock import utc_now
+from labsys.storage.erasures import find_erasure
 
 router = APIRouter(prefix="/admin", include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -25,7 +27,7 @@ Word = Annotated[str, Query(max_length=200)]
 
 
 @router.get("")
-def show_admin(request: Request, db: SessionDep) -> HTMLResponse:
+def show_admin(request: Request, db: SessionDep, lab: LabDep) -> HTMLResponse:
     """Who may come in, and with what."""
     users = [
         {"user": UserDocument.of(row), "grants": sorted(granted_codes(db, row.id))}
@@ -40,6 +42,7 @@ def show_admin(request: Request, db: SessionDep) -> HTMLResponse:
         users=users,
         roles=[role.value for role in Role],
         subjects=list(codes.values()),
+        erasures={code: find_erasure(lab, code) for code in codes.values()},
         keys=[KeyDocument.of(row) for row in keys],
         links=[LinkDocument.of(row, codes.get(row.subject_id)) for row in links],
         now=utc_now(),
@@ -49,13 +52,15 @@ def show_admin(request: Request, db: SessionDep) -> HTMLResponse:
 
 
 @router.get("/audit")
-def show_audit(request: Request, db: SessionDep, actor: Word = "", action: Word = "") -> HTMLResponse:
+def show_audit(request: Request, database: DatabaseDep, actor: Word = "", action: Word = "") -> HTMLResponse:
     """What was done, the latest first."""
     statement = select(AuditRow).order_by(AuditRow.at.desc(), AuditRow.id.desc())
     if actor:
         statement = statement.where(AuditRow.actor == actor)
     if action:
         statement = statement.where(AuditRow.action == action)
-    rows = db.scalars(statement.limit(MOST + 1)).all()
+    collect_reads(database)
+    with database.read() as db:
+        rows = db.scalars(statement.limit(MOST + 1)).all()
     events = [AuditDocument.of(row) for row in rows[:MOST]]
     return render(request, "audit.html", events=events, more=len(rows) > MOST, most=MOST, actor=actor, action=action)

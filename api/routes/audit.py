@@ -1,4 +1,4 @@
-"""The audit: who did what, and when. For admins."""
+"""The audit: who did what, and when. For admins, who see everybody; 409 where another holds the database for long."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import select
 
+from api.access.reads import collect_reads
 from api.database.tables_owned import AuditRow
-from api.dependencies import Cursor, Limit, SessionDep
+from api.dependencies import Cursor, DatabaseDep, Limit
 from api.documents import send
 from api.errors import problem_responses
 from api.flat.trial_metrics import parse_when
@@ -22,10 +23,10 @@ When = Annotated[str | None, Query(alias="from", max_length=40, description="Don
 Word = Annotated[str | None, Query(max_length=200)]
 
 
-@router.get("", response_model=Page[AuditDocument], responses=problem_responses())
+@router.get("", response_model=Page[AuditDocument], responses=problem_responses(409))
 def list_all(
     request: Request,
-    db: SessionDep,
+    database: DatabaseDep,
     since: When = None,
     actor: Word = None,
     action: Word = None,
@@ -41,5 +42,7 @@ def list_all(
     if action is not None:
         statement = statement.where(AuditRow.action == action)
     keys = Keyset.of((AuditRow.at, AuditRow.id), {"from": since, "actor": actor, "action": action})
-    rows, following = keys.fetch(db, statement, cursor, limit)
+    collect_reads(database)
+    with database.read() as db:
+        rows, following = keys.fetch(db, statement, cursor, limit)
     return send(request, Page(items=[AuditDocument.of(r) for r in rows], next_cursor=following))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from http import HTTPStatus
@@ -10,15 +11,18 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from api import kept_days
 from api.access.authenticate import actor_of
 from api.dependencies import DatabaseDep, LabDep, SubjectCode
 from api.documents import as_bytes
-from api.erasure import KEPT, KEPT_DAYS, erase_subject
+from api.erasure import KEPT, erase_subject
 from api.errors import RefusedError, problem_responses
 from api.identity import Identity, KeyStore, LockedError, erase_identity, read_identity, save_identity
 from api.queries import find_subject
 from api.schemas.sent import Sent, Word, no_control_characters
+from labsys.core.session import TrialName
 from labsys.storage.erasures import Erasure, find_erasure
+from labsys.storage.trial_bin import moved_to_others
 
 router = APIRouter(prefix="/subjects", tags=["identity"])
 
@@ -59,34 +63,33 @@ class Recordings(StrEnum):
 
 
 class ErasedDocument(IdentityDocument):
-    """A subject who was erased: since when (null where only the identity was), after when no recording is left, and
-    what stays and why."""
+    """A subject who was erased: since when (null where only the identity was), after when no recording is left, what
+    stays and why; and trials that were the subject's and were moved to others, which are not hidden."""
 
     asked_at: str | None
     recordings_removed_after: str | None
     kept: list[str]
+    moved_away: list[str]
 
     @classmethod
-    def after(cls, subject: str, erasure: Erasure | None) -> Self:
+    def after(cls, subject: str, erasure: Erasure | None, moved_away: Sequence[TrialName]) -> Self:
         """Of what was begun."""
-        known = IdentityDocument.of(subject, None).model_dump()
-        if erasure is None:
-            return cls(**known, asked_at=None, recordings_removed_after=None, kept=list(KEPT))
-        times = {"asked_at": erasure.asked_at, "recordings_removed_after": erasure.remove_after}
-        return cls(**known, **times, kept=list(KEPT))
+        return cls(
+            **IdentityDocument.of(subject, None).model_dump(),
+            asked_at=None if erasure is None else erasure.asked_at,
+            recordings_removed_after=None if erasure is None else erasure.remove_after,
+            kept=list(KEPT),
+            moved_away=[str(name) for name in moved_away],
+        )
 
 
 @router.get("/{subject}/identity", response_model=IdentityDocument, responses=problem_responses(404, 409))
 def get_identity(request: Request, lab: LabDep, database: DatabaseDep, subject: SubjectCode) -> Response:
     """Name, record number and contact; 409 where they are there and their key is not."""
-    with database.write() as session:
-        row = find_subject(session, subject)
-        try:
-            identity, locked = read_identity(session, actor_of(request), KeyStore.of(lab), row), None
-        except LockedError as error:
-            identity, locked = None, error
-    if locked is not None:
-        raise _refusal(locked) from locked
+    try:
+        identity = read_identity(database, actor_of(request), KeyStore.of(lab), subject)
+    except LockedError as error:
+        raise _refusal(error) from error
     return _private(IdentityDocument.of(subject, identity))
 
 
@@ -112,7 +115,7 @@ def delete_identity(
     database: DatabaseDep,
     subject: SubjectCode,
     recordings: Annotated[Recordings, Query(description="`kept` where only the key is lost")] = Recordings.REMOVED,
-    keep_days: KeepDays = KEPT_DAYS,
+    keep_days: KeepDays = kept_days.ERASED,
 ) -> Response:
     """Erase a subject: the key of the identity is destroyed, so that nobody can read it again, from here or from any
     backup; recordings are hidden now, and removed after `keep_days`."""
@@ -124,7 +127,7 @@ def delete_identity(
             erasure = find_erasure(lab, subject)
         else:
             erasure = erase_subject(session, actor, lab, row, keep_days=keep_days)
-    return _private(ErasedDocument.after(subject, erasure))
+    return _private(ErasedDocument.after(subject, erasure, moved_to_others(lab, subject)))
 
 
 def _refusal(locked: LockedError) -> RefusedError:

@@ -12,7 +12,6 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
-from starlette.staticfiles import StaticFiles
 
 from api.access.authenticate import principal_of
 from api.access.roles import Means
@@ -21,6 +20,7 @@ from api.counting import Counting, counting_as_of, errors_as_of
 from api.database.tables import EpisodeRow, SessionRow, SubjectRow, TrialRow
 from api.dependencies import LabDep, SessionDep, SubjectCode, refusing_names
 from api.indexing.index import find_problems
+from api.pages.own_files import OwnFiles
 from api.pages.templates import render
 from api.pages.trend_chart import trend_chart
 from api.queries import find_subject, find_trend
@@ -29,6 +29,7 @@ from api.routes import (
     admin_page,
     calibration_page,
     comparison_page,
+    identity_page,
     job_page,
     record_page,
     release_page,
@@ -137,11 +138,13 @@ def show_subject(
     errors = errors_as_of(lab, counting)
     wanted = _wanted(documents, metric) if visits else []
     trends = [_trend(db, errors, subject, m, side, counting) for m, side in wanted]
-    may_share = rule_named("links-create").lets_in(principal_of(request))
+    principal = principal_of(request)
+    may_share = rule_named("links-create").lets_in(principal)
     return render(
         request, "subject.html", subject=row, episodes=documents, visits=visits, trends=trends, metric=metric,
         metrics=METRICS, release=as_of_document(db, counting), releases=[r.name for r in release_documents(db)],
         erasure=find_erasure(lab, subject), may_share=may_share, films=shared_films(db, lab, row) if may_share else [],
+        may_know=rule_named("show_identity").lets_in(principal),
     )  # fmt: skip
 
 
@@ -164,7 +167,7 @@ def _trend(
 def mount_static(routes: APIRouter) -> None:
     """Serve the style sheet and scripts of all pages from the package."""
     with as_file(files("api") / "web" / "static") as folder:
-        routes.mount("/static", StaticFiles(directory=folder), name="static")
+        routes.mount("/static", OwnFiles(directory=folder), name="static")
 
 
 # The lab's page first: a request looks through them in order.
@@ -173,6 +176,7 @@ ROUTERS = (
     comparison_page.router,
     trial_page.router,
     record_page.router,
+    identity_page.router,
     job_page.router,
     release_page.router,
     calibration_page.router,

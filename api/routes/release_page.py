@@ -20,6 +20,7 @@ from api.schemas.releases import ReleaseState
 from api.views.shifts import in_candidate, shift_document
 from labsys.core.release import Recipe
 from labsys.storage.lab import Lab
+from labsys.storage.models import list_models
 from labsys.storage.releases import load_candidate, load_releases
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -46,6 +47,9 @@ def show_releases(request: Request, db: SessionDep, lab: LabDep, subject: Code =
         subject=subject,
         more=more,
         may_promote=rule_named("releases-create").lets_in(principal_of(request)),
+        may_reprocess=rule_named("releases-reprocess").lets_in(principal_of(request)),
+        codes=list(db.scalars(select(SubjectRow.code).order_by(SubjectRow.code))),
+        models=list_models(lab),
     )
 
 

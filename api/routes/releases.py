@@ -7,9 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy import select
 
+from api.access.audit import record
 from api.access.authenticate import actor_of
 from api.database.tables import SubjectRow
-from api.dependencies import CodeFilter, Cursor, DatabaseDep, LabDep, SessionDep
+from api.dependencies import CodeFilter, Cursor, DatabaseDep, LabDep, SessionDep, refusing_names
 from api.documents import send
 from api.errors import problem_responses
 from api.once import ONCE, OnceRoute, answered_before, keep_answer
@@ -17,9 +18,12 @@ from api.paging import Keyset
 from api.promotion import promote_release
 from api.queries import find_subject
 from api.releases import find_release, release_documents
-from api.schemas.releases import ReleaseDocument, ReleaseNew, SubjectPreview
+from api.reprocessing import reprocess_parameters, submit_reprocessing
+from api.schemas.releases import ReleaseDocument, ReleaseNew, ReprocessDocument, ReprocessNew, SubjectPreview
 from api.schemas.results import Page
 from api.views.shifts import in_candidate, require_candidate, shift_document
+from labsys.storage.models import load_model
+from labsys.storage.recorded_trials import all_recorded_trials
 
 router = APIRouter(prefix="/releases", tags=["releases"], route_class=OnceRoute)
 
@@ -51,6 +55,37 @@ def create(request: Request, lab: LabDep, database: DatabaseDep, body: ReleaseNe
         document = find_release(session, body.name)
         answer = send(request, document, status=201, location=f"/api/v1/releases/{body.name}")
         return keep_answer(session, request, answer)
+
+
+@router.post(
+    "/candidate",
+    dependencies=[ONCE],
+    status_code=202,
+    response_model=ReprocessDocument,
+    responses=problem_responses(409, 413),
+)
+def reprocess(request: Request, lab: LabDep, database: DatabaseDep, body: ReprocessNew) -> Response:
+    """Process trials anew beside what counts, a job each, as `labsys reprocess` does. Nothing changes until the
+    candidate is promoted."""
+    actor = actor_of(request)
+    with database.write() as session:
+        answered = answered_before(session, request)
+        if answered is not None:
+            return answered
+        with refusing_names():
+            if body.subject is not None:
+                find_subject(session, body.subject)
+            parameters = reprocess_parameters(body.profile, body.settings, body.model)
+            names = all_recorded_trials(lab, body.subject)
+            if body.model:
+                load_model(lab, body.model)
+        jobs = submit_reprocessing(session, actor.name, names, parameters, gpu=body.gpu)
+        record(session, actor, "release.reprocess", f"{body.subject or 'all'}: {len(jobs)} trials")
+        says = (
+            f"{len(jobs)} trial{'' if len(jobs) == 1 else 's'} will be processed anew; the page of jobs shows how far."
+        )
+        document = ReprocessDocument(jobs={str(name): job for name, job in jobs.items()}, says=says)
+        return keep_answer(session, request, send(request, document, status=202))
 
 
 @router.get("/candidate/preview", response_model=Page[SubjectPreview], responses=problem_responses(404))

@@ -19,7 +19,7 @@ Setting = Annotated[str, Field(max_length=500, pattern=r"^[a-z0-9_.]+=")]
 
 
 class JobNew(Sent):
-    """Make results of a trial, as `labsys process` does."""
+    """Make results of a trial, as `labsys process` does, or its film."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"kind": "process", "target": "S01/2026-11-22/run1", "settings": []}]}

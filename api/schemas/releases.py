@@ -9,10 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.database.tables import ReleaseRow
 from api.moments import show_moment
-from api.schemas.sent import Sent
+from api.schemas.jobs import Setting
+from api.schemas.sent import Code, Sent
 from labsys.core.skeleton import Side
 from labsys.longitudinal import Family, Verdict
 from labsys.storage.releases import CANDIDATE
+from pipelines.config import Profile
 
 
 class ReleaseState(StrEnum):
@@ -31,6 +33,25 @@ class ReleaseNew(Sent):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
     note: str = Field(default="", max_length=2000)
     of_present: bool = Field(default=False, description="Name what counts now; nothing changes but that it has a name")
+
+
+class ReprocessNew(Sent):
+    """Process trials anew beside what counts: of one subject, or of all. The candidate is what comes of it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "runner37"}]})
+
+    subject: Code | None = None
+    model: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$", description="Finds 2D landmarks")
+    profile: Profile = Profile.DEFAULT
+    settings: list[Setting] = Field(default=[], max_length=100, description="KEY=VALUE, as with --set")
+    gpu: int = Field(default=0, ge=0, le=16)
+
+
+class ReprocessDocument(BaseModel):
+    """The jobs that were asked for: trial -> id. `says`: how many, and where they are seen."""
+
+    jobs: dict[str, str]
+    says: str
 
 
 class ReleaseDocument(BaseModel):

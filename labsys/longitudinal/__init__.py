@@ -25,10 +25,11 @@ from labsys.longitudinal.values import (
     Verdict,
     Visit,
 )
-from labsys.longitudinal.wording import explain_row
+from labsys.longitudinal.wording import VERDICT_WORDS, explain_row, say_verdict
 
 __all__ = [
     "TREND_NEEDS",
+    "VERDICT_WORDS",
     "AbsentTrial",
     "Capture",
     "CaptureMetric",
@@ -60,5 +61,6 @@ __all__ = [
     "learn_reliability",
     "metric_trend",
     "plan_captures",
+    "say_verdict",
     "shift_subject",
 ]

@@ -20,6 +20,7 @@ from labsys.core.errors import ConcurrencyError, InputError, UnknownNameError
 from labsys.core.session import Trial, TrialName
 from labsys.storage.atomic import is_there, make_folder, sync_folder, write_text_atomic
 from labsys.storage.documents import load_document, save_document
+from labsys.storage.erasures import find_erasure
 from labsys.storage.finished_runs import run_names
 from labsys.storage.lab import Lab, subject_folder, trial_folder
 from labsys.storage.locks import is_held
@@ -28,7 +29,7 @@ from labsys.storage.staged_runs import refuse_while_running
 from labsys.storage.take_archive import remove_copies
 from labsys.storage.takes import RECORDING_FOLDER, TAKE_LOCK
 from labsys.storage.trial_changes import CHANGE_FILE
-from labsys.storage.trials import move_trial, require_trial
+from labsys.storage.trials import TRIAL_FILE, move_trial, require_trial
 from labsys.storage.unrecorded import MARK
 
 _ENTRY = "entry.json"
@@ -66,23 +67,50 @@ def delete_trial(lab: Lab, name: TrialName, *, reason: str) -> BinEntry:
 
 
 def move_trial_away(lab: Lab, name: TrialName, target: TrialName) -> Trial:
-    """As `move_trial`, and leave word in the bin that nothing has the old name any more.
+    """As `move_trial`, and leave word in the bin where it went.
 
     Raises:
-        InputError: it is being recorded or waits to be recovered.
+        InputError: it is being recorded or waits to be recovered, or its subject was erased and its recordings wait to
+            be removed: under another code they would be seen again, and stay.
         ConcurrencyError: its take is being written, or a run of it is being made.
     """
+    require_trial(lab, name)
     _refuse_while_written(lab, name)
-    runs = run_names(lab, name) if is_there(trial_folder(lab, name)) else ()
-    folder = _save_entry(lab, BinEntry(name, f"moved to {target}", utc_now(), runs, str(target))) if runs else None
+    _refuse_erased(lab, name, target)
+    folder = _save_entry(lab, BinEntry(name, f"moved to {target}", utc_now(), run_names(lab, name), str(target)))
     try:
         _discard_films(lab, name.subject)
         return move_trial(lab, name, target)
     except BaseException:
-        if folder is not None:
-            (folder / _ENTRY).unlink()
-            folder.rmdir()
+        (folder / _ENTRY).unlink()
+        folder.rmdir()
         raise
+
+
+def _refuse_erased(lab: Lab, name: TrialName, target: TrialName) -> None:
+    erasure = find_erasure(lab, name.subject)
+    if erasure is None or erasure.removed_at or target.subject == name.subject:
+        return
+    raise InputError(
+        f"{name} stays where it is: {erasure.says}",
+        remedy=f"If it shows another runner: 'labsys subject erase {name.subject} --cancel', move it, erase again",
+    )
+
+
+def moved_to_others(lab: Lab, subject: str) -> list[TrialName]:
+    """What trials are called now that were a subject's and were moved to other subjects, and are there."""
+    now = [_follow(lab, entry) for entry in list_gone(lab, subject) if entry.moved_to]
+    there = {name for name in now if is_there(trial_folder(lab, name) / TRIAL_FILE)}
+    return sorted((name for name in there if name.subject != subject), key=str)
+
+
+def _follow(lab: Lab, entry: BinEntry) -> TrialName:
+    """Where the trial of a move ended, through every later move."""
+    name, since = TrialName.parse(entry.moved_to), entry.deleted_at
+    for later in list_gone(lab, name.subject):
+        if later.name == name and later.moved_to and later.deleted_at > since:
+            return _follow(lab, later)
+    return name
 
 
 def _refuse_while_written(lab: Lab, name: TrialName) -> None:

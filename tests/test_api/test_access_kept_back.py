@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,9 +14,11 @@ from starlette.testclient import TestClient
 
 from api.access.audit import TERMINAL
 from api.access.keys import revoke
-from api.database.connection import Database
-from api.database.tables_owned import ApiKeyRow
+from api.database.connection import Database, open_database
+from api.database.tables_owned import ApiKeyRow, UserRow
 from api.routes import jobs
+from labsys.storage.identity import new_uuid
+from labsys.storage.lab import Lab
 
 API = "/api/v1"
 SECRET = "a hash, or a note about Ada"
@@ -89,6 +92,20 @@ def test_log_of_a_database_error_does_not_hold_what_was_to_be_written(
     logging.getLogger("labsys.requests").error("failed", exc_info=raised.value)
     assert "nowhere" in caplog.text
     assert SECRET not in caplog.text
+
+
+@pytest.mark.slow
+def test_log_of_a_row_that_postgresql_refused_does_not_hold_the_row(
+    lab: Lab, postgresql_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = open_database(replace(lab, database=postgresql_url))
+    about = {"id": new_uuid(), "name": SECRET, "password_hash": SECRET, "disabled": False}
+    with pytest.raises(DBAPIError) as raised, database.write() as session:
+        session.add(UserRow(**about, role=None, created_at=datetime.now(UTC)))
+    logging.getLogger("labsys.requests").error("failed", exc_info=raised.value)
+    assert "not-null" in caplog.text
+    assert SECRET not in caplog.text
+    database.close()
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,10 @@ from labsys.core.progress import SilentProgress
 from labsys.core.session import TrialName
 from labsys.storage.atomic import hash_file
 from labsys.storage.documents import save_document
-from labsys.storage.erasures import remove_erased
+from labsys.storage.erased_recordings import remove_erased
 from labsys.storage.lab import Lab, take_folder
 from labsys.storage.takes import CameraFile, load_take
+from labsys.storage.trial_bin import delete_trial, list_bin
 from tests.test_api.cli_answer import Run
 
 API = "/api/v1"
@@ -124,6 +125,21 @@ def test_worker_of_the_service_removes_what_is_due_by_itself(client: TestClient,
     assert client.get(f"{API}/files/{VIDEO}").status_code == 404
     events = client.get(f"{API}/audit?action=subject.erase.recordings").json()["items"]
     assert [(e["actor"], e["object"]) for e in events] == [("worker", "S01")]
+
+
+@pytest.mark.slow
+def test_worker_of_the_service_destroys_what_was_deleted_long_ago(client: TestClient, lab: Lab, filmed: Path) -> None:
+    database = client.app.state.database  # type: ignore[attr-defined]
+    old = delete_trial(lab, NAME, reason="wrong runner")
+    young = delete_trial(lab, replace(NAME, session="2026-12-13"), reason="wrong runner")
+    (entry,) = (lab.root / "bin").glob("*_S01_2026-11-01_run1/entry.json")
+    long_ago = (datetime.now(UTC) - timedelta(days=31)).isoformat()
+    save_document(entry, replace(old, deleted_at=long_ago))
+    Worker(lab, database).run(until_idle=True)
+    assert list_bin(lab) == [young]
+    assert list((lab.root / "bin").rglob("*.mkv")) == []
+    (event,) = client.get(f"{API}/audit?action=trial.destroy").json()["items"]
+    assert (event["actor"], event["object"]) == ("worker", f"{NAME}, deleted {long_ago}")
 
 
 @pytest.mark.slow

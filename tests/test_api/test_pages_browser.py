@@ -21,6 +21,7 @@ TRIAL = "/trials/S01/2026-11-01/run1"
 PAGES = (
     "/",
     "/subjects/S01",
+    "/subjects/S01/identity",
     TRIAL,
     "/trials/S01/2026-11-01/static1",
     "/trials/S02/2026-11-03/walk1",
@@ -47,7 +48,8 @@ WIDTH = "document.documentElement.scrollWidth"
 def served(_lab_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The fabricated lab on a port of this machine."""
     root = shutil.copytree(_lab_template, tmp_path_factory.mktemp("served") / "lab")
-    with serve(open_lab(Path(root))) as address:
+    with pytest.MonkeyPatch.context() as apart, serve(open_lab(Path(root))) as address:
+        apart.setenv("LABSYS_KEYS", str(tmp_path_factory.mktemp("keys")))
         yield address
 
 
@@ -165,6 +167,26 @@ def test_policy_keeps_code_of_strangers_out(served: str, tab: Tab) -> None:
     )
     time.sleep(0.3)
     assert tab.evaluate("window.stranger === undefined")
+
+
+def test_a_name_is_saved_and_erased_once_the_code_was_typed(served: str, tab: Tab) -> None:
+    page = "/subjects/S02/identity"
+    _open(tab, served, page)
+    tab.evaluate(
+        "(() => { const f = document.querySelector('form[data-method=PUT]'); f.elements.name.value = 'Ada Example';"
+        " f.elements.contact.value = 'ada@mill.example'; window.old = 1; f.requestSubmit(); })()"
+    )
+    tab.wait_for("window.old === undefined && document.querySelector('[name=name]')?.value === 'Ada Example'")
+    erase = (
+        "(() => { const f = document.querySelector('form[data-method=DELETE]'); f.elements.keep_days.value = '7';"
+        " f.querySelector('[data-confirms]').value = '%s'; f.requestSubmit(); return f.checkValidity(); })()"
+    )
+    assert tab.evaluate(erase % "S01") is False
+    assert tab.evaluate(erase % "S02") is True
+    tab.wait_for("document.querySelector('.warning')?.textContent.startsWith('Erased on')")
+    assert tab.evaluate("document.querySelector('form[data-method]')") is None
+    assert "Ada" not in tab.evaluate("document.documentElement.outerHTML")
+    assert tab.errors == []
 
 
 def test_first_user_is_made_signed_out_and_signed_in_again(served: str, tab: Tab) -> None:

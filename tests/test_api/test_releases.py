@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from api.database.connection import open_database
 from api.indexing.index import ensure_indexed, index_lab, index_subject
 from api.lab_errors import default_errors
 from api.promotion import promote_release
+from api.work import do_job
 from labsys.core.errors import ConcurrencyError, InputError
+from labsys.core.progress import SilentProgress
 from labsys.core.release import Member, Recipe, finished_at
 from labsys.core.session import TrialName
 from labsys.storage import current_runs
@@ -281,3 +284,35 @@ def test_documents_hold_no_place_and_no_name(lab: Lab) -> None:
     text = Path(lab.root / "releases/spring.json").read_text(encoding="utf-8")
     assert str(lab.root) not in text
     assert json.loads(text)["recipe"]["settings"] == {"reconstruct.rule": "robust"}
+
+
+def test_trials_are_processed_anew_as_jobs(
+    lab: Lab, open_client: Callable[[Lab], TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, anew = open_client(lab), {"settings": ["analyse.distal_cutoff_hz=9"]}
+    for wrong in ({"settings": ["analyse.distal=9"]}, {"subject": "S9"}, {"model": "none"}, {"profile": "best"}):
+        assert client.post(f"{API}/releases/candidate", json=wrong).status_code == 422
+    said = client.post(f"{API}/releases/candidate", json={"subject": "S01", **anew}).json()
+    assert len(said["jobs"]) == 5, "three runs and two statics"
+    assert "5 trials" in said["says"]
+    again = client.post(f"{API}/releases/candidate", json=anew).json()["jobs"]
+    assert {name: again[name] for name in said["jobs"]} == said["jobs"], "what waits is not asked for twice"
+    assert len(again) == 6
+    other = client.post(f"{API}/releases/candidate", json={"subject": "S01"}).json()["jobs"]
+    assert not set(other.values()) & set(said["jobs"].values())
+    assert said["jobs"][str(RUNS[0])] in client.get("/jobs").text
+
+    made: list[tuple[str, float]] = []
+
+    def reprocess(lab: Lab, name: TrialName, *, config: Any, **_: Any) -> Any:
+        made.append((str(name), config.analyse.distal_cutoff_hz))
+        reprocess_by_hand(lab, (name,))
+        return SimpleNamespace(run="r0", is_new=True, static="", notes=())
+
+    monkeypatch.setattr("pipelines.reprocess.reprocess_trial", reprocess)
+    about = {"lab": str(lab.root), "database": lab.database, "kind": "reprocess", "target": str(RUNS[0])}
+    outcome = do_job({**about, "parameters": {"profile": "default", **anew}}, SilentProgress())
+    assert (made, outcome["run"]) == ([(str(RUNS[0]), 9.0)], "r0")
+    assert client.get(f"{API}/releases/candidate").json()["n_trials"] == 1
+    audit = client.get(f"{API}/audit?action=release.reprocess").json()["items"]
+    assert [a["object"] for a in audit] == ["S01: 5 trials", "all: 6 trials", "S01: 5 trials"]

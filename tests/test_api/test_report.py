@@ -26,6 +26,7 @@ from api.report.trial import report_trial
 from labsys.core.session import Conditions, Surface, TrialKind, TrialName
 from labsys.storage.lab import Lab
 from labsys.storage.trials import load_trial, save_trial
+from tests.test_api.audited import audited
 from tests.test_api.cli_answer import Answer, Run, make_runner
 from tests.test_api.page_text import read_page
 
@@ -205,7 +206,7 @@ def test_typed_reasons_do_not_break_a_report(lab: Lab, run: Run, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_the_command_writes_what_its_ending_says(run: Run, tmp_path: Path) -> None:
+def test_the_command_writes_what_its_ending_says(run: Run, lab: Lab, tmp_path: Path) -> None:
     pdf, page = tmp_path / "change.pdf", tmp_path / "change.html"
     answer = run("report", *VISITS, "--out", pdf, "--json")
     assert answer.json == {"of": list(VISITS), "file": str(pdf)}
@@ -213,6 +214,8 @@ def test_the_command_writes_what_its_ending_says(run: Run, tmp_path: Path) -> No
     assert run("report", *VISITS, "--out", page).out.strip() == str(page)
     assert read_page(page.read_text()).one("h1").text == "S01: 2026-11-01 and 2026-12-13"
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == ["change.html", "change.pdf"]
+    exports = [f"report of {' and '.join(VISITS)}, {kind}" for kind in ("pdf", "html")]
+    assert audited(lab, "export") == exports, "as over HTTP"
 
 
 @pytest.mark.slow

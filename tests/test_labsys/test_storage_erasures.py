@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ import pytest
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.session import Subject, TrialName
 from labsys.storage.documents import save_document
-from labsys.storage.erasures import Erasure, begin_erasure, cancel_erasure, find_erasure, remove_erased
+from labsys.storage.erased_recordings import remove_erased
+from labsys.storage.erasures import Erasure, begin_erasure, cancel_erasure, find_erasure
 from labsys.storage.lab import Lab, take_folder, trial_folder
+from labsys.storage.sessions import load_session, save_session
 from labsys.storage.subjects import save_subject
 from labsys.storage.take_archive import archive_take
 from labsys.storage.takes import load_take
-from labsys.storage.trial_bin import delete_trial, restore_trial
+from labsys.storage.trial_bin import delete_trial, move_trial_away, moved_to_others, restore_trial
 from tests.test_labsys.recorded_scene import add_videos, make_trial
 
 
@@ -122,3 +125,44 @@ def test_what_cannot_be_read_of_one_subject_does_not_keep_anothers_recordings(re
     found = find_erasure(lab, name.subject)
     assert found is not None
     assert found.removed_at
+
+
+def test_trials_of_an_erased_subject_stay_until_their_recordings_are_removed(recorded: tuple[Lab, TrialName]) -> None:
+    """Under another code they would be seen again, and stay for ever."""
+    lab, name = recorded
+    other, within = _visit_of(lab, "S02", name), replace(name, trial="run9")
+    begin_erasure(lab, name.subject, keep_days=7)
+    with pytest.raises(InputError, match=f"{name} stays where it is.*--cancel"):
+        move_trial_away(lab, name, other)
+    assert _videos(lab) == ["camA.mkv", "camB.mkv", "film.mp4"]
+    move_trial_away(lab, name, within)
+    begin_erasure(lab, name.subject, keep_days=0)
+    assert _remove(lab)[0] == [name.subject]
+    assert _videos(lab) == []
+    assert move_trial_away(lab, within, other).name == other, "numbers alone may go anywhere"
+
+
+def test_trials_that_were_moved_away_before_are_named_and_removed_once_they_are_back(
+    recorded: tuple[Lab, TrialName],
+) -> None:
+    lab, name = recorded
+    assert moved_to_others(lab, name.subject) == []
+    there, further = _visit_of(lab, "S02", name), _visit_of(lab, "S03", name)
+    move_trial_away(lab, name, there)
+    assert moved_to_others(lab, name.subject) == [there]
+    move_trial_away(lab, there, further)
+    assert moved_to_others(lab, name.subject) == moved_to_others(lab, "S02") == [further]
+    begin_erasure(lab, name.subject, keep_days=0)
+    assert _remove(lab) == ([name.subject], [name.subject])
+    assert _videos(lab) == ["camA.mkv", "camB.mkv"], "they are S03's, until somebody says otherwise"
+    move_trial_away(lab, further, name)
+    assert moved_to_others(lab, name.subject) == []
+    assert _remove(lab) == ([name.subject], [name.subject])
+    assert _videos(lab) == []
+
+
+def _visit_of(lab: Lab, subject: str, name: TrialName) -> TrialName:
+    """A trial's name in a visit of another subject, which is made."""
+    save_subject(lab, Subject("", subject))
+    save_session(lab, replace(load_session(lab, name.subject, name.session), uuid="", subject=subject, episode=""))
+    return replace(name, subject=subject)

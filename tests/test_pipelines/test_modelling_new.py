@@ -21,6 +21,7 @@ from labsys.core.motion import Stride
 from labsys.core.progress import SilentProgress
 from labsys.core.session import TrialKind, TrialName
 from labsys.core.skeleton import LABSYS_RUN_37, Side
+from labsys.storage.erasures import begin_erasure, cancel_erasure
 from labsys.storage.exchange.dlc_project import read_dlc_project
 from labsys.storage.lab import Lab, create_lab
 from pipelines.importing.request import ImportRequest
@@ -140,6 +141,10 @@ def test_what_cannot_be_is_refused_and_nothing_stays(
     assert "trials occur more than once" in refused(folder, TOGETHER, TOGETHER)
     assert "Unknown landmark set or file 'coco'" in refused(folder, TOGETHER, "--landmarks", "coco")
     assert "is not an empty folder" in refused(lab.root, TOGETHER)
+    subject = TOGETHER.partition("/")[0]
+    begin_erasure(lab, subject, keep_days=7)
+    assert "asked to be erased" in refused(folder, TOGETHER)
+    cancel_erasure(lab, subject)
 
     def full_disk(*_: object) -> None:
         raise InputError("cannot be written", where="picture")

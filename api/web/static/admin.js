@@ -21,13 +21,14 @@ function say(place, text) {
 }
 
 async function send(form) {
-  const { method, append, hands } = form.dataset;
+  const { method, append, query, hands } = form.dataset;
   const body = bodyOf(form);
-  const address = form.dataset.address + (append ? encodeURIComponent(body[append]) : "");
+  const asked = query === undefined ? "" : `?${new URLSearchParams(body)}`;
+  const address = form.dataset.address + (append ? encodeURIComponent(body[append]) : "") + asked;
   delete body[append];
   const access = await (await fetch("/api/v1/access")).json();
   const headers = { "X-CSRF-Token": access.csrf_token ?? "" };
-  const bodied = ["POST", "PATCH"].includes(method);
+  const bodied = ["POST", "PATCH"].includes(method) || (method === "PUT" && !append);
   if (bodied) headers["Content-Type"] = "application/json";
   const answer = await fetch(address, { method, headers, body: bodied ? JSON.stringify(body) : undefined });
   const said = await answer.json();
@@ -36,6 +37,7 @@ async function send(form) {
     say(refusal, [said.detail, ...fields, said.remedy].filter(Boolean).join(". "));
   } else if (hands === "key") say(handed, `The new key, shown this once: ${said.token}`);
   else if (hands === "link") say(handed, `${said.says} The new link, shown this once: ${location.origin}/sign-in#${said.token}`.trim());
+  else if (hands === "said") say(handed, said.says);
   else location.reload();
 }
 
