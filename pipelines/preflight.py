@@ -1,6 +1,6 @@
 """Checks before a take that need more than the cameras: does the calibration still hold, and what will come of it all.
 
-Both are passed to `labsys.capture.preflight.run`; neither looks at a picture.
+They are passed to `labsys.capture.preflight.run`, with the one of preflight_views.py.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from labsys.storage.calibrations import calibration_folder, list_checks
 from labsys.storage.lab import Lab
 from labsys.storage.models import list_models, load_model
 from pipelines.calibrating.fingerprints import differs_from_calibration, fingerprint_rig
+from pipelines.preflight_views import ViewCheck
 
 _NAMED = 4  # metrics that are named of those that will be missing
 
 
 def outer_checks(lab: Lab, calibration: str) -> tuple[PreflightCheck, ...]:
     """The checks of a take that stands in a calibration; "" where it stands in none yet."""
-    return CalibrationCheck(lab, calibration), LandmarkCheck(lab)
+    views = (ViewCheck(lab, calibration),) if calibration else ()
+    return CalibrationCheck(lab, calibration), *views, LandmarkCheck(lab)
 
 
 class CalibrationCheck:

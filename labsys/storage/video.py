@@ -89,6 +89,20 @@ def read_gray_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
         yield np.ascontiguousarray(np.rot90(picture, int(frame.rotation) // 90)) if frame.rotation else picture
 
 
+def sample_gray_frames(path: Path, n: int) -> Iterator[NDArray[np.uint8]]:
+    """As `read_gray_frames`, about n pictures spread over the video, without decoding those between them.
+
+    Of a codec whose pictures depend on each other the nearest one before that stands alone.
+    """
+    with _opened(path) as (container, stream):
+        for moment in range(n):
+            container.seek(int((container.duration or 0) * (moment + 0.5) / n))
+            frame = next(iter(container.decode(stream)), None)
+            if frame is not None:
+                picture = _luma(frame)
+                yield np.ascontiguousarray(np.rot90(picture, int(frame.rotation) // 90)) if frame.rotation else picture
+
+
 def _luma(frame: Any) -> NDArray[np.uint8]:
     if frame.format.name not in _LUMA_FIRST:
         converted: NDArray[np.uint8] = frame.to_ndarray(format="gray")

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from labsys.capture.preflight.glance import Glance
 from labsys.capture.rig import Rig
 from labsys.capture.status import Numbers
 from labsys.core.errors import LabsysError
@@ -40,6 +41,7 @@ class Rehearsal:
         opened: camera -> what it told. failed: camera -> why it did not open. counts: camera -> its numbers.
         pulses: sent; None where the cameras run freely. trigger_failed: why the box did not pulse, "" if it did.
         broken_off: camera -> what became of its stream before the end, where it was opened and did not last.
+        glances: camera -> what it saw meanwhile, where that could be looked at.
     """
 
     rig: Rig
@@ -52,6 +54,7 @@ class Rehearsal:
     pulses: int | None = None
     trigger_failed: str = ""
     broken_off: Mapping[str, str] = field(default_factory=dict)
+    glances: Mapping[str, Glance] = field(default_factory=dict)
 
 
 class PreflightCheck(Protocol):

@@ -1,20 +1,23 @@
-"""All checks over one rehearsal: the cameras stream together, nothing is stored, and every check looks at it."""
+"""All checks over one rehearsal: the cameras stream together, nothing of it stays, and every check looks at it."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from labsys.capture.crew import Crew
 from labsys.capture.preflight.cameras import BusCheck, ControlCheck, IdentityCheck, StreamCheck, TriggerCheck
 from labsys.capture.preflight.check import CheckResult, Outcome, PreflightCheck, Rehearsal
+from labsys.capture.preflight.glance import GLANCE_S, Glance, read_glance
+from labsys.capture.preflight.light import LightCheck
 from labsys.capture.preflight.machine import DiskCheck, MachineCheck
 from labsys.capture.rig import Rig
 from labsys.capture.rig_base import FreeRun
-from labsys.capture.status import Count, WorkerState
+from labsys.capture.status import Command, Count, WorkerState
 from labsys.capture.studio import Studio
 from labsys.capture.trigger import PulseTrain, TriggerBox
 from labsys.capture.watcher import Waiting
@@ -23,7 +26,8 @@ from labsys.core.errors import LabsysError
 _LEAST_PULSES = 120
 _SETTLE_S = 0.5
 _SILENT_S, _SILENT_PERIODS = 0.5, 5.0  # as long as this without a frame, a camera that runs freely has frozen
-_OWN = (IdentityCheck, BusCheck, StreamCheck, ControlCheck, TriggerCheck, DiskCheck, MachineCheck)
+_OWN = (IdentityCheck, BusCheck, StreamCheck, ControlCheck, TriggerCheck, LightCheck, DiskCheck, MachineCheck)
+_GLANCE_AT = 0.5  # of the time that cameras stream: frames before it and behind it say whether they lose any
 
 
 @dataclass(frozen=True)
@@ -69,21 +73,37 @@ def rehearse(
     previews: Path | None = None,
     waiting: Waiting = lambda *_: None,
 ) -> Rehearsal:
-    """Let all cameras stream together, without storing a frame."""
+    """Let all cameras stream together; half a second of that is recorded, looked at, and removed."""
     rig = studio.rig
     crew = Crew(rig, studio.bench, previews)
     with tempfile.TemporaryDirectory(prefix="labsys-check-") as room:
         try:
             crew.start(Path(room), {camera: Path(room) / f".reserve.{camera}" for camera in rig.cameras})
             failed = _await_all(crew, waiting)
+            _order_glance(crew, stream_s)
             pulses, trigger_failed = _let_stream(rig, crew, studio.trigger, stream_s, failed)
             broken_off = _find_broken_off(rig, crew, failed)
         finally:
             crew.dismiss()
             crew.leave()
+        glances = _read_glances(Path(room), [camera for camera in crew.workers if camera not in failed])
     opened = {camera: worker.told for camera, worker in crew.workers.items() if camera not in failed}
     counts = {camera: worker.counts for camera, worker in crew.workers.items() if camera not in failed}
-    return Rehearsal(rig, folder, planned_s, stream_s, opened, failed, counts, pulses, trigger_failed, broken_off)
+    return Rehearsal(
+        rig, folder, planned_s, stream_s, opened, failed, counts, pulses, trigger_failed, broken_off, glances
+    )
+
+
+def _order_glance(crew: Crew, stream_s: float) -> None:
+    begin_ns = time.monotonic_ns() + round(_GLANCE_AT * stream_s * 1e9)
+    crew.command(Command.UNTIL_NS, begin_ns + round(GLANCE_S * 1e9))
+    crew.command(Command.FROM_NS, begin_ns)
+
+
+def _read_glances(room: Path, cameras: Sequence[str]) -> dict[str, Glance]:
+    with ThreadPoolExecutor() as pool:
+        found = dict(zip(cameras, pool.map(lambda camera: read_glance(room, camera), cameras), strict=True))
+    return {camera: glance for camera, glance in found.items() if glance is not None}
 
 
 def _await_all(crew: Crew, waiting: Waiting) -> dict[str, LabsysError]:
