@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -165,3 +167,21 @@ def test_every_way_a_camera_fails_has_a_fix(tmp_path: Path, kind: Failure) -> No
     assert found.outcome is Outcome.FAIL
     assert "camA" in found.what
     assert found.fix
+
+
+def test_a_disk_whose_cache_is_fast_and_that_is_not_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cameras send in the time that is tried, forced to the disk: its own cache swallows a moment's worth."""
+    sizes = list[int]()
+
+    def flush(descriptor: int) -> None:
+        sizes.append(os.fstat(descriptor).st_size)
+        time.sleep(1.5)
+
+    monkeypatch.setattr("labsys.capture.preflight.machine.os.fsync", flush)
+    monkeypatch.setattr("labsys.capture.preflight.machine._TRIAL_WRITE_S", 0.5)
+    fifty_mb_a_second = {Count.SEEN_BYTES: 200 * 500_000}
+    (found,) = _faults(_rehearsal(tmp_path, fifty_mb_a_second), DiskCheck())
+    assert found.outcome is Outcome.FAIL
+    assert found.what.endswith(" MB/s, 100 MB/s are safe")
+    assert sizes[0] >= 50_000_000
+    assert list(tmp_path.glob(".write_test")) == []

@@ -119,6 +119,8 @@ class PlayedKernel:
         item.value = self.controls[item.id]
 
     def _set(self, item: Any) -> None:
+        if item.id == 2 and self.controls[1] == 3:
+            raise OSError(errno.EACCES, "as uvcvideo does while the camera sets its exposure itself")
         self.controls[item.id] = item.value
 
     def _place(self, item: Any) -> None:
@@ -245,6 +247,14 @@ def test_a_control_that_cannot_be_written_is_not_told_as_a_camera_that_may_not_b
         driver.configure(MODE, {"exposure_time_absolute": 8}, triggered=False)
     assert caught.value.kind is Failure.IO
     assert "group video" not in str(caught.value)
+    driver.close()
+
+
+def test_automatic_controls_are_switched_off_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, driver = _played(monkeypatch, tmp_path)
+    driver.open("usb-1")
+    applied = driver.configure(MODE, {"exposure_time_absolute": 8, "auto_exposure": 1}, triggered=False)
+    assert applied.controls == {"auto_exposure": 1, "exposure_time_absolute": 8}
     driver.close()
 
 

@@ -84,8 +84,9 @@ class V4l2Driver:
         check_mode(info, mode, where=info.port)
         check_controls(info, controls, where=info.port)
         got = self._set_mode(device, mode)
-        for name, value in controls.items():
-            device.write_control(self._numbers[name], name, value)
+        # While a camera adjusts something by itself it refuses a value for it, whatever the order in the rig file is.
+        for name in sorted(controls, key=lambda name: "auto" not in name):
+            device.write_control(self._numbers[name], name, controls[name])
         now = self.read_controls()
         # A control that cannot be read just now, as cheap cameras have them, is not known to be set.
         got_of = {name: str(now.get(name, "not readable")) for name in controls}

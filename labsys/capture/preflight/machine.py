@@ -14,7 +14,7 @@ from labsys.capture.priority import Priority
 from labsys.capture.status import Count
 
 _ROOM = 1.5
-_TRIAL_WRITE_BYTES = 32 << 20
+_TRIAL_WRITE_BYTES, _TRIAL_WRITE_S = 32 << 20, 2.0  # at least; a disk's own cache takes more than a moment's worth
 _MOST_LOAD = 0.5
 _NETWORK = ("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "vfat", "exfat", "msdos")
 # Without it, one sweep of a full page cache stalls every writer.
@@ -55,7 +55,7 @@ class DiskCheck:
     def _speed(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
         wanted = 2.0 * expected_bytes_per_s(rehearsal)
         try:
-            speed = _measure_write(rehearsal.folder)
+            speed = _measure_write(rehearsal.folder, wanted)
         except OSError as error:
             said = f"the disk takes no more: {error.strerror or error}"
             yield CheckResult(self.name, Outcome.FAIL, said, "Make room on it, or look whether it is there")
@@ -134,15 +134,19 @@ def _filesystem_of(folder: Path) -> str:
     return kind
 
 
-def _measure_write(folder: Path) -> float:
-    """Bytes per second that reach the disk."""
+def _measure_write(folder: Path, wanted: float) -> float:
+    """Bytes per second that reach the disk: what it should take in two seconds, or what it takes in them.
+
+    Never more than a tenth of what is free.
+    """
     path, block = folder / ".write_test", os.urandom(1 << 20)
-    began = time.monotonic()
+    most = min(max(_TRIAL_WRITE_BYTES, _TRIAL_WRITE_S * wanted), max(shutil.disk_usage(folder).free // 10, len(block)))
+    began, written = time.monotonic(), 0
     try:
         with path.open("wb", buffering=0) as file:
-            for _ in range(_TRIAL_WRITE_BYTES // len(block)):
-                file.write(block)
+            while written < most and time.monotonic() < began + _TRIAL_WRITE_S:
+                written += file.write(block)
             os.fsync(file.fileno())
     finally:
         path.unlink(missing_ok=True)
-    return _TRIAL_WRITE_BYTES / max(time.monotonic() - began, 1e-6)
+    return written / max(time.monotonic() - began, 1e-6)
