@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.accept.test_capture import ATTEMPTS, _kill_once
+from tests.accept.test_capture_faults import ATTEMPTS, _kill_once
 
 
 @pytest.mark.slow
