@@ -57,7 +57,7 @@ def log_in(request: Request, database: DatabaseDep, body: Credentials) -> Respon
     refuse_hurry(request.app.state.login_throttle.take(name), "too-many-tries", "too many tries for this name")
     with database.read() as session:
         user = check_password(session, body.name, body.password.get_secret_value())
-    with database.write() as session:
+    with database.update() as session:
         record(session, actor_of(request, body.name[:100]), "login" if user else "login.refused", body.name[:100])
         cookie = open_login(session, user=user) if user is not None else ""
     if not cookie:
@@ -74,7 +74,7 @@ def log_out(request: Request, database: DatabaseDep) -> Response:
     check_csrf(request)
     cookie = request.cookies.get(COOKIE)
     if cookie:
-        with database.write() as session:
+        with database.update() as session:
             close_login(session, cookie)
             record(session, actor_of(request), "logout", "")
     answer = _tell(request, database, None)
@@ -87,7 +87,7 @@ def open_link(request: Request, database: DatabaseDep, body: LinkToken) -> Respo
     """Come in through a read-only link; the answer sets a cookie that shows its one subject."""
     _wait(request)
     token = Token.parse(body.token.get_secret_value())
-    with database.write() as session:
+    with database.update() as session:
         link = find_handed(session, LinkRow, token) if token is not None and token.kind == "link" else None
         holder = holder_of(session, link) if link is not None else None
         name = holder.name if holder is not None else "nobody"
