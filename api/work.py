@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from api.jobs.kinds import JobKind, faces_of, take_of
-from api.jobs.pausing import HOLDING_DATABASE
+from api.jobs.pausing import HOLDING_DATABASE, stood_still_s
 from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.progress import Progress
 from labsys.core.session import TrialKind, TrialName
@@ -132,7 +132,8 @@ def look(lab: Lab, name: TrialName, progress: Progress) -> Mapping[str, Any]:
 
     found = look_quickly(lab, name, config=load_config(), progress=progress)
     take = load_take(lab, name)
-    return {**quick_document(lab, found), "n_cameras": len(take.cameras) or len(take.landmarks2d)}
+    n_cameras = len(take.cameras) or len(take.landmarks2d)
+    return {**quick_document(lab, found), "n_cameras": n_cameras, "stood_still_s": stood_still_s()}
 
 
 def calibrate(lab: Lab, take: str, parameters: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
-from api.jobs.pausing import HOLDING_DATABASE, PAUSE
+from api.jobs.pausing import PAUSE, stand_still
 from labsys.capture.priority import die_with_parent
 from labsys.core.errors import ConcurrencyError, LabsysError
 from labsys.core.progress import Progress
@@ -94,8 +94,7 @@ def _hear_the_worker(heard: io.FileIO) -> None:
     # Not sys.stdin: a thread that waits in it keeps the interpreter from ending in good order.
     while line := heard.readline():
         if line == PAUSE and os.getpgrp() == os.getpid():
-            with HOLDING_DATABASE:
-                os.killpg(0, signal.SIGSTOP)
+            stand_still()
     os._exit(1)
 
 

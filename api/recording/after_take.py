@@ -5,7 +5,10 @@ Both are jobs of the lab's database, and wait while cameras check or record. Pro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
 from statistics import median
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -92,8 +95,13 @@ def estimate_look(session: Session, n_cameras: int) -> float | None:
     done = (JobRow.kind == JobKind.QUICK.value, JobRow.state == JobState.DONE.value)
     rows = session.scalars(select(JobRow).where(*done).order_by(JobRow.finished_at.desc()).limit(_LOOKS)).all()
     per_camera = [
-        (row.finished_at - row.started_at).total_seconds() / row.outcome["n_cameras"]
+        _worked_s(row.finished_at - row.started_at, row.outcome) / row.outcome["n_cameras"]
         for row in rows
         if row.finished_at and row.started_at and row.outcome and row.outcome.get("n_cameras")
     ]
     return n_cameras * median(per_camera) if per_camera else None
+
+
+def _worked_s(lasted: timedelta, outcome: Mapping[str, Any]) -> float:
+    """Without the time in which it stood still, as cameras were armed meanwhile."""
+    return lasted.total_seconds() - float(outcome.get("stood_still_s", 0.0))

@@ -146,19 +146,19 @@ def test_the_next_look_takes_about_as_long_as_the_last_ones(lab: Lab) -> None:
     database = open_database(lab)
     with database.read() as session:
         assert estimate_look(session, 4) is None
-    for seconds, cameras in ((20.0, 2), (60.0, 4), (33.0, 3)):
-        _look(database, seconds, cameras)
+    for seconds, cameras, stood_still_s in ((20.0, 2, 0.0), (360.0, 4, 300.0), (33.0, 3, 0.0)):
+        _look(database, seconds, cameras, stood_still_s)
     with database.read() as session:
-        assert estimate_look(session, 4) == pytest.approx(44.0), "the median camera took 11 s"
+        assert estimate_look(session, 4) == pytest.approx(44.0), "the median camera took 11 s of work"
     database.close()
 
 
-def _look(database: Database, seconds: float, cameras: int) -> None:
+def _look(database: Database, seconds: float, cameras: int, stood_still_s: float) -> None:
     with database.update() as session:
         job = submit(session, "test", JobRequest("quick", str(RUN))).id
         held = claim(session, "w", Slots(1))
         assert held is not None
-        assert finish(session, held, {"n_cameras": cameras})
+        assert finish(session, held, {"n_cameras": cameras, "stood_still_s": stood_still_s})
         row = session.get(JobRow, job)
         assert row is not None
         row.finished_at = datetime.now(UTC)

@@ -137,7 +137,7 @@ def _is_found_by_a_job(lab: Lab, told: dict[str, Any]) -> None:
     before = _files(lab)
     job = {"lab": str(lab.root), "database": lab.database, "kind": "quick", "target": str(LATER), "parameters": {}}
     outcome = json.loads(json.dumps(do_job(job, SilentProgress()), allow_nan=False))
-    assert outcome.keys() == told.keys() | {"n_cameras"}
+    assert outcome.keys() == told.keys() | {"n_cameras", "stood_still_s"}
     assert outcome["n_cameras"] == 3, "the next look's time is told from it"
     for key in ("trial", "quick", "tier", "static", "landmarks_seen", "landmarks_not_seen"):
         assert outcome[key] == told[key], key
