@@ -61,7 +61,7 @@ def check_rig(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Check a rig: cameras, buses, streams, controls, trigger, light, disk, machine; faults with their fix (exit code 3).
+    """Check a rig: cameras, buses, streams, controls, trigger, light, disk, machine; faults with fixes (exit code 3).
 
     \b
     Example: labsys rig check treadmill
