@@ -36,6 +36,7 @@ from pipelines.pose2d import PoseEstimate, PoseVideo
 
 # Sources that decide what is found in a frame.
 _LOOKING = ("backbones.py", "dlc.py", "inference.py", "job.py", "lighten.py", "person.py", "views.py")
+_RUNNING = ("deeplabcut", "torch", "timm")
 _SCORER = "labsys"
 
 
@@ -267,9 +268,9 @@ def _track(body_parts: tuple[str, ...], poses: FloatArray, *, where: str) -> Cam
 
 
 def _code_identity() -> str:
-    """DeepLabCut's version and a digest of the sources that show frames to a network."""
-    version = importlib.metadata.version("deeplabcut") if importlib.util.find_spec("deeplabcut") else ""
-    digest = hashlib.sha256(version.encode())
+    """Versions of what runs a network, and a digest of the sources that show frames to it."""
+    versions = {name: importlib.metadata.version(name) for name in _RUNNING if importlib.util.find_spec(name)}
+    digest = hashlib.sha256(json.dumps(versions, sort_keys=True).encode())
     for path in (Path(__file__).parent / "pose" / name for name in _LOOKING):
         digest.update(path.read_bytes())
     digest.update((Path(labsys.storage.__file__).parent / "video.py").read_bytes())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal
+from labsys.core.errors import LabsysError
 
 if TYPE_CHECKING:
     from labsys.core.landmark_contract import LandmarkContract
@@ -28,13 +29,20 @@ def list_packs(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietO
 
     terminal = Terminal(lab, as_json, quiet)
     folder = terminal.open_lab()
-    stored = [load_model(folder, name) for name in list_models(folder)]
+    stored, damaged = [], {}
+    for name in list_models(folder):
+        try:
+            stored.append(load_model(folder, name))
+        except LabsysError as error:
+            damaged[name] = str(error)
     lines = [f"{s.identity}  {_tier(_contract(s))}, {len(s.model.body_parts)} landmarks" for s in stored]
     document: dict[str, Any] = {
         "models": [{"name": s.name, "sha256": s.model.digest, "tier": _tier(_contract(s))} for s in stored]
     }
-    addable = sorted(set(PUBLIC_MODELS) - {s.name for s in stored})
+    document["unreadable"] = [{"name": name, "reason": reason} for name, reason in damaged.items()]
+    addable = sorted(set(PUBLIC_MODELS) - {s.name for s in stored} - set(damaged))
     document["addable"] = addable
+    lines += [f"{name}  cannot be read: {reason}" for name, reason in damaged.items()]
     lines = lines or ["no models; copy a model pack into models/ of the lab"]
     lines += [f"{name}  public, not in this lab: labsys model add {name}" for name in addable]
     terminal.give(document, "\n".join(lines))

@@ -8,6 +8,7 @@ light, body and clothes are drawn from numbers that no training picture was draw
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,15 +24,17 @@ from labsys.storage.atomic import write_json_atomic, write_text_atomic
 from labsys.storage.lab import Lab
 from labsys.storage.models import StoredModel, copy_model, read_pack, verify_model
 from labsys.storage.results import load_trial_result
+from labsys.storage.takes import load_take
 from pipelines.calibrating.files import store_calibration
 from pipelines.calibrating.inputs import CalibrationRequest
 from pipelines.calibrating.placement import LabRequest
 from pipelines.calibrating.take import calibrate_take
 from pipelines.config import PipelineConfig, Pose2dConfig
 from pipelines.demonstration.settings import SUBJECT, VISITS, DemoSettings, DemoVisit, register_runner
-from pipelines.dlc import require_deeplabcut
+from pipelines.dlc import open_configured, require_deeplabcut
 from pipelines.importing.request import ImportRequest
 from pipelines.importing.trial import import_trial
+from pipelines.pose2d import PoseEstimator, take_videos
 from pipelines.run import run_trial
 from pipelines.synthetic.pictures.board import WavedBoard
 from pipelines.synthetic.pictures.draws import Draws, Split
@@ -89,7 +92,10 @@ def film_demo(
     shoot = _Shoot(lab, settings, studio, workplace, progress)
     calibration = _calibrate(shoot)
     register_runner(lab)
-    return tuple(_make_visit(shoot, phase, number, calibration, model) for number, phase in enumerate(VISITS))
+    config = PipelineConfig(pose2d=Pose2dConfig(model=model))
+    visits = [_film_visit(shoot, phase, number, calibration) for number, phase in enumerate(VISITS)]
+    look_at_all(lab, [name for visit in visits for name in (visit.static, visit.name)], config, progress)
+    return tuple(_process_visit(shoot, visit, config) for visit in visits)
 
 
 def demo_rig(settings: DemoSettings) -> CameraRig:
@@ -140,7 +146,17 @@ def _calibrate(shoot: _Shoot) -> Path:
     return out / "calibration.toml"
 
 
-def _make_visit(shoot: _Shoot, phase: Phase, number: int, calibration: Path, model: str) -> DemoVisit:
+@dataclass(frozen=True, eq=False)
+class _FilmedVisit:
+    """A visit whose takes are in the lab: its run and static trial, and what is true of the run."""
+
+    phase: Phase
+    name: TrialName
+    static: TrialName
+    truth: SyntheticTrial
+
+
+def _film_visit(shoot: _Shoot, phase: Phase, number: int, calibration: Path) -> _FilmedVisit:
     name = TrialName(SUBJECT, VISITS[phase], "run1")
     static = TrialName(SUBJECT, VISITS[phase], "run1-static")
     visit = shoot.settings.visit(phase)
@@ -152,10 +168,46 @@ def _make_visit(shoot: _Shoot, phase: Phase, number: int, calibration: Path, mod
     import_trial(shoot.lab, replace(standing, name=static, visit=visit), progress=shoot.progress)
     run = replace(running, name=name, visit=visit, conditions=conditions, static=static.trial)
     import_trial(shoot.lab, run, progress=shoot.progress)
-    config = PipelineConfig(pose2d=Pose2dConfig(model=model))
-    run_trial(shoot.lab, name, config=config, progress=shoot.progress)
-    means = {(m.id, m.side): m.mean for m in truth.metrics}
-    return DemoVisit(phase, name, means, load_trial_result(shoot.lab, name))
+    return _FilmedVisit(phase, name, static, truth)
+
+
+def look_at_all(
+    lab: Lab,
+    trials: Sequence[TrialName],
+    config: PipelineConfig,
+    progress: Progress,
+    *,
+    open_model: Callable[[Lab, PipelineConfig], PoseEstimator] = open_configured,
+) -> None:
+    """Look at all videos of these trials in one go: processing finds the answers in the lab's cache.
+
+    Loading a network takes as long as finding landmarks in hundreds of pictures, and each look at a trial loads it.
+    """
+    videos = [
+        replace(video, camera=f"{trial.session} {trial.trial} {video.camera}")
+        for trial in trials
+        for video in take_videos(lab, trial, load_take(lab, trial))
+    ]
+    open_model(lab, config).estimate(videos, afresh=False, progress=_OneStage(progress))
+
+
+@dataclass(frozen=True)
+class _OneStage:
+    """Progress of so many videos together."""
+
+    shown: Progress
+
+    def stage(self, name: str, total: int) -> None:
+        self.shown.stage(name, total)
+
+    def advance(self, steps: int = 1) -> None:
+        self.shown.advance(steps)
+
+
+def _process_visit(shoot: _Shoot, visit: _FilmedVisit, config: PipelineConfig) -> DemoVisit:
+    run_trial(shoot.lab, visit.name, config=config, progress=shoot.progress)
+    means = {(m.id, m.side): m.mean for m in visit.truth.metrics}
+    return DemoVisit(visit.phase, visit.name, means, load_trial_result(shoot.lab, visit.name))
 
 
 def _film(

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +20,7 @@ from labsys.storage.atomic import make_folder, write_json_atomic
 from labsys.storage.exchange.dlc_project import DlcProject, Labels, list_groups, read_labels
 from pipelines.modelling.project import ProjectNotes, load_notes
 from pipelines.modelling.recipe import TrainingRecipe
-from pipelines.pose.stills import read_picture
+from pipelines.pose.stills import read_picture, write_picture
 from pipelines.pose.views import View, around, whole_frame
 
 TRAIN, TEST = "train", "test"
@@ -118,13 +117,18 @@ def _cut_all(
             continue
         picture = read_picture(source / name)
         view = _choose_view(xy[marked], picture, recipe, rng)
-        path = target / f"{group}_{Path(name).stem}.jpg"
-        cv2.imwrite(str(path), view.cut(picture)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+        path = target / cut_name(group, name)
+        write_picture(path, view.cut(picture), quality=_QUALITY)
         points = view.to_view(xy)
         width, height = recipe.net_input_px
         inside = marked & (points >= 0).all(axis=1) & (points <= [width - 1, height - 1]).all(axis=1)
         if inside.any():
             yield {"file": path.name, "size_px": recipe.net_input_px, "points": points, "marked": inside}
+
+
+def cut_name(group: str, picture: str) -> str:
+    """A file name for what is cut from a picture; the length tells where the group ends, so that no two share one."""
+    return f"{len(group)}_{group}_{picture}.jpg"
 
 
 def _choose_view(

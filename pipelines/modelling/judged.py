@@ -85,7 +85,7 @@ def _judge_training(folder: Path) -> JudgedModel:
         landmarks=trained.body_parts,
         net_input_px=trained.recipe.net_input_px,
         crop=trained.recipe.crop,
-        knows=describe_knowledge(trained.made, "") if rendered else "",
+        knows=describe_knowledge(trained, "") if rendered else "",
         snapshot_sha256=hash_file(folder / trained.snapshot),
         seen=load_seen(folder),
     )

@@ -20,6 +20,7 @@ from pipelines.pose.process import follow_process
 
 RENDERED = "rendered"  # ProjectNotes.made["kind"] of projects without a camera
 _KNOWS_RENDERED = "rendered runners only (pictures of the synthetic lab); it never saw a real person"
+_KNOWS_RENDERED_LAST = "rendered runners (pictures of the synthetic lab), trained on last"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def pack_training(
     for part in (trained.snapshot, trained.config):
         if not is_there(folder / part):
             raise InputError(f"the training lacks its {Path(part).name}", where=str(folder / part))
-    knows = describe_knowledge(trained.made, words.knows)
+    knows = describe_knowledge(trained, words.knows)
     evaluation = _read_evaluation(words.evaluation, hash_file(folder / trained.snapshot))
     with TemporaryDirectory(prefix="labsys-pack-") as made:
         snapshot, config = Path(made) / SNAPSHOT_FILE, Path(made) / CONFIG_FILE
@@ -83,20 +84,29 @@ def pack_training(
         return save_model(lab, name, model, snapshot=snapshot, config=config, beside=beside)
 
 
-def describe_knowledge(made: Mapping[str, str], said: str) -> str:
-    """What a model knows: rendered runners are always owned up to.
+def describe_knowledge(trained: Trained, said: str) -> str:
+    """What a model knows: rendered runners are always owned up to, and what the model that it started from knew.
 
     Raises:
         InputError: nobody says what pictures of real people show.
     """
-    if made.get("kind") == RENDERED:
-        return f"{_KNOWS_RENDERED}; {said}" if said else _KNOWS_RENDERED
+    if trained.made.get("kind") == RENDERED:
+        rendered = _say_rendered(trained)
+        return f"{rendered}; {said}" if said else rendered
     if not said:
         raise InputError(
             "nobody said what the model knows",
             remedy='Say it in words: --knows "adults on our treadmill, four cameras, shorts"',
         )
     return said
+
+
+def _say_rendered(trained: Trained) -> str:
+    if not trained.started_from or trained.start_knows.startswith(_KNOWS_RENDERED):
+        return _KNOWS_RENDERED
+    if trained.start_knows:
+        return f"{_KNOWS_RENDERED_LAST}; the model that it started from knew: {trained.start_knows}"
+    return f"{_KNOWS_RENDERED_LAST}; what the model that it started from had seen is not known"
 
 
 def describe_recipe(trained: Trained, precision: str) -> dict[str, str]:

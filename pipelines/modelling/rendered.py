@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from calibration.formats import write_anipose
@@ -20,6 +19,7 @@ from labsys.core.skeleton import LABSYS_RUN_37
 from labsys.storage.atomic import make_folder
 from labsys.storage.exchange.dlc_project import DlcProject, Labels, create_dlc_project, write_labels
 from pipelines.modelling.project import Capture, ProjectNotes, calibration_file, group_name, picture_name, save_notes
+from pipelines.pose.stills import write_picture
 from pipelines.synthetic.parameters import RunnerParameters
 from pipelines.synthetic.pictures.draws import Draws, Split
 from pipelines.synthetic.pictures.film import Shot, shoot_runner
@@ -123,6 +123,6 @@ def _write_shots(folder: Path, shots: Iterator[Shot], quality: int) -> Iterator[
     for moment, shot in enumerate(shots):
         name = picture_name(moment, ".jpg")
         height, width = shot.picture.shape[:2]
-        cv2.imwrite(str(folder / name), shot.picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        write_picture(folder / name, shot.picture, quality=quality)
         inside = ((shot.xy_px >= 0) & (shot.xy_px <= [width - 1, height - 1])).all(axis=1)
         yield name, np.where((inside & (shot.seen >= _SHOWS))[:, None], shot.xy_px, np.nan)

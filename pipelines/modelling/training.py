@@ -15,6 +15,7 @@ from labsys.core.progress import Progress
 from labsys.storage.atomic import hash_file, is_there, make_folder
 from labsys.storage.documents import load_document, save_document
 from labsys.storage.exchange.dlc_project import DlcProject, list_groups
+from labsys.storage.models import MODEL_FILE, read_pack
 from pipelines.dlc import require_deeplabcut
 from pipelines.modelling.beginning import find_weights
 from pipelines.modelling.cuts import CutSet, cut_pictures
@@ -40,6 +41,7 @@ class Trained:
         snapshot, config: file names in that folder. body_parts: K names.
         pictures, held_out_pictures: how many; held_out: groups of pictures that it never saw.
         started_from: SHA-256 of the weights that it started from; "" where no model was named.
+        start_knows: what that model knew, in words; "" where nobody said.
         loss: of the last epoch. versions: of what trained it. made: how the project was made, as its notes say.
     """
 
@@ -51,6 +53,7 @@ class Trained:
     held_out_pictures: int
     held_out: tuple[str, ...]
     started_from: str = ""
+    start_knows: str = ""
     loss: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)
     made: Mapping[str, str] = field(default_factory=dict)
@@ -163,9 +166,17 @@ def _keep(
         held_out_pictures=cuts.n_test,
         held_out=cuts.held_out,
         started_from="" if start is None else hash_file(start),
+        start_knows=_knowledge(start),
         loss=loss,
         versions={name: metadata.version(name) for name in _TRAINED_WITH if find_spec(name)},
         made=load_notes(project).made,
     )
     save_document(folder / TRAINED_FILE, trained)
     return trained
+
+
+def _knowledge(start: Path | None) -> str:
+    """What the pack of these weights knows, in words; "" where they are of no pack."""
+    if start is None or not is_there(start.parent / MODEL_FILE):
+        return ""
+    return read_pack(start.parent).model.knows

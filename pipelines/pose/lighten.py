@@ -1,9 +1,10 @@
 """A network that only looks, and learns no more, made lighter: the same answers but for rounding, in less time.
 
 Used in a network's own process only. On a processor most of the time goes into memory that is read and written, not
-into sums: normalisation is folded into the weights before it, channels lie next to each other, and heads that look at
-one pixel at a time are asked before coarse layers are blown up to the size of the finest, not after (both are
-linear, so that the order is free).
+into sums: normalisation is folded into the weights before it, channels lie next to each other, layers that look further
+to one side than to the other get a zero on the short side instead of a copy of their whole input with a border on the
+long one, and heads that look at one pixel at a time are asked before coarse layers are blown up to the size of the
+finest, not after (both are linear, so that the order is free).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ def lighten(model: Any) -> None:
 
     if hasattr(model.backbone, "branches"):
         _fold_normalisation(model.backbone)
+        _pad_within(model.backbone)
         heads = {name: _pointwise(head) for name, head in model.heads.items()}
         if model.neck is None and all(heads.values()):
             model.forward = _heads_first(model.backbone, heads)
@@ -41,6 +43,39 @@ def _fold_normalisation(backbone: Any) -> None:
     for layer in backbone.modules():
         if isinstance(layer, (nn.ReLU, nn.ReLU6)):
             layer.inplace = True
+
+
+def _pad_within(backbone: Any) -> None:
+    """TensorFlow's border of layers that halve a picture (its sizes even): on the right and below one more than before.
+
+    With a row and a column of zeros before their weights, both sides are alike, and the layer pads while it sums.
+    """
+    from timm.layers.conv2d_same import Conv2dSame
+
+    for layer in backbone.modules():
+        if isinstance(layer, Conv2dSame) and _halves(layer) and layer.weight.device.type == "cpu":
+            layer.forward = _padding_within(layer)
+
+
+def _halves(layer: Any) -> bool:
+    rows, columns = layer.kernel_size
+    return bool(rows == columns and rows % 2 and layer.stride == (2, 2) and layer.dilation == (1, 1))
+
+
+def _padding_within(layer: Any) -> Callable[[Any], Any]:
+    """What the layer does to pictures (N, C, H, W), without a copy of them where their sizes are even."""
+    import torch
+    from torch.nn import functional
+
+    weight = functional.pad(layer.weight.detach(), (1, 0, 1, 0)).contiguous(memory_format=torch.channels_last)
+    before, reach, bias, groups = layer.forward, layer.kernel_size[0] // 2, layer.bias, layer.groups
+
+    def look(pictures: Any) -> Any:
+        if pictures.shape[-2] % 2 or pictures.shape[-1] % 2:
+            return before(pictures)
+        return functional.conv2d(pictures, weight, bias, 2, reach, groups=groups)
+
+    return look
 
 
 def _pointwise(head: Any) -> dict[str, tuple[Any, Any]]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from _pytest.capture import CaptureResult
@@ -24,12 +25,14 @@ from labsys.storage.atomic import hash_file
 from labsys.storage.exchange.dlc_project import DlcProject, list_groups, read_labels, write_labels
 from labsys.storage.lab import Lab, create_lab
 from labsys.storage.models import load_model, verify_model
+from pipelines.modelling.cuts import cut_name
 from pipelines.modelling.mirroring import mirror_pairs, why_not_mirrored
-from pipelines.modelling.pack import PackWords, pack_training
+from pipelines.modelling.pack import PackWords, describe_knowledge, pack_training
 from pipelines.modelling.recipe import TrainingRecipe, begin_with
 from pipelines.modelling.rendered import RenderedSet
 from pipelines.modelling.seen import OTHERS, SEEN_FILE, load_seen, picture_digest, seen_before
 from pipelines.modelling.training import load_trained, train_model
+from pipelines.pose.stills import write_picture
 
 from .labelled_project import PARTS, make_project
 
@@ -176,6 +179,7 @@ def test_a_training_starts_from_a_model_and_learns_other_landmarks_anew(
     with pytest.raises(InputError, match="does not say what network it is"):
         begin_with(TrainingRecipe(), replace(stored, model=replace(stored.model, recipe={})))
     assert load_trained(tmp_path / "second").started_from == load_model(lab, "first").model.snapshot_sha256
+    assert load_trained(tmp_path / "second").start_knows == "squares"
     other = make_project(tmp_path / "other")
     other.config.write_text(other.config.read_text().replace("- LAC", "- HEAD"))
     for table in other.folder.glob("labeled-data/*/CollectedData*"):
@@ -197,6 +201,36 @@ def test_models_of_rendered_runners_own_up_to_it_and_others_need_words(
     assert "knows: rendered runners only" in said.out
     assert "it never saw a real person; grey labs" in said.out
     assert load_model(lab, "m2").model.recipe["project.seed"] == "7"
+    # Begun from a model that saw people, "never saw a real person" would be untrue.
+    begun = replace(load_trained(out), started_from="0123", start_knows="adults on a treadmill")
+    assert describe_knowledge(begun, "") == (
+        "rendered runners (pictures of the synthetic lab), trained on last; the model that it started from knew: "
+        "adults on a treadmill"
+    )
+    assert "had seen is not known" in describe_knowledge(replace(begun, start_knows=""), "")
+    again = replace(begun, start_knows=load_model(lab, "m2").model.knows)
+    assert describe_knowledge(again, "").endswith("it never saw a real person")
+
+
+def test_no_two_cut_pictures_share_a_name_and_one_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    pictures = [("a_b", "c.png"), ("a", "b_c.png"), ("a", "c.png"), ("a", "c.jpg"), ("a_", "b_c.png")]
+    assert len({cut_name(*picture) for picture in pictures}) == len(pictures)
+    with pytest.raises(InputError, match="cannot be written"):
+        write_picture(tmp_path / "none" / "a.jpg", np.zeros((4, 4, 3), np.uint8), quality=90)
+
+
+def test_one_damaged_pack_does_not_hide_the_other_models(
+    lab: Lab, project: DlcProject, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pack_training(lab, "good", _train(project, tmp_path / "trained"), PackWords(knows="squares"), command=SLIMMER)
+    (lab.root / "models" / "bad").mkdir()
+    (lab.root / "models" / "bad" / "model.json").write_text("{")
+    said = _terminal(capsys, "model", "list", "--lab", lab.root)
+    assert "good " in said.out
+    assert "bad  cannot be read: " in said.out
+    told = json.loads(_terminal(capsys, "model", "list", "--lab", lab.root, "--json").out)
+    assert [m["name"] for m in told["models"]] == ["good"]
+    assert [m["name"] for m in told["unreadable"]] == ["bad"]
 
 
 def test_an_evaluation_goes_into_the_pack_only_if_it_judged_these_weights(

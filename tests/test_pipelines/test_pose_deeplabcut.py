@@ -223,13 +223,14 @@ print(bench.measure_pose().as_document())
 """
 
 
-def test_the_model_that_comes_along_answers_alike_when_it_is_made_lighter() -> None:
+@pytest.mark.parametrize("size", [(256, 192), (230, 166)], ids=["halves evenly", "has odd halves"])
+def test_the_model_that_comes_along_answers_alike_when_it_is_made_lighter(size: tuple[int, int]) -> None:
     import torch
 
     from benchmarks.pose import load_plain_model
 
     model = load_plain_model(SHIPPED / "pytorch_config.yaml", SHIPPED / "snapshot.pt")
-    pictures = torch.rand(3, 3, 256, 192, generator=torch.Generator().manual_seed(1))
+    pictures = torch.rand(3, 3, *size, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         before = model(pictures)["bodypart"]
         lighten(model)

@@ -17,7 +17,7 @@ from api.cli import main
 from calibration.formats import write_anipose
 from calibration.projection import project_rig
 from labsys.core.cameras import Calibration
-from labsys.core.errors import InputError
+from labsys.core.errors import InputError, LabsysError
 from labsys.core.pose_model import PoseModel
 from labsys.core.progress import SilentProgress
 from labsys.core.session import TrialKind, TrialName
@@ -30,6 +30,7 @@ from labsys.storage.results import load_trial_result
 from labsys.storage.runs import list_runs, load_run, run_file
 from labsys.storage.takes import load_take
 from pipelines.config import PipelineConfig, load_config
+from pipelines.demonstration.filmed import look_at_all
 from pipelines.dlc import DeepLabCutEstimator, open_configured
 from pipelines.export_anipose import export_anipose
 from pipelines.importing.request import ImportRequest
@@ -135,6 +136,19 @@ def test_videos_become_landmarks_and_the_run_names_its_model(lab: Lab, tmp_path:
     assert not _run(lab).is_new
     written = export_anipose(lab, NAME, tmp_path / "out")
     assert read_dlc(next(p for p in written if p.name == "static1-cam2.h5")).landmarks == LANDMARKS
+
+
+def test_what_was_looked_at_ahead_is_not_looked_at_again(lab: Lab) -> None:
+    def open_dead(lab: Lab, config: PipelineConfig) -> DeepLabCutEstimator:
+        opened = open_configured(lab, config)
+        return DeepLabCutEstimator(opened.stored, opened.cache, opened.crop, command=(sys.executable, "-c", "exit(9)"))
+
+    config = load_config(sets=QUICK)
+    with pytest.raises(LabsysError, match="ended with code 9"):
+        run_trial(lab, NAME, config=config, progress=SilentProgress(), open_model=open_dead)
+    look_at_all(lab, [NAME], config, SilentProgress(), open_model=_open)
+    assert run_trial(lab, NAME, config=config, progress=SilentProgress(), open_model=open_dead).is_new
+    assert set(find_landmarks2d(lab, NAME, load_take(lab, NAME))) == set(RIG.names)
 
 
 def test_another_model_or_crop_makes_another_run_and_settings_of_models_leave_imported_landmarks_alone(
