@@ -34,18 +34,19 @@ class ViewCheck:
         self._lab, self._calibration = lab, calibration
 
     def look(self, rehearsal: Rehearsal) -> Iterator[CheckResult]:
-        """One line per camera that could be looked at, or one that says why there is none."""
+        """One line per camera that could be looked at, or one that says why none could be held against anything."""
         glances = rehearsal.glances
         try:
             then = self._read_views(list(glances))
         except LabsysError as error:
             yield self._doubt(f"what the cameras saw at {self._calibration} cannot be looked at: {error.what}")
             return
-        then = {camera: view for camera, view in then.items() if view.shape == glances[camera].view.shape}
-        if not then:
-            yield self._doubt(f"no camera could be held against its view at {self._calibration}")
-        for camera in then:
-            yield self._judge(camera, then, glances)
+        for camera, glance in glances.items():
+            if camera in then and then[camera].shape == glance.view.shape:
+                yield self._judge(camera, then, glances)
+            else:
+                why = "of another size" if camera in then else "missing"
+                yield self._doubt(f"{camera} cannot be held against its video at {self._calibration}, which is {why}")
 
     def _read_views(self, cameras: list[str]) -> dict[str, Gray]:
         videos = find_take(self._calibration, self._lab).videos

@@ -53,6 +53,15 @@ def test_a_light_that_stands_still_or_grows_is_no_flicker() -> None:
         assert find_flicker(glance, RATE_HZ)[1] < 0.01, "120 flashes a second in as many pictures stand still"
 
 
+@pytest.mark.parametrize(("rate_hz", "n"), [(40.001, 20), (5.0, 3)])
+def test_noise_is_no_flicker_at_half_the_rate_or_in_few_pictures(rate_hz: float, n: int) -> None:
+    """100 Hz in 40 pictures a second alternate; a factor of that fit may be anything."""
+    noisy = 110.0 + np.random.default_rng(8).normal(0, 1.0, (n, N_BANDS))
+    assert find_flicker(_glance(times_s=np.arange(n) / rate_hz, bands=noisy), rate_hz)[1] < 0.02
+    alternating = 110.0 * (1.0 + 0.1 * np.cos(np.pi * np.arange(20)))[:, None] * np.ones(N_BANDS)
+    assert find_flicker(_glance(times_s=np.arange(20) / 40.0, bands=alternating), 40.0)[1] > 0.09
+
+
 def _look(folder: Path, glance: Glance | None) -> CheckResult:
     rig = write_rig(folder / "rig.yaml", rig_document(cameras=1, fps=120))
     glances = {} if glance is None else {"camA": glance}

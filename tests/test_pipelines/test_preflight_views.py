@@ -114,7 +114,9 @@ def test_another_place_a_bare_wall_and_a_calibration_without_pictures_are_doubtf
     )
     (without,) = _look(tmp_path, (lab, name), {"camA": bare})
     assert "has no take" in without.what
-    (other_size,) = _look(tmp_path, lab_of_two, {"camA": replace(bare, view=np.zeros((90, 160), np.uint8))})
-    assert other_size.what.startswith("no camera could be held against its view")
-    for found in (elsewhere, plain, without, other_size):
+    small = replace(bare, view=np.zeros((90, 160), np.uint8))
+    other_size, unknown = _look(tmp_path, lab_of_two, {"camA": small, "camX": bare})
+    assert other_size.what.endswith("which is of another size")
+    assert unknown.what.endswith("which is missing")
+    for found in (elsewhere, plain, without, other_size, unknown):
         assert (found.outcome, bool(found.fix)) == (Outcome.WARN, True)

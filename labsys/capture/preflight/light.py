@@ -16,6 +16,7 @@ _DARK, _BRIGHT = 30.0, 220.0
 _MOST_CLIPPED = 0.1
 _MOST_FLICKER = 0.03
 _MAINS_HZ = (50.0, 60.0)  # lamps flicker with twice the frequency of the mains
+_FEWEST_FRAMES = 12  # of fewer, four numbers can be fitted to anything
 _SLOWEST_HZ = 3.0  # a beat that is slower has no whole turn in what is looked at
 
 
@@ -79,11 +80,12 @@ def _beat_hz(light_hz: float, rate_hz: float) -> float:
 
 
 def _swing(glance: Glance, beat_hz: float) -> float:
-    if beat_hz < _SLOWEST_HZ:
+    if beat_hz < _SLOWEST_HZ or glance.times_s.size < _FEWEST_FRAMES:
         return 0.0
     phase = 2.0 * np.pi * beat_hz * glance.times_s
     # With a trend beside it: light that grows with the sun is no flicker.
     design = np.stack([np.ones_like(phase), glance.times_s, np.cos(phase), np.sin(phase)], axis=1)
     fitted, *_ = np.linalg.lstsq(design, glance.bands, rcond=None)
-    amplitude: FloatArray = np.hypot(fitted[2], fitted[3]) / np.maximum(glance.bands.mean(axis=0), 1.0)
-    return float(amplitude.max())
+    # What it makes of these pictures, not its two factors: those of a beat of half the rate are not told apart.
+    swing: FloatArray = np.sqrt(2.0) * (design[:, 2:] @ fitted[2:]).std(axis=0)
+    return float((swing / np.maximum(glance.bands.mean(axis=0), 1.0)).max())
