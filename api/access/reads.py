@@ -6,13 +6,19 @@ file beside it (api/database/reads_file.py), and from it into the audit before a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Table, insert, select
 
 from api.access.audit import Actor, audit_row
+from api.database.columns import Base
 from api.database.connection import Database
+from api.database.reads_file import COLUMNS
 from api.database.tables_owned import AuditRow
+
+_AUDIT: Table = Base.metadata.tables[AuditRow.__tablename__]
 
 
 def note_read(database: Database, actor: Actor, action: str, what: str) -> None:
@@ -43,17 +49,12 @@ def collect_reads(database: Database) -> None:
         with database.write() as session:
             ids = [row[0] for row in rows]
             known = {*session.scalars(select(AuditRow.id).where(AuditRow.id.in_(ids)))}
-            session.add_all(_as_row(*row) for row in rows if row[0] not in known)
+            new = [_as_values(row) for row in rows if row[0] not in known]
+            if new:
+                session.execute(insert(_AUDIT), new)
         database.reads.remove(ids)
 
 
-def _as_row(id: str, at: str, actor: str, action: str, what: str, request: str | None, address: str | None) -> AuditRow:
-    return AuditRow(
-        id=id,
-        at=datetime.fromisoformat(at),
-        actor=actor,
-        action=action,
-        object=what,
-        request_id=request,
-        address=address,
-    )
+def _as_values(row: Sequence[Any]) -> dict[str, Any]:
+    values = dict(zip(COLUMNS, row, strict=True))
+    return values | {"at": datetime.fromisoformat(values["at"])}
