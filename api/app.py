@@ -48,10 +48,10 @@ from api.routes import (
     uploads,
     users,
 )
+from api.routing import API
 from api.settings import ServiceSettings
 from labsys.storage.lab import Lab
 
-API = "/api/v1"
 # Programs in pages of other origins come with a key; cookies stay with our own pages.
 _CORS: dict[str, Any] = {
     "allow_credentials": False,

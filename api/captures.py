@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from api.counting import Counting, release_of_runs
 from api.database.tables import GoalRow, RunRow, SessionRow, SubjectRow, TrialMetricRow, TrialRow
 from api.moments import show_moment
 from labsys.core.catalogue import metric_place
-from labsys.core.motion import Quality
 from labsys.core.session import Conditions, Goal, TrialKind, TrialName
 from labsys.core.skeleton import Tier
 from labsys.longitudinal import AbsentTrial, Capture, CaptureMetric, Visit
@@ -45,6 +45,8 @@ _METRIC = tuple(
         *("definition_version", "quality", "reason", "model_hash"),
     )
 )
+# Landmarks that reach no tier give no metric; the row then only carries its reason.
+_TIERS: dict[int | None, Tier] = {None: Tier.T0} | {int(tier): tier for tier in Tier}
 
 
 def select_visits() -> Select[*tuple[Any, ...]]:
@@ -81,19 +83,9 @@ def read_captures(
     session: Session, session_ids: Sequence[str], counting: Counting, metrics: Sequence[str] = ()
 ) -> dict[str, list[Capture]]:
     """Captures by session id: the runs that count, of trials that are not excluded and can have strides."""
-    chosen = (
-        select(*_RUN, *_CONDITIONS)
-        .select_from(RunRow)
-        .join(TrialRow, TrialRow.id == RunRow.trial_id)
-        .join(SessionRow, SessionRow.id == TrialRow.session_id)
-        .join(SubjectRow, SubjectRow.id == SessionRow.subject_id)
-        .where(TrialRow.session_id.in_(session_ids), counting.of(RunRow))
-        .where(TrialRow.excluded.is_(False), TrialRow.kind.in_(_WITH_STRIDES))
-        .order_by(TrialRow.recorded_at, TrialRow.code)
-    )
-    runs = session.execute(chosen).all()
+    runs = session.execute(_select_runs(counting), {"sessions": session_ids}).all()
     trial_ids = [run.trial_id for run in runs]
-    values = _read_metrics(session, trial_ids, counting, metrics)
+    values = _read_metrics(session, runs, counting, metrics)
     releases = release_of_runs(session, trial_ids, counting)
     captures: dict[str, list[Capture]] = {}
     for run in runs:
@@ -102,14 +94,40 @@ def read_captures(
     return captures
 
 
+@lru_cache(maxsize=32)
+def _select_runs(counting: Counting) -> Select[*tuple[Any, ...]]:
+    """Of the visits `sessions`. Putting such a statement together takes as long as asking it, so that is done once."""
+    return (
+        select(*_RUN, *_CONDITIONS)
+        .select_from(RunRow)
+        .join(TrialRow, TrialRow.id == RunRow.trial_id)
+        .join(SessionRow, SessionRow.id == TrialRow.session_id)
+        .join(SubjectRow, SubjectRow.id == SessionRow.subject_id)
+        .where(TrialRow.session_id.in_(bindparam("sessions", expanding=True)), counting.of(RunRow))
+        .where(TrialRow.excluded.is_(False), TrialRow.kind.in_(_WITH_STRIDES))
+        .order_by(TrialRow.recorded_at, TrialRow.code)
+    )
+
+
+@lru_cache(maxsize=32)
+def _select_metrics(counting: Counting, *, some: bool) -> Select[*tuple[Any, ...]]:
+    """Of the `trials`; with `some`, of the `metrics` alone, which lie together by subject and not by trial."""
+    trials = TrialMetricRow.trial_id.in_(bindparam("trials", expanding=True))
+    asked = select(*_METRIC).where(trials, counting.of(TrialMetricRow))
+    if not some:
+        return asked
+    subjects = TrialMetricRow.subject.in_(bindparam("subjects", expanding=True))
+    return asked.where(subjects, TrialMetricRow.metric.in_(bindparam("metrics", expanding=True)))
+
+
 def _read_metrics(
-    session: Session, trial_ids: list[str], counting: Counting, metrics: Sequence[str]
+    session: Session, runs: Sequence[Row[Any]], counting: Counting, metrics: Sequence[str]
 ) -> dict[str, list[Row[Any]]]:
-    asked = select(*_METRIC).where(TrialMetricRow.trial_id.in_(trial_ids), counting.of(TrialMetricRow))
+    asked = {"trials": [run.trial_id for run in runs]}
     if metrics:
-        asked = asked.where(TrialMetricRow.metric.in_(metrics))
+        asked |= {"metrics": list(metrics), "subjects": sorted({run.subject for run in runs})}
     values: dict[str, list[Row[Any]]] = {}
-    for row in session.execute(asked):
+    for row in session.execute(_select_metrics(counting, some=bool(metrics)), asked):
         values.setdefault(row.trial_id, []).append(row)
     return values
 
@@ -130,7 +148,7 @@ def _read_absent(
 
 
 def _capture(run: Row[Any], rows: list[Row[Any]], release: str) -> Capture:
-    ordered = sorted(rows, key=lambda row: (metric_place(row.metric), row.side.value))
+    ordered = sorted(rows, key=lambda row: (metric_place(row.metric), row.side))
     return Capture(
         name=TrialName(run.subject, run.session, run.trial),
         kind=run.kind,
@@ -160,19 +178,19 @@ def _settings(parameters: Mapping[str, str]) -> dict[str, str]:
 
 
 def _capture_metric(row: Row[Any]) -> CaptureMetric:
+    _, metric, side, mean, sd, n, lag1, se_reconstruction, tier, version, quality, reason, _ = row
     return CaptureMetric(
-        id=row.metric,
-        side=row.side,
-        mean=_number(row.mean),
-        sd=_number(row.sd),
-        n=row.n,
-        lag1=_number(row.lag1) if row.lag1 is not None else 0.0,
-        se_reconstruction=_number(row.se_reconstruction),
-        # Landmarks that reach no tier give no metric; the row then only carries its reason.
-        tier=Tier(row.tier) if row.tier is not None else Tier.T0,
-        version=row.definition_version,
-        quality=Quality(row.quality),
-        reason=row.reason,
+        id=metric,
+        side=side,
+        mean=_number(mean),
+        sd=_number(sd),
+        n=n,
+        lag1=lag1 if lag1 is not None else 0.0,
+        se_reconstruction=_number(se_reconstruction),
+        tier=_TIERS[tier],
+        version=version,
+        quality=quality,
+        reason=reason,
     )
 
 

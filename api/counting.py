@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Exists, and_, exists, not_, or_, select
+from sqlalchemy import ColumnElement, Exists, Select, and_, bindparam, exists, not_, or_, select
 from sqlalchemy.orm import Session
 
 from api.database.tables import ReleaseMemberRow, ReleaseRow, RunRow, TrialMetricRow
@@ -67,14 +69,18 @@ def errors_as_of(lab: Lab, counting: Counting) -> ErrorTable:
 
 def release_of_runs(session: Session, trial_ids: list[str], counting: Counting) -> dict[tuple[str, str], str]:
     """(trial, run) -> the latest release it is a member of; as of a release, that one alone."""
+    found = session.execute(_select_releases(counting), {"trials": trial_ids})
+    return {(trial, run): release for trial, run, release in found}
+
+
+@lru_cache(maxsize=32)
+def _select_releases(counting: Counting) -> Select[*tuple[Any, ...]]:
     rows = (
         select(ReleaseMemberRow.trial_id, ReleaseMemberRow.run, ReleaseMemberRow.release)
         .join(ReleaseRow, ReleaseRow.name == ReleaseMemberRow.release)
-        .where(ReleaseMemberRow.trial_id.in_(trial_ids))
+        .where(ReleaseMemberRow.trial_id.in_(bindparam("trials", expanding=True)))
         .order_by(ReleaseRow.made_at, ReleaseRow.name)
     )
     if counting.release and not counting.else_now:
-        rows = rows.where(ReleaseMemberRow.release == counting.release)
-    if not counting.release:
-        rows = rows.where(ReleaseMemberRow.release != CANDIDATE)
-    return {(trial, run): release for trial, run, release in session.execute(rows)}
+        return rows.where(ReleaseMemberRow.release == counting.release)
+    return rows if counting.release else rows.where(ReleaseMemberRow.release != CANDIDATE)

@@ -51,11 +51,11 @@ def _database(request: Request) -> Database:
     return database
 
 
-def get_session(request: Request) -> Iterator[Session]:
-    """A session that reads one snapshot, of what the one who asks may see."""
-    with _database(request).read() as session:
-        limit_session(session, principal_of(request))
-        yield session
+async def get_session(request: Request) -> Session:
+    """A session that reads one snapshot, of what the one who asks may see; `ReadingRoute` closes it."""
+    session = _database(request).read()
+    limit_session(session, principal_of(request))
+    return session
 
 
 async def get_trial_name(subject: SubjectCode, session: SessionCode, trial: TrialCode) -> TrialName:

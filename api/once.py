@@ -16,7 +16,6 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request, Response
-from fastapi.routing import APIRoute
 from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -26,6 +25,7 @@ from api.access.authenticate import authorize, principal_of
 from api.database.connection import Database
 from api.database.tables_owned import IdempotencyRow
 from api.errors import RefusedError
+from api.routing import ReadingRoute
 
 HEADER = "Idempotency-Key"
 _KEPT = timedelta(days=1)
@@ -46,7 +46,7 @@ def _declare(
 ONCE = Depends(_declare)
 
 
-class OnceRoute(APIRoute):
+class OnceRoute(ReadingRoute):
     """A route whose POST heeds Idempotency-Key. Its write transaction begins with `answered_before` and ends with
     `keep_answer`."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from api.captures import as_visit, read_captures, read_goals, read_visits, select_visits
@@ -132,8 +133,18 @@ def _visit_rows(session: Session, subject: str, codes: Sequence[str]) -> list[Ro
 
 
 def _all_visit_rows(session: Session, subject: str) -> Sequence[Row[Any]]:
-    mine = select_visits().where(SessionRow.subject_id == _subject_id(session, subject))
-    return session.execute(mine.order_by(SessionRow.captured_at, SessionRow.id)).all()
+    found = session.execute(_select_visits_of_subject(), {"subject": subject}).all()
+    if not found:
+        _subject_id(session, subject)  # nobody's, or of somebody who is not there
+    return found
+
+
+@cache
+def _select_visits_of_subject() -> Select[*tuple[Any, ...]]:
+    """In order of time."""
+    mine = select_visits().join(SubjectRow, SubjectRow.id == SessionRow.subject_id)
+    of_code = mine.where(SubjectRow.code == bindparam("subject"))
+    return of_code.order_by(SessionRow.captured_at, SessionRow.id)
 
 
 def _subject_id(session: Session, code: str) -> str:

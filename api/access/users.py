@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, exists, or_, select
 from sqlalchemy.orm import Session
 
 from api.access.audit import Actor, record
@@ -16,11 +16,12 @@ from api.database.tables_owned import ApiKeyRow, GrantRow, LoginRow, UserRow
 from labsys.core.errors import ConcurrencyError, InputError, UnknownNameError
 from labsys.storage.identity import new_uuid
 
+_SELECT_KNOWN = select(or_(exists(select(UserRow.id)), exists(select(ApiKeyRow.id))))
+
 
 def is_open(session: Session) -> bool:
     """Whether nobody ever got a user or a key here; such a lab is open to its own machine."""
-    users, keys = (session.scalar(select(func.count()).select_from(kind)) for kind in (UserRow, ApiKeyRow))
-    return not users and not keys
+    return not session.scalar(_SELECT_KNOWN)
 
 
 def add_user(session: Session, actor: Actor, name: str, role: Role, password: str) -> UserRow:

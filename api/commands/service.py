@@ -76,11 +76,16 @@ def serve(
 
 @contextmanager
 def _nothing_collected() -> Iterator[None]:
-    """While a service is put together nothing of it becomes garbage; looking for some takes a sixth of the start."""
+    """While a service is put together nothing of it becomes garbage; looking for some takes a sixth of the start.
+
+    It lives as long as the process does, so later rounds do not look through it again either: every fiftieth comparison
+    waited a quarter of a second for that.
+    """
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         gc.enable()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +18,27 @@ from labsys.core.skeleton import Side
 CODE_LENGTH = 64
 
 
-UUID_TEXT = Uuid(as_uuid=False)
+class UuidText(Uuid[str]):
+    """A UUID as text. Where the database has no type of its own for it, 32 digits come back and are cut into groups:
+    making a UUID of each and text of that took a tenth of a trend."""
+
+    def __init__(self) -> None:
+        super().__init__(as_uuid=False)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """SQLAlchemy's way to say what is made of the driver's value."""
+        if dialect.supports_native_uuid:
+            return super().result_processor(dialect, coltype)
+        return _group_digits
+
+
+def _group_digits(digits: str | None) -> str | None:
+    if digits is None:
+        return None
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+UUID_TEXT = UuidText()
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -1,22 +1,24 @@
 """Rows of `trial_metric` read as columns: numbers row by row, and what a run says of its trial once per run.
 
 A full refresh reads half a million rows, of which 119 in a row repeat the same twenty texts and times. Neither is an
-entity made of a row nor a value of its type: a column's type is asked once for every value that differs.
+entity made of a row nor a value of its type: rows stay as the driver gives them, and a column's type is asked once for
+every value that differs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, pairwise, repeat
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Row, Select, String, Uuid, select, type_coerce
+import numpy as np
+from sqlalchemy import Boolean, ColumnElement, Select, String, Uuid, select, type_coerce
 from sqlalchemy import Enum as SqlEnum
 from sqlalchemy.orm import Session
 from sqlalchemy.types import NullType
 
 from api.database.columns import UtcDateTime
 from api.database.tables import TrialMetricRow as M
+from api.flat.sequences import Repeated
 
 # Values by the name of their column, all of one length.
 Columns = dict[str, Sequence[Any]]
@@ -51,7 +53,15 @@ def plain_column(name: str) -> ColumnElement[Any]:
     return type_coerce(column, String).label(name) if isinstance(column.type, SqlEnum) else column
 
 
-def read_columns(session: Session, found: Sequence[Row[Any]]) -> Columns:
+def fetch_rows(session: Session, asked: Selected) -> list[tuple[Any, ...]]:
+    """Rows as the driver gives them, of what the session may see."""
+    found: Any = session.execute(asked)
+    rows: list[tuple[Any, ...]] = found.raw.cursor.fetchall()
+    found.close()
+    return rows
+
+
+def read_columns(session: Session, found: Sequence[tuple[Any, ...]]) -> Columns:
     """Columns of rows (at least one) that `select_rows` found in this session; words of an Enum stay words."""
     columns: Columns = dict(zip((*_RUN_KEY, *_OF_ROW), zip(*found, strict=True), strict=True))
     begins = _begins(columns)
@@ -60,19 +70,15 @@ def read_columns(session: Session, found: Sequence[Row[Any]]) -> Columns:
     rows = {run: (columns["metric"][i], columns["side"][i]) for run, i in zip(runs, begins, strict=True)}
     said = _read_runs(session, rows)
     place = {run: i for i, run in enumerate(zip(said["trial_id"], said["run"], strict=True))}
-    counts = [after - before for before, after in pairwise([*begins, len(found)])]
-    repeated = {n: _repeated([said[n][place[run]] for run in runs], counts) for n in (*_RUN_KEY, *OF_RUN)}
-    return columns | repeated
+    places = np.repeat(np.array([place[run] for run in runs], np.int32), np.diff([*begins, len(found)]))
+    return columns | {name: Repeated(said[name], places) for name in (*_RUN_KEY, *OF_RUN)}
 
 
 def _begins(columns: Columns) -> list[int]:
     """Where another run begins, the first row included."""
-    trials, runs = columns["trial_id"], columns["run"]
-    return [0, *(i for i in range(1, len(runs)) if runs[i] != runs[i - 1] or trials[i] != trials[i - 1])]
-
-
-def _repeated(values: Sequence[Any], counts: Sequence[int]) -> list[Any]:
-    return list(chain.from_iterable(map(repeat, values, counts)))
+    trials, runs = (np.array(columns[name], dtype=object) for name in _RUN_KEY)
+    another = (trials[1:] != trials[:-1]) | (runs[1:] != runs[:-1])
+    return [0, *(np.flatnonzero(another) + 1).tolist()]
 
 
 def _read_runs(session: Session, rows: dict[Run, RowOfRun]) -> Columns:
@@ -80,7 +86,7 @@ def _read_runs(session: Session, rows: dict[Run, RowOfRun]) -> Columns:
     runs_by_row: dict[RowOfRun, list[Run]] = {}
     for run, row in rows.items():
         runs_by_row.setdefault(row, []).append(run)
-    found = [row for asked in _questions(runs_by_row) for row in session.execute(asked).all()]
+    found = [row for asked in _questions(runs_by_row) for row in fetch_rows(session, asked)]
     names = (*_RUN_KEY, *OF_RUN)
     said: Columns = dict(zip(names, zip(*found, strict=True), strict=True))
     return {name: _values_of(session, name, said[name]) for name in names}

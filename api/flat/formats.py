@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from api.flat.sequences import Repeated, Scaled
 from api.moments import show_moment
 
 _FLOATS = frozenset(
@@ -148,13 +149,17 @@ def _arrow_type(name: str, kind: FileFormat) -> Any:
 
 
 def _array(values: Sequence[Any], name: str, kind_of_value: Any, kind: FileFormat) -> Any:
-    if name not in _TIMES | _FREE_TEXT:
-        return pa.array(values, kind_of_value)
+    if isinstance(values, Scaled):
+        return values.as_array(kind_of_value)
     # Said once and taken many times: a table repeats the times and texts of a run in all of its rows.
-    number = {value: i for i, value in enumerate(dict.fromkeys(values))}
-    guarded = kind is FileFormat.CSV and name in _FREE_TEXT
-    said = [_cell(value, guarded=guarded) for value in number] if kind in _TEXTS else list(number)
-    return pa.array(said, kind_of_value).take(pa.array([number[value] for value in values], pa.int32()))
+    if name in _TIMES | _FREE_TEXT and not isinstance(values, Repeated):
+        values = Repeated.of(values)
+    if not isinstance(values, Repeated):
+        return pa.array(values, kind_of_value)
+    if name in _TIMES | _FREE_TEXT and kind in _TEXTS:
+        guarded = kind is FileFormat.CSV and name in _FREE_TEXT
+        values = values.map(lambda value: _cell(value, guarded=guarded))
+    return values.as_array(kind_of_value)
 
 
 def _cell(value: Any, *, guarded: bool) -> Any:

@@ -10,14 +10,16 @@ from enum import Enum, StrEnum
 from functools import cache
 from typing import Any, ClassVar
 
+import numpy as np
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from api.counting import NOW, Counting
 from api.database.tables import TombstoneRow as T
 from api.database.tables import TrialMetricRow as M
-from api.flat.columns import Columns, read_columns, select_rows
+from api.flat.columns import Columns, fetch_rows, read_columns, select_rows
 from api.flat.row_table import RowTable
+from api.flat.sequences import Repeated, Scaled
 from api.moments import parse_moment
 from api.paging import GONE, Keyset
 from labsys.core.catalogue import find_metric
@@ -88,7 +90,7 @@ class TableFilter:
 
     def takes(self, columns: Columns) -> list[bool]:
         """Whether the filter holds for rows as they are now; their keys were asked for already."""
-        equal = [(columns[n], wanted) for n in _CHANGING if (wanted := getattr(self, n)) is not None]
+        equal = [(list(columns[n]), wanted) for n in _CHANGING if (wanted := getattr(self, n)) is not None]
         any_run = self.run is RunChoice.ALL or self.counting != NOW
         return [
             all(values[i] == wanted for values, wanted in equal)
@@ -129,7 +131,7 @@ class FlatTable(RowTable):
 
     def _there(self, session: Session, cursor: str | None, limit: int) -> tuple[Columns, str | None]:
         asked = select_rows().where(*self.filter.conditions())
-        found = session.execute(self._keyset.page(asked, cursor, limit)).all()
+        found = fetch_rows(session, self._keyset.page(asked, cursor, limit))
         if not found:
             return _no_rows(), None
         columns = self._columns(read_columns(session, found[:limit]))
@@ -157,29 +159,30 @@ class FlatTable(RowTable):
 
     def _columns(self, read: Columns) -> Columns:
         """In outside units, with what no row says."""
-        n_rows = len(read["metric"])
-        units = [unit_of(metric) for metric in read["metric"]]
+        metrics = Repeated.of(read["metric"])
+        factors = np.array([unit_of(metric)[1] for metric in metrics.values])[metrics.places]
         return (
             read
-            | {name: _scale(read[name], [factor for _, factor in units]) for name in _SCALED}
+            | {name: Scaled(read[name], factors) for name in _SCALED}
             | {
-                "lab": [self.lab] * n_rows,
-                "unit": [name for name, _ in units],
-                "tier": [_TIERS[tier] for tier in read["tier"]],
-                "deleted": self._deleted(read, n_rows),
-                "footwear": [text or None for text in read["footwear"]],
-                "sem_source": [text or None for text in read["sem_source"]],
+                "lab": Repeated.everywhere(self.lab, len(metrics)),
+                "metric": metrics,
+                "unit": metrics.map(lambda metric: unit_of(metric)[0]),
+                "tier": _repeated(read["tier"]).map(_TIERS.__getitem__),
+                "deleted": self._deleted(read, len(metrics)),
+                "footwear": _repeated(read["footwear"]).map(lambda text: text or None),
+                "sem_source": _repeated(read["sem_source"]).map(lambda text: text or None),
             }
         )
 
-    def _deleted(self, read: Columns, n_rows: int) -> list[bool]:
+    def _deleted(self, read: Columns, n_rows: int) -> Sequence[bool]:
         if self.filter.updated_since is None:
-            return [False] * n_rows  # the question itself leaves out what the filter does not take
+            return Repeated.everywhere(False, n_rows)  # the question itself leaves out what the filter does not take
         return [not taken for taken in self.filter.takes(read)]
 
 
-def _scale(values: Sequence[float | None], factors: Sequence[float]) -> list[float | None]:
-    return [None if value is None else value * factor for value, factor in zip(values, factors, strict=True)]
+def _repeated(values: Sequence[Any]) -> Repeated:
+    return values if isinstance(values, Repeated) else Repeated.of(values)
 
 
 def _no_rows() -> Columns:

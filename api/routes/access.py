@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from api.access.audit import record
 from api.access.authenticate import COOKIE, actor_of, check_csrf
@@ -20,9 +20,10 @@ from api.database.tables_owned import LinkRow
 from api.dependencies import DatabaseDep
 from api.documents import send
 from api.errors import RefusedError, problem_responses
+from api.routing import Router
 from api.schemas.access import AccessDocument, Credentials, LinkToken
 
-router = APIRouter(prefix="/access", tags=["access"])
+router = Router(prefix="/access", tags=["access"])
 
 
 @router.get("", response_model=AccessDocument, responses=problem_responses())

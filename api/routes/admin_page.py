@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 
@@ -16,11 +16,12 @@ from api.database.tables import SubjectRow
 from api.database.tables_owned import ApiKeyRow, AuditRow, LinkRow, UserRow
 from api.dependencies import DatabaseDep, LabDep, SessionDep
 from api.pages.templates import render
+from api.routing import Router
 from api.schemas.access import AuditDocument, KeyDocument, LinkDocument, UserDocument
 from labsys.core.clock import utc_now
 from labsys.storage.erasures import find_erasure
 
-router = APIRouter(prefix="/admin", include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(prefix="/admin", include_in_schema=False, default_response_class=HTMLResponse)
 
 MOST = 100
 Word = Annotated[str, Query(max_length=200)]

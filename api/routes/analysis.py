@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from sqlalchemy.orm import Session
 
 import labsys
@@ -16,6 +16,7 @@ from api.indexing.index import find_problems
 from api.lab_errors import lab_errors, learnt_errors, plan_for
 from api.queries import find_subject, find_trend, find_visit
 from api.releases import as_of_document
+from api.routing import Router
 from api.schemas.results import LabDocument, MetricEntry, Page, ProblemEntry
 from api.views.catalog import list_angles, list_metrics
 from api.views.compared import compared_document
@@ -26,7 +27,7 @@ from labsys.core.catalogue import ANGLES, CATALOGUE_VERSION, find_angle, find_me
 from labsys.core.errors import InputError
 from labsys.core.skeleton import Side, Tier
 
-router = APIRouter(tags=["analysis"])
+router = Router(tags=["analysis"])
 
 _CODE = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 Code = Annotated[str, Query(pattern=_CODE)]
@@ -104,7 +105,8 @@ def trend(
     """One metric and side over all visits of a subject, one series per condition."""
     with refusing_names():
         find_metric(metric)
-    find_subject(db, subject)
+    if as_of is not None:
+        find_subject(db, subject)  # where neither is there, it is the subject that is told of
     counting = _counting(db, as_of)
     found = find_trend(db, errors_as_of(lab, counting), subject, metric, side, counting=counting)
     return send(request, trend_document(found, subject, as_of=as_of_document(db, counting)))

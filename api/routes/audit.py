@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from sqlalchemy import select
 
 from api.access.reads import collect_reads
@@ -14,10 +14,11 @@ from api.documents import send
 from api.errors import problem_responses
 from api.flat.trial_metrics import parse_when
 from api.paging import Keyset
+from api.routing import Router
 from api.schemas.access import AuditDocument
 from api.schemas.results import Page
 
-router = APIRouter(prefix="/audit", tags=["audit"])
+router = Router(prefix="/audit", tags=["audit"])
 
 When = Annotated[str | None, Query(alias="from", max_length=40, description="Done from: ISO-8601, or ms since 1970")]
 Word = Annotated[str | None, Query(max_length=200)]

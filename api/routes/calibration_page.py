@@ -8,13 +8,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import Path, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 
 from api.database.tables import RunRow, TrialRow
 from api.dependencies import LabDep, SessionDep
 from api.pages.templates import render
+from api.routing import Router
 from api.schemas.trials import TrialDocument
 from labsys.core.errors import UnknownNameError
 from labsys.storage.board_takes import list_board_takes, read_refusal_page
@@ -25,7 +26,7 @@ from labsys.storage.calibrations import (
     read_calibration_report,
 )
 
-router = APIRouter(prefix="/calibrations", include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(prefix="/calibrations", include_in_schema=False, default_response_class=HTMLResponse)
 
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)

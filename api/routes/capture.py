@@ -7,7 +7,7 @@ from http import HTTPStatus
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 import labsys
@@ -20,6 +20,7 @@ from api.errors import RefusedError, problem_responses
 from api.recording.line import ask_station, open_station, station_folder
 from api.recording.recovering import recover_lab
 from api.recording.watching import follow_pictures, follow_state
+from api.routing import Router
 from api.schemas.capture import (
     CalibrationNew,
     RecoveriesDocument,
@@ -35,7 +36,7 @@ from labsys.core.errors import UnknownNameError
 from labsys.storage.lab import Lab
 from labsys.storage.templates import find_template
 
-router = APIRouter(prefix="/capture", tags=["capture"])
+router = Router(prefix="/capture", tags=["capture"])
 
 _EVENTS: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {}}, "description": "A `station` event for every change, until it closes"}

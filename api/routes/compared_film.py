@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from api.access.audit import record
@@ -19,6 +19,7 @@ from api.jobs.queue import JobRequest, find_job, submit
 from api.playback import describe_film, film_under_way, send_array
 from api.queries import find_run, find_trial
 from api.routes.playback import ARRAY, FILM, FacesDep, refuse_if_settled
+from api.routing import Router
 from api.schemas.jobs import JobDocument
 from api.schemas.playback import PairFilmDocument
 from api.streaming import stream_file
@@ -30,7 +31,7 @@ from labsys.storage.films import Faces, Film, film_video, has_film, load_film, l
 from labsys.storage.lab import Lab
 from labsys.storage.takes import Take, has_take, load_take
 
-router = APIRouter(prefix="/compare/film", tags=["playback"])
+router = Router(prefix="/compare/film", tags=["playback"])
 
 _TRIAL = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}/[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _THIGHS = (("GT", "LFE"), ("Hip", "Knee"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -23,13 +23,14 @@ from api.pages.sections import arrange_rows
 from api.pages.templates import render
 from api.queries import find_run, find_session, find_trial
 from api.releases import release_documents
+from api.routing import Router
 from api.schemas.results import RunDocument
 from api.schemas.sessions import SessionDocument
 from api.views.compared import compared_document
 from labsys.core.session import TrialName
 from labsys.storage.films import Faces
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 
 Code = Annotated[str, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 AsOf = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]

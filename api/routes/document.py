@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from api.documents import send
+from api.routing import Router
 
-router = APIRouter(tags=["access"], include_in_schema=False)
+router = Router(tags=["access"], include_in_schema=False)
 
 
 @router.get("/openapi.json")

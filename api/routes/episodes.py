@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from sqlalchemy import select
 
 from api.database.tables import EpisodeRow, SubjectRow
@@ -15,13 +15,14 @@ from api.errors import problem_responses
 from api.once import ONCE, OnceRoute
 from api.paging import Keyset
 from api.queries import find_episode
+from api.routing import Router
 from api.schemas.episodes import EpisodeChange, EpisodeDocument, EpisodeNew
 from api.schemas.results import Page
 from labsys.core.session import Episode, Goal
 from labsys.storage.episodes import load_episode, save_episode
 from labsys.storage.lab import Lab
 
-router = APIRouter(prefix="/episodes", tags=["episodes"], route_class=OnceRoute)
+router = Router(prefix="/episodes", tags=["episodes"], route_class=OnceRoute)
 
 
 @router.get("", response_model=Page[EpisodeDocument], responses=problem_responses())

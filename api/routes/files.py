@@ -5,18 +5,19 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 from sqlalchemy import select
 
 from api.access.faces import RECORDING, refuse_erased, refuse_recording
 from api.database.tables import FileRow
 from api.dependencies import LabDep, SessionDep
 from api.errors import problem_responses
+from api.routing import Router
 from api.streaming import STREAMED, stream_file
 from labsys.core.errors import UnknownNameError
 from labsys.storage.lab import Lab
 
-router = APIRouter(prefix="/files", tags=["files"])
+router = Router(prefix="/files", tags=["files"])
 
 PathInLab = Annotated[
     str,

@@ -8,7 +8,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated, Self
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api import kept_days
@@ -19,12 +19,13 @@ from api.erasure import KEPT, erase_subject
 from api.errors import RefusedError, problem_responses
 from api.identity import Identity, KeyStore, LockedError, erase_identity, read_identity, save_identity
 from api.queries import find_subject
+from api.routing import Router
 from api.schemas.sent import Sent, Word, no_control_characters
 from labsys.core.session import TrialName
 from labsys.storage.erasures import Erasure, find_erasure
 from labsys.storage.trial_bin import moved_to_others
 
-router = APIRouter(prefix="/subjects", tags=["identity"])
+router = Router(prefix="/subjects", tags=["identity"])
 
 KeepDays = Annotated[int, Query(ge=0, le=3650, description="Days until recordings are removed")]
 Contact = Annotated[str, AfterValidator(no_control_characters), Field(max_length=2000)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from api import kept_days
@@ -14,10 +14,11 @@ from api.dependencies import DatabaseDep, LabDep, SubjectCode
 from api.erasure import KEPT
 from api.identity import Identity, KeyStore, LockedError, read_identity
 from api.pages.templates import render
+from api.routing import Router
 from labsys.storage.erasures import find_erasure
 from labsys.storage.trial_bin import moved_to_others
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 
 # Days that an admin chooses from, the usual one first.
 _CHOICES = (kept_days.ERASED, 0, 7, 90)

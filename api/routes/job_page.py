@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 
@@ -11,9 +11,10 @@ from api.access.rules import rule_named
 from api.database.tables_owned import JobRow
 from api.dependencies import SessionDep
 from api.pages.templates import render
+from api.routing import Router
 from api.schemas.jobs import JobDocument
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 
 MOST = 100
 

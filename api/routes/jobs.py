@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
@@ -24,11 +24,12 @@ from api.jobs.queue import JobRequest, JobState, Slots, ask_to_cancel, find_job,
 from api.once import ONCE, OnceRoute, answered_before, keep_answer
 from api.paging import Keyset
 from api.queries import find_trial
+from api.routing import Router
 from api.schemas.jobs import JobDocument, JobNew
 from api.schemas.results import Page
 from labsys.core.session import TrialName
 
-router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=OnceRoute)
+router = Router(prefix="/jobs", tags=["jobs"], route_class=OnceRoute)
 
 _LOOK_EVERY_S = 0.5
 _EVENTS: dict[int | str, dict[str, Any]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 from sqlalchemy import select
 
 from api.access import keys as handed
@@ -19,12 +19,13 @@ from api.errors import problem_responses
 from api.moments import parse_moment
 from api.paging import Keyset
 from api.queries import find_subject
+from api.routing import Router
 from api.schemas.access import KeyDocument, KeyMade, KeyNew, LinkDocument, LinkMade, LinkNew
 from api.schemas.results import Page
 from api.sharing import shared_films, tell_shared
 
-keys = APIRouter(prefix="/keys", tags=["keys"])
-links = APIRouter(prefix="/links", tags=["links"])
+keys = Router(prefix="/keys", tags=["keys"])
+links = Router(prefix="/links", tags=["links"])
 
 TokenId = Annotated[str, Path(pattern=r"^[0-9a-f]{12}$", examples=["0123456789ab"])]
 

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time
 from importlib.resources import as_file, files
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
@@ -36,6 +36,7 @@ from api.routes import (
     sign_in_page,
     trial_page,
 )
+from api.routing import Router
 from api.schemas.episodes import EpisodeDocument
 from api.schemas.sessions import SessionDocument
 from api.schemas.trials import TrialDocument
@@ -47,7 +48,7 @@ from labsys.core.session import Phase
 from labsys.core.skeleton import Side
 from labsys.storage.erasures import find_erasure
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 
 Answer = Select[*tuple[Any, ...]]
 MOST = 50
@@ -164,7 +165,7 @@ def _trend(
     return document | {"charts": [trend_chart(series, document["unit"]) for series in document["series"]]}
 
 
-def mount_static(routes: APIRouter) -> None:
+def mount_static(routes: Router) -> None:
     """Serve the style sheet and scripts of all pages from the package."""
     with as_file(files("api") / "web" / "static") as folder:
         routes.mount("/static", OwnFiles(directory=folder), name="static")

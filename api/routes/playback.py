@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from api.access.audit import record
 from api.access.authenticate import actor_of
@@ -17,6 +17,7 @@ from api.jobs.kinds import JobKind
 from api.jobs.queue import JobRequest, find_job, submit
 from api.playback import find_film, load_playback, send_array
 from api.queries import find_run, find_trial
+from api.routing import Router
 from api.schemas.jobs import JobDocument
 from api.schemas.playback import FilmDocument, PlaybackDocument
 from api.streaming import STREAMED, stream_file
@@ -26,7 +27,7 @@ from labsys.storage.films import Faces, film_video, has_film, load_film_landmark
 from labsys.storage.lab import Lab
 from labsys.storage.takes import has_take, load_take
 
-router = APIRouter(prefix="/trials/{subject}/{session}/{trial}/playback", tags=["playback"])
+router = Router(prefix="/trials/{subject}/{session}/{trial}/playback", tags=["playback"])
 
 ARRAY: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {}}, "description": "32-bit floats, little-endian"},

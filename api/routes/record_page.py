@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 
@@ -13,6 +13,7 @@ from api.database.tables import SubjectRow
 from api.dependencies import LabDep, SessionDep
 from api.pages.templates import render
 from api.recording.visits import SPEED, needs_speed
+from api.routing import Router
 from labsys.capture.protocol import Protocol, load_protocol
 from labsys.capture.rig import load_recordable_rig
 from labsys.capture.tags import load_surveyed_tags
@@ -24,7 +25,7 @@ from labsys.storage.lab import Lab
 from labsys.storage.recordings import find_recordings
 from labsys.storage.templates import find_template, list_templates
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 
 # What a protocol may ask for, as it is asked.
 _QUESTIONS = {

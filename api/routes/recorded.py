@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from api.access.audit import record
 from api.access.authenticate import actor_of
@@ -16,6 +16,7 @@ from api.jobs.kinds import JobKind, target_of
 from api.jobs.queue import JobRequest, find_unfinished, submit
 from api.queries import find_trial
 from api.recording.after_take import find_obstacle
+from api.routing import Router
 from api.schemas.capture import BoardCheckNew, BoardJobNew, LookNew
 from api.schemas.jobs import JobDocument
 from labsys.capture.tags import load_surveyed_tags
@@ -25,7 +26,7 @@ from labsys.storage.calibrations import calibration_folder, latest_calibration
 from labsys.storage.templates import find_template
 from labsys.storage.trials import load_trial
 
-router = APIRouter(prefix="/capture", tags=["capture"])
+router = Router(prefix="/capture", tags=["capture"])
 
 _SOON = 10  # of the queue: somebody stands there and waits
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -16,6 +16,7 @@ from api.dependencies import LabDep, SessionDep
 from api.pages.templates import render
 from api.queries import find_subject
 from api.releases import release_documents
+from api.routing import Router
 from api.schemas.releases import ReleaseState
 from api.views.shifts import in_candidate, shift_document
 from labsys.core.release import Recipe
@@ -23,7 +24,7 @@ from labsys.storage.lab import Lab
 from labsys.storage.models import list_models
 from labsys.storage.releases import load_candidate, load_releases
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 
 # Every subject costs two comparisons per visit.
 MOST = 10

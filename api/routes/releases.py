@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from sqlalchemy import select
 
 from api.access.audit import record
@@ -19,13 +19,14 @@ from api.promotion import promote_release
 from api.queries import find_subject
 from api.releases import find_release, release_documents
 from api.reprocessing import reprocess_parameters, submit_reprocessing
+from api.routing import Router
 from api.schemas.releases import ReleaseDocument, ReleaseNew, ReprocessDocument, ReprocessNew, SubjectPreview
 from api.schemas.results import Page
 from api.views.shifts import in_candidate, require_candidate, shift_document
 from labsys.storage.models import load_model
 from labsys.storage.recorded_trials import all_recorded_trials
 
-router = APIRouter(prefix="/releases", tags=["releases"], route_class=OnceRoute)
+router = Router(prefix="/releases", tags=["releases"], route_class=OnceRoute)
 
 ReleaseName = Annotated[
     str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="Name of the release", examples=["2026-autumn"])

@@ -6,7 +6,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from sqlalchemy.orm import Session
 
 from api.access.exports import note_export
@@ -14,8 +14,9 @@ from api.counting import Counting, counting_as_of
 from api.dependencies import LabDep, SessionDep, TrialNameDep, refusing_names
 from api.errors import RefusedError, problem_responses
 from api.queries import find_run
+from api.routing import Router
 
-router = APIRouter(tags=["reports"])
+router = Router(tags=["reports"])
 
 _CODE = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 

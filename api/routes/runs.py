@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from sqlalchemy import select
 
 from api.access.faces import RECORDING, may_see_recordings
@@ -14,6 +14,7 @@ from api.documents import send
 from api.errors import problem_responses
 from api.paging import Keyset
 from api.queries import find_run, find_trial, run_metrics
+from api.routing import Router
 from api.schemas.results import FileDocument, MetricDocument, Page, RunCurves, RunDocument, RunMetrics
 from api.views.curves import load_curves
 from api.views.trial import load_trial_document
@@ -21,7 +22,7 @@ from labsys.core.session import TrialName
 from labsys.core.skeleton import Side
 from labsys.storage.lab import Lab
 
-router = APIRouter(tags=["runs"])
+router = Router(tags=["runs"])
 
 _TRIAL = "/trials/{subject}/{session}/{trial}"
 _RUN = "/runs/{subject}/{session}/{trial}/{run}"

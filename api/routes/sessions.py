@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from sqlalchemy import select
 
 from api.database.tables import EpisodeRow, SessionRow, SubjectRow
@@ -15,6 +15,7 @@ from api.errors import problem_responses
 from api.once import ONCE, OnceRoute
 from api.paging import Keyset
 from api.queries import find_session
+from api.routing import Router
 from api.schemas.results import Page
 from api.schemas.sessions import SessionChange, SessionDocument, SessionNew
 from labsys.core.session import Phase
@@ -22,7 +23,7 @@ from labsys.core.session import Session as Visit
 from labsys.storage.lab import Lab
 from labsys.storage.sessions import load_session, save_session
 
-router = APIRouter(prefix="/sessions", tags=["sessions"], route_class=OnceRoute)
+router = Router(prefix="/sessions", tags=["sessions"], route_class=OnceRoute)
 
 
 @router.get("", response_model=Page[SessionDocument], responses=problem_responses())

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import HTMLResponse
 
 from api.access.users import is_open
 from api.dependencies import DatabaseDep
 from api.pages.problem_page import SIGN_IN, inner_address
 from api.pages.templates import render
+from api.routing import Router
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse, tags=["access"])
+router = Router(include_in_schema=False, default_response_class=HTMLResponse, tags=["access"])
 
 
 @router.get(SIGN_IN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from sqlalchemy import select
 
 from api.database.tables import SubjectRow
@@ -13,13 +13,14 @@ from api.errors import problem_responses
 from api.once import ONCE, OnceRoute
 from api.paging import Keyset
 from api.queries import find_subject
+from api.routing import Router
 from api.schemas.results import Page
 from api.schemas.subjects import SubjectChange, SubjectDocument, SubjectNew
 from labsys.core.session import Subject
 from labsys.storage.lab import Lab
 from labsys.storage.subjects import load_subject, save_subject
 
-router = APIRouter(prefix="/subjects", tags=["subjects"], route_class=OnceRoute)
+router = Router(prefix="/subjects", tags=["subjects"], route_class=OnceRoute)
 
 
 @router.get("", response_model=Page[SubjectDocument], responses=problem_responses())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import IO, Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
@@ -35,10 +35,11 @@ from api.flat.strides import CurveTable, StrideTable
 from api.flat.trial_metrics import FlatTable, choose_columns
 from api.lab_errors import learnt_errors
 from api.moments import parse_moment
+from api.routing import Router
 from api.schemas.results import TablePage
 from labsys.core.catalogue import find_angle, find_metric
 
-router = APIRouter(prefix="/tables", tags=["tables"])
+router = Router(prefix="/tables", tags=["tables"])
 
 _SENT_BYTES = 1 << 18
 _FORMATS: dict[str, Any] = {kind.media_type: {} for kind in FileFormat if kind is not FileFormat.JSON}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,6 +17,7 @@ from api.dependencies import LabDep, SessionDep, TrialNameDep
 from api.pages.templates import render
 from api.pages.trial_sections import arrange_findings, arrange_metrics, event_rows, trial_curves
 from api.queries import find_run, find_trial, run_metrics
+from api.routing import Router
 from api.schemas.results import FileDocument, MetricDocument, RunDocument
 from api.schemas.trials import TrialDocument
 from api.views.findings import finding_document
@@ -29,7 +30,7 @@ from labsys.storage.lab import Lab
 from labsys.storage.results import AUDIT_FILE, FINDINGS_FILE, read_audit, read_findings
 from labsys.storage.runs import load_run, run_file
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = Router(include_in_schema=False, default_response_class=HTMLResponse)
 
 FacesChoice = Annotated[Faces | None, Query()]
 

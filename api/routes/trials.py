@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from sqlalchemy import select
 
 from api.database.tables import SessionRow, SubjectRow, TrialRow
@@ -15,13 +15,14 @@ from api.errors import problem_responses
 from api.once import ONCE, OnceRoute
 from api.paging import Keyset
 from api.queries import find_trial
+from api.routing import Router
 from api.schemas.results import Page
 from api.schemas.trials import TrialChange, TrialDocument, TrialNew
 from labsys.core.session import Trial, TrialKind, TrialName
 from labsys.storage.lab import Lab
 from labsys.storage.trials import load_trial, save_trial
 
-router = APIRouter(prefix="/trials", tags=["trials"], route_class=OnceRoute)
+router = Router(prefix="/trials", tags=["trials"], route_class=OnceRoute)
 
 PATH = "/{subject}/{session}/{trial}"
 

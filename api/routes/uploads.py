@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 from fastapi.concurrency import contextmanager_in_threadpool
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -23,6 +23,7 @@ from api.jobs.kinds import JobKind
 from api.jobs.queue import JobRequest, Slots, find_unfinished, submit
 from api.jobs.unused_uploads import remove_unused_uploads
 from api.once import ONCE, OnceRoute, answered_before, keep_answer
+from api.routing import Router
 from api.schemas.jobs import JobDocument
 from api.schemas.uploads import RecordingNew, UploadDocument
 from api.uploads import Upload, find_upload, receiving
@@ -31,8 +32,8 @@ from labsys.core.errors import UnknownNameError
 from labsys.core.session import TrialName
 from labsys.storage.lab import Lab, take_folder
 
-router = APIRouter(prefix="/uploads", tags=["uploads"])
-recordings = APIRouter(prefix="/recordings", tags=["recordings"], route_class=OnceRoute)
+router = Router(prefix="/uploads", tags=["uploads"])
+recordings = Router(prefix="/recordings", tags=["recordings"], route_class=OnceRoute)
 
 Sha256 = Annotated[
     str, Path(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file's content", examples=["ab" * 32])

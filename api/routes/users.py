@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -16,10 +16,11 @@ from api.documents import send
 from api.errors import problem_responses
 from api.paging import Keyset
 from api.queries import find_subject
+from api.routing import Router
 from api.schemas.access import GrantsDocument, UserChange, UserDocument, UserNew
 from api.schemas.results import Page
 
-router = APIRouter(prefix="/users", tags=["users"])
+router = Router(prefix="/users", tags=["users"])
 
 Name = Annotated[str, Path(min_length=1, max_length=100, description="Name of the user", examples=["mk"])]
 

@@ -68,16 +68,21 @@ def differing_zero(definition: MetricDefinition | AngleDefinition, captures: Seq
     Also what needs no static trial is the rotation from standing where there is one: stickers that sit askew make the
     two differ by up to 5°.
     """
-    if isinstance(definition, AngleDefinition):
-        rests = definition.static_referenced
-    else:
-        rests = definition.reference is Reference.PROXIMAL_SEGMENT and not definition.static_referenced
-    without = _without_static(captures) if rests else ""
+    without = _without_static(captures) if rests_on_static(definition) else ""
     return f"measured from standing in some and not in all: no static trial for {without}" if without else None
 
 
-def _without_static(captures: Iterable[Capture]) -> str:
+def rests_on_static(definition: MetricDefinition | AngleDefinition) -> bool:
+    """Whether its zero is another one without a static trial."""
+    if isinstance(definition, AngleDefinition):
+        return definition.static_referenced
+    return definition.reference is Reference.PROXIMAL_SEGMENT and not definition.static_referenced
+
+
+def _without_static(captures: Sequence[Capture]) -> str:
     """The captures that have no static trial, where others have one; else empty."""
+    if not {True, False} <= {c.has_static for c in captures}:
+        return ""
     known = {f"{c.name.session}/{c.name.trial}": c.has_static for c in captures}
     return _listed(n for n, has in known.items() if has is False) if True in known.values() else ""
 

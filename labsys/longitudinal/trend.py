@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from labsys.core.catalogue import METRICS, MetricDefinition, find_metric
@@ -15,7 +16,7 @@ from labsys.core.skeleton import Side, Tier
 from labsys.longitudinal.calibrations import depends_on_calibration, largest_differences, reason_against
 from labsys.longitudinal.families import FAMILY_RATE, page_level
 from labsys.longitudinal.goals import check_goal, is_late
-from labsys.longitudinal.guards import STRIKE_METRIC, differing_zero, strike_changed
+from labsys.longitudinal.guards import STRIKE_METRIC, differing_zero, rests_on_static, strike_changed
 from labsys.longitudinal.making import describe_making, group_made_alike
 from labsys.longitudinal.pairing import COMPARED_KINDS, group_alike
 from labsys.longitudinal.slope import DatedVisit, fit_slope
@@ -64,8 +65,8 @@ def metric_trend(
     question = _Question(metric, side, errors, goals)
     series = []
     for group in group_alike(o.capture for o in origins):
-        members = [o for o in origins if any(o.capture is c for c in group)]
-        series += _series_of(members, question)
+        inside = {id(c) for c in group}
+        series += _series_of([o for o in origins if id(o.capture) in inside], question)
     return Trend(metric=metric, side=side, series=tuple(series), left_out=left_out)
 
 
@@ -91,6 +92,8 @@ def _why_apart(definition: MetricDefinition, a: Capture, b: Capture) -> str | No
 
 def _joinable(members: Sequence[_Origin], definition: MetricDefinition) -> list[tuple[list[_Origin], str]]:
     """Captures in groups in which each may be joined with every other, and why a group stands apart from the first."""
+    if not (depends_on_calibration(definition) or rests_on_static(definition)):
+        return [(list(members), "")]
     groups: list[tuple[list[_Origin], str]] = []
     for origin in members:
         against = [
@@ -108,12 +111,11 @@ def _series_of(members: list[_Origin], question: _Question) -> list[TrendSeries]
     """One series per tier, definition version and making of captures under one condition, and per what they are
     measured from."""
     by_definition: dict[tuple[Tier, int, int], list[_Origin]] = defaultdict(list)
-    makings = group_made_alike(o.capture for o in members)
+    makings = {id(c): i for i, group in enumerate(group_made_alike(o.capture for o in members)) for c in group}
     for origin in members:
         found = origin.capture.find(question.metric, question.side)
         if found is not None:
-            making = next(i for i, group in enumerate(makings) if any(c is origin.capture for c in group))
-            by_definition[found.tier, found.version, making].append(origin)
+            by_definition[found.tier, found.version, makings[id(origin.capture)]].append(origin)
     return [
         _one_series(joined, question, tier=tier, version=version, apart=apart)
         for (tier, version, _), origins in sorted(by_definition.items())
@@ -208,5 +210,11 @@ def _family(question: _Question, tier: Tier, last_date: str) -> tuple[Family, fl
     if any(g.metric == question.metric and g.side is question.side for g in in_time):
         return Family.GOAL, FAMILY_RATE / len(in_time)
     goals = {(g.metric, g.side) for g in in_time}
-    rows = [(m.id, s) for m in METRICS if m.tier <= tier for s in m.sided.sides if (m.id, s) not in goals]
-    return Family.EXPLORATORY, page_level(sum(question.errors.find(m, tier) is not None for m, _ in rows))
+    return Family.EXPLORATORY, page_level(len(_rows_with_error(question.errors, tier) - goals))
+
+
+@lru_cache(maxsize=32)
+def _rows_with_error(errors: ErrorTable, tier: Tier) -> frozenset[tuple[str, Side]]:
+    """Of the catalogue at this tier."""
+    known = [m for m in METRICS if m.tier <= tier and errors.find(m.id, tier) is not None]
+    return frozenset((m.id, side) for m in known for side in m.sided.sides)

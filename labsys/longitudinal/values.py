@@ -106,12 +106,12 @@ class Capture:
         """The first metric of every row: a comparison looks up hundreds."""
         return {(m.id, m.side): m for m in reversed(self.metrics)}
 
-    @property
+    @cached_property
     def speed_mps(self) -> float:
         """Stated speed, else the measured one; NaN where neither is known. m/s."""
         return self.conditions.speed_mps if self.conditions.speed_mps is not None else self.measured_speed_mps
 
-    @property
+    @cached_property
     def measured_speed_mps(self) -> float:
         """Speed that the feet or the pelvis showed; NaN where not measured. m/s."""
         measured = self.find("speed", Side.BOTH)

@@ -72,7 +72,17 @@ class Measured:
 
     def value(self, error: SessionError) -> VisitValue:
         """The visit's value with the parts of its error."""
-        return visit_value(self.metrics, error=error, n_placements=self.n_placements)
+        for known, value in self._values:
+            if known is error:
+                return value
+        value = visit_value(self.metrics, error=error, n_placements=self.n_placements)
+        self._values.append((error, value))
+        return value
+
+    @cached_property
+    def _values(self) -> list[tuple[SessionError, VisitValue]]:
+        """Values by error, each made once: a row asks for them in its intervals and in its change."""
+        return []
 
     def interval(self, error: SessionError | None) -> tuple[float, float]:
         """95 % interval of what another day would show; NaN where not measured or the error is unknown."""
