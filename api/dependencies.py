@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
-from fastapi.dependencies.models import Dependant
-from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from api.access.authenticate import principal_of
 from api.access.visibility import limit_session
 from api.database.connection import Database
 from api.errors import RefusedError
+from api.routing import query_parameters
 from labsys.core.errors import UnknownNameError
 from labsys.core.session import TrialName
 from labsys.storage.lab import Lab
@@ -72,7 +71,7 @@ TrialNameDep = Annotated[TrialName, Depends(get_trial_name)]
 async def refuse_unknown_parameters(request: Request) -> None:
     """Refuse query parameters that the route does not have, or has once and was given twice: a typo in a filter would
     otherwise return everything."""
-    known = _parameters(request.scope["route"].dependant)
+    known = query_parameters(request.scope["route"])
     for name in request.query_params:
         if name not in known:
             raise refuse_name(UnknownNameError("query parameter", name, valid=known), kind="unknown-parameter")
@@ -102,21 +101,3 @@ def refusing_names() -> Iterator[None]:
 def _unacceptable(what: str) -> RefusedError:
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     return RefusedError(status, "invalid-parameter", what, remedy="Give it once, as plain text")
-
-
-def _parameters(dependant: Dependant) -> dict[str, bool]:
-    """Name of every query parameter of a route -> whether it may be repeated."""
-    known: dict[str, bool] = {}
-    for inner in dependant.dependencies:
-        known |= _parameters(inner)
-    for field in dependant.query_params:
-        annotation = field.field_info.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            known |= {f.alias or name: _is_list(f.annotation) for name, f in annotation.model_fields.items()}
-        else:
-            known[field.alias] = _is_list(annotation)
-    return known
-
-
-def _is_list(annotation: Any) -> bool:
-    return getattr(annotation, "__origin__", None) is list

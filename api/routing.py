@@ -8,7 +8,9 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from fastapi import APIRouter
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from sqlalchemy.orm import Session
 from starlette.routing import Match, Route
 from starlette.types import Scope
@@ -23,6 +25,16 @@ class ReadingRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
         super().__init__(path, endpoint if iscoroutinefunction(endpoint) else _closing(endpoint), **options)
+
+    @cached_property
+    def parameters(self) -> dict[str, bool]:
+        """Name of every query parameter -> whether it may be repeated; read once and not for every request."""
+        return _parameters(self.dependant)
+
+
+def query_parameters(route: APIRoute) -> dict[str, bool]:
+    """Name of every query parameter of a route -> whether it may be repeated."""
+    return route.parameters if isinstance(route, ReadingRoute) else _parameters(route.dependant)
 
 
 def _closing(endpoint: Endpoint) -> Endpoint:
@@ -57,3 +69,20 @@ class Router(APIRouter):
 
 def _beginning(path: str) -> str:
     return path.split("/", 2)[1] if "/" in path else ""
+
+
+def _parameters(dependant: Dependant) -> dict[str, bool]:
+    known: dict[str, bool] = {}
+    for inner in dependant.dependencies:
+        known |= _parameters(inner)
+    for field in dependant.query_params:
+        annotation = field.field_info.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            known |= {f.alias or name: _is_list(f.annotation) for name, f in annotation.model_fields.items()}
+        else:
+            known[field.alias] = _is_list(annotation)
+    return known
+
+
+def _is_list(annotation: Any) -> bool:
+    return getattr(annotation, "__origin__", None) is list

@@ -16,7 +16,8 @@ from api.database.tables_owned import ApiKeyRow, GrantRow, LoginRow, UserRow
 from labsys.core.errors import ConcurrencyError, InputError, UnknownNameError
 from labsys.storage.identity import new_uuid
 
-_SELECT_KNOWN = select(or_(exists(select(UserRow.id)), exists(select(ApiKeyRow.id))))
+_KNOWN = (exists(select(kind.__table__.c.id)) for kind in (UserRow, ApiKeyRow))
+_SELECT_KNOWN = select(or_(*_KNOWN))
 
 
 def is_open(session: Session) -> bool:

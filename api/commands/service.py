@@ -62,7 +62,7 @@ def serve(
         folder = terminal.open_lab()
         application = create_app(folder, settings)
     terminal.say(f"http://{settings.host}:{settings.port}  (Ctrl-C stops)")
-    with working_beside(folder, workers):
+    with working_beside(folder, workers), _collected_seldom():
         uvicorn.run(
             application,
             host=settings.host,
@@ -76,17 +76,26 @@ def serve(
 
 @contextmanager
 def _nothing_collected() -> Iterator[None]:
-    """While a service is put together nothing of it becomes garbage; looking for some takes a sixth of the start.
-
-    It lives as long as the process does, so later rounds do not look through it again either: every fiftieth comparison
-    waited a quarter of a second for that.
-    """
+    """While a service is put together nothing of it becomes garbage; looking for some takes a sixth of the start."""
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
         gc.enable()
+
+
+@contextmanager
+def _collected_seldom() -> Iterator[None]:
+    """A running service: what it was put together from is not looked through again, which made every fiftieth
+    comparison wait for a quarter of a second, and half a million rows of a table are not for each 700 of them."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def _settings(host: str | None, port: int | None, *, blur_faces: bool) -> ServiceSettings:

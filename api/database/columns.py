@@ -18,6 +18,9 @@ from labsys.core.skeleton import Side
 CODE_LENGTH = 64
 
 
+_Process = Callable[[Any], Any] | None
+
+
 class UuidText(Uuid[str]):
     """A UUID as text. Where the database has no type of its own for it, 32 digits come back and are cut into groups:
     making a UUID of each and text of that took a tenth of a trend."""
@@ -25,10 +28,11 @@ class UuidText(Uuid[str]):
     def __init__(self) -> None:
         super().__init__(as_uuid=False)
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+    def result_processor(self, dialect: Dialect, coltype: object) -> _Process:
         """SQLAlchemy's way to say what is made of the driver's value."""
         if dialect.supports_native_uuid:
-            return super().result_processor(dialect, coltype)
+            native: _Process = super().result_processor(dialect, coltype)  # type: ignore[no-untyped-call]
+            return native
         return _group_digits
 
 

@@ -8,7 +8,6 @@ from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 Places = np.ndarray[Any, np.dtype[np.int32]]
 Factors = np.ndarray[Any, np.dtype[np.float64]]
@@ -75,6 +74,8 @@ class Scaled(_Column):
 
     def as_array(self, kind: Any) -> Any:
         """As an Arrow array."""
+        import pyarrow.compute as pc  # a twentieth of a start, which makes no table
+
         return pc.multiply(pa.array(self.numbers, kind), pa.array(self.factors))
 
     def value(self, row: int) -> float | None:

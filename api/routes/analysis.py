@@ -104,9 +104,9 @@ def trend(
 ) -> Response:
     """One metric and side over all visits of a subject, one series per condition."""
     with refusing_names():
-        find_metric(metric)
-    if as_of is not None:
-        find_subject(db, subject)  # where neither is there, it is the subject that is told of
+        definition = find_metric(metric)
+    if as_of is not None or side not in definition.sided.sides:
+        find_subject(db, subject)  # where more is wrong, it is the subject that is told of
     counting = _counting(db, as_of)
     found = find_trend(db, errors_as_of(lab, counting), subject, metric, side, counting=counting)
     return send(request, trend_document(found, subject, as_of=as_of_document(db, counting)))

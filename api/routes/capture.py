@@ -18,7 +18,6 @@ from api.dependencies import DatabaseDep, LabDep, refusing_names
 from api.documents import send
 from api.errors import RefusedError, problem_responses
 from api.recording.line import ask_station, open_station, station_folder
-from api.recording.recovering import recover_lab
 from api.recording.watching import follow_pictures, follow_state
 from api.routing import Router
 from api.schemas.capture import (
@@ -31,7 +30,6 @@ from api.schemas.capture import (
     VisitNew,
 )
 from labsys.capture.preview import PreviewReader, preview_file
-from labsys.capture.rig import load_recordable_rig
 from labsys.core.errors import UnknownNameError
 from labsys.storage.lab import Lab
 from labsys.storage.templates import find_template
@@ -69,6 +67,8 @@ def get(request: Request, lab: LabDep) -> Response:
 def open_rig(request: Request, lab: LabDep, database: DatabaseDep, body: StationNew) -> Response:
     """Open the cameras of a rig. They stay open until closed, or until nobody has looked for half an hour."""
     path = _rig_file(lab, body.rig)
+    from labsys.capture.rig import load_recordable_rig  # a twentieth of a start, which records nothing
+
     load_recordable_rig(path)
     state = open_station(lab, path, by=actor_of(request).name)
     _note(request, database, "capture.open", body.rig)
@@ -140,6 +140,8 @@ def repeat(request: Request, lab: LabDep, database: DatabaseDep, reason: Reason,
 @router.post("/recover", response_model=RecoveriesDocument, responses=problem_responses())
 def recover(request: Request, lab: LabDep, database: DatabaseDep) -> Response:
     """Finish recordings that were cut short, as `labsys recover` does."""
+    from api.recording.recovering import recover_lab  # with it comes all of a recorder
+
     found = recover_lab(lab, database)
     _note(request, database, "capture.recover", f"{len(found.recordings)} recordings")
     return send(request, found)

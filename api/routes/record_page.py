@@ -15,7 +15,6 @@ from api.pages.templates import render
 from api.recording.visits import SPEED, needs_speed
 from api.routing import Router
 from labsys.capture.protocol import Protocol, load_protocol
-from labsys.capture.rig import load_recordable_rig
 from labsys.capture.tags import load_surveyed_tags
 from labsys.core.errors import LabsysError
 from labsys.core.session import Phase
@@ -74,6 +73,8 @@ def _surveyed_tags(lab: Lab) -> list[str]:
 
 def _rigs(lab: Lab) -> tuple[list[dict[str, str]], list[str]]:
     """Rigs that can be recorded with, and why the others cannot."""
+    from labsys.capture.rig import load_recordable_rig  # a twentieth of a start, which records nothing
+
     found, faults = [], []
     for name in list_templates(lab, "rig"):
         try:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,10 +34,8 @@ def _server_user() -> str | None:
     return "nobody" if os.geteuid() == 0 else None
 
 
-def _skip_postgresql(reason: str) -> None:
-    if os.environ.get("LABSYS_REQUIRE_PG") == "1":
-        pytest.fail(f"PostgreSQL {reason}")
-    pytest.skip(f"PostgreSQL {reason}")
+class NoServerError(Exception):
+    """No PostgreSQL can be run here, and why."""
 
 
 def _find_runnable() -> Path:
@@ -49,17 +48,16 @@ def _find_runnable() -> Path:
             continue  # the wheel lies below a private home
         if answer.returncode == 0:
             return folder
-    _skip_postgresql("has no server binaries here that this user may run")
-    raise AssertionError("unreachable")
+    raise NoServerError("PostgreSQL has no server binaries here that this user may run")
 
 
-@pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[str]:
-    """URL of a PostgreSQL cluster without a database name: LABSYS_TEST_PG_URL, or one of our own on a socket."""
-    given = os.environ.get("LABSYS_TEST_PG_URL")
-    if given:
-        yield given
-        return
+@contextmanager
+def running_postgresql() -> Iterator[str]:
+    """URL, without the name of a database, of a PostgreSQL of our own on a socket, which ends with the block.
+
+    Raises:
+        NoServerError: there is none that this user may run.
+    """
     binaries, user = _find_runnable(), _server_user()
     home = Path(tempfile.mkdtemp(prefix="labsys-pg-", dir="/tmp"))
     if user is not None:
@@ -75,9 +73,28 @@ def postgresql_server() -> Iterator[str]:
         [binaries / "pg_ctl", "-D", home / "data", "-o", options, "-l", home / "log", "-w", "start"],
         user=user, cwd="/", check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120,
     )  # fmt: skip
-    yield f"postgresql+psycopg://labsys@/postgres?host={home}"
-    run(binaries / "pg_ctl", "-D", home / "data", "-m", "fast", "-w", "stop")
-    shutil.rmtree(home, ignore_errors=True)
+    try:
+        yield f"postgresql+psycopg://labsys@/postgres?host={home}"
+    finally:
+        run(binaries / "pg_ctl", "-D", home / "data", "-m", "fast", "-w", "stop")
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """URL of a PostgreSQL cluster without a database name: LABSYS_TEST_PG_URL, or one of our own on a socket."""
+    given = os.environ.get("LABSYS_TEST_PG_URL")
+    if given:
+        yield given
+        return
+    with ExitStack() as running:
+        try:
+            url = running.enter_context(running_postgresql())
+        except NoServerError as error:
+            if os.environ.get("LABSYS_REQUIRE_PG") == "1":
+                pytest.fail(str(error))
+            pytest.skip(str(error))
+        yield url
 
 
 @pytest.fixture
