@@ -177,7 +177,7 @@ def _settings(parameters: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in parameters.items() if k.partition(".")[0] not in _STATED}
 
 
-def _capture_metric(row: Row[Any]) -> CaptureMetric:
+def _capture_metric(row: Sequence[Any]) -> CaptureMetric:
     _, metric, side, mean, sd, n, lag1, se_reconstruction, tier, version, quality, reason, _ = row
     return CaptureMetric(
         id=metric,

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time
 from importlib.resources import as_file, files
 from typing import Annotated, Any
 
-from fastapi import Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
@@ -165,7 +165,7 @@ def _trend(
     return document | {"charts": [trend_chart(series, document["unit"]) for series in document["series"]]}
 
 
-def mount_static(routes: Router) -> None:
+def mount_static(routes: APIRouter) -> None:
     """Serve the style sheet and scripts of all pages from the package."""
     with as_file(files("api") / "web" / "static") as folder:
         routes.mount("/static", OwnFiles(directory=folder), name="static")
