@@ -81,6 +81,7 @@ def test_every_route_that_takes_a_key_keeps_its_answer(client: TestClient) -> No
         },
         "jobs": JOB,
         "releases": {"name": "2026-autumn", "of_present": True},
+        "releases/candidate": {"subject": "S01"},
         "recordings": {
             "subject": "S03",
             "session": "v1",
