@@ -30,8 +30,8 @@ class JpegVideo:
     picture is handed to the system at once, so that a killed process loses none that `write` returned from.
 
     Raises:
-        OSError: the file cannot be written, here and in every method; its errno tells a full disk. What was written
-            before is whole.
+        OSError: the file cannot be written, here and in every method but `begin_sync`; its errno tells a full disk.
+            What was written before is whole.
     """
 
     def __init__(self, path: Path, *, size_px: tuple[int, int], rate_hz: float) -> None:
@@ -64,10 +64,14 @@ class JpegVideo:
         self._last_ms = now_ms
 
     def begin_sync(self) -> None:
-        """Let the system begin to write to the disk what came since the last time, without waiting for it."""
+        """Let the system begin to write to the disk what came since the last time, without waiting for it.
+
+        Raises nothing: a file system that takes no advice is no disk that fails, and `sync` forces the same.
+        """
         begin, self._begun = self._begun, self._end
         if hasattr(os, "posix_fadvise"):  # what it is told of is dirty: it is written, and nothing of it forgotten yet
-            os.posix_fadvise(self._file.fileno(), begin, self._begun - begin, os.POSIX_FADV_DONTNEED)
+            with contextlib.suppress(OSError):
+                os.posix_fadvise(self._file.fileno(), begin, self._begun - begin, os.POSIX_FADV_DONTNEED)
 
     def sync(self) -> None:
         """Force what was written to the disk."""

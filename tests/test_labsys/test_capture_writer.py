@@ -83,6 +83,27 @@ def test_cameras_take_turns_to_give_the_disk_what_they_have(tmp_path: Path, monk
     assert np.diff(begun).max() == pytest.approx(0.25, abs=0.02), "or sooner, where a forced one is due"
 
 
+def test_a_file_system_that_takes_no_advice_ends_no_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is only told sooner what it will be forced to write anyway."""
+    asked = list[int]()
+
+    def refuse(descriptor: int, *_: int) -> None:
+        asked.append(descriptor)
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr("labsys.storage.jpeg_video.os.posix_fadvise", refuse, raising=False)
+    writer, _, counts = _writer(tmp_path)
+    writer._plan = replace(writer._plan, sync_every_s=60.0)
+    for tick in range(3):
+        writer._store(_frame(tick))
+        writer._next_ns = 0
+        writer._sync_if_due()
+        writer._settle_flush()
+    writer._close_part()
+    assert len(asked) == 3
+    assert (counts[Count.STORED], counts[Count.LOST_TO_DISK]) == (3, 0)
+
+
 def test_frames_are_written_while_the_disk_flushes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that is killed then loses what waits; a flush may take longer than a frame."""
     begun, over = threading.Event(), threading.Event()
