@@ -185,3 +185,19 @@ def test_a_disk_whose_cache_is_fast_and_that_is_not_is_told(tmp_path: Path, monk
     assert found.what.endswith(" MB/s, 100 MB/s are safe")
     assert sizes[0] >= 50_000_000
     assert list(tmp_path.glob(".write_test")) == []
+
+
+def test_a_slow_disk_is_told_within_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory takes all that cameras send in two seconds at once; a stick then takes a minute to take it from there."""
+    clock = SimpleNamespace(now_s=0.0, forced=0)
+
+    def flush(descriptor: int) -> None:
+        size = os.fstat(descriptor).st_size
+        clock.now_s, clock.forced = clock.now_s + (size - clock.forced) / 10e6, size
+
+    monkeypatch.setattr("labsys.capture.preflight.machine.os.fsync", flush)
+    monkeypatch.setattr("labsys.capture.preflight.machine.time", SimpleNamespace(monotonic=lambda: clock.now_s))
+    (found,) = _faults(_rehearsal(tmp_path, {Count.SEEN_BYTES: 400 * 500_000}), DiskCheck())
+    assert found.outcome is Outcome.FAIL
+    assert found.what == "the disk writes 10 MB/s, 200 MB/s are safe"
+    assert clock.now_s < 8.0
