@@ -14,7 +14,7 @@ import numpy as np
 from calibration.drift.surroundings import compare_views
 from labsys.capture.preflight.check import CheckResult, Outcome, Rehearsal
 from labsys.capture.preflight.glance import Glance, Gray, make_view
-from labsys.core.errors import LabsysError
+from labsys.core.errors import InputError, LabsysError
 from labsys.storage.lab import Lab
 from labsys.storage.video import sample_gray_frames
 from pipelines.calibrating.source import find_take
@@ -37,22 +37,21 @@ class ViewCheck:
         """One line per camera that could be looked at, or one that says why none could be held against anything."""
         glances = rehearsal.glances
         try:
-            then = self._read_views(list(glances))
+            videos = find_take(self._calibration, self._lab).videos
         except LabsysError as error:
             yield self._doubt(f"what the cameras saw at {self._calibration} cannot be looked at: {error.what}")
             return
+        known = [camera for camera in glances if camera in videos]
+        with ThreadPoolExecutor() as pool:
+            read = dict(zip(known, pool.map(lambda camera: _try_to_read(videos[camera]), known), strict=True))
+        then = {camera: view for camera, view in read.items() if not isinstance(view, str)}
         for camera, glance in glances.items():
             if camera in then and then[camera].shape == glance.view.shape:
                 yield self._judge(camera, then, glances)
             else:
-                why = "of another size" if camera in then else "missing"
-                yield self._doubt(f"{camera} cannot be held against its video at {self._calibration}, which is {why}")
-
-    def _read_views(self, cameras: list[str]) -> dict[str, Gray]:
-        videos = find_take(self._calibration, self._lab).videos
-        known = [camera for camera in cameras if camera in videos]
-        with ThreadPoolExecutor() as pool:
-            return dict(zip(known, pool.map(lambda camera: _read_view(videos[camera]), known), strict=True))
+                found = read.get(camera, "is missing")
+                why = found if isinstance(found, str) else "is of another size"
+                yield self._doubt(f"{camera} cannot be held against its video at {self._calibration}, which {why}")
 
     def _judge(self, camera: str, then: Mapping[str, Gray], glances: Mapping[str, Glance]) -> CheckResult:
         now = glances[camera].view
@@ -87,6 +86,14 @@ class ViewCheck:
         )
 
 
+def _try_to_read(video: Path) -> Gray | str:
+    """What a video shows, or what is wrong with it: one that is damaged keeps no other camera from its check."""
+    try:
+        return _read_view(video)
+    except LabsysError as error:
+        return error.what
+
+
 def _read_view(video: Path) -> Gray:
     import cv2
 
@@ -95,4 +102,7 @@ def _read_view(video: Path) -> Gray:
         size = (-(-width // _HALF), -(-height // _HALF))
         return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
-    return make_view(halve(picture) for picture in sample_gray_frames(video, _PICTURES))
+    pictures = [halve(picture) for picture in sample_gray_frames(video, _PICTURES)]
+    if not pictures:
+        raise InputError("holds no pictures", where=str(video))
+    return make_view(pictures)

@@ -16,6 +16,7 @@ from labsys.storage.calibrations import save_calibration_folder
 from labsys.storage.jpeg_video import JpegVideo
 from labsys.storage.lab import Lab, create_lab
 from labsys.storage.takes import StagedTake, Take
+from pipelines.calibrating.source import CalibrationSource, find_take
 from pipelines.preflight import outer_checks
 from pipelines.preflight_views import ViewCheck
 from tests.test_calibration.test_surroundings import draw_room
@@ -120,3 +121,19 @@ def test_another_place_a_bare_wall_and_a_calibration_without_pictures_are_doubtf
     assert unknown.what.endswith("which is missing")
     for found in (elsewhere, plain, without, other_size, unknown):
         assert (found.outcome, bool(found.fix)) == (Outcome.WARN, True)
+
+
+def test_a_damaged_video_keeps_no_other_camera_from_its_check(
+    tmp_path: Path, lab_of_two: tuple[Lab, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = find_take(lab_of_two[1], lab_of_two[0])
+    (tmp_path / "damaged.mkv").write_bytes(b"no video" * 1000)
+    damaged = CalibrationSource({**source.videos, "camA": tmp_path / "damaged.mkv"})
+    monkeypatch.setattr("pipelines.preflight_views.find_take", lambda *_: damaged)
+    moved = {"camA": _glance(ROOMS["camA"]), "camB": _glance(ROOMS["camB"], 12.0)}
+    first, second = _look(tmp_path, lab_of_two, moved)
+    assert first.outcome is Outcome.WARN
+    assert "which is no readable video" in first.what
+    assert second.what.startswith("camB was moved")
+    monkeypatch.setattr("pipelines.preflight_views.sample_gray_frames", lambda *_: iter(()))
+    assert all("which holds no pictures" in r.what for r in _look(tmp_path, lab_of_two, moved))
