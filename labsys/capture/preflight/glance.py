@@ -63,7 +63,7 @@ def read_glance(folder: Path, camera: str) -> Glance | None:
     except (LabsysError, ValueError):  # nothing was stored
         return None
     n = min(len(packets), rows.size)
-    sound = [i for i in range(n) if not is_bad(rows[i : i + 1])[0]]
+    sound = [i for i in range(n) if packets[i] and not is_bad(rows[i : i + 1])[0]]
     small = [cv2.imdecode(np.frombuffer(packets[i], np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8) for i in sound]
     kept = [i for i, picture in zip(sound, small, strict=True) if picture is not None]
     if len(kept) < 2:

@@ -32,10 +32,10 @@ class LightCheck:
             if glance is None:
                 yield self._warn(f"no picture of {camera} could be looked at", "Look at it on the wall")
                 continue
-            faults = list(self._faults(camera, glance, rehearsal.rig.rate_of(camera)))
+            faults = list(self._faults(camera, glance))
             yield from faults or [CheckResult(self.name, Outcome.PASS, f"{camera} sees enough, and no flicker")]
 
-    def _faults(self, camera: str, glance: Glance, rate_hz: float) -> Iterator[CheckResult]:
+    def _faults(self, camera: str, glance: Glance) -> Iterator[CheckResult]:
         if glance.contrast < _LEAST_CONTRAST:
             yield CheckResult(
                 self.name,
@@ -50,11 +50,12 @@ class LightCheck:
                 "Switch the lights on, open its aperture, or raise its gain",
             )
         if glance.brightness > _BRIGHT or glance.clipped > _MOST_CLIPPED:
+            white, mean = f"{100 * glance.clipped:.0f} % of its view is white", f"{glance.brightness:.0f} of 255"
             yield self._warn(
-                f"{camera} is too bright: {100 * glance.clipped:.0f} % of its view is white",
+                f"{camera} is too bright: {white}, {mean} in the mean",
                 "Shade the window, lower its gain, or shorten its exposure",
             )
-        mains_hz, share = find_flicker(glance, rate_hz)
+        mains_hz, share = find_flicker(glance)
         if share > _MOST_FLICKER:
             yield self._warn(
                 f"the light of {camera} flickers by {100 * share:.0f} % with mains of {mains_hz:.0f} Hz",
@@ -65,14 +66,24 @@ class LightCheck:
         return CheckResult(self.name, Outcome.WARN, what, fix)
 
 
-def find_flicker(glance: Glance, rate_hz: float) -> tuple[float, float]:
+def find_flicker(glance: Glance) -> tuple[float, float]:
     """Mains frequency, Hz, whose lamps explain most, and by how much brightness swings with it: amplitude over mean.
 
     A lamp that flickers with f shows in pictures at the rate r as a beat of |f - k r|; a beat of nearly none cannot be
     told from a light that stands still. Of eight stripes the one that swings most counts.
     """
+    if glance.times_s.size < _FEWEST_FRAMES:
+        return _MAINS_HZ[0], 0.0
+    rate_hz = _measure_rate(glance.times_s)
     found = [(mains, _swing(glance, _beat_hz(2.0 * mains, rate_hz))) for mains in _MAINS_HZ]
     return max(found, key=lambda f: f[1])
+
+
+def _measure_rate(times_s: FloatArray) -> float:
+    """Pictures per second, where some may be missing. The rate that was ordered may be a whole beat off in the end."""
+    steps = np.diff(times_s)
+    numbers = np.concatenate([[0.0], np.cumsum(np.rint(steps / np.median(steps)))])
+    return float(1.0 / np.polyfit(numbers, times_s, 1)[0])
 
 
 def _beat_hz(light_hz: float, rate_hz: float) -> float:
@@ -80,7 +91,7 @@ def _beat_hz(light_hz: float, rate_hz: float) -> float:
 
 
 def _swing(glance: Glance, beat_hz: float) -> float:
-    if beat_hz < _SLOWEST_HZ or glance.times_s.size < _FEWEST_FRAMES:
+    if beat_hz < _SLOWEST_HZ:
         return 0.0
     phase = 2.0 * np.pi * beat_hz * glance.times_s
     # With a trend beside it: light that grows with the sun is no flicker.
