@@ -57,7 +57,10 @@ def compare_views(then: Gray, now: Gray) -> ViewShift:
     coarse, n_agreeing = _fit(before, after, _COARSE_PX)
     if coarse is None:
         return ViewShift(n_corners, 0, float("nan"))
-    fine, _ = _fit(*_follow(_even_out(then), _even_out(now), coarse), _FINE_PX)
+    followed = _follow(_even_out(then), _even_out(now), coarse)
+    fine, _ = _fit(*followed, _FINE_PX)
+    if fine is None:  # turned so far that no shift of a whole picture fits: how far is known to some pixels then
+        fine, _ = _fit(*followed, _COARSE_PX)
     if fine is None:
         return ViewShift(n_corners, 0, float("nan"))
     height, width = then.shape

@@ -1,7 +1,7 @@
 """Reading video in packet order, and writing a whole video of JPEG pictures.
 
-Frame i is the i-th that the packets decode to, in presentation order. Nothing seeks, and nothing takes a container's
-frame count or duration for the truth; they only bear witness that a file was cut short.
+Frame i is the i-th that the packets decode to, in presentation order. Nothing that counts frames seeks, or takes a
+container's frame count or duration for the truth; they only bear witness that a file was cut short.
 With film_video.py the only user of PyAV, which is imported when a video is opened: the service starts without it.
 """
 
@@ -92,7 +92,8 @@ def read_gray_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
 def sample_gray_frames(path: Path, n: int) -> Iterator[NDArray[np.uint8]]:
     """As `read_gray_frames`, about n pictures spread over the video, without decoding those between them.
 
-    Of a codec whose pictures depend on each other the nearest one before that stands alone.
+    Of a codec whose pictures depend on each other the nearest one before that stands alone. Which frames they are is
+    not known, and of a file without a duration, as one that was cut short, it is the first one n times.
     """
     with _opened(path) as (container, stream):
         for moment in range(n):

@@ -56,6 +56,19 @@ def test_how_far_a_camera_moved_is_measured(shift_px: tuple[float, float], turn_
     assert found.moved_px == pytest.approx(true_px, abs=0.3)
 
 
+@pytest.mark.parametrize("turn_deg", [6.0, 10.0])
+def test_a_camera_that_was_turned_a_lot_was_moved_and_is_no_other_place(turn_deg: float) -> None:
+    """What was far off in the middle of the picture is farther off at its ends: no shift fits both closely."""
+    focal_px, c, s = 500.0, np.cos(np.deg2rad(turn_deg)), np.sin(np.deg2rad(turn_deg))
+    camera = np.array([[focal_px, 0, 640], [0, focal_px, 360], [0, 0, 1]])
+    turned = camera @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]) @ np.linalg.inv(camera)
+    wide = draw_room(6, size_px=(1280, 720))
+    now = cv2.warpPerspective(wide, turned, (1280, 720), borderMode=cv2.BORDER_REFLECT_101)
+    found = compare_views(*(_seen(room[180:540, 320:960], i, runner=False) for i, room in enumerate((wide, now))))
+    assert found.is_same_place
+    assert found.moved_px == pytest.approx(focal_px * s / c, rel=0.25)
+
+
 def test_another_room_and_a_bare_wall_are_not_the_same_place() -> None:
     found = compare_views(_seen(draw_room(0), 1), _seen(draw_room(1), 2))
     assert (found.is_same_place, found.is_plain) == (False, False)
