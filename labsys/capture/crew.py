@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +13,7 @@ from typing import Any
 from labsys.capture.child_process import end_child, start_child
 from labsys.capture.device import DriverError
 from labsys.capture.driver import DriverKind
-from labsys.capture.memory import make_memory_folder
+from labsys.capture.memory import HeldFolder
 from labsys.capture.part_writer import WriterPlan
 from labsys.capture.preview import preview_file
 from labsys.capture.rig import Rig
@@ -84,7 +83,8 @@ class Crew:
 
     def __init__(self, rig: Rig, bench: Path | None, previews: Path | None = None) -> None:
         self._rig, self._bench, self._previews = rig, bench, previews
-        self._folder = make_memory_folder("labsys-record-")
+        self._shared = HeldFolder("labsys-crew-", in_memory=True)
+        self._folder = self._shared.path
         self.workers: dict[str, CameraWorker] = {}
         self._started_s = 0.0
 
@@ -185,7 +185,7 @@ class Crew:
 
     def leave(self) -> None:
         """Remove what the processes and the crew shared."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._shared.remove()
 
     def counts(self) -> list[CameraCount]:
         """Every camera's present counts."""

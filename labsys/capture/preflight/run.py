@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from labsys.capture.crew import Crew
+from labsys.capture.memory import HeldFolder
 from labsys.capture.preflight.cameras import BusCheck, ControlCheck, IdentityCheck, StreamCheck, TriggerCheck
 from labsys.capture.preflight.check import CheckResult, Outcome, PreflightCheck, Rehearsal
 from labsys.capture.preflight.glance import GLANCE_S, Glance, read_glance
@@ -76,9 +77,9 @@ def rehearse(
     """Let all cameras stream together; half a second of that is recorded, looked at, and removed."""
     rig = studio.rig
     crew = Crew(rig, studio.bench, previews)
-    with tempfile.TemporaryDirectory(prefix="labsys-check-") as room:
+    with _make_room() as room:
         try:
-            crew.start(Path(room), {camera: Path(room) / f".reserve.{camera}" for camera in rig.cameras})
+            crew.start(room, {camera: room / f".reserve.{camera}" for camera in rig.cameras})
             failed = _await_all(crew, waiting)
             _order_glance(crew, stream_s)
             pulses, trigger_failed = _let_stream(rig, crew, studio.trigger, stream_s, failed)
@@ -86,12 +87,22 @@ def rehearse(
         finally:
             crew.dismiss()
             crew.leave()
-        glances = _read_glances(Path(room), [camera for camera in crew.workers if camera not in failed])
+        glances = _read_glances(room, [camera for camera in crew.workers if camera not in failed])
     opened = {camera: worker.told for camera, worker in crew.workers.items() if camera not in failed}
     counts = {camera: worker.counts for camera, worker in crew.workers.items() if camera not in failed}
     return Rehearsal(
         rig, folder, planned_s, stream_s, opened, failed, counts, pulses, trigger_failed, broken_off, glances
     )
+
+
+@contextmanager
+def _make_room() -> Iterator[Path]:
+    """For pictures that may show people: whoever is killed here leaves them to the next check, which removes them."""
+    room = HeldFolder("labsys-rehearsal-", in_memory=False)
+    try:
+        yield room.path
+    finally:
+        room.remove()
 
 
 def _order_glance(crew: Crew, stream_s: float) -> None:
