@@ -49,7 +49,7 @@ def test_a_camera_that_stands_still_is_seen_to_stand_still(seed: int) -> None:
 def test_how_far_a_camera_moved_is_measured(shift_px: tuple[float, float], turn_deg: float) -> None:
     room = draw_room(5)
     matrix = cv2.getRotationMatrix2D((320.0, 180.0), turn_deg, 1.0)
-    matrix[:, 2] += shift_px
+    matrix[:, 2] += np.asarray(shift_px)
     ends = np.array([[0, 0, 1], [640, 0, 1], [0, 360, 1], [640, 360, 1]], dtype=np.float64)
     true_px = np.linalg.norm(ends @ matrix.T - ends[:, :2], axis=1).max()
     found = compare_views(_seen(room, 1), _seen(room, 2, matrix=matrix))
@@ -63,7 +63,7 @@ def test_a_camera_that_was_turned_a_lot_was_moved_and_is_no_other_place(turn_deg
     camera = np.array([[focal_px, 0, 640], [0, focal_px, 360], [0, 0, 1]])
     turned = camera @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]) @ np.linalg.inv(camera)
     wide = draw_room(6, size_px=(1280, 720))
-    now = cv2.warpPerspective(wide, turned, (1280, 720), borderMode=cv2.BORDER_REFLECT_101)
+    now = np.asarray(cv2.warpPerspective(wide, turned, (1280, 720), borderMode=cv2.BORDER_REFLECT_101), np.uint8)
     found = compare_views(*(_seen(room[180:540, 320:960], i, runner=False) for i, room in enumerate((wide, now))))
     assert found.is_same_place
     assert found.moved_px == pytest.approx(focal_px * s / c, rel=0.25)
