@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,20 +116,21 @@ def test_cameras_are_looked_at_while_they_stream_and_nothing_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Real processes, real JPEG: one camera has its cap on, another shows a room under a lamp of 50 Hz mains."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
     room = np.repeat(draw_room(2, size_px=(512, 288))[..., None], 3, axis=2)
     lamp = [np.asarray(np.clip(room * (1.0 + 0.2 * np.cos(2 * np.pi * k / 3)), 0, 255), np.uint8) for k in range(3)]
     capped = np.full((288, 512, 3), 4, np.uint8)
     rig = write_rig(tmp_path / "rig.yaml", rig_document(cameras=2, fps=60))
-    with open_studio(rig, {"camA": CountedPictures([capped]), "camB": CountedPictures(lamp)}) as studio:
-        found = run_preflight(studio, tmp_path, planned_s=1.0, stream_s=2.0)
+    # Not below tmp_path: the name of a socket may have 107 characters.
+    with tempfile.TemporaryDirectory(prefix="labsys-test-") as temporary, monkeypatch.context() as patched:
+        patched.setattr("tempfile.tempdir", temporary)
+        with open_studio(rig, {"camA": CountedPictures([capped]), "camB": CountedPictures(lamp)}) as studio:
+            found = run_preflight(studio, tmp_path, planned_s=1.0, stream_s=2.0)
+        assert [p for p in Path(temporary).rglob("*") if p.suffix in (".mkv", ".fts")] == []
     light = [r for r in found.results if r.check == "light"]
     assert [r.outcome for r in light] == [Outcome.FAIL, Outcome.WARN]
     assert light[0].what.startswith("camA sees nothing")
     assert light[1].what.startswith("the light of camB flickers by ")
     assert "mains of 50 Hz" in light[1].what
-    assert [p for p in (tmp_path / "temporary").rglob("*") if p.suffix in (".mkv", ".fts")] == []
 
 
 def test_what_moves_is_gone_in_the_median() -> None:
