@@ -101,8 +101,9 @@ def film_demo(
 def demo_rig(settings: DemoSettings) -> CameraRig:
     """Cameras around the treadmill: the first one level and square to it, the others on a ring, placed by the seed.
 
-    Of the ring none looks square to the treadmill, so that what points straight ahead, back or aside (both hips, the
-    spine, the outer side of both knees) shows in two pictures. Four in it: a board shows its face to one side, and
+    Of the ring none looks square to the treadmill, so that what points straight back or aside (the spine, the outer
+    side of both knees) shows in two pictures. The front of the pelvis does not with most seeds (docs/accuracy.md), and
+    is measured badly or not at all then. Four in it: a board shows its face to one side, and
     cameras further apart than a quarter of a ring would rarely see it together.
     """
     draws = Draws(Split.DEMO, settings.seed, "demo rig")

@@ -62,10 +62,9 @@ def _part(answers: Sequence[FilmedSeed], code: str) -> list[str]:
         error = errors_deg(answers, quantity)
         error, true = error[np.isfinite(error)], [row["truth"] for row in rows]
         held = "{} of {}".format(*covered(rows))
-        lines.append(
-            f"| {quantity} | {error.size} | {min(true):+.1f} to {max(true):+.1f} | {error.mean():+.2f} "
-            f"| {np.abs(error).mean():.2f} | {np.abs(error).max():.2f} | {held} |"
-        )
+        size = np.abs(error)
+        told = f"{error.mean():+.2f} | {size.mean():.2f} | {size.max():.2f}" if error.size else "none measured | |"
+        lines.append(f"| {quantity} | {error.size} | {min(true):+.1f} to {max(true):+.1f} | {told} | {held} |")
     visits = covered([row for a in answers for row in a.visits])
     lines += [
         "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -130,3 +130,11 @@ def test_filmed_seeds_of_other_code_stand_marked_in_the_table() -> None:
     assert "| hip-extension excursion | 4 | +6.0 to +6.0 | +0.75 | 1.25 | 2.00 | 2 of 4 |" in text
     assert errors_deg(answers, "pelvic rotation range").tolist() == [-0.5, 2.0]
     assert "Of other code" not in "\n".join(filmed_lines(answers[:1], "new"))
+
+
+def test_a_filmed_seed_that_measured_nothing_is_told_as_such() -> None:
+    answer = _filmed(100, "new", error=0.0, held=True)
+    nothing = replace(answer, changes=[{**row, "measured": None, "ci95": None} for row in answer.changes])
+    text = "\n".join(filmed_lines([nothing], "new"))
+    assert "| hip-extension excursion | 0 | +6.0 to +6.0 | none measured | | | 0 of 0 |" in text
+    assert "| 100 | 4.0° | +nan, +nan | +nan | +nan, +nan | 10 | cnew |" in text
