@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
@@ -16,9 +17,9 @@ Factors = np.ndarray[Any, np.dtype[np.float64]]
 class _Column(Sequence[Any]):
     """One value per row."""
 
+    @abstractmethod
     def value(self, row: int) -> Any:
         """Of one row."""
-        raise NotImplementedError
 
     @overload
     def __getitem__(self, row: int) -> Any: ...
