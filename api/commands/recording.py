@@ -191,18 +191,21 @@ def prepare_trial(
     """Refuse what cannot be recorded, and add the trial where it is new: for good once the block has recorded it.
 
     Raises:
-        UnknownNameError: no such subject, session or calibration. InputError: it has a take, or is new without a kind.
+        UnknownNameError: no such subject, session or calibration. InputError: it has a take, is new without a
+            kind, or its subject was erased.
     """
     from labsys.core.clock import utc_now
     from labsys.core.errors import UnknownNameError
     from labsys.core.session import Trial
     from labsys.storage.calibrations import list_calibrations
+    from labsys.storage.erasures import refuse_new_take
     from labsys.storage.identity import new_uuid
     from labsys.storage.sessions import load_session
     from labsys.storage.takes import has_take
     from labsys.storage.trials import begin_trial, load_trial, save_trial, trial_codes
 
     load_session(lab, name.subject, name.session)
+    refuse_new_take(lab, name.subject)
     if calibration and calibration not in list_calibrations(lab):
         raise UnknownNameError("calibration", calibration, valid=list_calibrations(lab), where=str(lab.root))
     if name.trial in trial_codes(lab, name.subject, name.session):

@@ -56,8 +56,10 @@ def purge(
     folder = terminal.open_lab()
     database = open_database(folder)
     try:
-        names = destroy_due_trials(folder, database, TERMINAL, days=days)
-        erased = remove_due_recordings(folder, database, TERMINAL)
+        try:
+            names = destroy_due_trials(folder, database, TERMINAL, days=days)
+        finally:  # who was erased does not wait for a trial that cannot be destroyed
+            erased = remove_due_recordings(folder, database, TERMINAL)
     finally:
         database.close()
     lines = names + [f"{subject}: recordings removed" for subject in erased]

@@ -33,3 +33,5 @@ def _try(what: str, clean: Callable[[], object]) -> None:
             _LOG.info("%s were removed: %s", what, gone)
     except (LabsysError, OSError) as error:
         _LOG.warning("%s cannot be seen to just now: %s", what, error)
+    except Exception:  # noqa: BLE001 - the worker, and what else is to go, wait for nothing here
+        _LOG.exception("%s cannot be seen to just now", what)

@@ -21,10 +21,12 @@ from labsys.storage.lab import Lab
 def open_visit(lab: Lab, protocol: Protocol, order: Mapping[str, Any]) -> Visit:
     """The visit that is ordered, its session saved (UnknownNameError, InputError: as it is refused)."""
     from labsys.storage.calibrations import list_calibrations
+    from labsys.storage.erasures import refuse_new_take
     from labsys.storage.subjects import require_subject
 
     subject, calibration = str(order["subject"]), str(order.get("calibration", ""))
     require_subject(lab, subject)
+    refuse_new_take(lab, subject)
     if calibration and calibration not in list_calibrations(lab):
         raise UnknownNameError("calibration", calibration, valid=list_calibrations(lab))
     texts = {name: str(text) for name, text in dict(order.get("answers", {})).items()}

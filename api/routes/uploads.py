@@ -30,6 +30,7 @@ from api.uploads import Upload, find_upload, receiving
 from calibration.align import WorldAxes
 from labsys.core.errors import UnknownNameError
 from labsys.core.session import TrialName
+from labsys.storage.erasures import refuse_new_take
 from labsys.storage.lab import Lab, take_folder
 
 router = Router(prefix="/uploads", tags=["uploads"])
@@ -128,7 +129,8 @@ def _refuse_second(session: Session, name: TrialName) -> None:
 
 
 def _refuse(lab: Lab, name: TrialName, body: RecordingNew) -> None:
-    """What can be said at once: the trial has a take, or a file is not here."""
+    """What can be said at once: the trial has a take, its subject was erased, or a file is not here."""
+    refuse_new_take(lab, name.subject)
     if take_folder(lab, name).exists():
         raise RefusedError(
             HTTPStatus.CONFLICT, "exists", f"trial {name} has a take already", remedy="Send it as another trial"

@@ -24,6 +24,9 @@ from labsys.storage.takes import ARCHIVE_FILE, RECORDING_FOLDER, TAKE_FILE, TAKE
 from labsys.storage.trial_bin import binned_trials
 from labsys.storage.trials import TRIAL_FILE
 
+# Two that removed at once would note everything twice, and trip over what the other has removed.
+_LOCK = ".removing.lock"
+
 
 def remove_erased(lab: Lab, *, note: Callable[[str], None]) -> list[str]:
     """Remove the recordings of all subjects whose time has come; returns those who had any left.
@@ -35,16 +38,18 @@ def remove_erased(lab: Lab, *, note: Callable[[str], None]) -> list[str]:
 
     Raises:
         InputError: something cannot be removed, is being recorded, or the disk with archived videos is away.
-        ConcurrencyError: a take is held by another process. What could be removed of others is gone all the same.
+        ConcurrencyError: another process removes just now, or holds a take. What could be removed of others is gone
+            all the same.
     """
     removed, failed = list[str](), list[LabsysError]()
-    for subject in subject_codes(lab):
-        try:
-            errors = _remove_due(lab, subject, note)
-        except LabsysError as error:
-            errors = [error]  # its erasure or a trial cannot be read; the others do not wait for it
-        failed += errors or []
-        removed += [subject] if errors == [] else []
+    with hold_lock(lab.root / "subjects" / _LOCK, what="the removal of erased subjects' recordings"):
+        for subject in subject_codes(lab):
+            try:
+                errors = _remove_due(lab, subject, note)
+            except LabsysError as error:
+                errors = [error]  # its erasure or a trial cannot be read; the others do not wait for it
+            failed += errors or []
+            removed += [subject] if errors == [] else []
     if failed:
         raise failed[0]
     return removed
@@ -72,7 +77,8 @@ def _trials(lab: Lab, subject: str) -> list[Path]:
 
 
 def _has_recordings(trial: Path) -> bool:
-    places = (*_videos(trial), trial / "take" / ARCHIVE_FILE, trial / RECORDING_FOLDER)
+    # A film may have been in the making when the videos went.
+    places = (*_videos(trial), trial / "derived", trial / "take" / ARCHIVE_FILE, trial / RECORDING_FOLDER)
     return any(is_there(place) for place in places)
 
 

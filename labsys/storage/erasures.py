@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from labsys.core.clock import utc_now
+from labsys.core.clock import read_utc, utc_now
 from labsys.core.errors import InputError
 from labsys.storage.atomic import is_there, sync_folder
 from labsys.storage.documents import load_document, save_document
@@ -27,10 +27,14 @@ class Erasure:
     remove_after: str
     removed_at: str = ""
 
+    def __post_init__(self) -> None:
+        for text in (self.asked_at, self.remove_after, *filter(None, [self.removed_at])):
+            read_utc(text)
+
     @property
     def is_due(self) -> bool:
         """Whether its time has come."""
-        return datetime.fromisoformat(self.remove_after) <= datetime.now(UTC)
+        return read_utc(self.remove_after) <= datetime.now(UTC)
 
     @property
     def says(self) -> str:
@@ -71,6 +75,17 @@ def find_erasure(lab: Lab, subject: str) -> Erasure | None:
     """The erasure of a subject, None where nobody asked for one."""
     path = _path(lab, subject)
     return load_document(path, Erasure) if is_there(path) else None
+
+
+def refuse_new_take(lab: Lab, subject: str) -> None:
+    """InputError where a take would be of somebody who was erased: it would be hidden, and removed with the others."""
+    erasure = find_erasure(lab, subject)
+    if erasure is None:
+        return
+    ways = "Take a new code for who comes again"
+    if not erasure.removed_at:
+        ways += f", or 'labsys subject erase {subject} --cancel'"
+    raise InputError(f"no take of {subject} is kept any more: {erasure.says}", remedy=ways)
 
 
 def cancel_erasure(lab: Lab, subject: str) -> None:

@@ -13,6 +13,7 @@ from labsys.core.errors import InputError, UnknownNameError
 from labsys.core.session import TrialName, check_code
 from labsys.storage.atomic import hash_file, is_there, make_folder, read_json, sync_folder, sync_tree
 from labsys.storage.documents import load_document, save_document
+from labsys.storage.erasures import find_erasure, refuse_new_take
 from labsys.storage.lab import Lab, take_folder, trial_folder
 from labsys.storage.locks import hold_lock
 from labsys.storage.trials import require_trial
@@ -147,10 +148,12 @@ def stage_take(lab: Lab, name: TrialName) -> Iterator[StagedTake]:
     """Begin a take of an existing trial; leaving without `finish` removes everything.
 
     Raises:
-        UnknownNameError: no such trial. InputError: the trial has a take already (takes are written once).
+        UnknownNameError: no such trial. InputError: the trial has a take already (takes are written once), or its
+            subject was erased.
         ConcurrencyError: another process is writing this take.
     """
     require_trial(lab, name)
+    refuse_new_take(lab, name.subject)
     staging, target = trial_folder(lab, name) / ".take.partial", take_folder(lab, name)
     with hold_lock(trial_folder(lab, name) / TAKE_LOCK, what=f"the take of {name}"):
         if is_there(target):
@@ -189,6 +192,9 @@ def require_videos(lab: Lab, name: TrialName) -> None:
             where=str(read_json(folder / ARCHIVE_FILE).get("folder")),
             remedy=f"Bring them back: labsys archive fetch {name}",
         )
+    erasure = find_erasure(lab, name.subject) if gone else None
+    if erasure is not None:
+        raise InputError(f"trial {name} has no videos any more: {erasure.says}")
     if gone:
         raise InputError("a video is gone", where=str(folder / gone[0]), remedy="Restore it from a backup")
 

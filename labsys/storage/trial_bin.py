@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from labsys.core.clock import utc_now
+from labsys.core.clock import read_utc, utc_now
 from labsys.core.errors import ConcurrencyError, InputError, UnknownNameError
 from labsys.core.session import Trial, TrialName
 from labsys.storage.atomic import is_there, make_folder, sync_folder, write_text_atomic
@@ -23,7 +23,7 @@ from labsys.storage.documents import load_document, save_document
 from labsys.storage.erasures import find_erasure
 from labsys.storage.finished_runs import run_names
 from labsys.storage.lab import Lab, subject_folder, trial_folder
-from labsys.storage.locks import is_held
+from labsys.storage.locks import hold_lock, is_held
 from labsys.storage.sessions import require_session
 from labsys.storage.staged_runs import refuse_while_running
 from labsys.storage.take_archive import remove_copies
@@ -35,6 +35,8 @@ from labsys.storage.unrecorded import MARK
 _ENTRY = "entry.json"
 _TRIAL = "trial"
 _DOOMED = "destroyed"
+# Two that destroyed at once would note everything twice, and trip over what the other has removed.
+_LOCK = ".destroying.lock"
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ class BinEntry:
     deleted_at: str
     runs: tuple[str, ...] = ()
     moved_to: str = ""
+
+    def __post_init__(self) -> None:
+        read_utc(self.deleted_at)
 
 
 def delete_trial(lab: Lab, name: TrialName, *, reason: str) -> BinEntry:
@@ -174,26 +179,39 @@ def destroy_deleted(lab: Lab, before: datetime, *, note: Callable[[BinEntry], No
 
     Raises:
         InputError: an entry cannot be read, a folder cannot be removed, or the disk with its archived videos is away.
+            The others are destroyed all the same.
+        ConcurrencyError: another process destroys just now.
     """
-    destroyed, away = [], []
-    for folder in _all_entries(lab):
-        entry = _with_runs(folder, load_document(folder / _ENTRY, BinEntry))
-        if is_there(folder / _TRIAL) and datetime.fromisoformat(entry.deleted_at) < before:
-            save_document(folder / _ENTRY, entry)  # its runs are not to be learnt from the trial any more
-            _move(folder / _TRIAL, folder / _DOOMED)
-            destroyed.append(entry)
-        if is_there(folder / _DOOMED):
-            note(entry)
-            _discard_films(lab, entry.name.subject)  # one may have been in the making when the trial was deleted
+    destroyed, failed = list[BinEntry](), list[InputError]()
+    with hold_lock(lab.root / "bin" / _LOCK, what="the end of deleted trials"):
+        for folder in _all_entries(lab):
             try:
-                remove_copies(lab, folder / _DOOMED / "take")
+                entry, is_new = _doom(folder, before)
+                destroyed += [entry] if is_new else []
+                if is_there(folder / _DOOMED):
+                    _destroy(lab, folder, entry, note)
             except InputError as error:
-                away.append(error)  # the others need not wait for its disk
-                continue
-            _remove(folder / _DOOMED)
-    if away:
-        raise away[0]
+                failed.append(error)  # the others need not wait for it
+    if failed:
+        raise failed[0]
     return destroyed
+
+
+def _doom(folder: Path, before: datetime) -> tuple[BinEntry, bool]:
+    """An entry; and whether its trial can be restored no more from now on."""
+    entry = _with_runs(folder, load_document(folder / _ENTRY, BinEntry))
+    if not is_there(folder / _TRIAL) or read_utc(entry.deleted_at) >= before:
+        return entry, False
+    save_document(folder / _ENTRY, entry)  # its runs are not to be learnt from the trial any more
+    _move(folder / _TRIAL, folder / _DOOMED)
+    return entry, True
+
+
+def _destroy(lab: Lab, folder: Path, entry: BinEntry, note: Callable[[BinEntry], None]) -> None:
+    note(entry)
+    _discard_films(lab, entry.name.subject)  # one may have been in the making when the trial was deleted
+    remove_copies(lab, folder / _DOOMED / "take")
+    _remove(folder / _DOOMED)
 
 
 def _discard_films(lab: Lab, subject: str) -> None:

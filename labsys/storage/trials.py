@@ -11,6 +11,7 @@ from labsys.core.errors import InputError, LabsysError
 from labsys.core.session import Trial, TrialName
 from labsys.storage.atomic import is_there, sync_folder
 from labsys.storage.documents import load_document
+from labsys.storage.erasures import refuse_new_take
 from labsys.storage.lab import Lab, session_folder, trial_folder
 from labsys.storage.nouns import check_new_code, check_place, list_codes, require_known, stamp_and_save
 from labsys.storage.sessions import require_session
@@ -39,7 +40,11 @@ def begin_trial(lab: Lab, trial: Trial) -> Iterator[Trial]:
 
     Where the block fails before there is anything of it, the trial goes with it; where the process is killed then,
     with the next recovery.
+
+    Raises:
+        InputError: its subject was erased. And as `save_trial`.
     """
+    refuse_new_take(lab, trial.name.subject)
     with hold_new(trial_folder(lab, trial.name)):
         try:
             yield save_trial(lab, trial)

@@ -13,6 +13,7 @@ from labsys.core.progress import Progress
 from labsys.core.session import Session, TrialName
 from labsys.storage.atomic import read_json
 from labsys.storage.calibrations import save_calibration_folder
+from labsys.storage.erasures import refuse_new_take
 from labsys.storage.lab import Lab
 from labsys.storage.takes import StagedTake, stage_take
 from pipelines.calibrating.fingerprints import differs_from_calibration, fingerprint_videos
@@ -57,10 +58,12 @@ def import_trial(lab: Lab, request: ImportRequest, *, progress: Progress) -> Imp
     """Import one recording; subject and session are made when new. Nothing is written unless all of it is sound.
 
     Raises:
-        InputError: anything about the files that is unreadable or inconsistent (named), or the trial has a take.
+        InputError: anything about the files that is unreadable or inconsistent (named), the trial has a take, or its
+            subject was erased.
         UnknownNameError: a camera, landmark, marker, static trial or episode that does not exist.
     """
     check_request(request)
+    refuse_new_take(lab, request.name.subject)  # before anything long is read
     session = plan_session(lab, request)
     trial = plan_trial(lab, request, session)
     incoming = _read_all(request, progress)

@@ -159,3 +159,27 @@ def test_erased_in_the_terminal_and_removed_by_the_daily_purge(labsys: Run, new_
     assert labsys("trial", "purge", "--json").json == {"destroyed": [], "erased": ["S01"]}
     assert labsys("trial", "purge", "--json").json == {"destroyed": [], "erased": []}
     assert labsys("subject", "erase", "S01", "--cancel").code == 2
+
+
+def test_purge_removes_recordings_though_a_deleted_trial_cannot_be_destroyed(labsys: Run, new_lab: Path) -> None:
+    broken = new_lab / "bin/2026-01-01T000000000Z_S02_2026-01-01_run1/entry.json"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("{")
+    assert labsys("subject", "add", "S01").code == 0
+    assert labsys("subject", "erase", "S01", "--yes", "--days", "0").code == 0
+    refused = labsys("trial", "purge")
+    assert (refused.code, "entry.json" in refused.err) == (2, True)
+    assert "were removed on" in labsys("subject", "show", "S01", "--json").json["erased"]
+
+
+def test_worker_outlives_what_nobody_foresaw_in_cleaning(
+    client: TestClient, lab: Lab, filmed: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fall(*_: object) -> None:
+        raise KeyError("nobody foresaw this")
+
+    monkeypatch.setattr("api.jobs.cleaning.destroy_due_trials", fall)
+    client.delete(f"{IDENTITY}?keep_days=0")
+    Worker(lab, client.app.state.database).run(until_idle=True)  # type: ignore[attr-defined]
+    assert not filmed.exists(), "what comes after it was done"
+    assert "nobody foresaw this" in caplog.text

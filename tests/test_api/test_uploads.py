@@ -28,6 +28,7 @@ from api.work import do_job
 from labsys.core.errors import InputError
 from labsys.core.progress import SilentProgress
 from labsys.core.session import TrialKind, TrialName
+from labsys.storage.erasures import begin_erasure
 from labsys.storage.lab import Lab, open_lab
 from labsys.storage.takes import has_take, load_take, verify_take
 from tests.test_api.conftest import BASE, HERE
@@ -145,7 +146,7 @@ def test_what_takes_long_in_an_upload_holds_nobody_up(client: TestClient, monkey
     assert in_threads == ["remove_old", "finish", "sync_folder"]
 
 
-def test_recording_that_cannot_be_made_is_refused_at_once(client: TestClient) -> None:
+def test_recording_that_cannot_be_made_is_refused_at_once(client: TestClient, lab: Lab) -> None:
     body = {"subject": "S03", "session": "2026-11-22", "trial": "run1", "kind": "run"}
 
     def post(**more: object) -> tuple[int, str]:
@@ -158,6 +159,8 @@ def test_recording_that_cannot_be_made_is_refused_at_once(client: TestClient) ->
     assert post(videos={"../cam": {"sha256": SHA256, "name": "cam.mp4"}})[0] == 422
     assert post(world_axes="forward=+q")[0] == 422
     assert post(subject="S01", session="2026-11-01") == (409, "exists")
+    begin_erasure(lab, "S02", keep_days=7)
+    assert post(subject="S02", session="2026-12-24") == (422, "invalid-input")
     assert client.post(f"{API}/jobs", json={"kind": "import", "target": "S01/2026-11-01/run1"}).status_code == 422
     assert client.get(f"{API}/jobs").json()["items"] == []
     assert JobNew.model_validate({"kind": "process", "target": "S01/2026-11-01/run1"})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from labsys.core.errors import InputError, UnknownNameError
+from labsys.core.errors import ConcurrencyError, InputError, UnknownNameError
 from labsys.core.session import Subject, TrialName
 from labsys.storage.documents import save_document
 from labsys.storage.erased_recordings import remove_erased
@@ -17,8 +18,9 @@ from labsys.storage.lab import Lab, take_folder, trial_folder
 from labsys.storage.sessions import load_session, save_session
 from labsys.storage.subjects import save_subject
 from labsys.storage.take_archive import archive_take
-from labsys.storage.takes import load_take
+from labsys.storage.takes import load_take, require_videos, stage_take
 from labsys.storage.trial_bin import delete_trial, move_trial_away, moved_to_others, restore_trial
+from labsys.storage.trials import begin_trial, load_trial, save_trial, trial_codes
 from tests.test_labsys.recorded_scene import add_videos, make_trial
 
 
@@ -166,3 +168,70 @@ def _visit_of(lab: Lab, subject: str, name: TrialName) -> TrialName:
     save_subject(lab, Subject("", subject))
     save_session(lab, replace(load_session(lab, name.subject, name.session), uuid="", subject=subject, episode=""))
     return replace(name, subject=subject)
+
+
+def test_no_take_is_begun_for_who_was_erased_as_it_would_be_removed(recorded: tuple[Lab, TrialName]) -> None:
+    lab, name = recorded
+    waiting = TrialName(name.subject, name.session, "run2")
+    save_trial(lab, replace(load_trial(lab, name), name=waiting, uuid=""))
+    new = replace(load_trial(lab, name), name=replace(name, trial="run3"), uuid="")
+    begin_erasure(lab, name.subject, keep_days=7)
+    with pytest.raises(InputError, match=r"no take of S01 is kept.*--cancel"), stage_take(lab, waiting):
+        pass
+    with pytest.raises(InputError, match="no take of S01 is kept"), begin_trial(lab, new):
+        pass
+    assert trial_codes(lab, name.subject, name.session) == ("run1", "run2"), "nothing is left of the refused one"
+    begin_erasure(lab, name.subject, keep_days=0)
+    _remove(lab)
+    with pytest.raises(InputError, match=r"were removed on.*Take a new code") as refused, stage_take(lab, waiting):
+        pass
+    assert "--cancel" not in str(refused.value)
+    cancelled, _ = make_trial(lab.root.parent / "other")
+    begin_erasure(cancelled, name.subject, keep_days=7)
+    cancel_erasure(cancelled, name.subject)
+    with stage_take(cancelled, name):
+        pass
+
+
+def test_film_that_was_finished_after_the_removal_goes_too(recorded: tuple[Lab, TrialName]) -> None:
+    lab, name = recorded
+    begin_erasure(lab, name.subject, keep_days=0)
+    _remove(lab)
+    late = trial_folder(lab, name) / "derived/films/0/film.mp4"
+    late.parent.mkdir(parents=True)
+    late.write_bytes(b"a face")
+    assert _remove(lab) == ([name.subject], [name.subject])
+    assert _videos(lab) == []
+    assert _remove(lab) == ([], [])
+
+
+def test_two_who_remove_at_once_note_everything_once(recorded: tuple[Lab, TrialName]) -> None:
+    lab, name = recorded
+    begin_erasure(lab, name.subject, keep_days=0)
+    noted: list[str] = []
+
+    def note(subject: str) -> None:
+        noted.append(subject)
+        with pytest.raises(ConcurrencyError):
+            remove_erased(lab, note=noted.append)
+
+    assert remove_erased(lab, note=note) == [name.subject]
+    assert noted == [name.subject]
+
+
+@pytest.mark.parametrize("time", ["soon", "2026-01-01T00:00:00", ""])
+def test_erasure_whose_day_cannot_be_read_is_said(recorded: tuple[Lab, TrialName], time: str) -> None:
+    lab, name = recorded
+    path = lab.root / "subjects" / name.subject / "erasure.json"
+    path.write_text(json.dumps({"schema_version": 1, "asked_at": "2026-01-01T00:00:00Z", "remove_after": time}))
+    with pytest.raises(InputError, match=r"time.*erasure\.json"):
+        _remove(lab)
+
+
+def test_trial_whose_videos_were_removed_does_not_ask_for_a_backup(recorded: tuple[Lab, TrialName]) -> None:
+    lab, name = recorded
+    begin_erasure(lab, name.subject, keep_days=0)
+    _remove(lab)
+    with pytest.raises(InputError, match="no videos any more: the recordings were removed on") as refused:
+        require_videos(lab, name)
+    assert "backup" not in str(refused.value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -179,3 +181,33 @@ def test_what_is_gone_of_a_subject_is_told_without_reading_or_naming_others(tmp_
 
 def _fail(_folder: Path) -> None:
     raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize("entry", ["{", '{"deleted_at": "yesterday"}', '{"deleted_at": "2026-01-01T00:00:00"}'])
+def test_entry_that_cannot_be_read_keeps_nobody_elses_recordings(tmp_path: Path, entry: str) -> None:
+    lab, name = make_trial(tmp_path / "lab")
+    delete_trial(lab, name, reason="consent withdrawn")
+    (whole,) = (lab.root / "bin").iterdir()
+    broken = whole.with_name(f"2026-01-01T000000000Z_{name.subject}_{name.session}_first")  # comes before
+    shutil.copytree(whole, broken)
+    said = json.loads((whole / "entry.json").read_text())
+    text = entry if entry == "{" else json.dumps(said | json.loads(entry))
+    (broken / "entry.json").write_text(text)
+    with pytest.raises(InputError, match=r"entry\.json"):
+        destroy_deleted(lab, datetime.now(UTC) + timedelta(seconds=1), note=lambda _: None)
+    assert [path.name for path in whole.iterdir()] == ["entry.json"]
+    assert (broken / "trial/trial.json").exists()
+
+
+def test_two_who_destroy_at_once_note_everything_once(tmp_path: Path) -> None:
+    lab, name = make_trial(tmp_path / "lab")
+    entry, noted = delete_trial(lab, name, reason="wrong"), list[BinEntry]()
+    later = datetime.now(UTC) + timedelta(seconds=1)
+
+    def note(one: BinEntry) -> None:
+        noted.append(one)
+        with pytest.raises(ConcurrencyError):
+            destroy_deleted(lab, later, note=noted.append)
+
+    assert destroy_deleted(lab, later, note=note) == [entry]
+    assert noted == [entry]
