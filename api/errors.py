@@ -9,11 +9,13 @@ status  when
 422     a parameter, field or value that cannot be accepted
 429     too many tries, or too many exports      416  a range that the file does not have
 500     a defect of labsys; nothing of its inside is told
+503     the database is full, read-only, held by another for a minute, or its server is away
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -22,13 +24,16 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
+from api.database.away import DatabaseAwayError, as_away
 from api.head import allowed_methods
 from labsys.core.errors import ConcurrencyError, InputError, LabsysError, NewerSchemaError, UnknownNameError
 
+_LOG = logging.getLogger("labsys.requests")
 MEDIA_TYPE = "application/problem+json"
-_EVERYWHERE = (400, 401, 403, 422, 500)
+_EVERYWHERE = (400, 401, 403, 422, 500, 503)
 
 
 class FieldProblem(BaseModel):
@@ -109,6 +114,7 @@ def problem_response(
 def install_error_handlers(app: FastAPI) -> None:
     """Make every error of the application a problem."""
     app.add_exception_handler(LabsysError, _on_labsys_error)
+    app.add_exception_handler(DBAPIError, _on_database_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
 
@@ -128,6 +134,15 @@ async def _on_labsys_error(request: Request, error: Exception) -> Response:
     return problem_response(request, problem, _headers_of(error))
 
 
+async def _on_database_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, DBAPIError)
+    away = as_away(error)
+    if away is None:
+        raise error  # a defect
+    _LOG.warning("%s: %s", getattr(request.state, "request_id", ""), error.orig)
+    return await _on_labsys_error(request, away)
+
+
 def _headers_of(error: LabsysError) -> dict[str, str]:
     if not isinstance(error, RefusedError):
         return {}
@@ -139,6 +154,8 @@ def _classify(error: LabsysError) -> tuple[HTTPStatus, str]:
     match error:
         case RefusedError():
             return error.status, error.kind
+        case DatabaseAwayError():
+            return HTTPStatus.SERVICE_UNAVAILABLE, "database-away"
         case UnknownNameError():
             return HTTPStatus.NOT_FOUND, "unknown-name"
         case NewerSchemaError():

@@ -25,7 +25,7 @@ def note_read(database: Database, actor: Actor, action: str, what: str) -> None:
     """Write a read down; when this returns, a crash does not lose it.
 
     Raises:
-        InputError: it cannot be written down; then nothing may be answered.
+        DatabaseAwayError: it cannot be written down; then nothing may be answered.
     """
     row = audit_row(actor, action, what)
     if database.reads is not None:
@@ -42,6 +42,7 @@ def collect_reads(database: Database) -> None:
 
     Raises:
         ConcurrencyError: another process held the database for a minute.
+        DatabaseAwayError: it cannot be written, or what was read cannot be looked at.
     """
     if database.reads is None:
         return

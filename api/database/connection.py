@@ -19,10 +19,11 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine,
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from api.database.away import as_away, primary_code
 from api.database.filesystem import network_file_system
 from api.database.migrations import HEAD
 from api.database.reads_file import ReadsFile
-from labsys.core.errors import ConcurrencyError, InputError, NewerSchemaError
+from labsys.core.errors import ConcurrencyError, InputError, LabsysError, NewerSchemaError
 from labsys.storage.lab import Lab
 
 _PATIENCE_MS = 60_000
@@ -62,15 +63,13 @@ class Database:
         """A session that is the only writer from its first statement on; commits at the end, rolls back on an error.
 
         Raises:
-            ConcurrencyError: another process held the lock for a minute.
+            ConcurrencyError: another process held the lock for a minute. DatabaseAwayError: it cannot be written.
         """
         with self.writers() as session, session.begin():
             try:
                 session.connection()
             except OperationalError as error:
-                raise ConcurrencyError(
-                    "another process is writing the index", where=str(error.orig), remedy="Try again in a minute"
-                ) from error
+                raise _why_not(error) from error
             yield session
 
     @contextmanager
@@ -82,13 +81,13 @@ class Database:
 
     def update_if_free(self, change: Callable[[Session], None]) -> bool:
         """As `update`, for what may as well be written the next time: False at once where another writes an embedded
-        database just now."""
+        database just now, and where nothing can be written."""
         try:
             with self.updaters() as session, session.begin():
                 session.connection(execution_options={_AT_ONCE: True})
                 change(session)
-        except OperationalError as error:
-            if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+        except DBAPIError as error:
+            if as_away(error) is None:
                 raise
             return False
         return True
@@ -98,6 +97,15 @@ class Database:
         self.engine.dispose()
         if self.reads is not None:
             self.reads.close()
+
+
+def _why_not(error: OperationalError) -> LabsysError | OperationalError:
+    """Why a database cannot be written, as people are told it; the error itself where it says something else."""
+    if isinstance(error.orig, sqlite3.Error) and primary_code(error.orig) == sqlite3.SQLITE_BUSY:
+        return ConcurrencyError(
+            "another process is writing the index", where=str(error.orig), remedy="Try again in a minute"
+        )
+    return as_away(error) or error
 
 
 def open_database(lab: Lab) -> Database:
@@ -185,7 +193,8 @@ def _make_engine(url: URL) -> Engine:
             f"labsys does not know databases of kind '{backend}'", remedy="Use a file path or postgresql://"
         )
     # An error of the database goes into the log; what was to be written does not: notes, hashes, sealed identity.
-    engine = create_engine(url, hide_parameters=True)
+    # A server that was restarted is noticed before a request runs into a connection of before.
+    engine = create_engine(url, hide_parameters=True, pool_pre_ping=backend == "postgresql")
     if backend == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from labsys.core.errors import InputError
+from api.database.away import DatabaseAwayError, embedded_away, primary_code
+from labsys.storage.locks import hold_lock
 
 COLUMNS = ("id", "at", "actor", "action", "object", "request_id", "address")
 _MOST_AT_ONCE = 5000
@@ -41,16 +42,17 @@ class ReadsFile:
         return cls(database.with_name(f"{database.stem}-reads{database.suffix}"))
 
     def add(self, row: Sequence[Any]) -> None:
-        """Write down one read, as COLUMNS; it is there when this returns (InputError: it cannot be)."""
+        """Write down one read, as COLUMNS; it is there when this returns (DatabaseAwayError: it cannot be)."""
         marks = ", ".join("?" * len(COLUMNS))
         self._change(f"INSERT INTO read_event ({', '.join(COLUMNS)}) VALUES ({marks})", [row])
 
     def first(self) -> list[tuple[Any, ...]]:
-        """Some thousand rows at most, in the order in which they were added; none where there is no file."""
+        """Some thousand rows at most, in the order in which they were added; none where there is no file
+        (DatabaseAwayError: they cannot be read)."""
         if not self.path.exists():
             return []
-        with self._lock, closing(self._connection.cursor()) as cursor:
-            asked = f"SELECT {', '.join(COLUMNS)} FROM read_event ORDER BY rowid LIMIT {_MOST_AT_ONCE}"
+        asked = f"SELECT {', '.join(COLUMNS)} FROM read_event ORDER BY rowid LIMIT {_MOST_AT_ONCE}"
+        with self._using() as cursor:
             return cursor.execute(asked).fetchall()
 
     def remove(self, ids: Sequence[str]) -> None:
@@ -66,15 +68,33 @@ class ReadsFile:
     @cached_property
     def _connection(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        for statement in _SETUP:
-            connection.execute(statement)
+        # Nobody waits for who makes a database's log: of two that begin with a new file at once, one would be refused.
+        making = self.path.with_name(f".{self.path.name}.lock")
+        with hold_lock(making, what="the file of reads", wait=True):
+            for statement in _SETUP:
+                connection.execute(statement)
         return connection
 
     def _change(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        with self._using() as cursor:
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.executemany(statement, rows)
+            cursor.execute("COMMIT")
+
+    @contextmanager
+    def _using(self) -> Iterator[sqlite3.Cursor]:
         try:
             with self._lock, closing(self._connection.cursor()) as cursor:
-                cursor.execute("BEGIN IMMEDIATE")
-                cursor.executemany(statement, rows)
-                cursor.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise InputError("reads cannot be written down", where=f"{self.path}: {error}") from error
+                yield cursor
+        except sqlite3.DatabaseError as error:
+            raise self._away(error) from error
+
+    def _away(self, error: sqlite3.DatabaseError) -> DatabaseAwayError | sqlite3.DatabaseError:
+        away = embedded_away(error)
+        if away is None:
+            return error
+        is_damaged = primary_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        remedy = "Move it elsewhere: reads that it holds are in no audit yet" if is_damaged else away.remedy
+        return DatabaseAwayError(
+            "reads cannot be written down, so nothing is shown", where=f"{self.path}: {error}", remedy=remedy
+        )

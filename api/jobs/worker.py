@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from api.database.away import DatabaseAwayError
 from api.database.connection import Database
 from api.jobs.cleaning import clean_lab
 from api.jobs.executor import ONE_AT_A_TIME, WORK, Executor, Running, WorkerSettings, describe_job
@@ -80,8 +81,8 @@ class Worker:
                     claimed = self._turn()
                     if until_idle and not claimed and not self._at_work and not self._is_anything_left():
                         return
-                except OperationalError as error:
-                    _LOG.warning("the database does not answer; trying again: %s", error.orig)
+                except (OperationalError, DatabaseAwayError) as error:
+                    _LOG.warning("the database does not answer; trying again: %s", getattr(error, "orig", error))
                     claimed = False
                 self._stopping.wait(_TICK_S if self._at_work or claimed else _IDLE_S)
         finally:

@@ -11,13 +11,14 @@ from urllib.parse import urlencode
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from api.pages.templates import render
 from labsys.core.errors import LabsysError
 
 SIGN_IN = "/sign-in"
-_KINDS: tuple[type[Exception], ...] = (LabsysError, HTTPException, RequestValidationError)
+_KINDS: tuple[type[Exception], ...] = (LabsysError, DBAPIError, HTTPException, RequestValidationError)
 Handler = Callable[..., Any]
 
 
