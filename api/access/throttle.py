@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 
 _MOST_BUCKETS = 10_000
+# Sums of times are not exact: without it one of twenty first uses was refused.
+_ROUNDING_S = 1e-6
 
 
 class Throttle:
@@ -23,11 +25,11 @@ class Throttle:
         """Use one; returns 0 where that is allowed, else the seconds to wait."""
         with self._lock:
             now = self._clock()
-            full_at = max(self._full_at.get(name, now), now) + self._every_s
-            wait_s = full_at - now - self._burst * self._every_s
-            if wait_s > 0:
+            full_at = max(self._full_at.get(name, now), now)
+            wait_s = full_at - now - (self._burst - 1) * self._every_s
+            if wait_s > _ROUNDING_S:
                 return wait_s
-            self._full_at[name] = full_at
+            self._full_at[name] = full_at + self._every_s
             if len(self._full_at) > _MOST_BUCKETS:
                 self._full_at = {n: t for n, t in self._full_at.items() if t > now}
             return 0.0

@@ -147,6 +147,16 @@ def test_login_is_throttled_by_name_and_recovers(admin: TestClient) -> None:
     assert browser.post(f"{API}/access/login", json=ADMIN).status_code == 200
 
 
+def test_as_many_uses_as_are_allowed_are_at_whatever_time() -> None:
+    """Sums of times are rounded: one of twenty first looks at a recording was taken for the second, and not audited."""
+    for time_s in (i * 0.123456789 for i in range(1000)):
+        for burst, every_s in ((1, 600.0), (10, 30.0), (120, 0.5)):
+            throttle = Throttle(burst=burst, every_s=every_s, clock=lambda now=time_s: now)
+            waits_s = [throttle.take("name") for _ in range(burst + 1)]
+            assert waits_s[:-1] == [0.0] * burst
+            assert waits_s[-1] == pytest.approx(every_s)
+
+
 def test_unknown_name_is_hashed_like_a_known_one(admin: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     verified: list[str | None] = []
     real = passwords.is_password
