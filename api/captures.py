@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row, Select, bindparam, select
 from sqlalchemy.orm import Session
 
+from api.access.visibility import reads_typed
 from api.counting import Counting, release_of_runs
 from api.database.tables import GoalRow, RunRow, SessionRow, SubjectRow, TrialMetricRow, TrialRow
 from api.moments import show_moment
@@ -140,9 +141,11 @@ def _read_absent(
     mine = trials.where(TrialRow.session_id.in_(session_ids), TrialRow.kind.in_(_WITH_STRIDES))
     present = {(visit, c.name.trial) for visit, found in captures.items() for c in found}
     absent: dict[str, list[AbsentTrial]] = {}
+    tells_why = reads_typed(session, TrialRow, "exclusion_reason")
     for row in session.execute(mine.order_by(TrialRow.recorded_at, TrialRow.code)):
         if (row.session_id, row.trial) not in present:
-            why = f"excluded: {row.exclusion_reason}" if row.excluded else "no results as it stands now; process it"
+            excluded = f"excluded: {row.exclusion_reason}" if tells_why else "excluded"
+            why = excluded if row.excluded else "no results as it stands now; process it"
             absent.setdefault(row.session_id, []).append(AbsentTrial(row.trial, row.kind, _conditions(row), why))
     return absent
 

@@ -8,11 +8,16 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
+from urllib.parse import unquote_plus
 
 from sqlalchemy.orm import Session
 
 from api.database.tables_owned import AuditRow
 from labsys.storage.identity import new_uuid
+
+_LONGEST = 2000
+_LONGEST_QUERY = 1800
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,23 @@ def audit_row(actor: Actor, action: str, what: str) -> AuditRow:
         at=datetime.now(UTC),
         actor=actor.name[:200],
         action=action,
-        object=what[:2000],
+        object=what[:_LONGEST],
         request_id=actor.request_id,
         # A proxy on this machine says whatever it was told.
         address=actor.address and actor.address[:64],
     )
+
+
+def tell_query(query: str) -> str:
+    """The query of a request as the audit keeps it: whole; one that is too long is cut, what was said shortly first.
+    Nobody pushes the subject out by repeating something else before it."""
+    if len(query) <= _LONGEST_QUERY:
+        return query
+    by_name: dict[str, list[str]] = {}
+    for part in query.split("&"):
+        by_name.setdefault(unquote_plus(part.partition("=")[0]), []).append(part)
+    shortest_first = sorted(by_name.values(), key=lambda parts: sum(map(len, parts)))
+    return "&".join(chain.from_iterable(shortest_first))[: _LONGEST_QUERY - 1] + "…"
 
 
 def _hash(content: bytes | None) -> str | None:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from fastapi import Request
 from fastapi.routing import APIRoute
 
-from api.access.audit import Actor
+from api.access.audit import Actor, tell_query
 from api.access.keys import find_handed, find_key, holder_of, is_due_to_be_noted, note_use
 from api.access.logins import find_login, is_due_to_be_seen, note_seen
 from api.access.own_machine import is_from_own_machine
@@ -49,7 +49,7 @@ def authorize(request: Request) -> None:
 
 def _asked(request: Request) -> str:
     """Method, path, and the query: a comparison or a table names its subject there and nowhere else."""
-    query, method = request.url.query, getattr(request.state, "asked_method", request.method)
+    query, method = tell_query(request.url.query), getattr(request.state, "asked_method", request.method)
     return f"{method} {request.url.path}" + (f"?{query}" if query else "")
 
 

@@ -41,8 +41,8 @@ def limit_session(session: Session, principal: Principal) -> None:
     """From now on this session finds only what the principal may see."""
     if principal.subjects is None:
         return
-    if principal.means is Means.LINK:
-        event.listen(session, "loaded_as_persistent", _forget_typed)
+    session.info[_KEPT_BACK] = _TYPED_OF_A_LAB | (_TYPED_OF_RUNNERS if principal.means is Means.LINK else {})
+    event.listen(session, "loaded_as_persistent", _forget_typed)
     options = criteria(sorted(principal.subjects))
 
     def limit(state: ORMExecuteState) -> None:
@@ -52,9 +52,13 @@ def limit_session(session: Session, principal: Principal) -> None:
     event.listen(session, "do_orm_execute", limit)
 
 
-def _forget_typed(_session: Session, row: Any) -> None:
-    """A link is handed on to anybody, and what was typed about a person may name somebody."""
-    for name in _TYPED.get(type(row), ()):
+def reads_typed(session: Session, kind: type[Base], name: str) -> bool:
+    """Whether this session finds what was typed into a column; for who asks for columns and not for whole rows."""
+    return name not in session.info.get(_KEPT_BACK, {}).get(kind, ())
+
+
+def _forget_typed(session: Session, row: Any) -> None:
+    for name in session.info[_KEPT_BACK].get(type(row), ()):
         set_committed_value(row, name, "")
 
 
@@ -83,11 +87,16 @@ def _releases(codes: list[str]) -> Select[Any]:
     return select(_MEMBER.c.release).where(_MEMBER.c.trial_id.in_(_trials(codes)))
 
 
-_TYPED: dict[type[Base], tuple[str, ...]] = {
+_KEPT_BACK = "labsys_kept_back"
+_Typed = dict[type[Base], tuple[str, ...]]
+# What was typed about everybody at once may name a subject that is hidden.
+_TYPED_OF_A_LAB: _Typed = {ReleaseRow: ("note", "made_by")}
+# A link is handed on to anybody, and what was typed about a person may name somebody.
+_TYPED_OF_RUNNERS: _Typed = {
     SubjectRow: ("notes",),
     EpisodeRow: ("notes",),
     SessionRow: ("notes",),
-    TrialRow: ("notes",),
+    TrialRow: ("notes", "exclusion_reason"),
 }
 CRITERIA: dict[type[Base], Callable[[list[str]], ColumnElement[bool]]] = {
     SubjectRow: lambda codes: SubjectRow.code.in_(codes),

@@ -36,7 +36,7 @@ def report_trial(sources: TrialSources) -> Report:
         about="What was measured, with the error of measuring it.",
         made_at=newest([sources.run]),
         sections=(
-            Section("", (_about(sources), *_warnings(result))),
+            Section("", (_about(sources), *_warnings(sources))),
             Section("Findings", tuple(_findings(result["findings"]))),
             Section("Main metrics", tuple(_metrics(main))),
             *([Section("Over the stride", (pictures,))] if pictures.pictures else []),
@@ -74,9 +74,10 @@ def _quality(result: Row) -> Iterator[str]:
             yield f"{n} frames {word}"
 
 
-def _warnings(result: Row) -> Iterator[Words]:
+def _warnings(sources: TrialSources) -> Iterator[Words]:
+    result = sources.result
     said = {
-        "Excluded:": result["exclusion_reason"] if result["excluded"] else None,
+        "Excluded:": (sources.trial.exclusion_reason or "it does not count") if result["excluded"] else None,
         "Not for comparison:": result["not_for_comparison"],
         "Heading unknown:": None if result["heading_known"] else "transverse angles have an arbitrary zero",
         "3D:": result["notes"].get("reconstruction"),

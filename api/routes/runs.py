@@ -117,17 +117,19 @@ def get_trial_curves(
 @router.get(f"{_RUN}/result", responses=problem_responses(404))
 def get_run_result(request: Request, db: SessionDep, lab: LabDep, name: TrialNameDep, run: RunCode) -> Response:
     """One run as `labsys show TRIAL --json` prints it."""
-    return _result(request, lab, name, find_run(db, name, run).run)
+    return _result(request, db, lab, name, find_run(db, name, run).run)
 
 
 @router.get(f"{_TRIAL}/result", responses=problem_responses(404))
 def get_trial_result(request: Request, db: SessionDep, lab: LabDep, name: TrialNameDep) -> Response:
     """The run that counts as `labsys show TRIAL --json` prints it."""
-    return _result(request, lab, name, find_run(db, name).run)
+    return _result(request, db, lab, name, find_run(db, name).run)
 
 
-def _result(request: Request, lab: Lab, name: TrialName, run: str) -> Response:
-    return send(request, load_trial_document(lab, name, run))
+def _result(request: Request, db: SessionDep, lab: Lab, name: TrialName, run: str) -> Response:
+    # The reason as who asks may read it; the folder has it in any case.
+    reason = find_trial(db, name).exclusion_reason or None
+    return send(request, load_trial_document(lab, name, run) | {"exclusion_reason": reason})
 
 
 def _metrics(run: RunRow, db: SessionDep) -> RunMetrics:

@@ -10,6 +10,7 @@ from fastapi import Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
+from api.access.audit import tell_query
 from api.access.exports import note_export
 from api.counting import counting_as_of, errors_as_of
 from api.dependencies import LabDep, SessionDep, refusing_names
@@ -119,7 +120,7 @@ def _answer(request: Request, db: Session, table: Table, query: PageQuery, accep
     kind = choose_format(query.format, accept)
     # One page is looked at; more than that, at once or page by page, leaves as a whole.
     if kind is not FileFormat.JSON or query.cursor is not None or (query.limit or 0) > JSON_ROWS:
-        note_export(request, f"{table.name} as {kind}: {request.url.query}")
+        note_export(request, f"{table.name} as {kind}: {tell_query(request.url.query)}")
     if kind is not FileFormat.JSON:
         return _send_file(request, db, table, query, Shape(columns, kind))
     rows, cursor = table.json_page(db, query.cursor, query.limit or JSON_ROWS, columns)

@@ -54,6 +54,48 @@ def test_who_comes_by_a_link_reads_nothing_that_was_typed_about_the_runner(clien
     assert "Ada&#39;s daughter" in client.get("/subjects/S01").text
 
 
+@pytest.mark.slow
+def test_who_comes_by_a_link_reads_that_a_trial_was_excluded_and_not_why(client: TestClient, link: Headers) -> None:
+    trial, other = "S01/2026-12-13/run1", "pre=2026-11-01&post=2026-12-13&subject=S01"
+    said = {"excluded": True, "exclusion_reason": "Ada fell ill"}
+    assert client.patch(f"{API}/trials/{trial}", json=said).status_code == 200
+    addresses = [f"{API}/trials", f"{API}/trials/{trial}", f"{API}/trials/{trial}/result", f"{API}/compare?{other}"]
+    addresses += [f"{API}/trials/{trial}/report?format=html", "/subjects/S01", f"/trials/{trial}", f"/compare?{other}"]
+    for address in addresses:
+        assert "Ada fell ill" in client.get(address).text, f"those of the lab read it in {address}"
+        answer = client.get(address, headers=link)
+        assert answer.status_code == 200, address
+        assert "Ada" not in answer.text, address
+        assert "xcluded" in answer.text, address
+
+
+def test_who_sees_some_subjects_reads_no_note_about_the_whole_lab(client: TestClient, link: Headers) -> None:
+    made = {"name": "r1", "note": "S02 walks better now", "of_present": True}
+    assert client.post(f"{API}/releases", json=made).status_code == 201
+    admin = {"Authorization": f"Bearer {client.post(f'{API}/keys', json={'role': 'admin'}).json()['token']}"}
+    narrowed = {"role": "viewer", "subjects": ["S01"]}
+    viewer = client.post(f"{API}/keys", json=narrowed, headers=admin).json()["token"]
+    for address in (f"{API}/releases", f"{API}/releases/r1", "/releases"):
+        assert made["note"] in client.get(address, headers=admin).text
+        for asks in (link, {"Authorization": f"Bearer {viewer}"}):
+            answer = client.get(address, headers=asks)
+            assert (answer.status_code, "r1" in answer.text) == (200, True)
+            assert "S02" not in answer.text, address
+            assert "somebody at this machine" not in answer.text, address
+
+
+@pytest.mark.parametrize("padding", ["metric=cadence&", "m%65tric=cadence&"])
+@pytest.mark.parametrize("action", ["read", "export"])
+def test_no_subject_is_pushed_out_of_the_audit(client: TestClient, link: Headers, action: str, padding: str) -> None:
+    asked = f"{API}/tables/trial_metrics?format={'csv' if action == 'export' else 'json'}&{padding * 300}subject=S01"
+    admin = {"Authorization": f"Bearer {client.post(f'{API}/keys', json={'role': 'admin'}).json()['token']}"}
+    assert client.get(asked, headers=link).status_code == 200
+    (event,) = client.get(f"{API}/audit?action={action}", headers=admin).json()["items"]
+    assert "subject=S01" in event["object"]
+    assert event["object"].endswith("…"), "it says that it is not all"
+    assert len(event["object"]) <= 2000
+
+
 def test_audit_says_which_subject_a_restricted_one_asked_for(client: TestClient, link: Headers) -> None:
     asked = f"{API}/compare?subject=S01&pre=2026-11-01&post=2026-12-13"
     assert client.get(asked, headers=link).status_code == 200
