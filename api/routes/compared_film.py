@@ -18,7 +18,7 @@ from api.jobs.kinds import JobKind
 from api.jobs.queue import JobRequest, find_job, submit
 from api.playback import describe_film, film_under_way, send_array
 from api.queries import find_run, find_trial
-from api.routes.playback import ARRAY, FILM, FacesDep, refuse_if_settled
+from api.routes.playback import ARRAY, FILM, FacesDep, Version, refuse_if_settled
 from api.routing import Router
 from api.schemas.jobs import JobDocument
 from api.schemas.playback import PairFilmDocument
@@ -37,7 +37,6 @@ _TRIAL = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}/[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _THIGHS = (("GT", "LFE"), ("Hip", "Knee"))
 Code = Annotated[str, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", examples=["S01"])]
 OneTrial = Annotated[str, Query(pattern=_TRIAL, description="session/trial", examples=["2026-11-22/run1"])]
-Version = Annotated[str | None, Query(max_length=64, description="Which film is meant; another one is not kept")]
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,11 @@ def get_pair_film(request: Request, db: SessionDep, lab: LabDep, pair: PairDep) 
 
 
 @router.get("/video", response_class=Response, responses={**problem_responses(404, 416, 429), **FILM})
-def get_pair_video(request: Request, db: SessionDep, lab: LabDep, pair: PairDep, v: Version = None) -> Response:
+def get_pair_video(request: Request, db: SessionDep, lab: LabDep, pair: PairDep, _version: Version = None) -> Response:
     """H.264 in MP4, by range: one frame per per cent of a stride."""
     key = _made(db, lab, pair)
     place, what = film_video(lab, pair.post, key), f"film of {pair.pre} and {pair.post}, faces {pair.faces}"
-    return stream_file(request, place, what=what, sha256=key, lasting=v == key)
+    return stream_file(request, place, what=what, sha256=key)
 
 
 @router.get("/landmarks", response_class=Response, responses={**problem_responses(404), **ARRAY})

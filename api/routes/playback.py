@@ -36,7 +36,10 @@ ARRAY: dict[int | str, dict[str, Any]] = {
 FILM: dict[int | str, dict[str, Any]] = {
     code: said | ({"content": {"video/mp4": {}}} if "content" in said else {}) for code, said in STREAMED.items()
 }
-Version = Annotated[str | None, Query(max_length=64, description="Which film is meant; another one is not kept")]
+Version = Annotated[
+    str | None,
+    Query(alias="v", max_length=64, description="Of the film that is meant: another one has another address"),
+]
 
 
 def get_faces(
@@ -76,12 +79,12 @@ def get_landmarks(request: Request, db: SessionDep, lab: LabDep, name: TrialName
 
 @router.get("/film", response_class=Response, responses={**problem_responses(404, 416, 429), **FILM})
 def get_film(
-    request: Request, db: SessionDep, lab: LabDep, name: TrialNameDep, faces: FacesDep, v: Version = None
+    request: Request, db: SessionDep, lab: LabDep, name: TrialNameDep, faces: FacesDep, _version: Version = None
 ) -> Response:
     """All cameras' pictures side by side on the trial's clock, H.264 in MP4, by range."""
     key = _made_film(lab, name, find_run(db, name).run, faces)
     what = f"film of {name}, faces {faces}"
-    return stream_file(request, film_video(lab, name, key), what=what, sha256=key, lasting=v == key)
+    return stream_file(request, film_video(lab, name, key), what=what, sha256=key)
 
 
 @router.post("/film", status_code=202, response_model=JobDocument, responses=problem_responses(404, 409))
