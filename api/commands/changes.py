@@ -3,6 +3,8 @@ is written down of changes and exports."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from api.commands.terminal import Terminal
@@ -31,8 +33,22 @@ def note_in_audit(lab: Lab, action: str, what: str) -> None:
         record(session, TERMINAL, action, what)
 
 
+@contextmanager
+def auditing(lab: Lab, action: str, what: str) -> Iterator[None]:
+    """Write down what somebody does in the terminal, in one transaction around the block that does it: where the
+    database cannot be written nothing is done, and what the block refuses was not done."""
+    from api.access.audit import TERMINAL, record
+    from api.commands.users import writing
+
+    with writing(lab) as session:
+        record(session, TERMINAL, action, what)
+        session.flush()
+        yield
+
+
 def note_export(lab: Lab, what: str) -> None:
-    """Write down what left the lab as a file, waiting for nobody; what was refused did not leave."""
+    """Write down what is about to leave the lab as a file, waiting for nobody: one that comes to nothing is in
+    the audit, too, and none leaves without."""
     from api.access.audit import TERMINAL
     from api.access.reads import note_read
     from api.database.connection import open_database

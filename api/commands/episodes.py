@@ -166,14 +166,14 @@ def add_goal(
 
 
 def _save(terminal: Terminal, episode: Episode) -> None:
-    from api.commands.changes import note_in_audit, update_index
+    from api.commands.changes import auditing, update_index
     from labsys.storage.episodes import save_episode
 
     lab = terminal.open_lab()
-    saved = save_episode(lab, episode)
     # With their days: one that is declared after the second visit, and dated before it, is found by the audit's time.
-    goals = "; ".join(f"{g.metric} {g.side} {g.direction} of {g.date}" for g in saved.goals)
-    note_in_audit(lab, "episode.change", f"episodes/{saved.subject}/{saved.label}, goals: {goals or 'none'}")
+    goals = "; ".join(f"{g.metric} {g.side} {g.direction} of {g.date}" for g in episode.goals)
+    with auditing(lab, "episode.change", f"episodes/{episode.subject}/{episode.label}, goals: {goals or 'none'}"):
+        saved = save_episode(lab, episode)
     update_index(terminal, lab, saved.subject)
     _give(terminal, saved)
 

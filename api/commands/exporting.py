@@ -59,6 +59,7 @@ def export(
     from labsys.core.session import TrialName
     from labsys.storage.atomic import read_json
     from labsys.storage.films import Faces
+    from labsys.storage.trials import require_trial
     from pipelines.export_anipose import export_anipose
     from pipelines.export_constant_rate import README, export_constant_rate
     from pipelines.export_trial import export_csv, export_mot, export_parquet, export_trc
@@ -77,8 +78,9 @@ def export(
     folder, name = terminal.open_lab(), TrialName.parse(trial)
     if format in (ExportFormat.ANIPOSE, ExportFormat.VIDEOS):
         refuse_erased(folder, name)
-    written = writers[format](folder, name, out, run=run)
+    require_trial(folder, name)
     note_export(folder, f"{name}{f', run {run}' if run else ''} as {'blurred ' if blur_faces else ''}{format.value}")
+    written = writers[format](folder, name, out, run=run)
     told: dict[str, Any] = {"trial": trial, "format": format.value, "files": [str(p) for p in written]}
     if blur_faces:
         told["faces"] = read_json(out / README)["faces"]

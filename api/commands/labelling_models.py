@@ -54,6 +54,7 @@ def new(
     from api.commands.changes import note_export, refuse_erased
     from labsys.core.clock import utc_now
     from labsys.core.session import TrialName
+    from labsys.storage.trials import require_trial
     from pipelines.modelling.new_project import make_project, read_plan
 
     terminal = Terminal(lab, as_json, quiet)
@@ -61,10 +62,11 @@ def new(
     names, opened = [TrialName.parse(trial) for trial in trials], terminal.open_lab()
     for name in names:
         refuse_erased(opened, name)
-    with terminal.progress() as progress:
-        made = make_project(opened, folder, names, plan, date=utc_now()[:10], progress=progress)
+        require_trial(opened, name)
     for name in names:
         note_export(opened, f"{name} as pictures to label")
+    with terminal.progress() as progress:
+        made = make_project(opened, folder, names, plan, date=utc_now()[:10], progress=progress)
     _say_next(terminal, folder, plan, made)
     terminal.give(
         {"project": str(folder), "landmarks": list(plan.landmarks), "captures": [asdict(c) for c in made]},

@@ -229,11 +229,11 @@ def _cleared(session: Session, names: list[str]) -> Session:
 
 
 def _save(terminal: Terminal, session: Session) -> None:
-    from api.commands.changes import note_in_audit, settle_session
+    from api.commands.changes import auditing, settle_session
     from labsys.storage.sessions import save_session
 
     lab = terminal.open_lab()
-    saved = save_session(lab, session)
-    note_in_audit(lab, "session.change", f"sessions/{saved.subject}/{saved.session}")
+    with auditing(lab, "session.change", f"sessions/{session.subject}/{session.session}"):
+        saved = save_session(lab, session)
     settle_session(terminal, lab, saved.subject, saved.session)
     terminal.give(asdict(saved), f"{saved.subject}/{saved.session}")

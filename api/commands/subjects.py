@@ -130,7 +130,7 @@ def _save(
     consent: list[str] | None,
     notes: str | None,
 ) -> None:
-    from api.commands.changes import note_in_audit, update_index
+    from api.commands.changes import auditing, update_index
     from labsys.storage.subjects import save_subject
 
     lab = terminal.open_lab()
@@ -142,7 +142,7 @@ def _save(
         consent=subject.consent if consent is None else tuple(consent),
         notes=subject.notes if notes is None else notes,
     )
-    saved = save_subject(lab, changed)
-    note_in_audit(lab, "subject.change", f"subjects/{saved.code}")
+    with auditing(lab, "subject.change", f"subjects/{changed.code}"):
+        saved = save_subject(lab, changed)
     update_index(terminal, lab, saved.code)
     terminal.give(asdict(saved), saved.code)

@@ -75,16 +75,16 @@ def move_trial_to(
     \b
     Example: labsys trial move S01/2026-11-22/run1 S02/2026-11-22/run1
     """
-    from api.commands.changes import note_in_audit, settle_session
+    from api.commands.changes import auditing, settle_session
     from api.commands.users import writing
     from api.jobs.queue import follow_move
     from api.queries import find_trial
     from labsys.storage.trial_bin import move_trial_away
 
     terminal = Terminal(lab, as_json, quiet)
-    folder, old = terminal.open_lab(), TrialName.parse(name)
-    moved = move_trial_away(folder, old, TrialName.parse(target))
-    note_in_audit(folder, "trial.move", f"{old} to {moved.name}")
+    folder, old, new = terminal.open_lab(), TrialName.parse(name), TrialName.parse(target)
+    with auditing(folder, "trial.move", f"{old} to {new}"):
+        moved = move_trial_away(folder, old, new)
     # In this order: a subject whose trial the index still holds as another's would be refused it as a copy.
     settle_session(terminal, folder, old.subject, old.session)
     settle_session(terminal, folder, moved.name.subject, moved.name.session)
@@ -107,13 +107,13 @@ def delete(
     """
     from datetime import datetime, timedelta
 
-    from api.commands.changes import note_in_audit, settle_session
+    from api.commands.changes import auditing, settle_session
     from labsys.storage.trial_bin import delete_trial
 
     terminal = Terminal(lab, as_json, quiet)
-    folder = terminal.open_lab()
-    entry = delete_trial(folder, TrialName.parse(name), reason=reason)
-    note_in_audit(folder, "trial.delete", f"{entry.name}: {entry.reason}")
+    folder, gone = terminal.open_lab(), TrialName.parse(name)
+    with auditing(folder, "trial.delete", f"{gone}: {reason.strip()}"):
+        entry = delete_trial(folder, gone, reason=reason)
     settle_session(terminal, folder, entry.name.subject, entry.name.session)
     day = (datetime.fromisoformat(entry.deleted_at) + timedelta(days=kept_days.BINNED)).date()
     terminal.say(f"'labsys trial restore {entry.name}' brings it back; a running service destroys it after {day}")
@@ -128,12 +128,12 @@ def restore(
     \b
     Example: labsys trial restore S01/2026-11-22/run1
     """
-    from api.commands.changes import note_in_audit, settle_session
+    from api.commands.changes import auditing, settle_session
     from labsys.storage.trial_bin import restore_trial
 
     terminal = Terminal(lab, as_json, quiet)
-    folder = terminal.open_lab()
-    entry = restore_trial(folder, TrialName.parse(name))
-    note_in_audit(folder, "trial.restore", str(entry.name))
+    folder, back = terminal.open_lab(), TrialName.parse(name)
+    with auditing(folder, "trial.restore", str(back)):
+        entry = restore_trial(folder, back)
     settle_session(terminal, folder, entry.name.subject, entry.name.session)
     terminal.give(asdict(entry) | {"name": str(entry.name)}, str(entry.name))

@@ -228,12 +228,12 @@ def _cleared(trial: Trial, names: list[str]) -> Trial:
 
 def save_stated(terminal: Terminal, lab: Lab, trial: Trial, action: str = "trial.change", what: str = "") -> None:
     """Save what is stated about a trial, note it in the audit, and retire the results that rested on something else."""
-    from api.commands.changes import note_in_audit, settle_session
+    from api.commands.changes import auditing, settle_session
     from labsys.storage.trials import save_trial
 
     _check_static(lab, trial)
-    saved = save_trial(lab, trial)
-    note_in_audit(lab, action, what or f"trials/{saved.name}")
+    with auditing(lab, action, what or f"trials/{trial.name}"):
+        saved = save_trial(lab, trial)
     settle_session(terminal, lab, saved.name.subject, saved.name.session)
     _give(terminal, saved)
 

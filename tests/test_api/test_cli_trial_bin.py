@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from starlette.testclient import TestClient
 
 from api.app import create_app
+from api.database import connection
 from api.database.connection import open_database
 from api.jobs.queue import JobRequest, find_job, submit
 from api.queries import find_trial
 from labsys.core.session import TrialName
 from labsys.storage.lab import open_lab
+from tests.test_api.audited import audited
 from tests.test_api.cli_answer import Run
 from tests.test_api.conftest import BASE, HERE
 
 NAME = "S01/2026-11-22/run1"
 
 
-def test_deleted_trial_is_listed_and_destroyed_in_time(labsys: Run, new_lab: Path) -> None:
+def _add_trial(labsys: Run) -> None:
     assert labsys("subject", "add", "S01").code == 0
     assert labsys("session", "add", "S01/2026-11-22").code == 0
     assert labsys("trial", "add", NAME, "--kind", "run").code == 0
+
+
+def test_deleted_trial_is_listed_and_destroyed_in_time(labsys: Run, new_lab: Path) -> None:
+    _add_trial(labsys)
     assert labsys("trial", "delete", NAME, "--reason", "wrong runner").code == 0
     assert labsys("trial", "restore", NAME).code == 0
     assert labsys("trial", "bin", "--json").json == {"deleted": []}
@@ -102,3 +109,35 @@ def _is_job_of(folder: Path, job: str, name: TrialName) -> None:
         assert (row.state, row.target) == ("queued", str(name))
         assert row.subject_id == find_trial(session, name).session.subject_id
     database.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "action"),
+    [
+        (("trial", "delete", NAME, "--reason", "wrong"), "trial.delete"),
+        (("trial", "move", NAME, "S01/2026-11-22/run2"), "trial.move"),
+        (("trial", "exclude", NAME, "--reason", "fell"), "trial.exclude"),
+        (("session", "edit", "S01/2026-11-22", "--notes", "new"), "session.change"),
+        (("subject", "edit", "S01", "--notes", "new"), "subject.change"),
+    ],
+)
+def test_nothing_is_done_that_the_audit_cannot_be_told(
+    labsys: Run, new_lab: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], action: str
+) -> None:
+    _add_trial(labsys)
+    before, noted = _everything(new_lab), len(audited(open_lab(new_lab), action))
+    monkeypatch.setattr("api.database.connection._PRAGMAS", ("busy_timeout=50", *connection._PRAGMAS[1:]))
+    other = open_database(open_lab(new_lab))
+    with other.write():  # another process indexes a large lab
+        refused = labsys(*words)
+    assert (refused.code, "another process is writing the index" in refused.err) == (1, True)
+    assert _everything(new_lab) == before
+    assert len(audited(open_lab(new_lab), action)) == noted
+    assert labsys(*words).code == 0
+    assert _everything(new_lab) != before
+    assert len(audited(open_lab(new_lab), action)) == noted + 1
+    other.close()
+
+
+def _everything(lab: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(lab)): p.read_bytes() for p in (*lab.rglob("*.json"),) if p.is_file()}

@@ -23,6 +23,8 @@ from api.database.connection import Database, open_database
 from api.database.reads_file import ReadsFile
 from api.jobs.cleaning import clean_lab
 from labsys.storage.lab import Lab
+from tests.test_api.audited import audited
+from tests.test_api.cli_answer import make_runner
 
 API = "/api/v1"
 AWAY = "urn:labsys:problem:database-away"
@@ -179,3 +181,18 @@ def test_server_that_was_restarted_costs_no_request_and_one_that_is_away_is_said
 def test_reads_file_of_a_folder_that_is_gone_is_away(tmp_path: Path) -> None:
     with pytest.raises(DatabaseAwayError, match="nothing is shown"):
         ReadsFile(tmp_path / "gone" / "reads.db").add(("1", "", "", "", "", None, None))
+
+
+def test_nothing_leaves_the_lab_that_the_audit_cannot_be_told(
+    lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = make_runner(capsys), tmp_path / "out"
+    export = ("export", "S01/2026-11-01/run1", "--format", "csv", "--out", out, "--lab", lab.root)
+    reads = lab.root / "labsys-reads.db"
+    reads.write_bytes(b"torn " * 1000)
+    refused = run(*export)
+    assert (refused.code, "Move it elsewhere" in refused.err) == (1, True)
+    assert not out.exists()
+    reads.unlink()
+    assert run(*export).code == 0
+    assert audited(lab, "export") == ["S01/2026-11-01/run1 as csv"]
