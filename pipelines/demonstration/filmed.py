@@ -56,6 +56,24 @@ _LEVEL_HEIGHT_M = 0.95
 _SCENE_HEIGHT_M = 2.5
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a camera may stand: degrees from ahead of the runner to the right, how far off that, and its height."""
+
+    azimuth_deg: float
+    give_deg: float
+    height_m: tuple[float, float]
+
+
+_PLACES = (
+    _Place(90.0, 0.0, (_LEVEL_HEIGHT_M, _LEVEL_HEIGHT_M)),
+    _Place(29.0, 2.0, (1.80, 1.95)),
+    _Place(305.0, 4.0, (1.5, 1.9)),
+    _Place(216.0, 5.0, (1.2, 1.9)),
+    _Place(146.0, 8.0, (1.1, 1.9)),
+)
+
+
 @dataclass(frozen=True, eq=False)
 class _Shoot:
     """A demonstration's lab and how it films."""
@@ -99,30 +117,34 @@ def film_demo(
 
 
 def demo_rig(settings: DemoSettings) -> CameraRig:
-    """Cameras around the treadmill: the first one level and square to it, the others on a ring, placed by the seed.
+    """Cameras around the treadmill: the first one level and square to it, the others at places that differ by the seed.
 
-    Of the ring none looks square to the treadmill, so that what points straight back or aside (the spine, the outer
-    side of both knees) shows in two pictures. The front of the pelvis does not with most seeds (docs/accuracy.md), and
-    is measured badly or not at all then. Four in it: a board shows its face to one side, and
-    cameras further apart than a quarter of a ring would rarely see it together.
+    Every landmark has to show in two pictures, and the front of the pelvis shows in few: a thigh hides it from beside,
+    and uprights, handles and console of the treadmill from ahead. So one camera looks in between console and upright,
+    and one from the left, just where the left front still shows (docs/accuracy.md has what shows how often). Two stand
+    behind for the spine, and no two neighbours are more than a quarter of a ring apart, as a board shows its face to
+    one side.
+
+    Raises:
+        ValueError: `settings` that are not of a film: another number of cameras than there are places.
     """
     draws = Draws(Split.DEMO, settings.seed, "demo rig")
-    return CameraRig(tuple(_camera(i, draws, settings) for i in range(settings.n_cameras)))
+    places = zip(range(settings.n_cameras), _PLACES, strict=True)
+    return CameraRig(tuple(_camera(number, place, draws, settings.size_px) for number, place in places))
 
 
-def _camera(number: int, draws: Draws, settings: DemoSettings) -> Camera:
+def _camera(number: int, place: _Place, draws: Draws, size_px: tuple[int, int]) -> Camera:
     far = draws.between(2.9, 3.4)
-    place = 0.0 if number == 0 else number - 0.5 + draws.between(-0.15, 0.15)
-    azimuth = math.pi / 2 + 2.0 * math.pi / (settings.n_cameras - 1) * place
-    height = _LEVEL_HEIGHT_M if number == 0 else draws.between(1.0, 2.0)
+    azimuth = math.radians(place.azimuth_deg + place.give_deg * draws.between(-1.0, 1.0))
+    height = draws.between(*place.height_m)
     centre = np.array([far * math.cos(azimuth), height, far * math.sin(azimuth)])
     target = np.array([0.0, _LEVEL_HEIGHT_M if number == 0 else 0.92, 0.0])
     if number == 0:
         centre[0] = 0.0  # exactly: the cosine of a right angle is not quite nothing
-    wide, high = settings.size_px
+    wide, high = size_px
     focal = high * float(np.linalg.norm(centre - target)) / _SCENE_HEIGHT_M * draws.between(0.98, 1.06)
     matrix = np.array([[focal, 0.0, (wide - 1) / 2 + 3.0], [0.0, focal, (high - 1) / 2 - 2.0], [0.0, 0.0, 1.0]])
-    lens = Intrinsics(matrix, np.array([draws.between(-0.16, -0.06), 0.04, 0.0, 0.0, 0.0]), settings.size_px)
+    lens = Intrinsics(matrix, np.array([draws.between(-0.16, -0.06), 0.04, 0.0, 0.0, 0.0]), size_px)
     return Camera(f"cam{number}", lens, look_at(centre, target))
 
 

@@ -17,12 +17,15 @@ from labsys.core.skeleton import LABSYS_RUN_37
 from pipelines.demonstration import filmed
 from pipelines.demonstration.filmed import WORLD_AXES, check_film, demo_rig
 from pipelines.demonstration.settings import DemoSettings
+from pipelines.synthetic.pictures.draws import Split
+from pipelines.synthetic.pictures.film import shoot_runner
+from pipelines.synthetic.pictures.studio import cast_runner, make_studio
 from pipelines.synthetic.trial import make_trial
 
 
 def test_first_camera_stands_as_the_calibration_is_told() -> None:
     for seed in range(4):
-        camera = demo_rig(DemoSettings(seed=seed)).cameras[0]
+        camera = demo_rig(DemoSettings(seed=seed).filmed()).cameras[0]
         told = WorldAxes.parse(WORLD_AXES).T_lab_world.rotation
         assert np.allclose(camera.T_cam_lab.rotation.T, told, atol=1e-12)
 
@@ -51,8 +54,26 @@ def test_every_side_of_the_runner_shows_in_two_pictures(quick: bool) -> None:
             assert cosines[-2] > np.cos(np.radians(62.0)), (seed, name)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [100, 107])
+def test_the_pelvis_shows_in_two_pictures_for_most_of_a_stride(seed: int) -> None:
+    settings = DemoSettings(seed=seed).filmed(quick=True)
+    studio = make_studio(Split.DEMO, seed, demo_rig(settings))
+    runner = cast_runner(studio, settings.runner(Phase.PRE), kind=TrialKind.RUN, seconds=3.0)
+    moments = np.linspace(1.0, 1.7, 12)  # a stride
+    seen = np.stack(
+        [
+            [shot.visible for shot in shoot_runner(studio.stage(i), runner, moments, exposure_s=0.002, seed=1)]
+            for i in range(len(studio.rig.cameras))
+        ]
+    )
+    in_two = (seen.sum(axis=0) >= 2).mean(axis=0)
+    for name in ("LASIS", "RASIS", "LPSIS", "RPSIS", "S3", "L3", "T10"):
+        assert in_two[LABSYS_RUN_37.landmarks.index(name)] > 0.7, name
+
+
 def test_rigs_differ_by_seed_and_not_otherwise() -> None:
-    first, again, other = (demo_rig(DemoSettings(seed=s)) for s in (1, 1, 2))
+    first, again, other = (demo_rig(DemoSettings(seed=s).filmed()) for s in (1, 1, 2))
     centres = [np.stack([c.centre_lab_m for c in rig.cameras]) for rig in (first, again, other)]
     assert (centres[0] == centres[1]).all()
     assert np.abs(centres[0] - centres[2]).max() > 0.05
