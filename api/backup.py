@@ -70,7 +70,6 @@ def backup_lab(lab: Lab, out: Path, *, progress: Progress | None = None) -> Mani
     database = open_database(lab)
     try:
         ensure_indexed(lab, database)
-        collect_reads(database)
         with appearing(out) as folder:
             return _fill(lab, database, folder, progress or SilentProgress())
     finally:
@@ -109,6 +108,7 @@ def _fill(lab: Lab, database: Database, folder: Path, progress: Progress) -> Man
     target, leave_out, copy = folder / FOLDER, _database_files(lab, database.engine.url), FolderCopy()
     for _ in range(_PASSES_BESIDE_WORK):
         copy = copy_changes(lab.root, target, copy, leave_out=leave_out, progress=progress)
+    collect_reads(database)  # here, as those passes may have taken hours
     with database.write() as session:
         # Before the last pass: of a run that comes in between, the folder knows; its job is done again, to no effect.
         copied = _copy_database(database, folder / DATABASE)

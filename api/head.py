@@ -34,7 +34,8 @@ class HeadAsGet:
 
 
 class _AnsweredError(Exception):
-    """Everything has been said: no file is read and no table made for a body that nobody gets."""
+    """Everything has been said: no file is read for a body that nobody gets. A table is made all the same, as its
+    headers say where it ends."""
 
 
 def _ending_with_headers(send: Send) -> Send:

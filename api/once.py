@@ -3,7 +3,9 @@
 The key belongs to the caller. The same key with another request is a mistake (422); while the first is at work, a
 second waits outside (409). The answer is kept for a day, in the transaction of the change itself: neither stands
 without the other, so what was done is answered even where the service died before it could, and a request that was
-believed dead after a minute and was only slow finds, as soon as it may write, that another has done its work.
+believed dead after a minute and was only slow finds, as soon as it may write, that another has done its work. Promoting
+a release alone takes several transactions: where the service dies between them, who asks again is told that the name is
+taken.
 """
 
 from __future__ import annotations

@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from api.access.audit import TERMINAL
+from api.access.audit import TERMINAL, Actor
 from api.access.keys import KeyRequest, make_key
+from api.access.reads import note_read
 from api.access.roles import Role
 from api.backup import DATABASE, FOLDER, MANIFEST, backup_lab
+from api.database.connection import open_database
 from api.restore import restore_lab
 from labsys.core.errors import InputError
 from labsys.core.session import TrialName
@@ -26,6 +28,7 @@ from labsys.storage.atomic import hash_file
 from labsys.storage.lab import Lab, open_lab
 from labsys.storage.runs import current_run, verify_run
 from labsys.storage.trial_bin import delete_trial, list_bin
+from tests.test_api.audited import audited
 from tests.test_api.cli_answer import Run
 from tests.test_api.every_url import every_url
 
@@ -298,6 +301,24 @@ def test_what_moves_during_the_last_pass_is_in_the_backup(
         assert run is not None
         assert run == current_run(lab, name)
         verify_run(restored, name, run)
+
+
+def test_what_was_read_while_the_folder_was_copied_is_in_the_backup(lab: Lab, tmp_path: Path) -> None:
+    database = open_database(lab)
+
+    class Reading:
+        """Somebody looks while the first pass goes on."""
+
+        def stage(self, name: str, total: int) -> None:
+            note_read(database, Actor("viewer"), "read", name)
+
+        def advance(self, steps: int = 1) -> None:
+            """Nobody looks."""
+
+    backup_lab(lab, tmp_path / "backup", progress=Reading())
+    database.close()
+    restored = restore_lab(tmp_path / "backup", tmp_path / "restored").lab
+    assert len(audited(restored, "read")) == 2, "those of the passes beside work"
 
 
 def test_folder_that_never_rests_is_refused_and_a_recording_at_work_is_not(lab: Lab, tmp_path: Path) -> None:
