@@ -122,6 +122,8 @@ def install_error_handlers(app: FastAPI) -> None:
 async def _on_labsys_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, LabsysError)
     status, kind = _classify(error)
+    if isinstance(error, DatabaseAwayError):  # a server's own words name machines and users: for the log alone
+        _LOG.warning("%s: %s", getattr(request.state, "request_id", ""), getattr(error.__cause__, "orig", error))
     root = f"{request.app.state.lab.root}/"
     problem = {
         "type": f"urn:labsys:problem:{kind}",
@@ -139,7 +141,7 @@ async def _on_database_error(request: Request, error: Exception) -> Response:
     away = as_away(error)
     if away is None:
         raise error  # a defect
-    _LOG.warning("%s: %s", getattr(request.state, "request_id", ""), error.orig)
+    away.__cause__ = error
     return await _on_labsys_error(request, away)
 
 

@@ -23,7 +23,7 @@ from api.database.away import as_away, primary_code
 from api.database.filesystem import network_file_system
 from api.database.migrations import HEAD
 from api.database.reads_file import ReadsFile
-from labsys.core.errors import ConcurrencyError, InputError, LabsysError, NewerSchemaError
+from labsys.core.errors import ConcurrencyError, InputError, NewerSchemaError
 from labsys.storage.lab import Lab
 
 _PATIENCE_MS = 60_000
@@ -65,18 +65,22 @@ class Database:
         Raises:
             ConcurrencyError: another process held the lock for a minute. DatabaseAwayError: it cannot be written.
         """
-        with self.writers() as session, session.begin():
+        with _telling_away(), self.writers() as session, session.begin():
             try:
                 session.connection()
             except OperationalError as error:
-                raise _why_not(error) from error
+                if _is_busy(error):
+                    raise ConcurrencyError(
+                        "another process is writing the index", where=str(error.orig), remedy="Try again in a minute"
+                    ) from error
+                raise
             yield session
 
     @contextmanager
     def update(self) -> Iterator[Session]:
         """A short transaction on rows that no index rebuilds (jobs): PostgreSQL locks rows, and does not wait for one
-        who indexes a large lab; SQLite has one writer in any case."""
-        with self.updaters() as session, session.begin():
+        who indexes a large lab; SQLite has one writer in any case (DatabaseAwayError: it cannot be written)."""
+        with _telling_away(), self.updaters() as session, session.begin():
             yield session
 
     def update_if_free(self, change: Callable[[Session], None]) -> bool:
@@ -99,13 +103,20 @@ class Database:
             self.reads.close()
 
 
-def _why_not(error: OperationalError) -> LabsysError | OperationalError:
-    """Why a database cannot be written, as people are told it; the error itself where it says something else."""
-    if isinstance(error.orig, sqlite3.Error) and primary_code(error.orig) == sqlite3.SQLITE_BUSY:
-        return ConcurrencyError(
-            "another process is writing the index", where=str(error.orig), remedy="Try again in a minute"
-        )
-    return as_away(error) or error
+@contextmanager
+def _telling_away() -> Iterator[None]:
+    """Have whoever writes told why a database cannot be written, at the end of it too."""
+    try:
+        yield
+    except DBAPIError as error:
+        away = as_away(error)
+        if away is None:
+            raise
+        raise away from error
+
+
+def _is_busy(error: OperationalError) -> bool:
+    return isinstance(error.orig, sqlite3.Error) and primary_code(error.orig) == sqlite3.SQLITE_BUSY
 
 
 def open_database(lab: Lab) -> Database:

@@ -19,7 +19,7 @@ from api.access.keys import KeyRequest, make_key
 from api.access.reads import note_read
 from api.access.roles import Role
 from api.database.away import DatabaseAwayError
-from api.database.connection import Database, open_database
+from api.database.connection import _PRAGMAS, Database, open_database
 from api.database.reads_file import ReadsFile
 from api.jobs.cleaning import clean_lab
 from labsys.storage.lab import Lab
@@ -176,6 +176,14 @@ def test_server_that_was_restarted_costs_no_request_and_one_that_is_away_is_said
         connection.exec_driver_sql(f'ALTER DATABASE "{other.database}" ALLOW_CONNECTIONS true')
     assert client.get(f"{API}/subjects/S01", headers=viewer).status_code == 200
     engine.dispose()
+
+
+def test_terminal_calls_a_database_that_cannot_be_written_no_defect(
+    lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.database.connection._PRAGMAS", (*_PRAGMAS, "query_only=ON"))
+    refused = make_runner(capsys)("key", "create", "--role", "admin", "--lab", lab.root)
+    assert (refused.code, "Let labsys write into its folder" in refused.err) == (1, True)
 
 
 def test_reads_file_of_a_folder_that_is_gone_is_away(tmp_path: Path) -> None:
