@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -10,7 +12,7 @@ from api.access.audit import Actor, record
 from api.access.keys import revoke
 from api.database.connection import Database
 from api.database.tables import SubjectRow
-from api.database.tables_owned import LinkRow
+from api.database.tables_owned import IdentityRow, LinkRow
 from api.identity import KeyStore, erase_identity
 from api.indexing.index import index_subject
 from labsys.storage.erased_recordings import remove_erased
@@ -18,7 +20,7 @@ from labsys.storage.erasures import Erasure, begin_erasure
 from labsys.storage.lab import Lab
 
 # What an erasure leaves, and why: said by every door that erases.
-KEPT = (
+KEPT: tuple[str, ...] = (
     "measurements, landmarks and results stay under the code: they name nobody, and nobody is recognised in them",
     "typed notes and reasons stay: read them, they may name somebody",
     "the audit stays: it says by code what was done to whose data",
@@ -26,20 +28,40 @@ KEPT = (
 )
 
 
+@dataclass(frozen=True)
+class Erased:
+    """What was begun, and what stays and why."""
+
+    erasure: Erasure
+    kept: tuple[str, ...]
+
+
 def erase_subject(
     session: Session, actor: Actor, lab: Lab, subject: SubjectRow, *, keep_days: int = kept_days.ERASED
-) -> Erasure:
+) -> Erased:
     """Destroy who a subject is, revoke links, and hide the recordings until they are removed after some days.
 
     Raises:
         InputError: it cannot be written; nothing is destroyed then.
     """
+    keys = KeyStore.of(lab)
+    kept = (*_key_elsewhere(session, keys, subject), *KEPT)
     erasure = begin_erasure(lab, subject.code, keep_days=keep_days)
-    erase_identity(session, actor, KeyStore.of(lab), subject)
+    erase_identity(session, actor, keys, subject)
     for link in session.scalars(select(LinkRow.id).where(LinkRow.subject_id == subject.id)).all():
         revoke(session, actor, LinkRow, link)
     record(session, actor, "subject.erase", f"{subject.code}: recordings are removed after {erasure.remove_after}")
-    return erasure
+    return Erased(erasure, kept)
+
+
+def _key_elsewhere(session: Session, keys: KeyStore, subject: SubjectRow) -> tuple[str, ...]:
+    """Said where who it is was known, and its key was not here: another store may hold it, that of another user say."""
+    if session.get(IdentityRow, subject.id) is None or keys.has_key(subject.id):
+        return ()
+    return (
+        "the key of the name was not in this key store: where another one holds it, the name can be read from backups "
+        "until it is erased there too, as the user that runs the service or with LABSYS_KEYS",
+    )
 
 
 def remove_due_recordings(lab: Lab, database: Database, actor: Actor) -> list[str]:

@@ -74,6 +74,10 @@ class KeyStore:
             return None
         return _open(self._lab_path.read_bytes(), path.read_bytes(), subject_id)
 
+    def has_key(self, subject_id: str) -> bool:
+        """Whether a key of a subject lies here, whatever it opens."""
+        return is_there(self._path(subject_id))
+
     def make_key(self, subject_id: str) -> bytes:
         """The key of a subject, made where there is none (LockedError: there are keys here, and not the lab's)."""
         known = self.key_of(subject_id)

@@ -41,7 +41,7 @@ def erase(
     """
     from api.access.audit import TERMINAL
     from api.commands.users import writing
-    from api.erasure import KEPT, erase_subject
+    from api.erasure import erase_subject
     from api.queries import find_subject
     from labsys.storage.trial_bin import moved_to_others
 
@@ -51,10 +51,15 @@ def erase(
         return _cancel(terminal, folder, code)
     _ask(code, yes=yes)
     with writing(folder) as session:
-        erasure = erase_subject(session, TERMINAL, folder, find_subject(session, code), keep_days=days)
+        erased = erase_subject(session, TERMINAL, folder, find_subject(session, code), keep_days=days)
     moved = [str(name) for name in moved_to_others(folder, code)]
-    document: dict[str, Any] = {"subject": code, **asdict(erasure), "kept": list(KEPT), "moved_away": moved}
-    lines = [f"{code} is erased; {erasure.says}", *(f"kept: {what}" for what in KEPT)]
+    document: dict[str, Any] = {
+        "subject": code,
+        **asdict(erased.erasure),
+        "kept": list(erased.kept),
+        "moved_away": moved,
+    }
+    lines = [f"{code} is erased; {erased.erasure.says}", *(f"kept: {what}" for what in erased.kept)]
     lines += [f"not hidden, for it was moved away: {name}. If it shows {code}, move it back" for name in moved]
     terminal.give(document, "\n".join(lines))
     return None

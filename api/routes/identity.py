@@ -73,13 +73,13 @@ class ErasedDocument(IdentityDocument):
     moved_away: list[str]
 
     @classmethod
-    def after(cls, subject: str, erasure: Erasure | None, moved_away: Sequence[TrialName]) -> Self:
+    def after(cls, subject: str, erasure: Erasure | None, kept: Sequence[str], moved_away: Sequence[TrialName]) -> Self:
         """Of what was begun."""
         return cls(
             **IdentityDocument.of(subject, None).model_dump(),
             asked_at=None if erasure is None else erasure.asked_at,
             recordings_removed_after=None if erasure is None else erasure.remove_after,
-            kept=list(KEPT),
+            kept=list(kept),
             moved_away=[str(name) for name in moved_away],
         )
 
@@ -125,10 +125,11 @@ def delete_identity(
         row = find_subject(session, subject)
         if recordings is Recordings.KEPT:
             erase_identity(session, actor, KeyStore.of(lab), row)
-            erasure = find_erasure(lab, subject)
+            erasure, kept = find_erasure(lab, subject), KEPT
         else:
-            erasure = erase_subject(session, actor, lab, row, keep_days=keep_days)
-    return _private(ErasedDocument.after(subject, erasure, moved_to_others(lab, subject)))
+            erased = erase_subject(session, actor, lab, row, keep_days=keep_days)
+            erasure, kept = erased.erasure, erased.kept
+    return _private(ErasedDocument.after(subject, erasure, kept, moved_to_others(lab, subject)))
 
 
 def _refusal(locked: LockedError) -> RefusedError:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from api.erasure import KEPT
+from api.identity import KeyStore
 from api.indexing.index import index_subject
 from api.jobs.worker import Worker
 from api.work import film
@@ -99,6 +101,22 @@ def test_lost_key_alone_hides_no_recording(client: TestClient, filmed: Path) -> 
     said = client.delete(f"{IDENTITY}?recordings=kept").json()
     assert (said["known"], said["recordings_removed_after"]) == (False, None)
     assert client.get(f"{API}/files/{VIDEO}").content == b"a face"
+
+
+def test_who_erases_is_told_where_the_key_may_lie_in_another_store(
+    client: TestClient, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.delete(f"{API}/subjects/S02/identity").json()["kept"] == list(KEPT), "nothing was known"
+    client.put(IDENTITY, json={"name": "Ada Example"})
+    held = KeyStore.of(lab)
+    monkeypatch.setenv("LABSYS_KEYS", str(tmp_path / "another user's"))
+    first, *others = client.delete(IDENTITY).json()["kept"]
+    assert ("was not in this key store" in first, others) == (True, list(KEPT))
+    subject_id = client.get(f"{API}/subjects/S01").json()["uuid"]
+    assert held.has_key(subject_id)
+    monkeypatch.setenv("LABSYS_KEYS", str(tmp_path / "keys"))  # as it says
+    client.delete(IDENTITY)
+    assert not held.has_key(subject_id)
 
 
 @pytest.mark.slow
