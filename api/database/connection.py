@@ -265,7 +265,7 @@ def _upgrade(engine: Engine, found: str | None) -> None:
         raise NewerSchemaError(
             f"the database has schema '{found}', which this labsys does not know",
             where=engine.url.render_as_string(hide_password=True),
-            remedy="Use the newer labsys, or delete the database and run `labsys index`",
+            remedy="Use the newer labsys. Do not delete it: users, names and the audit are in it alone",
         )
     with engine.execution_options(**{_WRITES: True}).begin() as connection:
         # Another process may have been faster while this one waited for the lock.
