@@ -78,8 +78,12 @@ class ReadsFile:
     def _change(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         with self._using() as cursor:
             cursor.execute("BEGIN IMMEDIATE")
-            cursor.executemany(statement, rows)
-            cursor.execute("COMMIT")
+            try:
+                cursor.executemany(statement, rows)
+                cursor.execute("COMMIT")
+            finally:
+                if cursor.connection.in_transaction:  # it failed; all who come after would find it open
+                    cursor.execute("ROLLBACK")
 
     @contextmanager
     def _using(self) -> Iterator[sqlite3.Cursor]:
@@ -87,14 +91,15 @@ class ReadsFile:
             with self._lock, closing(self._connection.cursor()) as cursor:
                 yield cursor
         except sqlite3.DatabaseError as error:
-            raise self._away(error) from error
+            away = embedded_away(error)
+            if away is None:
+                raise
+            is_damaged = primary_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+            remedy = "Move it elsewhere: reads that it holds are in no audit yet" if is_damaged else away.remedy
+            raise self._away(str(error), remedy) from error
+        except OSError as error:  # of the lock beside it
+            raise self._away(error.strerror or str(error), "Let labsys write into its folder, and make room") from error
 
-    def _away(self, error: sqlite3.DatabaseError) -> DatabaseAwayError | sqlite3.DatabaseError:
-        away = embedded_away(error)
-        if away is None:
-            return error
-        is_damaged = primary_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-        remedy = "Move it elsewhere: reads that it holds are in no audit yet" if is_damaged else away.remedy
-        return DatabaseAwayError(
-            "reads cannot be written down, so nothing is shown", where=f"{self.path}: {error}", remedy=remedy
-        )
+    def _away(self, what: str, remedy: str) -> DatabaseAwayError:
+        where = f"{self.path}: {what}"
+        return DatabaseAwayError("reads cannot be written down, so nothing is shown", where=where, remedy=remedy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import subprocess
 import sys
@@ -184,6 +185,24 @@ def test_terminal_calls_a_database_that_cannot_be_written_no_defect(
     monkeypatch.setattr("api.database.connection._PRAGMAS", (*_PRAGMAS, "query_only=ON"))
     refused = make_runner(capsys)("key", "create", "--role", "admin", "--lab", lab.root)
     assert (refused.code, "Let labsys write into its folder" in refused.err) == (1, True)
+
+
+def test_row_that_cannot_be_written_keeps_no_other_from_it(tmp_path: Path) -> None:
+    reads = ReadsFile(tmp_path / "reads.db")
+    with pytest.raises(UnicodeEncodeError):
+        reads.add(("1", "", "", "", "half of a pair: \udc80", None, None))
+    reads.add(("2", "", "", "", "", None, None))
+    assert [row[0] for row in reads.first()] == ["2"]
+    reads.close()
+
+
+def test_reads_file_of_a_folder_that_is_read_only_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("api.database.reads_file.hold_lock", refuse)  # whoever runs the tests may write anywhere
+    with pytest.raises(DatabaseAwayError, match="Read-only file system"):
+        ReadsFile(tmp_path / "reads.db").add(("1", "", "", "", "", None, None))
 
 
 def test_reads_file_of_a_folder_that_is_gone_is_away(tmp_path: Path) -> None:
