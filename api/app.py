@@ -16,6 +16,7 @@ from api.access.authenticate import CSRF_HEADER, authorize
 from api.access.rules import check_every_route_has_a_rule, operation_id
 from api.access.throttle import Throttle
 from api.access.users import is_open
+from api.begun_edits import finish_begun
 from api.boundary import Boundary
 from api.database.connection import Database, open_database
 from api.dependencies import refuse_unknown_parameters
@@ -107,6 +108,7 @@ def create_app(lab: Lab, settings: ServiceSettings | None = None) -> FastAPI:
     settings = settings or ServiceSettings()
     database = open_database(lab)
     ensure_indexed(lab, database)
+    finish_begun(lab, database)
     _renew_views(database)
     with database.read() as session:
         settings.refuse_open_doors(has_credentials=not is_open(session))

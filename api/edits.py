@@ -1,11 +1,12 @@
 """Changing a noun over HTTP: under the write lock, against what the client read.
 
-The folder first, then the index and the audit.
+The folder first, then the index and the audit; what is killed in between is told (api/begun_edits.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from http import HTTPStatus
@@ -15,8 +16,9 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from api.access.audit import record
+from api.access.audit import add_row, audit_row
 from api.access.authenticate import actor_of
+from api.begun_edits import telling
 from api.database.connection import Database
 from api.dependencies import refusing_names
 from api.documents import as_bytes, check_if_match, send
@@ -53,7 +55,7 @@ class Kept(Generic[Noun]):
 
 def make_noun(request: Request, lab: Lab, database: Database, kept: Kept[Noun], noun: Noun) -> Response:
     """Make a noun: 201 with its document, 409 where it is there already, 422 where its parent is not."""
-    with database.write() as session:
+    with ExitStack() as begun, database.write() as session:
         answered = answered_before(session, request)
         if answered is not None:
             return answered
@@ -65,10 +67,12 @@ def make_noun(request: Request, lab: Lab, database: Database, kept: Kept[Noun], 
             raise RefusedError(
                 HTTPStatus.CONFLICT, "exists", f"this {kept.kind} is there already", remedy="PATCH it to change it"
             )
+        event = audit_row(actor_of(request), f"{kept.kind}.create", kept.location)
+        begun.enter_context(telling(lab, kept.subject, event))
         _save(lab, kept, noun)
         refresh_subject(session, lab, kept.subject)
         document = kept.find(session)
-        record(session, actor_of(request), f"{kept.kind}.create", kept.location, after=as_bytes(document))
+        add_row(session, event, after=as_bytes(document))
         answer = send(request, document, status=HTTPStatus.CREATED, location=f"/api/v1/{kept.location}")
         return keep_answer(session, request, answer)
 
@@ -77,7 +81,7 @@ def change_noun(
     request: Request, lab: Lab, database: Database, kept: Kept[Noun], change: Callable[[Noun], Noun]
 ) -> Response:
     """Change a noun: 200 with its new document, 412 where If-Match names another state than the present one."""
-    with database.write() as session:
+    with ExitStack() as begun, database.write() as session:
         present = kept.find(session)
         noun = kept.load()
         if show_moment(parse_moment(noun.updated_at)) != present.model_dump()["updated_at"]:
@@ -85,11 +89,12 @@ def change_noun(
             refresh_subject(session, lab, kept.subject)
             present = kept.find(session)
         check_if_match(request, present)
-        _save(lab, kept, change(noun))
+        changed, event = change(noun), audit_row(actor_of(request), f"{kept.kind}.change", kept.location)
+        begun.enter_context(telling(lab, kept.subject, event))
+        _save(lab, kept, changed)
         refresh_subject(session, lab, kept.subject)
         document = kept.find(session)
-        before, after = as_bytes(present), as_bytes(document)
-        record(session, actor_of(request), f"{kept.kind}.change", kept.location, before=before, after=after)
+        add_row(session, event, before=as_bytes(present), after=as_bytes(document))
     return send(request, document)
 
 

@@ -42,7 +42,11 @@ def record(
     after: bytes | None = None,
 ) -> None:
     """Add one event; of contents only their SHA-256 is kept."""
-    row = audit_row(actor, action, what)
+    add_row(session, audit_row(actor, action, what), before=before, after=after)
+
+
+def add_row(session: Session, row: AuditRow, *, before: bytes | None = None, after: bytes | None = None) -> None:
+    """As `record`, of an event that was begun before."""
     row.before_hash, row.after_hash = _hash(before), _hash(after)
     session.add(row)
 
