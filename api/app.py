@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
@@ -51,8 +52,10 @@ from api.routes import (
 )
 from api.routing import API
 from api.settings import ServiceSettings
+from labsys.core.errors import LabsysError
 from labsys.storage.lab import Lab
 
+_LOG = logging.getLogger("labsys.service")
 # Programs in pages of other origins come with a key; cookies stay with our own pages.
 _CORS: dict[str, Any] = {
     "allow_credentials": False,
@@ -108,7 +111,10 @@ def create_app(lab: Lab, settings: ServiceSettings | None = None) -> FastAPI:
     settings = settings or ServiceSettings()
     database = open_database(lab)
     ensure_indexed(lab, database)
-    finish_begun(lab, database)
+    try:
+        finish_begun(lab, database)
+    except LabsysError as error:
+        _LOG.warning("an edit that was cut short cannot be finished just now: %s", error)
     _renew_views(database)
     with database.read() as session:
         settings.refuse_open_doors(has_credentials=not is_open(session))

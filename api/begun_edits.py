@@ -7,23 +7,22 @@ what to whom, from before the folder is changed until the database has it: `.edi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from api.database.connection import Database
 from api.database.reads_file import COLUMNS
 from api.database.tables_owned import AuditRow
-from api.indexing.index import refresh_subject
+from api.indexing.index import index_subject
+from labsys.core.errors import LabsysError
 from labsys.storage.atomic import is_there, read_json, write_json_atomic
 from labsys.storage.lab import Lab
 
 
-@contextmanager
-def telling(lab: Lab, subject: str, row: AuditRow) -> Iterator[None]:
-    """Tell of an edit of a subject's folder while the block makes it. Whoever enters holds the write lock of the
-    database, and leaves after its commit: so what is told while nobody holds that lock was cut short, or is done.
+def tell_begun(lab: Lab, subject: str, row: AuditRow) -> Path:
+    """Tell of an edit of a subject's folder before it is made; the file to take away where it was refused, or once the
+    database has it. Whoever tells holds the write lock of the database, and takes it away after the commit: so what is
+    told while nobody holds that lock was cut short, or is done.
 
     Raises:
         InputError: it cannot be told; then nothing may be changed.
@@ -31,31 +30,42 @@ def telling(lab: Lab, subject: str, row: AuditRow) -> Iterator[None]:
     path = lab.root / f".edit.{row.id}.json"  # hidden: no backup takes it along
     told = {name: getattr(row, name) for name in COLUMNS}
     write_json_atomic(path, told | {"at": row.at.isoformat(), "subject": subject})
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
+    return path
+
+
+def take_back(told: Path) -> None:
+    """Nothing is to be told of an edit any more."""
+    told.unlink(missing_ok=True)
 
 
 def finish_begun(lab: Lab, database: Database) -> list[str]:
-    """Let index and audit learn of the edits whose process was killed; what each was.
+    """Let audit and index learn of the edits that were cut short; what each was.
 
     Raises:
-        InputError: what was told cannot be read. ConcurrencyError, DatabaseAwayError: as `Database.write`.
+        LabsysError: a subject cannot be indexed, what was told cannot be read, or as `Database.write`. The others are
+            finished all the same.
     """
-    return [what for path in sorted(lab.root.glob(".edit.*.json")) if (what := _finish(lab, database, path))]
+    finished, failed = list[str](), list[LabsysError]()
+    for path in sorted(lab.root.glob(".edit.*.json")):
+        try:
+            finished += _finish(lab, database, path)
+        except LabsysError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
+    return finished
 
 
-def _finish(lab: Lab, database: Database, path: Path) -> str:
+def _finish(lab: Lab, database: Database, path: Path) -> list[str]:
     with database.write() as session:
         if not is_there(path):  # it was at work, and is done
-            return ""
+            return []
         told = read_json(path)
         subject = told.pop("subject")
         is_known = session.get(AuditRow, told["id"]) is not None
         if not is_known:
             at = datetime.fromisoformat(told["at"])
             session.add(AuditRow(**told | {"at": at}, before_hash=None, after_hash=None))
-        refresh_subject(session, lab, subject)
-    path.unlink(missing_ok=True)
-    return "" if is_known else f"{told['action']} {told['object']}"
+    index_subject(lab, subject, database=database)  # apart: who cannot be indexed is in the audit all the same
+    take_back(path)
+    return [] if is_known else [f"{told['action']} {told['object']}"]

@@ -6,10 +6,10 @@ The folder first, then the index and the audit; what is killed in between is tol
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from fastapi import Request, Response
@@ -18,12 +18,13 @@ from sqlalchemy.orm import Session
 
 from api.access.audit import add_row, audit_row
 from api.access.authenticate import actor_of
-from api.begun_edits import telling
+from api.begun_edits import take_back, tell_begun
 from api.database.connection import Database
+from api.database.tables_owned import AuditRow
 from api.dependencies import refusing_names
 from api.documents import as_bytes, check_if_match, send
 from api.errors import RefusedError
-from api.indexing.index import refresh_subject
+from api.indexing.index import check_releases, refresh_subject
 from api.moments import parse_moment, show_moment
 from api.once import answered_before, keep_answer
 from labsys.core.errors import UnknownNameError
@@ -55,7 +56,7 @@ class Kept(Generic[Noun]):
 
 def make_noun(request: Request, lab: Lab, database: Database, kept: Kept[Noun], noun: Noun) -> Response:
     """Make a noun: 201 with its document, 409 where it is there already, 422 where its parent is not."""
-    with ExitStack() as begun, database.write() as session:
+    with database.write() as session:
         answered = answered_before(session, request)
         if answered is not None:
             return answered
@@ -68,20 +69,21 @@ def make_noun(request: Request, lab: Lab, database: Database, kept: Kept[Noun], 
                 HTTPStatus.CONFLICT, "exists", f"this {kept.kind} is there already", remedy="PATCH it to change it"
             )
         event = audit_row(actor_of(request), f"{kept.kind}.create", kept.location)
-        begun.enter_context(telling(lab, kept.subject, event))
-        _save(lab, kept, noun)
+        told = _save(lab, kept, noun, event)
         refresh_subject(session, lab, kept.subject)
         document = kept.find(session)
         add_row(session, event, after=as_bytes(document))
         answer = send(request, document, status=HTTPStatus.CREATED, location=f"/api/v1/{kept.location}")
-        return keep_answer(session, request, answer)
+        keep_answer(session, request, answer)
+    take_back(told)
+    return answer
 
 
 def change_noun(
     request: Request, lab: Lab, database: Database, kept: Kept[Noun], change: Callable[[Noun], Noun]
 ) -> Response:
     """Change a noun: 200 with its new document, 412 where If-Match names another state than the present one."""
-    with ExitStack() as begun, database.write() as session:
+    with database.write() as session:
         present = kept.find(session)
         noun = kept.load()
         if show_moment(parse_moment(noun.updated_at)) != present.model_dump()["updated_at"]:
@@ -90,21 +92,28 @@ def change_noun(
             present = kept.find(session)
         check_if_match(request, present)
         changed, event = change(noun), audit_row(actor_of(request), f"{kept.kind}.change", kept.location)
-        begun.enter_context(telling(lab, kept.subject, event))
-        _save(lab, kept, changed)
+        told = _save(lab, kept, changed, event)
         refresh_subject(session, lab, kept.subject)
         document = kept.find(session)
         add_row(session, event, before=as_bytes(present), after=as_bytes(document))
+    take_back(told)
     return send(request, document)
 
 
-def _save(lab: Lab, kept: Kept[Noun], noun: Noun) -> None:
-    """Save, and let no run count that rests on what was stated before."""
-    # Once before: a visit that cannot be read is refused while nothing is written yet.
+def _save(lab: Lab, kept: Kept[Noun], noun: Noun, event: AuditRow) -> Path:
+    """Save, and let no run count that rests on what was stated before; where the edit is told of from now on."""
+    # Once before: what cannot be read is refused while nothing is written yet.
     _retire(lab, kept)
-    with refusing_names():
-        kept.save(noun)
+    check_releases(lab)
+    told = tell_begun(lab, kept.subject, event)
+    try:
+        with refusing_names():
+            kept.save(noun)
+    except BaseException:
+        take_back(told)
+        raise
     _retire(lab, kept)
+    return told
 
 
 def _retire(lab: Lab, kept: Kept[Noun]) -> None:

@@ -100,6 +100,13 @@ def refresh_subject(session: Session, lab: Lab, code: str) -> IndexReport:
     return _insert_subjects(session, lab, codes)
 
 
+def check_releases(lab: Lab) -> None:
+    """InputError where a release cannot be read: then no subject can be indexed, and none should be changed."""
+    from api.indexing.gather_releases import LabReleases
+
+    LabReleases.read(lab)
+
+
 def ensure_indexed(lab: Lab, database: Database) -> None:
     """Index the lab if this database never was, was by another version, or does not know a release that a process
     promoted without living to index it; else nothing happens."""

@@ -14,7 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.access.audit import Actor, audit_row
-from api.begun_edits import finish_begun, telling
+from api.begun_edits import finish_begun, tell_begun
 from api.database.connection import Database, open_database
 from api.jobs.cleaning import clean_lab
 from labsys.core.errors import InputError
@@ -70,14 +70,12 @@ def test_edit_that_is_killed_half_way_is_told_by_the_next_start(
 def test_worker_finishes_what_another_process_began_and_notes_it_once(lab: Lab) -> None:
     database = open_database(lab)
     row = audit_row(Actor("ada", "an id", "10.0.0.7"), "subject.change", "subjects/S01")
-    killed = telling(lab, "S01", row)
-    killed.__enter__()
+    tell_begun(lab, "S01", row)
     save_subject(lab, replace(load_subject(lab, "S01"), notes=NOTES))
     clean_lab(lab, database)
     assert _told(lab) == []
     assert audited(lab, "subject.change") == ["subjects/S01"]
-    again = telling(lab, "S01", row)  # killed after its commit, before it could take back what it told
-    again.__enter__()
+    tell_begun(lab, "S01", row)  # killed after its commit, before it could take it back
     assert finish_begun(lab, database) == []
     assert _told(lab) == []
     assert audited(lab, "subject.change") == ["subjects/S01"]
@@ -107,3 +105,29 @@ def test_edit_that_cannot_be_told_is_not_made(client: TestClient, lab: Lab, monk
     assert (answer.status_code, "cannot write" in answer.json()["detail"]) == (422, True)
     assert load_subject(lab, "S01").notes != NOTES
     assert client.get(f"{API}/audit").json()["items"] == []
+
+
+def test_edit_of_a_lab_that_cannot_be_indexed_is_not_made(client: TestClient, lab: Lab) -> None:
+    (lab.root / "releases/r1.json").write_text("{")
+    answer = client.patch(f"{API}/subjects/S01", json={"notes": NOTES})
+    assert (answer.status_code, "releases/r1.json" in answer.json()["detail"]) == (422, True)
+    assert load_subject(lab, "S01").notes != NOTES
+    assert _told(lab) == []
+
+
+def test_edit_that_breaks_after_the_folder_was_changed_stays_told(
+    client: TestClient, lab: Lab, monkeypatch: pytest.MonkeyPatch, open_client: Callable[[Lab], TestClient]
+) -> None:
+    def fail(*_: object) -> None:
+        raise InputError("the disk is gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("api.edits.refresh_subject", fail)
+        assert client.patch(f"{API}/subjects/S01", json={"notes": NOTES}).status_code == 422
+    with monkeypatch.context() as still_broken:
+        still_broken.setattr("api.begun_edits.index_subject", lambda *_, **__: fail())
+        assert open_client(lab).get(f"{API}/subjects/S01").status_code == 200, "the service starts all the same"
+    assert audited(lab, "subject.change") == ["subjects/S01"]
+    assert open_client(lab).get(f"{API}/subjects/S01").json()["notes"] == NOTES
+    assert audited(lab, "subject.change") == ["subjects/S01"]
+    assert _told(lab) == []
