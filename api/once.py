@@ -4,8 +4,8 @@ The key belongs to the caller. The same key with another request is a mistake (4
 second waits outside (409). The answer is kept for a day, in the transaction of the change itself: neither stands
 without the other, so what was done is answered even where the service died before it could, and a request that was
 believed dead after a minute and was only slow finds, as soon as it may write, that another has done its work. Promoting
-a release takes several transactions, and a noun is in the folder before it is in the database: where the service dies in
-between, who asks again is told that the name is taken.
+a release takes several transactions, and a noun is in the folder before it is in the database: where the service dies
+in between, who asks again is told that the name is taken.
 """
 
 from __future__ import annotations
