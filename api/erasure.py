@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api import kept_days
-from api.access.audit import Actor, record
+from api.access.audit import Actor, add_row, audit_row, record
 from api.access.keys import revoke
+from api.begun_edits import tell_begun
 from api.database.connection import Database
 from api.database.tables import SubjectRow
 from api.database.tables_owned import IdentityRow, LinkRow
@@ -30,10 +32,11 @@ KEPT: tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class Erased:
-    """What was begun, and what stays and why."""
+    """What was begun, what stays and why, and where it is told of until the database has it (`take_back`)."""
 
     erasure: Erasure
     kept: tuple[str, ...]
+    told: Path
 
 
 def erase_subject(
@@ -47,11 +50,13 @@ def erase_subject(
     keys = KeyStore.of(lab)
     kept = (*_key_elsewhere(session, keys, subject), *KEPT)
     erasure = begin_erasure(lab, subject.code, keep_days=keep_days)
+    event = audit_row(actor, "subject.erase", f"{subject.code}: recordings are removed after {erasure.remove_after}")
+    told = tell_begun(lab, subject.code, event)  # what is destroyed does not come back with the transaction
     erase_identity(session, actor, keys, subject)
     for link in session.scalars(select(LinkRow.id).where(LinkRow.subject_id == subject.id)).all():
         revoke(session, actor, LinkRow, link)
-    record(session, actor, "subject.erase", f"{subject.code}: recordings are removed after {erasure.remove_after}")
-    return Erased(erasure, kept)
+    add_row(session, event)
+    return Erased(erasure, kept, told)
 
 
 def _key_elsewhere(session: Session, keys: KeyStore, subject: SubjectRow) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ def erase(
     Example: labsys subject erase S01 --days 30
     """
     from api.access.audit import TERMINAL
+    from api.begun_edits import take_back
     from api.commands.users import writing
     from api.erasure import erase_subject
     from api.queries import find_subject
@@ -52,6 +53,7 @@ def erase(
     _ask(code, yes=yes)
     with writing(folder) as session:
         erased = erase_subject(session, TERMINAL, folder, find_subject(session, code), keep_days=days)
+    take_back(erased.told)
     moved = [str(name) for name in moved_to_others(folder, code)]
     document: dict[str, Any] = {
         "subject": code,

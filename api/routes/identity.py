@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api import kept_days
 from api.access.authenticate import actor_of
+from api.begun_edits import take_back
 from api.dependencies import DatabaseDep, LabDep, SubjectCode
 from api.documents import as_bytes
 from api.erasure import KEPT, erase_subject
@@ -125,10 +126,12 @@ def delete_identity(
         row = find_subject(session, subject)
         if recordings is Recordings.KEPT:
             erase_identity(session, actor, KeyStore.of(lab), row)
-            erasure, kept = find_erasure(lab, subject), KEPT
+            erasure, kept, told = find_erasure(lab, subject), KEPT, None
         else:
             erased = erase_subject(session, actor, lab, row, keep_days=keep_days)
-            erasure, kept = erased.erasure, erased.kept
+            erasure, kept, told = erased.erasure, erased.kept, erased.told
+    if told is not None:
+        take_back(told)
     return _private(ErasedDocument.after(subject, erasure, kept, moved_to_others(lab, subject)))
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from api.begun_edits import finish_begun
 from api.erasure import KEPT
 from api.identity import KeyStore
 from api.indexing.index import index_subject
@@ -23,6 +25,7 @@ from labsys.storage.erased_recordings import remove_erased
 from labsys.storage.lab import Lab, take_folder
 from labsys.storage.takes import CameraFile, load_take
 from labsys.storage.trial_bin import delete_trial, list_bin
+from tests.test_api.audited import audited
 from tests.test_api.cli_answer import Run
 
 API = "/api/v1"
@@ -77,7 +80,7 @@ def test_recordings_of_an_erased_subject_are_hidden_and_say_until_when(client: T
     assert f"removed after {day}" in client.get("/subjects/S01").text
     assert client.get(f"{API}/trials/{NAME}/metrics").json()["metrics"], "numbers stay under the code"
     actions = [e["action"] for e in client.get(f"{API}/audit").json()["items"]]
-    assert actions == ["identity.write", "export", "identity.erase", "subject.erase"]
+    assert actions == ["identity.write", "export", "subject.erase", "identity.erase"]
 
 
 @pytest.mark.slow
@@ -101,6 +104,25 @@ def test_lost_key_alone_hides_no_recording(client: TestClient, filmed: Path) -> 
     said = client.delete(f"{IDENTITY}?recordings=kept").json()
     assert (said["known"], said["recordings_removed_after"]) == (False, None)
     assert client.get(f"{API}/files/{VIDEO}").content == b"a face"
+
+
+def test_erasure_that_is_cut_short_after_the_key_went_is_in_the_audit(
+    client: TestClient, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(session: Any, actor: Any, keys: KeyStore, subject: Any) -> None:
+        keys.destroy_key(subject.id)
+        raise InputError("the disk is gone")
+
+    database = client.app.state.database  # type: ignore[attr-defined]
+    client.put(IDENTITY, json={"name": "Ada Example"})
+    with monkeypatch.context() as broken:
+        broken.setattr("api.erasure.erase_identity", fail)
+        assert client.delete(IDENTITY).status_code == 422
+    (what,) = finish_begun(lab, database)
+    assert what.startswith("subject.erase S01: recordings are removed after")
+    assert client.delete(IDENTITY).status_code == 200
+    assert finish_begun(lab, database) == []
+    assert len(audited(lab, "subject.erase")) == 2, "each try once"
 
 
 def test_who_erases_is_told_where_the_key_may_lie_in_another_store(
