@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.processors import n_processors
 from labsys.core.arrays import FloatArray
 from labsys.core.errors import InputError, LabsysError, MissingPartError
 from pipelines.pose.backbones import register_backbones
@@ -59,6 +60,16 @@ class DeepLabCutNetwork:
 
         raw = self._within_memory(look)
         return [self._answer(head, context) for head, (_, context) in zip(raw, prepared, strict=True)]
+
+    def share(self, n: int) -> int:
+        """On a processor a thread per core: layers are too small to be shared well, and what comes before and after
+        them is one thread's work. A graphics card is asked by one."""
+        if self.device != "cpu":
+            return 1
+        processors = n_processors()
+        threads = min(n, processors)
+        self._torch.set_num_threads(max(1, processors // threads))
+        return threads
 
     def detect(self, frame: NDArray[np.uint8]) -> FloatArray:
         """People in a frame, (N, 5): left, top, right, bottom px and score."""

@@ -36,6 +36,9 @@ class Network(Protocol):
         All are pictures of one size. Raises DeviceMemoryError.
         """
 
+    def share(self, n: int) -> int:
+        """Make ready to be asked by n threads at once; how many of them may: 1 where that is no faster."""
+
     def detect(self, frame: NDArray[np.uint8]) -> FloatArray:
         """People in a (height, width, 3) RGB frame, (N, 5): left, top, right, bottom px and score.
 

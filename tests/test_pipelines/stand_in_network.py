@@ -2,7 +2,8 @@
 
 Started as `python stand_in_network.py JOB.json`. The snapshot's text is a JSON object of what shall happen:
 `memory` (frames at once that fit), `die_after` (frames), `sizes` (a file that notes how many frames came at once),
-`looks` (a file that notes the boxes of every look of the detector). People are what has colour, and what is white.
+`looks` (a file that notes the boxes of every look of the detector), `askers` (threads at once, one where not told).
+People are what has colour, and what is white.
 A picture's answer for landmark k is the centre of what has its colour, with likelihood 1; NaN where there is none.
 """
 
@@ -55,6 +56,10 @@ class StandIn:
             with Path(self._plan["sizes"]).open("a") as file:
                 file.write(f"{len(prepared)} {'x'.join(str(s) for s in prepared[0].shape[1::-1])}\n")
         return [self._find(picture) for picture in prepared]
+
+    def share(self, n: int) -> int:
+        """As many as the test wants."""
+        return min(n, self._plan.get("askers", 1))
 
     def detect(self, frame: NDArray[np.uint8]) -> FloatArray:
         """The box around all that is coloured, and one around all that is white."""

@@ -247,7 +247,7 @@ def test_what_decides_what_is_found_is_in_the_caches_key() -> None:
             m.removeprefix("pipelines.pose.") for m in imported if m.startswith("pipelines.pose.")
         } - passed
     # These carry frames, messages and answers, unchanged; stills are never kept.
-    carriers = {"ahead", "network", "parts", "stills", "worker"}
+    carriers = {"ahead", "network", "parts", "shares", "stills", "worker"}
     assert {f"{name}.py" for name in passed - carriers} == set(_LOOKING)
 
 
