@@ -50,9 +50,11 @@ def _part(answers: Sequence[FilmedSeed], code: str) -> list[str]:
     what = "Quick films (11 s)" if answers[0].quick else "Full films (25 s)"
     others = sorted({a.commit for a in answers if a.code != code})
     mixed = f" **Of other code than the document's: those of {', '.join(others)}**, marked *." if others else ""
-    strides = [n for a in answers for n in a.strides]
+    strides = [n for a in answers for n in a.strides] or [0]
+    refused = [a for a in answers if a.refused]
+    told = f" **{len(refused)} of them refused**, as the table says." if refused else ""
     lines = [
-        f"**{what}**, {len(answers)} seeds, {min(strides)} to {max(strides)} valid strides a side.{mixed}",
+        f"**{what}**, {len(answers)} seeds, {min(strides)} to {max(strides)} valid strides a side.{told}{mixed}",
         "",
         "| change of | compared | true change | mean error | mean size of error | largest | interval holds |",
         "|---|---|---|---|---|---|---|",
@@ -64,7 +66,8 @@ def _part(answers: Sequence[FilmedSeed], code: str) -> list[str]:
         held = "{} of {}".format(*covered(rows))
         size = np.abs(error)
         told = f"{error.mean():+.2f} | {size.mean():.2f} | {size.max():.2f}" if error.size else "none measured | |"
-        lines.append(f"| {quantity} | {error.size} | {min(true):+.1f} to {max(true):+.1f} | {told} | {held} |")
+        truths = f"{min(true):+.1f} to {max(true):+.1f}" if true else "none"
+        lines.append(f"| {quantity} | {error.size} | {truths} | {told} | {held} |")
     visits = covered([row for a in answers for row in a.visits])
     lines += [
         "",
@@ -81,6 +84,8 @@ def _part(answers: Sequence[FilmedSeed], code: str) -> list[str]:
 def _row(answer: FilmedSeed, code: str) -> str:
     hip, pelvis, back = (", ".join(f"{e:+.1f}" for e in errors_deg([answer], quantity)) for quantity in CHANGES)
     mark = "" if answer.code == code else " *"
+    if answer.refused:
+        hip, pelvis, back = f"refused: {answer.refused.splitlines()[0]}", "", ""
     cells = (
         answer.seed,
         f"{answer.cap_deg:.1f}°",

@@ -31,11 +31,13 @@ from api.commands.comparing import compare_visits_of
 from api.database.connection import upgrade_database
 from api.views.numbers import interval, outside
 from labsys.core.catalogue import find_metric
+from labsys.core.errors import LabsysError
 from labsys.core.progress import SilentProgress
 from labsys.core.session import Phase
 from labsys.core.skeleton import Side
 from labsys.core.units import radians
-from labsys.storage.lab import create_lab
+from labsys.storage.lab import Lab, create_lab
+from labsys.storage.models import StoredModel
 from pipelines.code_version import code_version
 from pipelines.demonstration.filmed import SHIPPED_MODEL, check_film, film_demo
 from pipelines.demonstration.settings import SHOWN, SUBJECT, VISITS, DemoSettings, DemoVisit
@@ -61,6 +63,7 @@ class FilmedSeed:
         code: digest of the sources and the model that made it; commit: where they stood, with "+" where files differed.
         visits: per visit and metric, `id, side, visit, truth, measured, ci95 (another day), n`.
         changes: per metric of `CHANGES`, `id, side, truth, measured, ci95`.
+        refused: why labsys would not measure this seed; then there are neither visits nor changes.
     """
 
     seed: int
@@ -74,6 +77,7 @@ class FilmedSeed:
     seconds: float
     visits: list[dict[str, Any]]
     changes: list[dict[str, Any]]
+    refused: str = ""
 
     @property
     def strides(self) -> list[int]:
@@ -96,8 +100,7 @@ def film_seed(seed: int, *, quick: bool = False) -> FilmedSeed:
         upgrade_database(lab)
         workplace = Path(place) / "work"
         workplace.mkdir()
-        visits = film_demo(lab, settings, pack, workplace=workplace, progress=SilentProgress())
-        compared = compare_visits_of(lab, SUBJECT, *VISITS.values())
+        visits, changes, refused = _measure(lab, settings, pack, workplace)
     seconds = round(time.monotonic() - began, 1)
     return FilmedSeed(
         seed,
@@ -110,8 +113,20 @@ def film_seed(seed: int, *, quick: bool = False) -> FilmedSeed:
         settings.lumbar_gain,
         seconds,
         [row for visit in visits for row in _visit_rows(visit)],
-        list(_change_rows(visits, compared)),
+        changes,
+        refused,
     )
+
+
+def _measure(
+    lab: Lab, settings: DemoSettings, pack: StoredModel, workplace: Path
+) -> tuple[Sequence[DemoVisit], list[dict[str, Any]], str]:
+    """Visits, rows of their changes, and why there are none where labsys refuses on purpose."""
+    try:
+        visits = film_demo(lab, settings, pack, workplace=workplace, progress=SilentProgress())
+    except LabsysError as error:
+        return (), [], str(error)
+    return visits, list(_change_rows(visits, compare_visits_of(lab, SUBJECT, *VISITS.values()))), ""
 
 
 def _visit_rows(visit: DemoVisit) -> Iterator[dict[str, Any]]:

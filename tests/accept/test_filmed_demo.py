@@ -28,6 +28,7 @@ def filmed() -> list[FilmedSeed]:
 
 def test_changes_are_as_true_as_was_asked(filmed: list[FilmedSeed]) -> None:
     write_report(read_kept())
+    assert [answer.seed for answer in filmed if answer.refused] == []
     assert min(n for answer in filmed for n in answer.strides) >= FEWEST_STRIDES
     for quantity in CHANGES:
         errors = np.abs(errors_deg(filmed, quantity))

@@ -6,12 +6,14 @@ import json
 import math
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from labsys.core.errors import InputError
 from tests.accept import filmed_study
 from tests.accept.filmed_report import errors_deg, filmed_lines
-from tests.accept.filmed_study import CHANGES, FilmedSeed, film_missing, read_kept
+from tests.accept.filmed_study import CHANGES, FilmedSeed, film_missing, film_seed, read_kept
 from tests.accept.pieces import read_pieces
 from tests.accept.uncertainty import Held, NotReached, judge_share, share
 from tests.accept.uncertainty_report import by_case, pooled, report_lines
@@ -138,3 +140,20 @@ def test_a_filmed_seed_that_measured_nothing_is_told_as_such() -> None:
     text = "\n".join(filmed_lines([nothing], "new"))
     assert "| hip-extension excursion | 0 | +6.0 to +6.0 | none measured | | | 0 of 0 |" in text
     assert "| 100 | 4.0° | +nan, +nan | +nan | +nan, +nan | 10 | cnew |" in text
+
+
+def test_a_filmed_seed_that_is_refused_is_kept_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise InputError("the static trial is of another body", where="D01")
+
+    monkeypatch.setattr(filmed_study, "check_film", lambda _: SimpleNamespace(identity="m"))
+    monkeypatch.setattr(filmed_study, "film_demo", refuse)
+    monkeypatch.setattr(filmed_study, "studied_code", lambda: "new")
+    refused = film_seed(104, quick=True)
+    assert (refused.visits, refused.changes) == ([], [])
+    assert "of another body" in refused.refused
+    text = "\n".join(filmed_lines([replace(_filmed(100, "new", error=0.5, held=True), quick=True), refused], "new"))
+    assert "2 seeds, 27 to 27 valid strides a side. **1 of them refused**" in text
+    assert "| 104 | " in text
+    assert "refused: " in text.splitlines()[-1]
+    assert "none measured" in "\n".join(filmed_lines([refused], "new"))
