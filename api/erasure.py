@@ -15,8 +15,9 @@ from api.begun_edits import tell_begun
 from api.database.connection import Database
 from api.database.tables import SubjectRow
 from api.database.tables_owned import IdentityRow, LinkRow
-from api.identity import KeyStore, erase_identity
+from api.identity import erase_identity
 from api.indexing.index import index_subject
+from api.key_store import KeyStore
 from labsys.storage.erased_recordings import remove_erased
 from labsys.storage.erasures import Erasure, begin_erasure
 from labsys.storage.lab import Lab

@@ -1,4 +1,4 @@
-"""`labsys key`: keys with which programs ask the service."""
+"""`labsys key`: keys with which programs ask the service, and the key that names are locked with."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from api.commands.terminal import JsonOption, LabOption, QuietOption, Terminal, parse_time
-from api.commands.users import parse_role, writing
+from api.commands.users import opened, parse_role, writing
 from labsys.core.errors import UnknownNameError
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Keys of programs: create, list, revoke.")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Keys of programs: create, list, revoke; the lab's own key: rotate.",
+)
 
 
 @app.command("create")
@@ -99,3 +103,25 @@ def revoke(
     with writing(terminal.open_lab()) as session:
         row = revoke_handed(session, TERMINAL, ApiKeyRow, key)
     terminal.give({"id": row.id, "revoked": True}, f"key {row.id} opens nothing any more")
+
+
+@app.command("rotate")
+def rotate(lab: LabOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Give the lab a new lab.key, with which the keys of names are wrapped, and destroy the old one.
+
+    A running service goes on with the new one. What was cut short is finished by the next `labsys key rotate`.
+
+    \b
+    Example: labsys key rotate
+    """
+    from api.access.audit import TERMINAL
+    from api.identity import rotate_keys
+    from api.key_store import KeyStore
+
+    terminal = Terminal(lab, as_json, quiet)
+    folder = terminal.open_lab()
+    store = KeyStore.of(folder)
+    with opened(folder) as database:
+        wrapped = rotate_keys(database, TERMINAL, store)
+    said = f"{wrapped} keys of subjects are wrapped with a new lab.key; replace copies of {store.folder} made before"
+    terminal.give({"wrapped": wrapped, "folder": str(store.folder)}, said)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from api.access.roles import Role
+    from api.database.connection import Database
     from labsys.storage.lab import Lab
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Users: add, list, change, grant, withdraw.")
@@ -144,15 +145,21 @@ def parse_role(text: str) -> Role:
 
 
 @contextmanager
-def writing(lab: Lab) -> Iterator[Session]:
-    """A write session of the lab's database, indexed; both are closed with the block."""
+def opened(lab: Lab) -> Iterator[Database]:
+    """The lab's database, indexed, while the block runs."""
     from api.database.connection import open_database
     from api.indexing.index import ensure_indexed
 
     database = open_database(lab)
     try:
         ensure_indexed(lab, database)
-        with database.write() as session:
-            yield session
+        yield database
     finally:
         database.close()
+
+
+@contextmanager
+def writing(lab: Lab) -> Iterator[Session]:
+    """A write session of the lab's database, indexed; both are closed with the block."""
+    with opened(lab) as database, database.write() as session:
+        yield session

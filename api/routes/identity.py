@@ -18,7 +18,8 @@ from api.dependencies import DatabaseDep, LabDep, SubjectCode
 from api.documents import as_bytes
 from api.erasure import KEPT, erase_subject
 from api.errors import RefusedError, problem_responses
-from api.identity import Identity, KeyStore, LockedError, erase_identity, read_identity, save_identity
+from api.identity import Identity, erase_identity, read_identity, save_identity
+from api.key_store import KeyStore, LockedError
 from api.queries import find_subject
 from api.routing import Router
 from api.schemas.sent import Sent, Word, no_control_characters

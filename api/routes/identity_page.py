@@ -12,7 +12,8 @@ from api.access.authenticate import actor_of, principal_of
 from api.access.rules import rule_named
 from api.dependencies import DatabaseDep, LabDep, SubjectCode
 from api.erasure import KEPT
-from api.identity import Identity, KeyStore, LockedError, read_identity
+from api.identity import Identity, read_identity
+from api.key_store import KeyStore, LockedError
 from api.pages.templates import render
 from api.routing import Router
 from labsys.storage.erasures import find_erasure

@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.backup import backup_lab
-from api.identity import KeyStore, LockedError
+from api.key_store import KeyStore, LockedError
 from api.restore import restore_lab
 from labsys.core.errors import InputError
 from labsys.storage.lab import Lab

@@ -12,7 +12,7 @@ from api.access.audit import TERMINAL
 from api.access.keys import KeyRequest, make_key
 from api.access.roles import Role, Scope
 from api.erasure import KEPT
-from api.identity import KeyStore
+from api.key_store import KeyStore
 from labsys.core.session import Subject, TrialName
 from labsys.storage.lab import Lab
 from labsys.storage.sessions import load_session, save_session
