@@ -13,8 +13,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
 import labsys
-from api.access.authenticate import CSRF_HEADER, authorize
-from api.access.rules import check_every_route_has_a_rule, operation_id
+from api.access.authenticate import COOKIE, CSRF_HEADER, authorize
+from api.access.rules import check_every_route_has_a_rule, operation_id, rule_named
 from api.access.throttle import Throttle
 from api.access.users import is_open
 from api.begun_edits import finish_begun
@@ -142,7 +142,7 @@ def create_app(lab: Lab, settings: ServiceSettings | None = None) -> FastAPI:
     app.add_middleware(HeadAsGet)
     app.add_middleware(Boundary, settings=settings)
     install_problem_pages(app)
-    app.openapi = _with_problems(app)  # type: ignore[method-assign] # FastAPI documents this as its way to extend it
+    app.openapi = _completed(app)  # type: ignore[method-assign] # FastAPI documents this as its way to extend it
     return app
 
 
@@ -173,17 +173,28 @@ def _closing(database: Database) -> Callable[[FastAPI], AbstractAsyncContextMana
     return lifespan
 
 
-def _with_problems(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """OpenAPI with the schema of problems in the place of FastAPI's own validation errors."""
+# How somebody is known to a route that is not open to all.
+_SECURITY: dict[str, Any] = {
+    "key": {"type": "http", "scheme": "bearer", "description": "A key, or the token of a link"},
+    "login": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "A browser that signed in"},
+}
+
+
+def _completed(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """OpenAPI with the schema of problems in the place of FastAPI's own validation errors, and with who is let in."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = generate()
-        schemas = document["components"]["schemas"]
+        components = document["components"]
         problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= problem.pop("$defs") | {"Problem": problem}
+        components["schemas"] |= problem.pop("$defs") | {"Problem": problem}
         for unused in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(unused, None)
+            components["schemas"].pop(unused, None)
+        components["securitySchemes"] = _SECURITY
+        for operation in (o for path in document["paths"].values() for o in path.values()):
+            if rule_named(operation["operationId"]).role is not None:
+                operation["security"] = [{name: []} for name in _SECURITY]
         return document
 
     return openapi

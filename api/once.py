@@ -30,6 +30,7 @@ from api.errors import RefusedError
 from api.routing import ReadingRoute
 
 HEADER = "Idempotency-Key"
+_LONGEST = 200
 _KEPT = timedelta(days=1)
 _AT_WORK = timedelta(minutes=1)
 _SENT_AGAIN = ("content-type", "location", "etag", "cache-control")
@@ -39,7 +40,8 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 def _declare(
     idempotency_key: Annotated[
-        str | None, Header(min_length=1, max_length=200, description="Answered once, then the same answer for a day")
+        str | None,
+        Header(min_length=1, max_length=_LONGEST, description="Answered once, then the same answer for a day"),
     ] = None,
 ) -> None:
     """For OpenAPI."""
@@ -58,7 +60,8 @@ class OnceRoute(ReadingRoute):
 
         async def answer(request: Request) -> Response:
             key = request.headers.get(HEADER)
-            if key is None or request.method != "POST":
+            # One that is too long is refused by `_declare`; cut short, it would stand for another.
+            if key is None or len(key) > _LONGEST or request.method != "POST":
                 return await handler(request)
             return await _answer_once(request, key, handler)
 
@@ -96,7 +99,7 @@ async def _answer_once(request: Request, key: str, handler: Handler) -> Response
     database: Database = request.app.state.database
     text = f"{request.method} {request.url.path}\n".encode() + await request.body()
     principal = principal_of(request)
-    asked = _Asked(f"{principal.means} {principal.name}", key[:200], hashlib.sha256(text).hexdigest())
+    asked = _Asked(f"{principal.means} {principal.name}", key, hashlib.sha256(text).hexdigest())
     kept = await run_in_threadpool(_begin, database, asked)
     if kept is not None:
         return kept

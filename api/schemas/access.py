@@ -12,7 +12,7 @@ from api.access.passwords import LONGEST
 from api.access.roles import Means, Principal, Role, Scope
 from api.database.tables_owned import ApiKeyRow, AuditRow, LinkRow, UserRow
 from api.moments import show_moment
-from api.schemas.sent import ABSENT, Code, Sent, no_control_characters
+from api.schemas.sent import ABSENT, Code, Moment, Sent, no_control_characters
 
 
 def _encodable(secret: SecretStr) -> SecretStr:
@@ -115,7 +115,7 @@ class KeyNew(Sent):
     label: Label = ""
     scopes: list[Scope] = Field(default=[], max_length=len(Scope))
     subjects: list[Code] | None = Field(default=None, max_length=1000)
-    expires_at: datetime | None = None
+    expires_at: Moment | None = None
 
 
 class KeyDocument(BaseModel):
@@ -163,7 +163,7 @@ class LinkNew(Sent):
     )
 
     subject: Code
-    expires_at: datetime
+    expires_at: Moment
 
 
 class LinkDocument(BaseModel):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.database.tables import EpisodeRow
 from api.moments import show_moment
-from api.schemas.sent import ABSENT, Code, Notes, Sent
+from api.schemas.sent import ABSENT, Code, Day, Notes, Sent
 from labsys.core.catalogue import find_metric
 from labsys.core.errors import LabsysError
 from labsys.core.session import GoalDirection
@@ -35,7 +35,7 @@ class GoalDocument(Sent):
     metric: str
     side: Side
     direction: GoalDirection
-    date: date
+    date: Day
 
     @model_validator(mode="after")
     def _names_a_metric(self) -> Self:
@@ -98,7 +98,7 @@ class EpisodeChange(Sent):
         }
     )
 
-    index_date: date = ABSENT
+    index_date: Day = ABSENT
     goals: list[GoalDocument] = Field(default=[], max_length=3)
     notes: Notes = ""
 
@@ -112,4 +112,4 @@ class EpisodeNew(EpisodeChange):
 
     subject: Code
     label: Code
-    index_date: date
+    index_date: Day

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from labsys.core.errors import LabsysError
 from labsys.core.session import check_code
@@ -24,7 +26,31 @@ def no_control_characters(text: str) -> str:
     return text
 
 
-Code = Annotated[str, AfterValidator(_code), Field(description="1-64 letters, digits, '_', '-' or '.'")]
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def _begins_with_day(value: Any) -> Any:
+    """pydantic reads numbers, and texts of digits, as seconds since 1970: 20261122 would be a day of August 1970."""
+    if not (isinstance(value, date) or (isinstance(value, str) and _DAY.match(value))):
+        raise ValueError("a date begins with year, month and day, as in 2026-11-22")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_begins_with_day)]
+
+
+Moment = Annotated[datetime, BeforeValidator(_begins_with_day)]
+
+
+# The pattern is what `check_code` says, for the document: its own words are told to whoever breaks it.
+Code = Annotated[
+    str,
+    AfterValidator(_code),
+    Field(
+        description="1-64 letters, digits, '_', '-' or '.'",
+        json_schema_extra={"pattern": "^[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_-])?$"},
+    ),
+]
 
 
 Word = Annotated[str, AfterValidator(no_control_characters), Field(max_length=200)]
@@ -33,10 +59,11 @@ Word = Annotated[str, AfterValidator(no_control_characters), Field(max_length=20
 Notes = Annotated[str, AfterValidator(no_control_characters), Field(max_length=20_000)]
 
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# Strict: no true or "3" for a number, as the document says.
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 
 
 def _without_default(schema: dict[str, Any]) -> None:

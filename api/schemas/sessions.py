@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.database.tables import SessionRow
 from api.moments import show_moment
-from api.schemas.sent import ABSENT, Code, Finite, Notes, Positive, Sent, Word
+from api.schemas.sent import ABSENT, Code, Finite, Moment, Notes, Positive, Sent, Word
 from labsys.core.session import Phase
 
 
@@ -64,7 +63,7 @@ class SessionChange(Sent):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"phase": "post", "anthropometry": {"mass_kg": 61.5}}]})
 
-    captured_at: datetime = ABSENT
+    captured_at: Moment = ABSENT
     phase: Phase | None = None
     episode: Code | None = None
     operator: Word = ""
@@ -87,4 +86,4 @@ class SessionNew(SessionChange):
 
     subject: Code
     session: Code
-    captured_at: datetime
+    captured_at: Moment

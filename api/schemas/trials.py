@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.database.tables import TrialRow
 from api.moments import show_moment
-from api.schemas.sent import ABSENT, Code, Finite, Notes, Positive, Sent, Word
+from api.schemas.sent import ABSENT, Code, Finite, Moment, Notes, Positive, Sent, Word
 from labsys.core.session import Surface, TrialKind
 
 
@@ -17,7 +16,7 @@ class ConditionsDocument(Sent):
     """Under what conditions a trial was recorded; null where not stated."""
 
     surface: Surface | None = None
-    speed_mps: Annotated[Positive, Field(le=15)] | None = None
+    speed_mps: Annotated[Positive, Field(le=12.5)] | None = None
     incline_pct: Annotated[Finite, Field(ge=-30, le=30)] = 0.0
     footwear: Word = ""
     pain_0_10: Annotated[Finite, Field(ge=0, le=10)] | None = None
@@ -82,7 +81,7 @@ class TrialChange(Sent):
     )
 
     kind: TrialKind = ABSENT
-    recorded_at: datetime = ABSENT
+    recorded_at: Moment = ABSENT
     conditions: ConditionsDocument = ConditionsDocument()
     static: Code | None = None
     placement: Word = ""
@@ -113,4 +112,4 @@ class TrialNew(TrialChange):
     session: Code
     trial: Code
     kind: TrialKind
-    recorded_at: datetime
+    recorded_at: Moment

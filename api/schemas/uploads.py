@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.schemas.jobs import Setting
-from api.schemas.sent import Code, Notes, Sent, Word
+from api.schemas.sent import Code, Moment, Notes, Sent, Word
 from api.schemas.trials import ConditionsDocument
 from labsys.core.session import TrialKind
 from pipelines.config import Profile
@@ -57,7 +56,7 @@ class RecordingNew(Sent):
     session: Code
     trial: Code
     kind: TrialKind
-    recorded_at: datetime | None = None
+    recorded_at: Moment | None = None
     conditions: ConditionsDocument = ConditionsDocument()
     static: Code | None = None
     notes: Notes = ""

@@ -1,7 +1,6 @@
 """Sequences of requests against the service's OpenAPI document: what one answer names, the next requests ask for.
 
-schemathesis finds out which answers lead to which requests (by Location, ids and names in the schemas). Resources that
-are revoked or cancelled stay to be read, which is no breach here; everything else that it checks is.
+schemathesis finds out which answers lead to which requests (by Location, ids and names in the schemas).
 """
 
 from __future__ import annotations
@@ -12,20 +11,17 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
-import schemathesis
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
-from schemathesis.core.failures import FailureGroup
 from schemathesis.core.transport import Response
-from schemathesis.specs.openapi.checks import ensure_resource_availability
 from starlette.testclient import TestClient
 
 from api.access.audit import TERMINAL
 from api.access.keys import KeyRequest, make_key
 from api.access.roles import Role
 from api.access.throttle import Throttle
-from tests.test_api.contract import API, CHECKS, ENDLESS, Report, fill_known, send_case
+from tests.test_api.contract import ENDLESS, Report, fill_known, judge, open_document, send_case
 
 _SEQUENCES = 20
 
@@ -37,8 +33,7 @@ def check_sequences(
 
     sign_in: gives headers with a new key. Sequences revoke keys, their own among them.
     """
-    whole = schemathesis.openapi.from_dict(client.get(f"{API}/openapi.json").json())
-    report, machine = Report(), whole.exclude(path_regex=f"{ENDLESS}$").as_state_machine()
+    report, machine = Report(), open_document(client).exclude(path_regex=f"{ENDLESS}$").as_state_machine()
 
     class Asking(machine):  # type: ignore[valid-type, misc]
         """Sends through the client; what breaks the document is noted, and the sequence goes on."""
@@ -47,7 +42,8 @@ def check_sequences(
             self.headers = sign_in()
 
         def call(self, case: Any, **_: Any) -> Response:
-            if report.cases % 2:
+            self.changed = bool(report.cases % 2)
+            if self.changed:
                 fill_known(case)
             answer = send_case(client, case, self.headers)
             if answer.status_code == HTTPStatus.UNAUTHORIZED:
@@ -56,12 +52,7 @@ def check_sequences(
             return Response.from_any(answer)
 
         def validate_response(self, response: Response, case: Any, *_: Any, **__: Any) -> None:
-            for check in (*CHECKS, ensure_resource_availability):
-                try:
-                    case.validate_response(response, checks=[check], recorder=self.recorder)
-                except FailureGroup as group:
-                    breach = (case.operation.label, check.__name__, response.status_code)
-                    report.breaches.setdefault(breach, f"{group.exceptions[0]}\n{case.as_curl_command()}")
+            judge(case, response, self.headers, report, changed=self.changed, recorder=self.recorder)
 
     asked = settings(
         max_examples=_SEQUENCES,

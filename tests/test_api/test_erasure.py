@@ -12,9 +12,9 @@ from starlette.testclient import TestClient
 
 from api.begun_edits import finish_begun
 from api.erasure import KEPT
-from api.identity import KeyStore
 from api.indexing.index import index_subject
 from api.jobs.worker import Worker
+from api.key_store import KeyStore
 from api.work import film
 from labsys.core.errors import InputError
 from labsys.core.progress import SilentProgress

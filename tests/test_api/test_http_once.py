@@ -40,6 +40,12 @@ def test_done_once_and_answered_alike(client: TestClient) -> None:
     assert client.post(f"{API}/subjects", json=NEW, headers=key).status_code == 401  # the lab is closed by now
 
 
+def test_key_that_is_too_long_is_not_taken_for_its_beginning(client: TestClient) -> None:
+    assert client.post(f"{API}/subjects", json=NEW, headers={"Idempotency-Key": 200 * "k"}).status_code == 201
+    longer = client.post(f"{API}/subjects", json=NEW, headers={"Idempotency-Key": 201 * "k"})
+    assert (longer.status_code, longer.json()["errors"][0]["loc"]) == (422, ["header", "idempotency-key"])
+
+
 def test_what_failed_may_be_tried_again(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     key = {"Idempotency-Key": "9a"}
     assert client.post(f"{API}/subjects", json={"code": "no code"}, headers=key).status_code == 422
