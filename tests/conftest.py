@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, settings
 # Reasons for which CI may skip a test although the public recordings are there. Anything else means that a test has
 # silently stopped running, and CI fails. Each pattern must match the whole reason.
 EXPECTED_SKIPS = (
-    r"PostgreSQL .*",  # no server binaries on this machine
     r"DeepLabCut .*",  # extra `pose`
     r"torch .*",  # extra `pose`
     r"This kernel has no .*",  # virtual camera modules

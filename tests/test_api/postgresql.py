@@ -38,17 +38,49 @@ class NoServerError(Exception):
     """No PostgreSQL can be run here, and why."""
 
 
-def _find_runnable() -> Path:
-    for folder in _postgresql_binaries():
-        try:
-            answer = subprocess.run(
-                [folder / "postgres", "--version"], user=_server_user(), cwd="/", capture_output=True, check=False
-            )
-        except PermissionError:
-            continue  # the wheel lies below a private home
-        if answer.returncode == 0:
+def _find_runnable(home: Path) -> Path:
+    """A folder of binaries that the server's user may run, copied to its home where it may not go to the original."""
+    found = _postgresql_binaries()
+    if not found:
+        raise NoServerError("PostgreSQL has no server binaries here: run make setup, or set LABSYS_TEST_PG_URL")
+    for folder in found:
+        if _runs(folder):
             return folder
-    raise NoServerError("PostgreSQL has no server binaries here that this user may run")
+    for folder in found:
+        # The environment lies below a private home, and root's tests run the server as somebody else.
+        copied = _copy(folder, home / "copied")
+        if _runs(copied):
+            return copied
+    raise NoServerError(f"PostgreSQL in {', '.join(map(str, found))} does not run here, copied elsewhere neither")
+
+
+def _copy(folder: Path, to: Path) -> Path:
+    """Copy binaries with what they stand on, as wheels lay it out: PACKAGE/INSTALLED/bin, and PACKAGE.libs beside."""
+    installed, package = folder.parent, folder.parent.parent
+    copied = shutil.copytree(installed, to / package.name / installed.name, symlinks=True) / folder.name
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, to / libraries.name, symlinks=True, dirs_exist_ok=True)
+    _give_to_server_user(to)
+    return copied
+
+
+def _runs(folder: Path) -> bool:
+    try:
+        asked = [[folder / name, "--version"] for name in ("postgres", "initdb", "pg_ctl")]
+        return all(
+            subprocess.run(a, user=_server_user(), cwd="/", capture_output=True, check=False).returncode == 0
+            for a in asked
+        )
+    except PermissionError:
+        return False
+
+
+def _give_to_server_user(folder: Path) -> None:
+    user = _server_user()
+    if user is not None:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, pwd.getpwnam(user).pw_uid, -1, follow_symlinks=False)
 
 
 @contextmanager
@@ -58,10 +90,18 @@ def running_postgresql() -> Iterator[str]:
     Raises:
         NoServerError: there is none that this user may run.
     """
-    binaries, user = _find_runnable(), _server_user()
     home = Path(tempfile.mkdtemp(prefix="labsys-pg-", dir="/tmp"))
-    if user is not None:
-        os.chown(home, pwd.getpwnam(user).pw_uid, -1)
+    try:
+        _give_to_server_user(home)
+        with _running_in(home, _find_runnable(home)) as url:
+            yield url
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def _running_in(home: Path, binaries: Path) -> Iterator[str]:
+    user = _server_user()
 
     def run(*command: str | Path) -> None:
         subprocess.run(command, user=user, cwd="/", check=True, capture_output=True, timeout=120)
@@ -77,7 +117,6 @@ def running_postgresql() -> Iterator[str]:
         yield f"postgresql+psycopg://labsys@/postgres?host={home}"
     finally:
         run(binaries / "pg_ctl", "-D", home / "data", "-m", "fast", "-w", "stop")
-        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
