@@ -59,11 +59,12 @@ class KeyStore:
 
     def key_of(self, subject_id: str) -> bytes | None:
         """The key of a subject, None where there is none (LockedError: it cannot be unwrapped)."""
-        try:
+        with suppress(LockedError, FileNotFoundError):
+            key = self._unwrap(subject_id)
+            if key is not None or not self.has_key(subject_id):
+                return key
+        with self._held():  # lab.key may have been exchanged between two of the files that were read
             return self._unwrap(subject_id)
-        except LockedError:
-            with self._held():  # lab.key may have been exchanged between two of the files that were read
-                return self._unwrap(subject_id)
 
     def has_key(self, subject_id: str) -> bool:
         """Whether a key of a subject lies here, whatever it opens."""
@@ -99,11 +100,12 @@ class KeyStore:
 
         Raises:
             LockedError: a key cannot be unwrapped, or there is no key of the lab; nothing is changed then.
-            InputError: the folder cannot be written.
+            InputError: the folder cannot be written, or its keys belong to another user; nothing is changed then.
         """
         if not is_there(self.folder):
             raise self._lost()
         with self._held():
+            self._check_owner()
             subjects = self._subjects()
             for subject_id in subjects:
                 self._unwrap(subject_id)
@@ -158,6 +160,16 @@ class KeyStore:
         """Destroy copies of keys that a process left which was killed while it wrote; the folder is held."""
         for path in self.folder.glob(".*.key"):
             _shred(path)
+
+    def _check_owner(self) -> None:
+        """Only who owns the keys may write them anew: files of root's are closed to the user that the service is."""
+        for path in self.folder.glob("*.key"):
+            if path.stat().st_uid != os.geteuid():
+                raise InputError(
+                    "the keys belong to another user, whose service could not read those that are written here",
+                    where=str(path),
+                    remedy="Run this as the user whose service uses the key store",
+                )
 
     def _lost(self) -> LockedError:
         return LockedError(

@@ -17,6 +17,7 @@ from api.database.connection import open_database
 from api.database.tables_owned import AuditRow
 from api.key_store import KeyStore, LockedError
 from api.restore import restore_lab
+from labsys.core.errors import InputError
 from labsys.storage.lab import Lab
 from tests.test_api.cli_answer import make_runner
 
@@ -111,6 +112,37 @@ def test_nothing_is_rotated_where_a_key_cannot_be_read(lab: Lab) -> None:
     (store.folder / "b.key").write_bytes((store.folder / "a.key").read_bytes())
     before = {p.name: p.read_bytes() for p in store.folder.iterdir()}
     with pytest.raises(LockedError, match="another subject"):
+        store.rotate()
+    assert {p.name: p.read_bytes() for p in store.folder.iterdir()} == before
+
+
+def test_reader_whom_a_rotation_overtakes_between_two_files_finds_the_key(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = KeyStore.of(lab)
+    made = store.make_key("a")
+    lab_key, next_key, real = store.folder / "lab.key", store.folder / "next.key", Path.read_bytes
+    lab_key.replace(next_key)  # as it lies between the last two renames
+
+    def overtaken(path: Path) -> bytes:
+        try:
+            return real(path)
+        finally:
+            if path == lab_key and next_key.exists():
+                next_key.replace(lab_key)
+
+    monkeypatch.setattr(Path, "read_bytes", overtaken)
+    assert store.key_of("a") == made
+    assert not next_key.exists()
+
+
+def test_another_user_than_the_owner_of_the_keys_rotates_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = KeyStore.of(lab)
+    store.make_key("a")
+    before = {p.name: p.read_bytes() for p in store.folder.iterdir()}
+    another = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: another)
+    with pytest.raises(InputError, match="another user"):
         store.rotate()
     assert {p.name: p.read_bytes() for p in store.folder.iterdir()} == before
 
