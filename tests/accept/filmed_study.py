@@ -31,7 +31,7 @@ from api.commands.comparing import compare_visits_of
 from api.database.connection import upgrade_database
 from api.views.numbers import interval, outside
 from labsys.core.catalogue import find_metric
-from labsys.core.errors import LabsysError
+from labsys.core.errors import GateRefusedError, InputError, MissingPartError
 from labsys.core.progress import SilentProgress
 from labsys.core.session import Phase
 from labsys.core.skeleton import Side
@@ -121,10 +121,17 @@ def film_seed(seed: int, *, quick: bool = False) -> FilmedSeed:
 def _measure(
     lab: Lab, settings: DemoSettings, pack: StoredModel, workplace: Path
 ) -> tuple[Sequence[DemoVisit], list[dict[str, Any]], str]:
-    """Visits, rows of their changes, and why there are none where labsys refuses on purpose."""
+    """Visits, rows of their changes, and why there are none where labsys refuses what the seed films.
+
+    Raises:
+        LabsysError: this machine failed and not the seed (a part is missing, the network's process died): not kept,
+            or the seed would never be filmed again.
+    """
     try:
         visits = film_demo(lab, settings, pack, workplace=workplace, progress=SilentProgress())
-    except LabsysError as error:
+    except MissingPartError:
+        raise
+    except (InputError, GateRefusedError) as error:
         return (), [], str(error)
     return visits, list(_change_rows(visits, compare_visits_of(lab, SUBJECT, *VISITS.values()))), ""
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from labsys.core.errors import InputError
+from labsys.core.errors import InputError, LabsysError, MissingPartError
 from tests.accept import filmed_study
 from tests.accept.filmed_report import errors_deg, filmed_lines
 from tests.accept.filmed_study import CHANGES, FilmedSeed, film_missing, film_seed, read_kept
@@ -157,3 +157,18 @@ def test_a_filmed_seed_that_is_refused_is_kept_with_its_reason(monkeypatch: pyte
     assert "| 104 | " in text
     assert "refused: " in text.splitlines()[-1]
     assert "none measured" in "\n".join(filmed_lines([refused], "new"))
+
+
+@pytest.mark.parametrize("error", [MissingPartError("no DeepLabCut"), LabsysError("the network's process was killed")])
+def test_a_machine_that_fails_is_no_refusal_of_the_seed(
+    error: LabsysError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(filmed_study, "check_film", lambda _: SimpleNamespace(identity="m"))
+    monkeypatch.setattr(filmed_study, "film_demo", fail)
+    monkeypatch.setattr(filmed_study, "studied_code", lambda: "new")
+    with pytest.raises(type(error)):
+        film_missing([104], quick=True, path=tmp_path / "kept.jsonl")
+    assert not (tmp_path / "kept.jsonl").exists()
