@@ -12,7 +12,7 @@ from api.access.passwords import LONGEST
 from api.access.roles import Means, Principal, Role, Scope
 from api.database.tables_owned import ApiKeyRow, AuditRow, LinkRow, UserRow
 from api.moments import show_moment
-from api.schemas.sent import ABSENT, Code, Moment, Sent, no_control_characters
+from api.schemas.sent import ABSENT, Code, Flag, Moment, Sent, no_control_characters
 
 
 def _encodable(secret: SecretStr) -> SecretStr:
@@ -81,7 +81,7 @@ class UserChange(Sent):
     model_config = ConfigDict(json_schema_extra={"examples": [{"role": "clinician"}]})
 
     role: Role = ABSENT
-    disabled: bool = ABSENT
+    disabled: Flag = ABSENT
     password: Password = ABSENT
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from api.schemas.sent import Sent
+from api.schemas.sent import Flag, Sent
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Answer = Annotated[str, Field(max_length=200)]
@@ -160,7 +160,7 @@ class StationDocument(BaseModel):
     opened_by: str = ""
     opened_at: str = ""
     phase: StationPhase
-    to_record: bool = False
+    to_record: Flag = False
     problem: ProblemDocument | None = None
     waiting: ProblemDocument | None = None
     take: str = ""
@@ -203,7 +203,7 @@ class TakeNew(Sent):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"unchecked": False}]})
 
-    unchecked: bool = False
+    unchecked: Flag = False
 
 
 class LookNew(Sent):
@@ -221,7 +221,7 @@ class CalibrationNew(Sent):
 
     board: Name
     seconds: float = Field(default=40.0, gt=0, le=600)
-    unchecked: bool = False
+    unchecked: Flag = False
 
 
 class PlacingNew(Sent):
@@ -232,7 +232,7 @@ class PlacingNew(Sent):
     along: Literal["", "forward", "backward", "left", "right"] = ""
     from_s: float = Field(default=0.0, ge=0, le=3600)
     until_s: float = Field(default=0.0, ge=0, le=3600)
-    level: bool = False
+    level: Flag = False
 
     @model_validator(mode="after")
     def _says_where(self) -> Self:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.database.tables import ReleaseRow
 from api.moments import show_moment
 from api.schemas.jobs import Setting
-from api.schemas.sent import Code, Sent
+from api.schemas.sent import Code, Flag, Sent
 from labsys.core.skeleton import Side
 from labsys.longitudinal import Family, Verdict
 from labsys.storage.releases import CANDIDATE
@@ -32,7 +32,7 @@ class ReleaseNew(Sent):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
     note: str = Field(default="", max_length=2000)
-    of_present: bool = Field(default=False, description="Name what counts now; nothing changes but that it has a name")
+    of_present: Flag = Field(default=False, description="Name what counts now; nothing changes but that it has a name")
 
 
 class ReprocessNew(Sent):

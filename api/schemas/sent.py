@@ -66,6 +66,9 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 Finite = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 
 
+Flag = Annotated[bool, Field(strict=True)]
+
+
 def _without_default(schema: dict[str, Any]) -> None:
     schema.pop("default", None)
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.database.tables import TrialRow
 from api.moments import show_moment
-from api.schemas.sent import ABSENT, Code, Finite, Moment, Notes, Positive, Sent, Word
+from api.schemas.sent import ABSENT, Code, Finite, Flag, Moment, Notes, Positive, Sent, Word
 from labsys.core.session import Surface, TrialKind
 
 
@@ -85,7 +85,7 @@ class TrialChange(Sent):
     conditions: ConditionsDocument = ConditionsDocument()
     static: Code | None = None
     placement: Word = ""
-    excluded: bool = False
+    excluded: Flag = False
     exclusion_reason: Word = ""
     notes: Notes = ""
 

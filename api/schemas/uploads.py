@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.schemas.jobs import Setting
-from api.schemas.sent import Code, Moment, Notes, Sent, Word
+from api.schemas.sent import Code, Flag, Moment, Notes, Sent, Word
 from api.schemas.trials import ConditionsDocument
 from labsys.core.session import TrialKind
 from pipelines.config import Profile
@@ -28,7 +28,9 @@ class UploadedFile(Sent):
     name: str = Field(max_length=200, pattern=r"^[^/\\\x00-\x1f]+\.[A-Za-z0-9]{1,8}$", examples=["cam1.mp4"])
 
 
-Files = Annotated[dict[Code, UploadedFile], Field(default={}, max_length=32)]
+Files = Annotated[
+    dict[Code, UploadedFile], Field(default={}, max_length=32, json_schema_extra={"additionalProperties": False})
+]
 _VIDEO: dict[str, JsonValue] = {"sha256": "ab" * 32, "name": "cam1.mp4"}
 _CALIBRATION: dict[str, JsonValue] = {"sha256": "cd" * 32, "name": "calibration.toml"}
 
@@ -68,7 +70,7 @@ class RecordingNew(Sent):
     timestamps: UploadedFile | None = None
     markers: UploadedFile | None = None
     marker_map: UploadedFile | None = None
-    process: bool = Field(default=True, description="Also make its results; false only brings it in")
+    process: Flag = Field(default=True, description="Also make its results; false only brings it in")
     profile: Profile = Profile.DEFAULT
     settings: list[Setting] = Field(default=[], max_length=100, description="KEY=VALUE, as with --set")
     gpu: int = Field(default=0, ge=0, le=16)
