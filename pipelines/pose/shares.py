@@ -44,9 +44,10 @@ def search(
     runs = [Inference(replace(job, cameras=part), network, say=say, advance=go_on) for part in parts]
     with ThreadPoolExecutor(len(runs)) as pool:
         futures = [pool.submit(run.run) for run in runs]
-        wait(futures, return_when=FIRST_EXCEPTION)
-        if any(f.done() and f.exception() for f in futures):
-            failed.set()
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            failed.set()  # one failed, or somebody pressed Ctrl-C; where all are done nobody looks
     _raise_first(futures)
     return Searched(sum(run.network_s for run in runs) / len(runs), min(run.batch_size for run in runs))
 
@@ -62,5 +63,5 @@ def share_cameras(cameras: tuple[JobCamera, ...], n: int) -> list[tuple[JobCamer
 def _raise_first(futures: list[Future[None]]) -> None:
     """What made the others stop, not that they did."""
     errors = [error for f in futures if (error := f.exception()) is not None]
-    for error in sorted(errors, key=lambda e: isinstance(e, _OtherFailedError)):
-        raise error
+    if errors:
+        raise min(errors, key=lambda e: isinstance(e, _OtherFailedError))

@@ -45,7 +45,7 @@ class _Network:
         return [np.full((len(PARTS), 3), float(picture[0, 0, 0])) for picture in prepared]
 
     def detect(self, frame: NDArray[np.uint8]) -> FloatArray:
-        raise NotImplementedError
+        raise AssertionError("these jobs name no detector")
 
 
 def _job(folder: Path, frames: dict[str, int] = FRAMES) -> PoseJob:
