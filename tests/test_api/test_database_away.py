@@ -15,8 +15,7 @@ import pytest
 from sqlalchemy import create_engine, event, make_url, text
 from starlette.testclient import TestClient
 
-from api.access.audit import TERMINAL, Actor
-from api.access.keys import KeyRequest, make_key
+from api.access.audit import Actor
 from api.access.reads import note_read
 from api.access.roles import Role
 from api.database.away import DatabaseAwayError
@@ -26,6 +25,7 @@ from api.jobs.cleaning import clean_lab
 from labsys.storage.lab import Lab
 from tests.test_api.audited import audited
 from tests.test_api.cli_answer import make_runner
+from tests.test_api.handed_keys import key_headers
 
 API = "/api/v1"
 AWAY = "urn:labsys:problem:database-away"
@@ -35,12 +35,6 @@ AWAY = "urn:labsys:problem:database-away"
 def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key store of its own."""
     monkeypatch.setenv("LABSYS_KEYS", str(tmp_path / "keys"))
-
-
-def _headers(database: Database, role: Role, *subjects: str) -> dict[str, str]:
-    with database.write() as session:
-        _, token = make_key(session, TERMINAL, KeyRequest(role, subjects=subjects or None))
-    return {"Authorization": f"Bearer {token.show()}"}
 
 
 def _database(client: TestClient) -> Database:
@@ -54,7 +48,7 @@ def _refuse_writing(connection: Any, *_: Any) -> None:
 
 def test_who_may_read_reads_a_lab_that_cannot_be_written(client: TestClient) -> None:
     database = _database(client)
-    clinician = _headers(database, Role.CLINICIAN)
+    clinician = key_headers(database, Role.CLINICIAN)
     event.listen(database.engine, "checkout", _refuse_writing)
     for address in (f"{API}/subjects/S01", "/subjects/S01", f"{API}/tables/trial_metrics"):
         assert client.get(address, headers=clinician).status_code == 200, address
@@ -70,7 +64,7 @@ def _read_for_ever(database: Database, what: str) -> None:
 
 def test_disk_that_is_full_is_no_mistake_of_who_reads_and_passes(client: TestClient) -> None:
     database = _database(client)
-    viewer = _headers(database, Role.VIEWER, "S01")
+    viewer = key_headers(database, Role.VIEWER, "S01")
     assert client.get(f"{API}/subjects/S01", headers=viewer).status_code == 200
     assert database.reads is not None
     database.reads._connection.execute("PRAGMA max_page_count=1")  # as full as the file is now
@@ -88,7 +82,7 @@ def test_disk_that_is_full_is_no_mistake_of_who_reads_and_passes(client: TestCli
 @pytest.mark.parametrize("path", ["/audit", "/subjects/S01"])
 def test_reads_that_were_damaged_are_said_and_not_overwritten(client: TestClient, path: str) -> None:
     database = _database(client)
-    asks = _headers(database, Role.ADMIN) if path == "/audit" else _headers(database, Role.VIEWER, "S01")
+    asks = key_headers(database, Role.ADMIN) if path == "/audit" else key_headers(database, Role.VIEWER, "S01")
     assert database.reads is not None
     database.reads.path.write_bytes(b"torn " * 1000)
     refused = client.get(API + path, headers=asks)
@@ -155,7 +149,7 @@ def test_server_that_was_restarted_costs_no_request_and_one_that_is_away_is_said
     lab: Lab, postgresql_url: str, open_client: Callable[[Lab], TestClient]
 ) -> None:
     client = open_client(replace(lab, database=postgresql_url))
-    viewer = _headers(_database(client), Role.VIEWER, "S01")
+    viewer = key_headers(_database(client), Role.VIEWER, "S01")
     other = make_url(postgresql_url)
     engine = create_engine(other.set(database="postgres"), isolation_level="AUTOCOMMIT")
     ours = f"datname = '{other.database}'"

@@ -12,8 +12,7 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from api.access.audit import TERMINAL, Actor
-from api.access.keys import KeyRequest, make_key
+from api.access.audit import Actor
 from api.access.reads import collect_reads, note_read
 from api.access.roles import Role
 from api.backup import backup_lab
@@ -23,6 +22,7 @@ from api.database.tables_owned import AuditRow
 from labsys.core.errors import InputError
 from labsys.storage.lab import Lab
 from tests.test_api.audited import audited
+from tests.test_api.handed_keys import key_headers
 
 API = "/api/v1"
 # A writer may be waited for as long as a minute; far more than an answer takes, far less than that.
@@ -33,12 +33,6 @@ AT_ONCE_S = 10.0
 def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key store of its own."""
     monkeypatch.setenv("LABSYS_KEYS", str(tmp_path / "keys"))
-
-
-def _headers(database: Database, role: Role, *subjects: str) -> dict[str, str]:
-    with database.write() as session:
-        _, token = make_key(session, TERMINAL, KeyRequest(role, subjects=subjects or None))
-    return {"Authorization": f"Bearer {token.show()}"}
 
 
 @contextmanager
@@ -55,8 +49,8 @@ def test_viewer_reads_and_is_written_down_while_another_writes(
 ) -> None:
     client = open_client(any_lab)
     database: Database = client.app.state.database  # type: ignore[attr-defined]
-    viewer, clinician = _headers(database, Role.VIEWER, "S01"), _headers(database, Role.CLINICIAN)
-    admin = _headers(database, Role.ADMIN)
+    viewer, clinician = key_headers(database, Role.VIEWER, "S01"), key_headers(database, Role.CLINICIAN)
+    admin = key_headers(database, Role.ADMIN)
     table = "/tables/trial_metrics?format=csv"
     with _indexing(any_lab):
         begun = time.monotonic()
@@ -77,7 +71,7 @@ def test_viewer_reads_and_is_written_down_while_another_writes(
 
 def test_read_that_cannot_be_written_down_is_not_answered(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     database: Database = client.app.state.database  # type: ignore[attr-defined]
-    viewer = _headers(database, Role.VIEWER, "S01")
+    viewer = key_headers(database, Role.VIEWER, "S01")
 
     def full(*_: Any) -> None:
         raise InputError("reads cannot be written down", where="disk full")
